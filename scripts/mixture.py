@@ -16,9 +16,21 @@ HELD_OUT = 0.025  # share of the stories, the last ones, that nothing is trained
 
 
 def split_stories(path: Path) -> tuple[list[str], list[str]]:
-    """Reads stories separated by `<|endoftext|>`: (training, held-out) stories."""
-    texts = path.read_text(encoding="utf-8").split(END_OF_TEXT)
-    stories = [story for text in texts if (story := text.strip())]
+    """Reads documents separated by `<|endoftext|>`: (training, held-out) documents.
+
+    A text without separators is split at its paragraphs instead.
+
+    Raises:
+        ValueError: there are fewer than two documents and fewer than two paragraphs.
+    """
+    text = path.read_text(encoding="utf-8")
+    separator = END_OF_TEXT if END_OF_TEXT in text else "\n\n"
+    stories = [story for part in text.split(separator) if (story := part.strip())]
+    if len(stories) < 2:
+        raise ValueError(
+            f"{path} is one document in one paragraph, so nothing could be held out; "
+            f"separate its documents with {END_OF_TEXT} or its paragraphs with an empty line"
+        )
     cut = len(stories) - max(1, round(HELD_OUT * len(stories)))
     return stories[:cut], stories[cut:]
 

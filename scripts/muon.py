@@ -58,7 +58,9 @@ class Muon(torch.optim.Optimizer):
             for shape, parameters in by_shape.items():
                 updates = [self._momentum(parameter, group["momentum"]) for parameter in parameters]
                 scale = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
-                for parameter, update in zip(parameters, orthogonalize(torch.stack(updates))):
+                for parameter, update in zip(
+                    parameters, orthogonalize(torch.stack(updates)), strict=True
+                ):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
                     parameter.sub_(update, alpha=scale)
 

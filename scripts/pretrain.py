@@ -1,6 +1,6 @@
 """Pre-trains the mini GPT on a text file. Resumable; the time box is turned into steps once.
 
-    python scripts/pretrain.py --text stories.txt --output runs/mini --minutes 90
+    python -m scripts.pretrain --text stories.txt --output runs/mini --minutes 90
 
 The text is split at `<|endoftext|>`; the last 2.5 % of its documents are held out. A second call
 with the same output folder goes on where the first one stopped, to the same result: the number of
@@ -15,7 +15,6 @@ import hashlib
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,13 +25,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
-
-from mixture import split_stories  # noqa: E402
-from muon import Muon  # noqa: E402
-
-from lora_edu.gpt import GPT, GPTConfig  # noqa: E402
-from lora_edu.tokenizer import END_OF_TEXT, encoding_from_ranks, read_ranks  # noqa: E402
+from lora_edu.gpt import GPT, GPTConfig
+from lora_edu.tokenizer import END_OF_TEXT, encoding_from_ranks, read_ranks
+from scripts.mixture import split_stories
+from scripts.muon import Muon
 
 BATCH, LENGTH = 32, 256  # rows and tokens of one step
 WARM_UP_STEPS = 50
@@ -53,6 +49,11 @@ def encode(documents: list[str], ranks: Path) -> Tensor:
 def batch_at(tokens: Tensor, step: int, seed: int) -> Tensor:
     """The batch of a step, (BATCH, LENGTH + 1): epochs of shuffled windows at a random offset."""
     per_epoch = (len(tokens) - LENGTH - 1) // LENGTH // BATCH
+    if per_epoch < 1:
+        raise ValueError(
+            f"{len(tokens)} training tokens do not fill one batch of {BATCH} x {LENGTH}; "
+            "give a longer text"
+        )
     epoch, place = divmod(step, per_epoch)
     generator = torch.Generator().manual_seed(1_000_003 * seed + epoch)
     offset = int(torch.randint(LENGTH, (), generator=generator))
@@ -135,7 +136,7 @@ def train_step(model, compiled, optimizers, tokens, run) -> float:  # noqa: ANN0
     loss = loss_of(compiled, batch_at(tokens, run["step"], run["seed"]))
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    for optimizer, peak in zip(optimizers, (MUON_LR, ADAM_LR)):
+    for optimizer, peak in zip(optimizers, (MUON_LR, ADAM_LR), strict=True):
         for group in optimizer.param_groups:
             group["lr"] = peak * rate(run["step"], run["steps"])
         optimizer.step()

@@ -1,21 +1,21 @@
 """Learns the bundled tokenizer: byte-level BPE, saved as tiktoken ranks.
 
-    python scripts/train_tokenizer.py --vocab-size 2048 --output data/mini_gpt/ranks.tiktoken TEXT...
+    python -m scripts.train_tokenizer --stories stories.txt \\
+        --e2e e2e-dataset.zip --sms SMSSpamCollection
 
-The texts are given by `scripts/mixture.py`; only training splits go in. Needs `tokenizers`.
+`scripts/mixture.py` says which texts go in: training splits only. Needs `tokenizers`.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-sys.path.insert(0, str(Path(__file__).parent))
+from scripts.mixture import tokenizer_texts
 
 
 def byte_of_character() -> dict[str, int]:
@@ -43,8 +43,6 @@ def learn_ranks(texts: Iterable[str], vocab_size: int) -> dict[bytes, int]:
 
 
 def main() -> None:
-    from mixture import tokenizer_texts
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vocab-size", type=int, default=2048)
     parser.add_argument("--output", type=Path, default=Path("data/mini_gpt/ranks.tiktoken"))
