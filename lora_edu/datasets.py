@@ -11,6 +11,21 @@ from typing import NamedTuple, TypeVar
 T = TypeVar("T")
 
 
+class Example(NamedTuple):
+    """A text with its class: 0 ham, 1 spam."""
+
+    text: str
+    label: int
+
+
+class Pair(NamedTuple):
+    """A meaning and a sentence that says it; a test meaning has several `references`."""
+
+    meaning: str
+    sentence: str
+    references: tuple[str, ...] = ()
+
+
 class Split(NamedTuple):
     """The three parts of a data set: learn on one, choose on one, report on one."""
 
