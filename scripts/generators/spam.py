@@ -1,0 +1,119 @@
+"""Writes the bundled spam set, data/spam/: short messages, spam or ham.
+
+    python -m scripts.generators.spam --output data/spam
+
+The templates stand in spam_templates.txt beside this file, spam and ham of each topic sharing
+their words: which of the two a message is shows in who asks whom for what, and in what is
+negated. All messages of a template are in one part of the split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from pathlib import Path
+from typing import NamedTuple
+
+from lora_edu.datasets import near_duplicate_key, split_by_group
+from scripts.generators.grammar import expand, write_jsonl
+
+SEED = 20
+MESSAGES = {"ham": 8, "spam": 6}  # of each template; more ham than spam, as in real life
+FRACTIONS = (0.65, 0.15, 0.2)
+TEMPLATES = Path(__file__).with_name("spam_templates.txt")
+
+GIRLS = ["Lily", "Anna", "Mia", "Sara", "Emma", "Lucy", "Zoe", "Ella"]
+BOYS = ["Tom", "Ben", "Sam", "Max", "Tim", "Jack", "Leo", "Finn"]
+SLOTS = {
+    "hi": ["Hi {name},", "Hello {name},", "Hi,", "Hello,", "Hey {name},", "Good morning,", ""],
+    "name": GIRLS + BOYS,
+    "girl": GIRLS,
+    "parent": ["mum", "dad", "mummy", "daddy"],
+    "mother": ["mum", "gran"],
+    "bank": ["Oak Bank", "River Bank", "Hill Bank", "Star Bank", "Green Bank", "Blue Bank"],
+    "shop": ["Toy Box", "Red Barn", "Book Nook", "Sunny Shop", "Hat House", "Moon Market"],
+    "money": [f"£{n}" for n in (60, 80, 100, 150, 200, 300, 500)]
+    + [f"{n} pounds" for n in (50, 90, 120, 250, 400, 1000)],
+    "small": [f"£{n}" for n in (2, 3, 4, 5, 8, 10)] + [f"{n} pounds" for n in (3, 6, 7, 9, 12)],
+    "day": ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
+    "time": ["two", "three", "four", "five", "six", "seven", "noon", "half past two", "9 pm"],
+    "code": [str(n) for n in range(1043, 9990, 277)],
+    "phone": [f"07700 900{n}" for n in range(103, 990, 37)],  # a range no one is ever given
+    "link": [
+        f"{one}-{two}.example"  # a domain no one can ever own
+        for one in ("my", "safe", "best", "new", "top", "fast")
+        for two in ("post", "bank", "shop", "help", "page", "box", "pay")
+    ],
+    "thing": "phone bike coat hat lamp book drum kite watch clock ball doll radio bag".split(),
+    "things": "shoes hats bikes books toys coats lamps kites blankets cups".split(),
+    "event": "summer fair,school race,football game,quiz,cake contest,village show".split(","),
+    "place": "the park,the station,the beach,the library,the market,the pool,the zoo".split(","),
+    "town": ["Oakton", "Millbrook", "Redhill", "Seaford", "Applewood"],
+    "road": ["Mill Road", "Park Street", "Hill Lane", "Church Road", "Garden Street"],
+}
+
+CLOSINGS = ["", "", "", "Have a nice day.", "Best wishes.", "All the best.", "Take care."]
+
+
+class Template(NamedTuple):
+    """A line of spam_templates.txt; `name` is its topic, its label and its number."""
+
+    name: str
+    label: str
+    text: str
+
+
+def read_templates(path: Path = TEMPLATES) -> list[Template]:
+    """Reads the templates, in the order of the file."""
+    templates: list[Template] = []
+    topic, number = "", 0
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            topic, number = line[3:], 0
+        elif line and not line.startswith("#"):
+            label, text = line.split("\t")
+            number += 1
+            templates.append(Template(f"{topic}/{label}/{number}", label, text))
+    return templates
+
+
+def messages(seed: int = SEED) -> list[dict]:
+    """Makes all messages, no two of them near duplicates."""
+    dice = random.Random(seed)
+    rows, seen = [], set()
+    for template in read_templates():
+        wanted = MESSAGES[template.label]
+        for _ in range(200):
+            text = expand(f"{template.text} {dice.choice(CLOSINGS)}", SLOTS, dice)
+            if (key := near_duplicate_key(text)) not in seen:
+                seen.add(key)
+                rows.append({"label": template.label, "template": template.name, "text": text})
+                wanted -= 1
+            if not wanted:
+                break
+        else:
+            raise ValueError(f"template {template.name} is too narrow: {wanted} messages missing")
+    return rows
+
+
+def write(folder: Path) -> None:
+    """Writes train.jsonl, validation.jsonl and test.jsonl."""
+    split = split_by_group(
+        messages(),
+        group=lambda row: row["template"],
+        stratum=lambda row: row["label"],
+        fractions=FRACTIONS,
+        seed=SEED,
+    )
+    for name, rows in split._asdict().items():
+        write_jsonl(folder / f"{name}.jsonl", rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=Path("data/spam"))
+    write(parser.parse_args().output)
+
+
+if __name__ == "__main__":
+    main()
