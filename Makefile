@@ -1,0 +1,102 @@
+# make lab    opens the course          make lab ARGS="--no-browser --port 8899"
+# make test   runs every check that this machine can run; each stage is also a target of its own
+.DEFAULT_GOAL := lab
+SHELL := /bin/bash
+.PHONY: lab test lint unit project wheel notebooks browser colab chromium install install-test \
+	build-notebooks pretrain clean
+
+ARGS ?=
+# The first Python that is new enough and not too new.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& { echo "$$p"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+# --- the environment: a stamp file each, so that a second call starts at once -----------------
+
+lab: $(VENV)/.lab
+	@$(BIN)/python scripts/start_lab.py $(ARGS)
+
+install: $(VENV)/.lab
+install-test: $(VENV)/.test
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "The course needs Python 3.11, 3.12 or 3.13, and none was found. Install one," \
+			"or name it: make lab PYTHON=/path/to/python3.12" >&2; exit 1; fi
+	"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.lab
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab,test]'
+	@touch $@
+
+# --- the tests, quick stages first -------------------------------------------------------------
+
+# Two tests at once and one thread each: no faster with more on two cores, and no test waits for
+# another's threads.
+PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q
+PARALLEL := -n 2 --dist loadscope
+NBVAL := $(PYTEST) $(PARALLEL) --nbval --nbval-current-env --nbval-cell-timeout=300 \
+	--nbval-sanitize-with=tests/notebooks/sanitize.cfg notebooks
+AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2
+
+test: lint unit project wheel notebooks browser colab
+
+lint: $(VENV)/.test
+	@echo "== lint: style of code and notebooks, import layers"
+	@start=$$SECONDS; $(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/lint-imports \
+		&& echo "lint passed in $$((SECONDS - start))s"
+
+unit: $(VENV)/.test
+	@echo "== unit: the package, and the examples in its docstrings"
+	@$(PYTEST) $(PARALLEL) --doctest-modules lora_edu tests/unit $(wildcard tests/gpu)
+
+project: $(VENV)/.test
+	@echo "== project: docstrings, imports, pins, links"
+	@$(PYTEST) --ignore=tests/project/test_wheel.py tests/project
+
+wheel: $(VENV)/.test
+	@echo "== wheel: the package alone, in an empty folder"
+	@$(PYTEST) tests/project/test_wheel.py
+
+notebooks: $(VENV)/.test
+	@echo "== notebooks: their standard, then every stored output against a new run"
+	@$(PYTEST) tests/notebooks
+	@$(NBVAL)
+	@if grep -q avx512 /proc/cpuinfo 2>/dev/null; then \
+		echo "== notebooks again, with the processor limited to AVX2"; $(AVX2) $(NBVAL); \
+	else echo "No AVX-512 on this processor: the pass above is the pass limited to AVX2."; fi
+
+browser: $(VENV)/.test chromium
+	@echo "== browser: every notebook in JupyterLab in Chromium, its widgets by keyboard"
+	@$(PYTEST) -s tests/browser
+
+colab: $(VENV)/.test
+	@echo "== colab: each notebook alone, installed from the wheel, with Colab's older ipywidgets"
+	@$(PYTEST) $(PARALLEL) tests/colab
+
+# Debian's Chromium, where there is no browser yet and the user may install one. Elsewhere the
+# browser tests say why they are skipped; with CI=true they fail instead.
+chromium:
+	@if ! command -v chromium google-chrome chromium-browser >/dev/null \
+			&& [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+			--no-install-recommends chromium fonts-dejavu-core fonts-liberation >/dev/null; fi
+
+# --- for maintainers ---------------------------------------------------------------------------
+
+# Builds the notebooks from notebooks/source and runs them: make build-notebooks ARGS=05
+build-notebooks: $(VENV)/.test
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python scripts/build_notebooks.py $(ARGS)
+
+# Pre-trains the base: make pretrain ARGS="--text stories.txt --output runs/mini --minutes 90"
+pretrain: $(VENV)/.test
+	$(BIN)/python -m scripts.pretrain $(ARGS)
+
+clean:
+	rm -rf build dist $(VENV)/.lab $(VENV)/.test
