@@ -1,0 +1,200 @@
+"""An adapter as two files in PEFT's layout, written whole and read with suspicion.
+
+`adapter_model.safetensors` holds the matrices, `adapter_config.json` says how to use them. Our
+files carry more in the safetensors metadata, where PEFT does not mind it: the base's
+fingerprint, alpha and the scaling as the user gave them, a copy of the configuration and a hash
+of everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from lora_edu import adapter_config
+from lora_edu.adapter_config import MAX_CONFIG_BYTES, AdapterConfig, AdapterError
+from lora_edu.adapter_tensors import Adapter, from_tensors, to_tensors
+from lora_edu.files import atomic_write
+from lora_edu.lora import SCALINGS, scaling_factor
+
+CONFIG_NAME = "adapter_config.json"
+WEIGHTS_NAME = "adapter_model.safetensors"
+
+
+def write_adapter(adapter: Adapter, folder: str | Path) -> Path:
+    """Writes both files; whatever happens meanwhile, the folder holds the old or the new adapter.
+
+    The configuration is written first, beside its place; then the weights are replaced in one
+    step, with a copy of the configuration inside; then the configuration moves into place. A
+    reader that comes between, or after a crash, finds the waiting file and knows.
+
+    Raises:
+        OSError: the folder cannot be written; nothing has changed then.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = AdapterConfig(
+        adapter.rank,
+        adapter.alpha,
+        adapter.scaling,
+        tuple(adapter.matrices),
+        tuple(adapter.heads),
+    )
+    text = json.dumps(adapter_config.to_peft(config), indent=2) + "\n"
+    tensors = to_tensors(adapter)
+    metadata = {
+        "format": "pt",
+        "adapter_config": text,
+        "alpha": repr(float(adapter.alpha)),
+        "scaling": adapter.scaling,
+    }
+    if adapter.base_fingerprint is not None:
+        metadata["base_fingerprint"] = adapter.base_fingerprint
+    metadata["sha256"] = _digest(tensors, metadata)
+    weights = _serialize(tensors, metadata)
+    with atomic_write(folder / CONFIG_NAME) as config_part:
+        config_part.write_text(text, encoding="utf-8")
+        with atomic_write(folder / WEIGHTS_NAME) as weights_part:
+            weights_part.write_bytes(weights)
+    _settle(folder)
+    return folder
+
+
+def _serialize(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """The bytes of a safetensors file; the library alone would order the metadata at random."""
+    data = safetensors.torch.save(tensors)
+    length = int.from_bytes(data[:8], "little")
+    header = {"__metadata__": metadata} | json.loads(data[8 : 8 + length])
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the numbers start at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+def _settle(folder: Path) -> None:
+    """Where two processes saved at once, makes the configuration follow the weights that won."""
+    while True:
+        try:
+            text = _metadata((folder / WEIGHTS_NAME).read_bytes()).get("adapter_config", "")
+            if text.encode() == (folder / CONFIG_NAME).read_bytes():
+                return
+        except (AdapterError, OSError):  # another program has put something else there
+            return
+        with atomic_write(folder / CONFIG_NAME) as part:
+            part.write_text(text, encoding="utf-8")
+
+
+def read_adapter(folder: str | Path) -> Adapter:
+    """Reads an adapter and checks all that can be checked without the model.
+
+    Raises:
+        AdapterError: a file is missing, truncated, altered or not finite; the configuration is
+            wrong or asks for what we do not have; a tensor is unknown, missing or misshapen.
+    """
+    folder = Path(folder)
+    data = _read(folder / WEIGHTS_NAME, limit=None)
+    try:
+        tensors = safetensors.torch.load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise AdapterError(
+            f"{folder / WEIGHTS_NAME} is damaged ({error}); save or fetch the adapter again"
+        ) from None
+    metadata = _metadata(data)
+    if "sha256" in metadata and metadata["sha256"] != _digest(tensors, metadata):
+        raise AdapterError(
+            f"{folder / WEIGHTS_NAME} was changed after it was saved: its contents do not have the "
+            "hash it states; save or fetch the adapter again"
+        )
+    config = adapter_config.parse(_config_text(folder, metadata.get("adapter_config")))
+    matrices, heads = from_tensors(tensors, config)
+    alpha, scaling = _stated_scaling(config, metadata)
+    return Adapter(
+        rank=config.rank,
+        alpha=alpha,
+        scaling=scaling,
+        matrices=matrices,
+        heads=heads,
+        base_fingerprint=metadata.get("base_fingerprint"),
+        targets=config.targets,
+    )
+
+
+def _read(path: Path, limit: int | None) -> bytes:
+    if not path.is_file():  # also a folder, or a pipe that would never end
+        raise AdapterError(
+            f"there is no file {path}; an adapter is a folder with {CONFIG_NAME} and {WEIGHTS_NAME}"
+        )
+    try:
+        if limit is not None and path.stat().st_size > limit:
+            raise AdapterError(f"{path} is larger than {limit} bytes, so it is no configuration")
+        return path.read_bytes()
+    except OSError as error:
+        raise AdapterError(f"{path} cannot be read: {error}") from error
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """The free text of a safetensors file's header: 8 bytes of length, then JSON."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        return dict(json.loads(data[8 : 8 + length]).get("__metadata__") or {})
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise AdapterError(f"the header of {WEIGHTS_NAME} is damaged: {error}") from None
+
+
+def _config_text(folder: Path, stored: str | None) -> bytes:
+    """The configuration's bytes; those kept with the weights where a save was cut off."""
+    path = folder / CONFIG_NAME
+    if stored is None:  # not saved by us
+        return _read(path, MAX_CONFIG_BYTES)
+    found = _read(path, MAX_CONFIG_BYTES) if path.is_file() else None
+    if found == stored.encode():
+        return stored.encode()
+    waiting = (
+        p for p in folder.iterdir() if p.is_file() and p not in (path, folder / WEIGHTS_NAME)
+    )
+    if any(
+        p.stat().st_size < MAX_CONFIG_BYTES and p.read_bytes() == stored.encode() for p in waiting
+    ):
+        return stored.encode()
+    if found is None:
+        _read(path, MAX_CONFIG_BYTES)  # raises: there is no such file
+    adapter_config.parse(found or b"")  # a plain mistake gets its own message
+    raise AdapterError(
+        f"{path} was changed after the adapter was saved; restore it, or set what you "
+        "want in the program and save again"
+    )
+
+
+def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """A hash of all names, shapes, types, numbers and statements of a file."""
+    stated = sorted((key, value) for key, value in metadata.items() if key != "sha256")
+    total = hashlib.sha256(json.dumps(stated).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        total.update(json.dumps([name, list(tensor.shape), str(tensor.dtype)]).encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+def _stated_scaling(config: AdapterConfig, metadata: dict[str, str]) -> tuple[float, str]:
+    """Alpha and scaling as our file states them, if they make the multiplier that PEFT reads."""
+    if "alpha" not in metadata:
+        return config.alpha, config.scaling
+    scaling = metadata.get("scaling", "")
+    try:
+        alpha = float(metadata["alpha"])
+        ours = scaling_factor(alpha, config.rank, scaling)
+    except ValueError as error:
+        raise AdapterError(f"{WEIGHTS_NAME} states a scaling that is none: {error}") from None
+    peft = scaling_factor(config.alpha, config.rank, config.scaling)
+    if abs(ours - peft) > 1e-9 * max(abs(ours), abs(peft)):
+        raise AdapterError(
+            f"{WEIGHTS_NAME} states the multiplier {ours} ({scaling}), {CONFIG_NAME} {peft}; "
+            f"expected one of {SCALINGS} to agree; save the adapter again"
+        )
+    return alpha, scaling

@@ -1,0 +1,255 @@
+"""Adapters as things of their own: save one, load it, attach it to a base, take it off again.
+
+The base is never touched. Attaching replaces some layers of a model by `LinearWithLoRA`, which
+keep the original layer inside; detaching puts the very same modules back.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from lora_edu.adapter_config import AdapterError
+from lora_edu.adapter_files import read_adapter, write_adapter
+from lora_edu.adapter_tensors import Adapter, matches
+from lora_edu.lora import LinearWithLoRA, lora_layers, scaling_factor, unmerge
+from lora_edu.targets import is_linear_like, linear_shape
+
+# The model's attribute that remembers which heads an attached adapter replaced.
+_REPLACED_HEADS = "replaced_heads"
+
+
+def save_adapter(
+    model: nn.Module,
+    folder: str | Path,
+    *,
+    base_fingerprint: str | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Path:
+    """Saves what was trained, A and B and a new head, as two files in PEFT's layout.
+
+    Every `LinearWithLoRA` is saved, and every other linear layer that is trainable: that is the
+    head. A crash at any moment leaves the old adapter or the new one, whole.
+
+    Args:
+        model: A model with LoRA layers on a frozen base.
+        folder: Where to; made if need be, an adapter there is replaced.
+        base_fingerprint: `base_fingerprint("mini")` for example; loading can then refuse a base
+            that the adapter was not trained on.
+        dtype: float32, or float16 for half the bytes.
+
+    Raises:
+        AdapterError: nothing to save, ranks or scalings differ between layers, a number is not
+            finite in `dtype`, or parts of the base are trainable and would be lost.
+        OSError: the folder cannot be written.
+    """
+    if dtype not in (torch.float32, torch.float16):
+        raise AdapterError(f"dtype must be torch.float32 or torch.float16, got {dtype}")
+    layers = lora_layers(model)
+    if not layers:
+        raise AdapterError("model has no LoRA layer; call replace_linear_with_lora first")
+    kinds = {(layer.lora.rank, layer.lora.alpha, layer.lora.scaling) for layer in layers.values()}
+    if len(kinds) > 1:
+        raise AdapterError(
+            f"layers differ in (rank, alpha, scaling): {sorted(kinds)}; one file holds one of each"
+        )
+    rank, alpha, scaling = kinds.pop()
+
+    def stored(name: str, tensor: Tensor) -> Tensor:
+        result = tensor.detach().to("cpu", dtype, copy=True)
+        if not torch.isfinite(result).all():
+            raise AdapterError(
+                f"{name} holds numbers that are not finite in {dtype}; if training diverged, "
+                "lower lr; if they are merely large, save with dtype=torch.float32"
+            )
+        return result
+
+    adapter = Adapter(
+        rank=rank,
+        alpha=float(alpha),
+        scaling=scaling,
+        matrices={
+            name: (stored(f"{name}.A", layer.lora.A), stored(f"{name}.B", layer.lora.B))
+            for name, layer in layers.items()
+        },
+        heads={
+            name: {part: stored(f"{name}.{part}", p) for part, p in head.named_parameters()}
+            for name, head in _trained_heads(model).items()
+        },
+        base_fingerprint=base_fingerprint,
+    )
+    return write_adapter(adapter, folder)
+
+
+def _trained_heads(model: nn.Module) -> dict[str, nn.Module]:
+    """The layers outside LoRA that were trained in full."""
+    layers = lora_layers(model)
+    of_lora = {id(p) for layer in layers.values() for p in layer.lora.parameters()}
+    bases = {id(layer.linear) for layer in layers.values()}
+    replaced = getattr(model, _REPLACED_HEADS, {})
+    heads, unsaved = {}, []
+    for name, module in model.named_modules():
+        own = dict(module.named_parameters(recurse=False))
+        trained = [part for part, p in own.items() if p.requires_grad and id(p) not in of_lora]
+        whole = isinstance(module, nn.Linear) and id(module) not in bases
+        if name in replaced or (whole and trained and len(trained) == len(own)):
+            heads[name] = module
+        else:
+            unsaved += [f"{name}.{part}" for part in trained]
+    if unsaved:
+        raise AdapterError(
+            f"{len(unsaved)} parameters of the base are trainable, {unsaved[0]!r} for one, and an "
+            "adapter cannot hold them; call freeze(model) before replace_linear_with_lora or attach"
+        )
+    return heads
+
+
+def load_adapter(folder: str | Path, *, base_fingerprint: str | None = None) -> Adapter:
+    """Reads an adapter, ours or PEFT's, checking all that can be checked without the model.
+
+    Args:
+        folder: With `adapter_config.json` and `adapter_model.safetensors`.
+        base_fingerprint: Of the base you will attach it to; another base is refused. An adapter
+            that states none, such as PEFT's, loads with a warning.
+
+    Raises:
+        AdapterError: a file is missing, truncated, altered or not finite, the configuration is
+            wrong or switches on what we do not have, or the base is another one.
+    """
+    adapter = read_adapter(folder)
+    if base_fingerprint is not None and adapter.base_fingerprint != base_fingerprint:
+        if adapter.base_fingerprint is not None:
+            raise AdapterError(
+                f"{folder} was trained on the base {adapter.base_fingerprint[:12]}…, yours is "
+                f"{base_fingerprint[:12]}…; load the base it belongs to, or train it again"
+            )
+        warnings.warn(
+            f"{folder} does not say which base it was trained on; compare its output with what "
+            "its author reports",
+            stacklevel=2,
+        )
+    return adapter
+
+
+def attach(model: nn.Module, adapter: Adapter) -> None:
+    """Puts an adapter on a model, in place: W x becomes W x + multiplier · x A B.
+
+    The base's layers stay, inside the new ones. A stored head takes the place of the model's;
+    its output may have another width (a language model becomes a classifier).
+
+    Raises:
+        AdapterError: the model has an adapter already, lacks a layer, or a shape differs. The
+            model is unchanged then.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 3))
+        >>> pair = (torch.ones(4, 1), torch.ones(1, 3))
+        >>> attach(model, Adapter(1, 2.0, "alpha", {"0": pair}))
+        >>> detach(model)
+        >>> list(model.state_dict())
+        ['0.weight', '0.bias']
+    """
+    if lora_layers(model):
+        raise AdapterError("model has LoRA layers already; call detach(model) first")
+    modules = dict(model.named_modules())
+    _check_shapes(modules, adapter)
+    new: dict[str, nn.Module] = {}
+    with torch.random.fork_rng(devices=[]):  # A's random start is overwritten: draw nothing
+        for name, (a, b) in adapter.matrices.items():
+            layer = LinearWithLoRA(
+                modules[name], adapter.rank, adapter.alpha, scaling=adapter.scaling
+            )
+            with torch.no_grad():
+                layer.lora.A.copy_(a)
+                layer.lora.B.copy_(b)
+            new[name] = layer
+        for name, parts in adapter.heads.items():
+            n_out, n_in = parts["weight"].shape
+            like = modules[name].weight
+            head = nn.Linear(n_in, n_out, bias="bias" in parts).to(like.device, like.dtype)
+            head.load_state_dict(parts)
+            new[name] = head
+    setattr(model, _REPLACED_HEADS, {name: modules[name] for name in adapter.heads})
+    for name, module in new.items():
+        model.set_submodule(name, module.train(modules[name].training))
+
+
+def _check_shapes(modules: dict[str, nn.Module], adapter: Adapter) -> None:
+    """Refuses an adapter that does not fit, before anything is changed."""
+    for name, (a, b) in adapter.matrices.items():
+        wanted = (a.shape[0], b.shape[1])
+        module = _linear(modules, name)
+        if linear_shape(module) != wanted:
+            raise AdapterError(
+                f"layer {name!r} maps {linear_shape(module)[0]} to {linear_shape(module)[1]}, the "
+                f"adapter {wanted[0]} to {wanted[1]}: it belongs to another model"
+            )
+    for name, parts in adapter.heads.items():
+        width = linear_shape(_linear(modules, name))[0]
+        n_out, n_in = parts["weight"].shape
+        if n_in != width or parts.get("bias", parts["weight"][:, 0]).shape != (n_out,):
+            raise AdapterError(
+                f"the stored layer {name!r} has shapes "
+                f"{ {part: tuple(tensor.shape) for part, tensor in parts.items()} }, but the "
+                f"model's takes {width} inputs: it belongs to another model"
+            )
+    for name, module in modules.items():
+        asked = adapter.targets and matches(name, adapter.targets) and is_linear_like(module)
+        if asked and name not in adapter.matrices:
+            raise AdapterError(
+                f"the adapter asks for {name!r} but has no matrices for it; its file is incomplete"
+            )
+
+
+def _linear(modules: dict[str, nn.Module], name: str) -> nn.Module:
+    if name not in modules or not is_linear_like(modules[name]):
+        linear = [other for other, module in modules.items() if is_linear_like(module)]
+        raise AdapterError(
+            f"model has no linear layer {name!r}: the adapter belongs to another model; its "
+            f"linear layers are {', '.join(linear[:8])}{', …' if len(linear) > 8 else ''}"
+        )
+    return modules[name]
+
+
+def detach(model: nn.Module) -> None:
+    """Takes the adapter off, in place: the model's own modules return, the very same objects.
+
+    Raises:
+        AdapterError: there is no adapter on the model.
+    """
+    layers = lora_layers(model)
+    if not layers:
+        raise AdapterError("model has no LoRA layer: nothing to detach")
+    if any(layer.merged for layer in layers.values()):
+        unmerge(model)
+    for name, layer in layers.items():
+        model.set_submodule(name, layer.linear)
+    for name, head in getattr(model, _REPLACED_HEADS, {}).items():
+        model.set_submodule(name, head)
+    if hasattr(model, _REPLACED_HEADS):
+        delattr(model, _REPLACED_HEADS)
+
+
+def set_strength(model: nn.Module, strength: float) -> None:
+    """Sets what every update is multiplied by, in place: W x + strength · multiplier · x A B.
+
+    At 0 the output is the base's, bit for bit; at 1 the adapter's; below 0 the update is
+    subtracted. A trained head has no strength and stays.
+
+    Raises:
+        AdapterError: `strength` is not finite, or the model has no adapter or a merged one.
+    """
+    if not math.isfinite(strength):
+        raise AdapterError(f"strength must be finite, got {strength}")
+    layers = lora_layers(model)
+    if not layers:
+        raise AdapterError("model has no LoRA layer; attach an adapter first")
+    if any(layer.merged for layer in layers.values()):
+        raise AdapterError("the adapter is merged into the base; call unmerge(model) first")
+    for layer in layers.values():
+        lora = layer.lora
+        lora.multiplier = float(strength) * scaling_factor(lora.alpha, lora.rank, lora.scaling)

@@ -1,0 +1,564 @@
+"""Adapters on disk and on a model: exact round trips, and refusals that leave the model alone."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from adapter_models import ALL, logits, make_adapted, make_base
+from torch import Tensor, nn
+
+from lora_edu.adapter_config import AdapterError
+from lora_edu.adapter_files import CONFIG_NAME, WEIGHTS_NAME
+from lora_edu.adapters import attach, detach, load_adapter, save_adapter, set_strength
+from lora_edu.gpt import GPT, GPTConfig
+from lora_edu.lora import SCALINGS, lora_layers, merge, replace_linear_with_lora
+
+FINGERPRINT = "0123456789abcdef" * 4
+
+
+def save(tmp_path: Path, **kwargs) -> Path:
+    model = make_adapted(**kwargs)
+    return save_adapter(model, tmp_path / "adapter", base_fingerprint=FINGERPRINT)
+
+
+# Round trips
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+@pytest.mark.parametrize("head", [False, True])
+def test_a_saved_adapter_gives_the_same_logits_on_a_fresh_base(tmp_path, scaling, head):
+    trained = make_adapted(scaling=scaling, head=head)
+    save_adapter(trained, tmp_path)
+    model = make_base()
+    attach(model, load_adapter(tmp_path))
+    assert torch.equal(logits(model), logits(trained))
+    for name, layer in lora_layers(model).items():
+        assert torch.equal(layer.lora.A, lora_layers(trained)[name].lora.A)
+        assert torch.equal(layer.lora.B, lora_layers(trained)[name].lora.B)
+        assert layer.lora.multiplier == lora_layers(trained)[name].lora.multiplier
+
+
+def test_a_loaded_adapter_states_what_was_saved(tmp_path):
+    adapter = load_adapter(save(tmp_path, rank=3, alpha=0.7, scaling="alpha"))
+    assert (adapter.rank, adapter.alpha, adapter.scaling) == (3, 0.7, "alpha")
+    assert adapter.base_fingerprint == FINGERPRINT
+    assert adapter.dtype == torch.float32
+    assert adapter.n_parameters == 2 * 3 * (4 * 2 * 32 + 2 * 5 * 32)
+
+
+def test_attached_saved_and_loaded_again_is_the_same_file(tmp_path):
+    first = save_adapter(make_adapted(head=True), tmp_path / "first")
+    model = make_base()
+    attach(model, load_adapter(first))
+    second = save_adapter(model, tmp_path / "second")
+    for name in (CONFIG_NAME, WEIGHTS_NAME):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_half_precision_is_stated_in_the_file_and_halves_it(tmp_path):
+    model = make_adapted(rank=8)
+    full = save_adapter(model, tmp_path / "full")
+    half = save_adapter(model, tmp_path / "half", dtype=torch.float16)
+    stored = safetensors.torch.load_file(half / WEIGHTS_NAME)
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+    numbers = sum(
+        layer.lora.A.numel() + layer.lora.B.numel() for layer in lora_layers(model).values()
+    )
+    sizes = [(folder / WEIGHTS_NAME).stat().st_size for folder in (full, half)]
+    assert sizes[0] - sizes[1] in range(2 * numbers - 64, 2 * numbers + 64)
+    adapted = make_base()
+    attach(adapted, load_adapter(half))
+    torch.testing.assert_close(logits(adapted), logits(model), rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "lora_alpha", "use_rslora"),
+    [("alpha", 6, False), ("alpha/rank", 2, False), ("alpha/sqrt(rank)", 2, True)],
+)
+def test_the_configuration_makes_peft_multiply_by_the_same_number(
+    tmp_path, scaling, lora_alpha, use_rslora
+):
+    folder = save(tmp_path, rank=3, alpha=2.0, scaling=scaling)
+    config = json.loads((folder / CONFIG_NAME).read_text())
+    assert (config["r"], config["lora_alpha"], config["use_rslora"]) == (3, lora_alpha, use_rslora)
+    assert config["task_type"] is None
+    (folder / WEIGHTS_NAME).write_bytes(without_metadata(folder))  # as if PEFT had written it
+    with pytest.warns(UserWarning, match="does not say which base"):
+        adapter = load_adapter(folder, base_fingerprint=FINGERPRINT)
+    model = make_base()
+    attach(model, adapter)
+    torch.testing.assert_close(
+        logits(model), logits(make_adapted(rank=3, alpha=2.0, scaling=scaling)), rtol=0, atol=1e-5
+    )
+
+
+def without_metadata(folder: Path) -> bytes:
+    return safetensors.torch.save(safetensors.torch.load_file(folder / WEIGHTS_NAME))
+
+
+# Attach, detach, strength
+
+
+@pytest.mark.parametrize("head", [False, True])
+def test_detach_restores_the_original_modules_and_names(tmp_path, head):
+    adapter = load_adapter(save(tmp_path, head=head))
+    model = make_base()
+    modules = dict(model.named_modules())
+    state = copy.deepcopy(model.state_dict())
+    before = logits(model)
+    attach(model, adapter)
+    assert not torch.equal(logits(model)[..., :2], before[..., :2])
+    detach(model)
+    assert list(model.state_dict()) == list(state)
+    assert all(torch.equal(model.state_dict()[name], state[name]) for name in state)
+    after = dict(model.named_modules())
+    assert after.keys() == modules.keys()
+    assert all(after[name] is modules[name] for name in modules)
+    assert model.head.weight is model.token_embedding.weight
+    assert torch.equal(logits(model), before)
+
+
+def test_detach_takes_a_merged_adapter_off_exactly(tmp_path):
+    model = make_base()
+    before = logits(model)
+    attach(model, load_adapter(save(tmp_path)))
+    merge(model)
+    detach(model)
+    assert torch.equal(logits(model), before)
+
+
+def test_attaching_draws_no_random_numbers(tmp_path):
+    adapter = load_adapter(save(tmp_path))
+    model = make_base()
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    attach(model, adapter)
+    assert torch.equal(torch.rand(4), wanted)
+
+
+def test_strength_zero_is_the_base_and_one_the_adapter_bit_for_bit(tmp_path):
+    trained = make_adapted()
+    model = make_base()
+    base = logits(model)
+    attach(model, load_adapter(save_adapter(trained, tmp_path)))
+    set_strength(model, 0)
+    assert torch.equal(logits(model), base)
+    set_strength(model, 1)
+    assert torch.equal(logits(model), logits(trained))
+
+
+@pytest.mark.parametrize("strength", [-1.0, 0.5, 2.0])
+def test_strength_multiplies_every_update(tmp_path, strength):
+    model = make_base()
+    attach(model, load_adapter(save_adapter(make_adapted(alpha=0.7), tmp_path)))
+    set_strength(model, strength)
+    wanted = logits(make_adapted(alpha=0.7 * strength))
+    torch.testing.assert_close(logits(model), wanted, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("strength", [float("nan"), float("inf")])
+def test_a_strength_that_is_not_finite_is_refused(tmp_path, strength):
+    model = make_adapted()
+    with pytest.raises(AdapterError, match="strength must be finite"):
+        set_strength(model, strength)
+
+
+def test_what_needs_an_adapter_says_so_on_a_bare_model(tmp_path):
+    model = make_base()
+    for call in (
+        lambda: detach(model),
+        lambda: set_strength(model, 1),
+        lambda: save_adapter(model, tmp_path),
+    ):
+        with pytest.raises(AdapterError, match="no LoRA layer"):
+            call()
+
+
+def test_a_merged_adapter_has_no_strength_to_set():
+    model = make_adapted()
+    merge(model)
+    with pytest.raises(AdapterError, match="unmerge"):
+        set_strength(model, 2)
+
+
+# Refused when saving
+
+
+def test_a_base_that_was_trained_too_is_refused(tmp_path):
+    model = make_adapted()
+    model.token_embedding.weight.requires_grad_(True)
+    with pytest.raises(AdapterError, match="token_embedding.weight.*freeze"):
+        save_adapter(model, tmp_path)
+    model = make_adapted()
+    model.blocks[0].attention.query.linear.weight.requires_grad_(True)
+    with pytest.raises(AdapterError, match="query.linear.weight"):
+        save_adapter(model, tmp_path)
+
+
+def test_layers_of_different_ranks_are_refused(tmp_path):
+    model = make_base()
+    replace_linear_with_lora(model, 2, 1.0, targets=["query"])
+    replace_linear_with_lora(model, 3, 1.0, targets=["value"])
+    with pytest.raises(AdapterError, match="differ in"):
+        save_adapter(model, tmp_path)
+
+
+def test_a_failed_save_leaves_the_old_adapter(tmp_path):
+    folder = save(tmp_path)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    model = make_adapted(seed=2)
+    with torch.no_grad():
+        lora_layers(model)["blocks.1.mlp.fc_in"].lora.B[0, 0] = float("nan")
+    with pytest.raises(AdapterError, match="blocks.1.mlp.fc_in.B.*not finite"):
+        save_adapter(model, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_numbers_too_large_for_half_precision_are_refused(tmp_path):
+    model = make_adapted()
+    with torch.no_grad():
+        lora_layers(model)["blocks.0.attention.query"].lora.A[0, 0] = 1e5
+    with pytest.raises(AdapterError, match="float16.*dtype=torch.float32"):
+        save_adapter(model, tmp_path, dtype=torch.float16)
+
+
+def test_other_dtypes_are_refused(tmp_path):
+    with pytest.raises(AdapterError, match="got torch.bfloat16"):
+        save_adapter(make_adapted(), tmp_path, dtype=torch.bfloat16)
+
+
+# Refused when loading
+
+
+def edit_config(folder: Path, **fields) -> None:
+    config = json.loads((folder / CONFIG_NAME).read_text()) | fields
+    (folder / CONFIG_NAME).write_text(json.dumps(config))
+
+
+def edit_tensors(folder: Path, change) -> None:
+    tensors = safetensors.torch.load_file(folder / WEIGHTS_NAME)
+    change(tensors)
+    safetensors.torch.save_file(tensors, folder / WEIGHTS_NAME)
+
+
+QUERY = "base_model.model.blocks.0.attention.query."
+
+
+def rename(tensors: dict[str, Tensor], old: str, new: str) -> None:
+    tensors[new] = tensors.pop(old)
+
+
+DAMAGES = {
+    "config missing": (lambda f: (f / CONFIG_NAME).unlink(), "there is no file"),
+    "weights missing": (lambda f: (f / WEIGHTS_NAME).unlink(), "there is no file"),
+    "weights truncated": (
+        lambda f: os.truncate(f / WEIGHTS_NAME, (f / WEIGHTS_NAME).stat().st_size - 5),
+        "damaged",
+    ),
+    "weights empty": (lambda f: (f / WEIGHTS_NAME).write_bytes(b""), "damaged"),
+    "config empty": (lambda f: (f / CONFIG_NAME).write_bytes(b""), "not JSON"),
+    "config nested without end": (
+        lambda f: (f / CONFIG_NAME).write_text("[" * 100_000),
+        "not JSON",
+    ),
+    "config too large": (lambda f: (f / CONFIG_NAME).write_bytes(b" " * 1_000_001), "larger than"),
+    "config edited": (lambda f: edit_config(f, lora_alpha=99), "changed after"),
+    "tensor removed": (
+        lambda f: edit_tensors(f, lambda t: t.pop(QUERY + "lora_A.weight")),
+        "no lora_A",
+    ),
+    "layer removed": (
+        lambda f: edit_tensors(f, lambda t: [t.pop(QUERY + f"lora_{x}.weight") for x in "AB"]),
+        "holds nothing for it",
+    ),
+    "not finite": (
+        lambda f: edit_tensors(f, lambda t: t[QUERY + "lora_B.weight"].fill_(float("inf"))),
+        "not finite",
+    ),
+    "integers": (
+        lambda f: edit_tensors(
+            f, lambda t: t.update({QUERY + "lora_B.weight": torch.ones(32, 3, dtype=torch.int8)})
+        ),
+        "floating point",
+    ),
+    "wrong rank": (
+        lambda f: edit_tensors(f, lambda t: t.update({QUERY + "lora_B.weight": torch.ones(32, 4)})),
+        "but r is 3",
+    ),
+    "wrong number of dimensions": (
+        lambda f: edit_tensors(f, lambda t: t.update({QUERY + "lora_B.weight": torch.ones(32)})),
+        "1 dimensions",
+    ),
+    "unknown tensor": (
+        lambda f: edit_tensors(f, lambda t: t.update(extra=torch.ones(2))),
+        "unknown tensor 'extra'",
+    ),
+    "head that was not announced": (
+        lambda f: edit_tensors(
+            f, lambda t: t.update({"base_model.model.head.weight": torch.ones(2, 32)})
+        ),
+        "unknown tensor",
+    ),
+    "name that climbs out": (
+        lambda f: edit_tensors(
+            f, lambda t: rename(t, QUERY + "lora_A.weight", "base_model.model.../x.lora_A.weight")
+        ),
+        "unknown tensor",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_adapter_is_refused_with_the_reason(tmp_path, damage):
+    folder = save(tmp_path)
+    change, message = DAMAGES[damage]
+    change(folder)
+    with pytest.raises(AdapterError, match=message):
+        load_adapter(folder)
+
+
+def test_any_flipped_bit_of_the_weights_is_noticed(tmp_path):
+    folder = save(tmp_path)
+    data = bytearray((folder / WEIGHTS_NAME).read_bytes())
+    start = 8 + int.from_bytes(data[:8], "little")
+    for position in random.Random(0).sample(range(start, len(data)), 20):
+        changed = bytearray(data)
+        changed[position] ^= 1
+        (folder / WEIGHTS_NAME).write_bytes(changed)
+        with pytest.raises(AdapterError, match="changed after|not finite"):
+            load_adapter(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_place_of_a_file_does_not_hang(tmp_path):
+    folder = save(tmp_path)
+    (folder / WEIGHTS_NAME).unlink()
+    os.mkfifo(folder / WEIGHTS_NAME)
+    with pytest.raises(AdapterError, match="there is no file"):
+        load_adapter(folder)
+
+
+def foreign(tmp_path: Path, **fields) -> Path:
+    """An adapter as PEFT would have left it: no metadata of ours."""
+    folder = save(tmp_path)
+    (folder / WEIGHTS_NAME).write_bytes(without_metadata(folder))
+    edit_config(folder, **fields)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"use_dora": True},
+        {"bias": "all"},
+        {"lora_bias": True},
+        {"rank_pattern": {"query": 4}},
+        {"alpha_pattern": {"query": 4}},
+        {"layer_replication": [[0, 2]]},
+        {"init_lora_weights": "pissa"},
+        {"trainable_token_indices": [1]},
+        {"target_parameters": ["experts"]},
+        {"an_option_of_next_year": {"on": 1}},
+        {"peft_type": "LOHA"},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_an_option_that_changes_the_mathematics_is_refused(tmp_path, fields):
+    with pytest.raises(AdapterError, match=next(iter(fields))):
+        load_adapter(foreign(tmp_path, **fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"task_type": "CAUSAL_LM"},
+        {"lora_dropout": 0.1},
+        {"base_model_name_or_path": "/somewhere/else"},
+        {"use_dora": False, "rank_pattern": {}, "corda_config": None},
+        {"init_lora_weights": "gaussian"},
+        {"megatron_core": "megatron.core", "qalora_group_size": 16, "peft_version": "0.21.0"},
+        {"an_option_of_next_year": False},
+        {"target_modules": r".*\.(query|key|value|out|fc_in|fc_out)"},
+        {"target_modules": ["query", "key", "value", "out", "fc_in", "fc_out"]},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_a_field_without_effect_passes(tmp_path, fields):
+    model = make_base()
+    attach(model, load_adapter(foreign(tmp_path, **fields)))
+    torch.testing.assert_close(logits(model), logits(make_adapted()), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"r": "3"},
+        {"r": True},
+        {"r": 3.0},
+        {"r": 0},
+        {"r": None},
+        {"lora_alpha": "16"},
+        {"lora_alpha": float("nan")},
+        {"lora_alpha": 10**400},
+        {"target_modules": 5},
+        {"target_modules": ["query", 5]},
+        {"modules_to_save": "head"},
+        {"modules_to_save": ["head"]},
+        {"use_rslora": "yes"},
+        {"task_type": 3},
+        {"lora_dropout": "0.1"},
+        {"target_modules": ["query"]},
+    ],
+    ids=str,
+)
+def test_wrong_types_and_values_in_the_configuration_are_refused(tmp_path, fields):
+    with pytest.raises(AdapterError):
+        load_adapter(foreign(tmp_path, **fields))
+
+
+@pytest.mark.parametrize("field", ["r", "lora_alpha", "target_modules", "peft_type"])
+def test_a_missing_field_is_named(tmp_path, field):
+    folder = foreign(tmp_path)
+    config = json.loads((folder / CONFIG_NAME).read_text())
+    del config[field]
+    (folder / CONFIG_NAME).write_text(json.dumps(config))
+    with pytest.raises(AdapterError, match=f"lacks '{field}'"):
+        load_adapter(folder)
+
+
+def test_a_configuration_that_is_no_object_is_refused(tmp_path):
+    folder = foreign(tmp_path)
+    (folder / CONFIG_NAME).write_text("[1, 2]")
+    with pytest.raises(AdapterError, match="holds a list"):
+        load_adapter(folder)
+
+
+def test_another_base_is_refused(tmp_path):
+    folder = save(tmp_path)
+    assert load_adapter(folder, base_fingerprint=FINGERPRINT).rank == 3
+    with pytest.raises(AdapterError, match="trained on the base 0123456789ab…, yours is ffff"):
+        load_adapter(folder, base_fingerprint="f" * 64)
+
+
+# Refused when attaching
+
+
+def wider() -> GPT:
+    return GPT(GPTConfig(vocab_size=40, context_length=16, n_layer=2, n_head=2, n_embd=64))
+
+
+def shallower() -> GPT:
+    return GPT(GPTConfig(vocab_size=40, context_length=16, n_layer=1, n_head=2, n_embd=32))
+
+
+def no_head() -> GPT:
+    model = make_base()
+    model.head = nn.Identity()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make_model", "message"),
+    [
+        (wider, "maps 64 to 64, the adapter 32 to 32"),
+        (shallower, "no linear layer 'blocks.1.attention"),
+        (no_head, "no linear layer 'head'"),
+        (lambda: make_adapted(), "detach"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused_and_stays_as_it_was(tmp_path, make_model, message):
+    adapter = load_adapter(save(tmp_path, head=True))
+    model = make_model()
+    modules = dict(model.named_modules())
+    state = copy.deepcopy(model.state_dict())
+    with pytest.raises(AdapterError, match=message):
+        attach(model, adapter)
+    assert list(map(id, dict(model.named_modules()).values())) == list(map(id, modules.values()))
+    assert all(torch.equal(model.state_dict()[name], state[name]) for name in state)
+
+
+def test_an_adapter_that_leaves_out_an_announced_layer_is_refused(tmp_path):
+    folder = foreign(tmp_path, target_modules=list(ALL))
+    edit_tensors(folder, lambda t: [t.pop(QUERY + f"lora_{x}.weight") for x in "AB"])
+    adapter = load_adapter(folder)  # layer 1 still has a query, so only the model can tell
+    with pytest.raises(AdapterError, match="no matrices for it"):
+        attach(make_base(), adapter)
+
+
+@pytest.mark.parametrize("shape", [(2, 31), (2,)])
+def test_a_head_of_another_shape_is_refused(tmp_path, shape):
+    folder = save(tmp_path, head=True)
+    edit_tensors(folder, lambda t: t.update({"base_model.model.head.weight": torch.ones(shape)}))
+    with pytest.raises(AdapterError, match="head"):
+        attach(make_base(), load_adapter(folder))
+
+
+# Interrupted saves
+
+
+def test_a_save_cut_off_between_the_two_files_is_the_new_adapter(tmp_path):
+    old = save_adapter(make_adapted(rank=2, seed=1), tmp_path / "old")
+    new = save_adapter(make_adapted(rank=5, seed=2), tmp_path / "new")
+    (old / WEIGHTS_NAME).write_bytes((new / WEIGHTS_NAME).read_bytes())
+    with pytest.raises(AdapterError):  # without the waiting configuration this is a mixture
+        load_adapter(old)
+    (old / ".adapter_config.json.1234.partial").write_bytes((new / CONFIG_NAME).read_bytes())
+    assert load_adapter(old).rank == 5
+
+
+SAVER = """
+import sys, itertools
+sys.path.insert(0, {here!r})
+from adapter_models import make_adapted
+from lora_edu.adapters import save_adapter
+models = [make_adapted(rank=2, seed=1), make_adapted(rank=5, seed=2)]
+print("ready", flush=True)
+for model in itertools.cycle(models):
+    save_adapter(model, {folder!r})
+"""
+N_KILLS = int(os.environ.get("LORA_EDU_STRESS_KILLS", "5"))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_killed_save_leaves_the_old_or_the_new_adapter_whole(tmp_path):
+    whole = {rank: logits(make_adapted(rank=rank, seed=seed)) for rank, seed in ((2, 1), (5, 2))}
+    folder = tmp_path / "adapter"
+    save_adapter(make_adapted(rank=2, seed=1), folder)
+    script = SAVER.format(here=str(Path(__file__).parents[1]), folder=str(folder))
+    pauses = random.Random(0)
+    for _ in range(N_KILLS):
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+        assert process.stdout.readline().strip() == b"ready"
+        time.sleep(pauses.uniform(0.0, 0.05))
+        process.kill()
+        process.wait()
+        adapter = load_adapter(folder)
+        model = make_base()
+        attach(model, adapter)
+        assert torch.equal(logits(model), whole[adapter.rank])
+
+
+def test_two_processes_saving_to_one_folder_leave_one_whole_adapter(tmp_path):
+    folder = tmp_path / "adapter"
+    script = SAVER.format(here=str(Path(__file__).parents[1]), folder=str(folder)).replace(
+        "itertools.cycle(models)", "[models[int(sys.argv[1])]] * 40"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", script, str(i)]) for i in (0, 1)]
+    assert [process.wait() for process in processes] == [0, 0]
+    adapter = load_adapter(folder)
+    model = make_base()
+    attach(model, adapter)
+    seed = {2: 1, 5: 2}[adapter.rank]
+    assert torch.equal(logits(model), logits(make_adapted(rank=adapter.rank, seed=seed)))
