@@ -15,7 +15,10 @@ from pathlib import Path
 
 import tiktoken
 
+from lora_edu.files import DownloadError, data_path
+
 END_OF_TEXT = "<|endoftext|>"
+GPT2_SIZES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
 
 # GPT-2's split pattern (openai/gpt-2, src/encoder.py), as tiktoken writes it: merges never cross
 # these pieces. The ranks were learnt with it, so another pattern would give other tokens.
@@ -56,3 +59,33 @@ def encoding_from_ranks(ranks: dict[bytes, int], name: str) -> tiktoken.Encoding
         mergeable_ranks=ranks,
         special_tokens={END_OF_TEXT: max(ranks.values()) + 1},
     )
+
+
+def load_tokenizer(name: str = "mini") -> tiktoken.Encoding:
+    """The tokenizer of a base: the bundled one, or GPT-2's, which tiktoken downloads once.
+
+    Text becomes ids with `encoding.encode_ordinary(text)`; `encoding.eot_token` ends a text.
+
+    Args:
+        name: As for `load_pretrained`: `"mini"`, or any size of GPT-2, since all share one.
+
+    Raises:
+        ValueError: an unknown name.
+        DownloadError: GPT-2's is not in tiktoken's cache and cannot be fetched.
+
+    Example:
+        >>> encoding = load_tokenizer("mini")
+        >>> encoding.decode(encoding.encode_ordinary("Once upon a time"))
+        'Once upon a time'
+    """
+    if name == "mini":
+        return encoding_from_ranks(read_ranks(data_path("mini_gpt", "ranks.tiktoken")), "mini")
+    if name not in GPT2_SIZES:
+        raise ValueError(f"name must be 'mini' or one of {GPT2_SIZES}, got {name!r}")
+    try:
+        return tiktoken.get_encoding("gpt2")
+    except OSError as error:
+        raise DownloadError(
+            f"tiktoken could not fetch GPT-2's tokenizer ({error}); go online once, or let "
+            'TIKTOKEN_CACHE_DIR name a copy of its cache. load_tokenizer("mini") needs no network'
+        ) from error

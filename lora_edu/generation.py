@@ -1,0 +1,157 @@
+"""Text from a GPT, one token at a time, with a key-value cache.
+
+GPT-2 numbers its positions 0, 1, 2, … from the start of what it reads. Once a text is longer than
+`context_length`, the window of the last tokens moves on, every token in it gets another position,
+and all cached keys and values are wrong. From there on the window is computed anew for each token:
+correct, and as slow as without a cache.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import tiktoken
+import torch
+from torch import Tensor, nn
+
+from lora_edu.gpt import GPT, KeyValueCache
+
+
+@torch.no_grad()
+def generate(
+    model: GPT,
+    token_ids: Tensor,
+    max_new_tokens: int,
+    *,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    generator: torch.Generator | None = None,
+    stop_id: int | None = None,
+    use_cache: bool = True,
+) -> Tensor:
+    """Continues each row: the next token is drawn from softmax(logits / temperature).
+
+    Args:
+        model: Any GPT, adapted or not. Dropout is off while it generates.
+        token_ids: Prompts of equal length.
+        max_new_tokens: How many tokens to add at most.
+        temperature: 0 takes the likeliest token, 1 draws from the model's own distribution.
+        top_k: Draw among the k likeliest tokens only.
+        generator: Where the random numbers come from; torch's global one by default.
+        stop_id: A row ends with this token, the end of text for instance; behind it the row is
+            filled with the same token. When all rows have ended, nothing more is computed.
+        use_cache: Keep keys and values instead of computing them anew. Same tokens, faster.
+
+    Shape:
+        Input (B, T); output (B, T + n), with n at most `max_new_tokens`.
+
+    Raises:
+        ValueError: a prompt without tokens, or an option out of range.
+
+    Example:
+        >>> from lora_edu.gpt import GPTConfig
+        >>> model = GPT(GPTConfig(vocab_size=50, n_layer=1, n_head=2, n_embd=8))
+        >>> generate(model, torch.zeros(2, 3, dtype=torch.long), 4).shape
+        torch.Size([2, 7])
+    """
+    _check(token_ids, max_new_tokens, temperature, top_k)
+    ended = torch.zeros(len(token_ids), 1, dtype=torch.bool, device=token_ids.device)
+    cache = None
+    if use_cache:
+        cache = KeyValueCache(model.config, len(token_ids), like=model.token_embedding.weight)
+    with _evaluation_mode(model):
+        for _ in range(max_new_tokens):
+            logits = _next_logits(model, token_ids, cache)
+            new = _choose(logits, temperature, top_k, generator)
+            if stop_id is not None:
+                new = new.masked_fill(ended, stop_id)
+                ended |= new == stop_id
+            token_ids = torch.cat([token_ids, new], dim=1)
+            if stop_id is not None and ended.all():
+                break
+    return token_ids
+
+
+def generate_text(
+    model: GPT,
+    encoding: tiktoken.Encoding,
+    prompt: str,
+    max_new_tokens: int = 100,
+    *,
+    temperature: float = 0.0,
+    top_k: int | None = None,
+    generator: torch.Generator | None = None,
+) -> str:
+    """Continues a prompt, up to the end of the text; returns prompt and continuation.
+
+    An empty prompt begins a new text.
+
+    Args:
+        model: Any GPT, adapted or not.
+        encoding: Its tokenizer.
+        prompt: Text.
+        max_new_tokens: How many tokens to add at most.
+        temperature: As for `generate`.
+        top_k: As for `generate`.
+        generator: As for `generate`.
+    """
+    start = encoding.encode_ordinary(prompt) or [encoding.eot_token]
+    row = generate(
+        model,
+        torch.tensor([start], device=model.token_embedding.weight.device),
+        max_new_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        generator=generator,
+        stop_id=encoding.eot_token,
+    )[0]
+    # A character can span tokens, so only the whole is decoded.
+    return encoding.decode([i for i in row.tolist() if i != encoding.eot_token])
+
+
+def _check(token_ids: Tensor, max_new_tokens: int, temperature: float, top_k: int | None) -> None:
+    if token_ids.ndim != 2 or token_ids.shape[1] < 1:
+        raise ValueError(
+            "token_ids must be (rows, tokens) with at least one token, got shape "
+            f"{tuple(token_ids.shape)}; a single prompt is token_ids[None]"
+        )
+    if max_new_tokens < 0:
+        raise ValueError(f"max_new_tokens must be at least 0, got {max_new_tokens}")
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature must be 0 or a positive number, got {temperature}")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k must be at least 1, got {top_k}; None draws among all tokens")
+
+
+def _next_logits(model: GPT, token_ids: Tensor, cache: KeyValueCache | None) -> Tensor:
+    """Logits of the token behind each row, (B, V)."""
+    window = token_ids[:, -model.config.context_length :]
+    if cache is None or token_ids.shape[1] > model.config.context_length:
+        return model(window)[:, -1]
+    return model(window[:, cache.length :], cache=cache)[:, -1]
+
+
+def _choose(
+    logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None
+) -> Tensor:
+    """One token a row, (B, 1)."""
+    if temperature == 0:
+        return logits.argmax(-1, keepdim=True)
+    logits = logits.float() / temperature
+    if top_k is not None:
+        weakest = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
+        logits = logits.masked_fill(logits < weakest, -math.inf)
+    return torch.multinomial(logits.softmax(-1), 1, generator=generator)
+
+
+@contextmanager
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Switches dropout off for a block, and back to what it was."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
