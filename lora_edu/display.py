@@ -1,0 +1,64 @@
+"""Showing pictures and widgets so that readers without a kernel still see them, and their text.
+
+JupyterLab draws a picture as an `<img>` without a text alternative, whatever its metadata say.
+So a picture goes out in three forms at once, of which each reader takes the first it can:
+a live `<img alt="…">` in a widget, the plain PNG (a stored notebook, GitHub, nbconvert), and the
+text. The stored notebook keeps the last two.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from typing import Any
+
+import ipywidgets
+from IPython.display import display
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def image_tag(picture: bytes, alt: str) -> str:
+    """Returns an HTML `<img>` with a PNG inside and its text alternative.
+
+    Raises:
+        ValueError: `alt` is empty.
+    """
+    if not alt.strip():
+        raise ValueError("alt must say in words what the figure shows, got nothing")
+    data = base64.b64encode(picture).decode()
+    style = "max-width:100%;height:auto"
+    return f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
+
+
+def show_widget(widget: ipywidgets.Widget, text: str, picture: bytes | None = None) -> None:
+    """Shows a widget, with a text and a picture for readers without a kernel.
+
+    Args:
+        widget: What a reader with a kernel sees.
+        text: The same in words, for the default state; tests compare it.
+        picture: The same as PNG, for the default state.
+
+    Raises:
+        ValueError: `text` is empty.
+    """
+    if not text.strip():
+        raise ValueError("text must say in words what the widget shows, got nothing")
+    bundle: dict[str, Any] = {
+        WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id},
+        "text/plain": text,
+    }
+    metadata = {}
+    if picture is not None:
+        bundle["image/png"] = base64.b64encode(picture).decode()
+        metadata["image/png"] = {"alt": text}
+    display(bundle, metadata=metadata, raw=True)
+
+
+def show_picture(picture: bytes, alt: str) -> None:
+    """Shows a PNG with its text alternative.
+
+    Raises:
+        ValueError: `alt` is empty.
+    """
+    show_widget(ipywidgets.HTML(image_tag(picture, alt)), alt, picture)

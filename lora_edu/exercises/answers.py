@@ -1,0 +1,119 @@
+"""Looking at a learner's answer without trusting it: is it blank, and what went wrong in it?"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import linecache
+import textwrap
+import traceback
+import types
+from pathlib import Path
+from typing import Any
+
+_LIBRARIES = ("site-packages", "dist-packages")
+_PACKAGE = str(Path(__file__).resolve().parent.parent)
+_STANDARD_LIBRARY = str(Path(inspect.__file__).resolve().parent)
+
+
+class NotTried(Exception):
+    """The answer still holds a blank."""
+
+
+class ReturnedNothing(TypeError):
+    """The learner's function ended without returning a value."""
+
+
+def is_blank(answer: Any) -> bool:
+    """Says whether an answer has not been written yet, or only in part.
+
+    Example:
+        >>> is_blank(...), is_blank(None), is_blank([1, ...]), is_blank(0)
+        (True, True, True, False)
+    """
+    if answer is None or answer is ...:
+        return True
+    if isinstance(answer, dict):
+        return any(map(is_blank, answer.values()))
+    if isinstance(answer, (list, tuple)):
+        return any(map(is_blank, answer))
+    if isinstance(answer, types.FunctionType):
+        return _has_blank_code(answer)
+    if isinstance(answer, type):
+        methods = [part for part in vars(answer).values() if inspect.isfunction(part)]
+        return any(map(_has_blank_code, methods))
+    return False
+
+
+def _has_blank_code(function: types.FunctionType) -> bool:
+    """Says whether a function's source still has a `...` to fill in (an index `x[..., 0]` is none).
+
+    The source decides, since bytecode differs between Python versions; without source the
+    function counts as written.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return False
+    indices: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Subscript):
+            indices.update(ast.walk(node.slice))
+    return any(
+        isinstance(node, ast.Constant) and node.value is ... and node not in indices
+        for node in ast.walk(tree)
+    )
+
+
+def guard(answer: Any, in_place: bool) -> Any:
+    """Returns an answer whose blanks announce themselves when it is called.
+
+    A function is wrapped: where it returns `...` it raises `NotTried`, and where it returns
+    nothing, `ReturnedNothing` (unless `in_place`). Everything else is returned as it is.
+    """
+    if not isinstance(answer, types.FunctionType):
+        return answer
+
+    @functools.wraps(answer)
+    def guarded(*arguments: Any, **keywords: Any) -> Any:
+        result = answer(*arguments, **keywords)
+        if result is ... or (isinstance(result, tuple) and any(part is ... for part in result)):
+            raise NotTried
+        if result is None and not in_place:
+            raise ReturnedNothing(f"{answer.__name__} returned None")
+        return result
+
+    return guarded
+
+
+def explain_error(error: Exception) -> str:
+    """Says in one or two sentences what an exception raised while checking means.
+
+    It names the last line of the learner's own code that was running; where no such line was,
+    the answer was of a kind that the checker could not use.
+    """
+    if isinstance(error, ReturnedNothing):
+        return "Your function returned None: is the `return` missing?"
+    kind, text = type(error).__name__, _first_line(error)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_learners(frame)]
+    if not frames:
+        return f"This answer could not be used ({kind}: {text}). Is it of the kind asked for?"
+    last = frames[-1]
+    line = linecache.getline(last.filename, last.lineno or 0).strip()
+    return f"Your code raised {kind}: {text} (line {last.lineno} of its cell: `{line}`)"
+
+
+def _first_line(error: Exception) -> str:
+    """Returns the first line of an exception's text, even where its `__str__` raises."""
+    try:
+        return (str(error).splitlines() or [""])[0]
+    except Exception:
+        return ""
+
+
+def _is_learners(frame: traceback.FrameSummary) -> bool:
+    path = frame.filename
+    if path.startswith((_PACKAGE, _STANDARD_LIBRARY)) or path.startswith("<frozen"):
+        return False
+    return not any(part in Path(path).parts for part in _LIBRARIES)

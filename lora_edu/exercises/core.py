@@ -1,0 +1,166 @@
+"""The framework of the exercises: registering a checker, and judging an answer with it.
+
+A checker is a function of the learner's answer. It returns nothing when the answer is right, and
+raises `Wrong` with the misconception when it is not:
+
+    @exercise("02.scaling", right=[lambda alpha, rank: alpha / rank], wrong=[lambda a, r: a])
+    def scaling(answer):
+        if answer(16, 4) == 16:
+            raise Wrong("You multiplied by alpha alone; the paper divides by the rank.")
+        if answer(16, 4) != 4:
+            raise Wrong("For alpha 16 and rank 4 the multiplier is 16 / 4 = 4.")
+
+Whatever the learner's code does, `check` returns a `Verdict` and never raises.
+"""
+
+from __future__ import annotations
+
+import importlib
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lora_edu.exercises.answers import NotTried, explain_error, guard, is_blank
+
+State = Literal["passed", "wrong", "not tried"]
+_MARKS = {"passed": "✓", "wrong": "✗", "not tried": "○"}
+_REGISTRY: dict[str, Exercise] = {}
+
+
+class Wrong(Exception):
+    """Raised by a checker: the answer shows this misconception.
+
+    Args:
+        misconception: One or two sentences to the learner: what the answer does, and what it
+            should do instead. They do not give the solution away.
+    """
+
+    def __init__(self, misconception: str) -> None:
+        super().__init__(misconception)
+        self.misconception = misconception
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `check` found; a notebook shows it as one short paragraph of text.
+
+    Args:
+        name: The exercise, "02.scaling".
+        state: "passed", "wrong" or "not tried".
+        message: Why it is wrong, or what to do; "" where nothing is to be said.
+    """
+
+    name: str
+    state: State
+    message: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the answer is right."""
+        return self.state == "passed"
+
+    def __repr__(self) -> str:
+        """Returns the text a notebook shows."""
+        word = {"wrong": "not yet", "not tried": "not tried yet"}.get(self.state, self.state)
+        text = f"{_MARKS[self.state]} {self.name}: {word}. {self.message}".strip()
+        return textwrap.fill(text, width=92, break_long_words=False, break_on_hyphens=False)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A registered exercise.
+
+    Args:
+        name: "NN.word", where NN is the number of the notebook.
+        checker: Returns nothing for a right answer, raises `Wrong` otherwise.
+        right: Answers that must pass.
+        wrong: Answers that must not pass, each with a message of its own.
+        praise: What to say when the answer is right.
+        in_place: The answer is a function that changes its argument and returns nothing.
+    """
+
+    name: str
+    checker: Callable[[Any], None]
+    right: tuple[Any, ...]
+    wrong: tuple[Any, ...]
+    praise: str
+    in_place: bool
+
+
+def exercise(
+    name: str,
+    *,
+    right: Sequence[Any],
+    wrong: Sequence[Any],
+    praise: str = "",
+    in_place: bool = False,
+) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+    """Registers the decorated checker as exercise `name`; see `Exercise` for the arguments.
+
+    Raises:
+        ValueError: the name is taken, or `right` or `wrong` is empty.
+    """
+    if not right or not wrong:
+        raise ValueError(f"{name}: give at least one right and one wrong answer for the tests")
+
+    def register(checker: Callable[[Any], None]) -> Callable[[Any], None]:
+        taken = _REGISTRY.get(name)
+        if taken and taken.checker.__qualname__ != checker.__qualname__:  # a reload is no clash
+            raise ValueError(f"name must be new, got {name!r}, which is registered already")
+        _REGISTRY[name] = Exercise(name, checker, tuple(right), tuple(wrong), praise, in_place)
+        return checker
+
+    return register
+
+
+def exercises(notebook: str) -> list[Exercise]:
+    """Returns the exercises of a notebook in the order of their definition.
+
+    Args:
+        notebook: Two digits, such as "02".
+
+    Raises:
+        ValueError: there is no module of exercises for that notebook.
+    """
+    module = f"lora_edu.exercises.nb{notebook}"
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise ValueError(f"notebook must name one with exercises, got {notebook!r}") from None
+    return [found for found in _REGISTRY.values() if found.name.split(".")[0] == notebook]
+
+
+def check(name: str, answer: Any = ...) -> Verdict:
+    """Judges an answer: passed, or the misconception behind it, or not tried yet.
+
+    An answer counts as not tried while it is `None` or `...`, a function whose body is still
+    `...`, or a class or collection with such a part.
+
+    Args:
+        name: The exercise, such as "02.scaling".
+        answer: A value, function or class. Nothing it does makes this function raise.
+
+    Returns:
+        A verdict; as the last line of a cell it shows itself.
+
+    Raises:
+        ValueError: there is no exercise of that name.
+    """
+    known = {found.name: found for found in exercises(name.split(".")[0])}
+    if name not in known:
+        raise ValueError(f"name must be one of {', '.join(known)}; got {name!r}")
+    task = known[name]
+    try:
+        if is_blank(answer):
+            raise NotTried
+        task.checker(guard(answer, task.in_place))
+    except NotTried:
+        return Verdict(name, "not tried")
+    except Wrong as wrong:
+        return Verdict(name, "wrong", wrong.misconception)
+    except Exception as error:  # the learner's code may raise anything
+        return Verdict(name, "wrong", explain_error(error))
+    return Verdict(name, "passed", task.praise)
