@@ -72,7 +72,9 @@ def run(
     """Runs a command; returns what it printed, or raises with all that it said."""
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\nfailed:\n{done.stdout[-3000:]}{done.stderr[-6000:]}")
+        raise RuntimeError(
+            f"{' '.join(command)}\nfailed:\n{done.stdout[-3000:]}{done.stderr[-6000:]}"
+        )
     return done.stdout
 
 

@@ -1,0 +1,80 @@
+"""`import lora_edu` is cheap, brings the public names, and needs only what is declared."""
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+from support.project import ROOT, imported_modules, package_modules, requirements
+
+import lora_edu
+
+HEAVY = {"matplotlib", "ipywidgets", "IPython", "transformers", "peft", "sklearn", "pandas"}
+CPU_SECONDS_BEYOND_TORCH = 1.0
+PROBE = """
+import json, sys, time
+import torch
+start = time.process_time()
+import lora_edu
+seconds = time.process_time() - start
+print(json.dumps([seconds, sorted({name.split(".")[0] for name in sys.modules})]))
+"""
+
+
+@pytest.fixture(scope="module")
+def probe() -> tuple[float, set[str]]:
+    command = [sys.executable, "-c", PROBE]
+    seconds, names = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
+    return seconds, set(names)
+
+
+def test_importing_the_package_loads_no_plotting_and_no_peers(probe: tuple[float, set]) -> None:
+    assert not probe[1] & HEAVY
+
+
+def test_importing_the_package_costs_little_beyond_torch(probe: tuple[float, set]) -> None:
+    assert probe[0] < CPU_SECONDS_BEYOND_TORCH
+
+
+def test_the_public_list_is_in_order_and_without_repeats() -> None:
+    assert lora_edu.__all__ == sorted(set(lora_edu.__all__), key=str.lower)
+    assert not [name for name in lora_edu.__all__ if name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", lora_edu.__all__)
+def test_a_public_name_exists_and_is_explained_where_it_can_be(name: str) -> None:
+    value = getattr(lora_edu, name)
+    if callable(value):
+        assert value.__module__.startswith("lora_edu.")
+        assert value.__doc__
+
+
+@pytest.mark.parametrize("name", package_modules())
+def test_every_module_can_be_imported_alone(name: str) -> None:
+    importlib.import_module(name)
+
+
+def distributions(files: Iterable[Path], local: set[str]) -> set[str]:
+    """Returns the distributions that these files import from, Python's own and `local` aside."""
+    imported = {name.split(".")[0] for file in files for name in imported_modules(file)}
+    known = metadata.packages_distributions()
+    foreign = imported - sys.stdlib_module_names - local
+    return {canonicalize_name(known.get(name, [name])[0]) for name in foreign}
+
+
+def test_the_package_imports_what_it_declares_and_nothing_else() -> None:
+    used = distributions(package_modules().values(), local={"lora_edu"})
+    brought = {"ipython", "traitlets"}  # by ipywidgets
+    assert used - brought == requirements().keys()
+
+
+def test_scripts_import_only_what_the_test_extra_brings() -> None:
+    files = sorted((ROOT / "scripts").rglob("*.py"))
+    local = {"lora_edu", "scripts", *(file.stem for file in files)}
+    declared = requirements().keys() | requirements("lab", "test", "peers").keys()
+    assert distributions(files, local) <= declared

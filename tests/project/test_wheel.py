@@ -1,0 +1,58 @@
+"""The wheel alone, in an empty folder, runs a notebook: the data travels inside it."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+from support.layered import build_wheel, clean_environment, layered_environment, run
+from support.notebooks import errors_of, execute
+from support.project import ROOT
+
+NOTEBOOK = "05_finetune_a_classifier"
+WHERE = "import lora_edu, json; print(json.dumps([lora_edu.__file__, str(lora_edu.data_path())]))"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python that has the installed wheel and cannot see the checkout."""
+    python = layered_environment(tmp_path_factory.mktemp("wheel-only") / "environment")
+    run([str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)])
+    return python
+
+
+def test_the_wheel_carries_all_that_ships(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    tracked = run(["git", "ls-files", "data", "lora_edu"], cwd=ROOT).split()
+    expected = {f"lora_edu/{name}" if name.startswith("data/") else name for name in tracked}
+    assert expected <= names
+    assert not [name for name in names if name.startswith(("tests", "scripts", "notebooks"))]
+
+
+def test_the_metadata_asks_for_ranges(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    lines = archive.read(name).decode().splitlines()
+    assert "Requires-Dist: ipywidgets<9,>=7.7.1" in lines
+    assert not [
+        line for line in lines if line.startswith("Requires-Dist") and "==" in line.split(";")[0]
+    ]
+
+
+def test_the_installed_package_is_found_and_not_the_checkout(python: Path, tmp_path: Path) -> None:
+    found = run([str(python), "-c", WHERE], cwd=tmp_path, env=clean_environment())
+    assert str(ROOT) not in found
+    assert found.count(str(python.parents[1])) == 2
+
+
+def test_a_notebook_runs_alone_in_an_empty_folder(python: Path, tmp_path: Path) -> None:
+    copied = shutil.copy(ROOT / "notebooks" / f"{NOTEBOOK}.ipynb", tmp_path)
+    notebook = nbformat.read(copied, as_version=4)
+    execute(notebook, python, tmp_path)
+    assert errors_of(notebook) == []
