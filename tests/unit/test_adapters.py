@@ -115,6 +115,7 @@ def test_detach_restores_the_original_modules_and_names(tmp_path, head):
     adapter = load_adapter(save(tmp_path, head=head))
     model = make_base()
     modules = dict(model.named_modules())
+    attributes = set(vars(model))
     state = copy.deepcopy(model.state_dict())
     before = logits(model)
     attach(model, adapter)
@@ -125,6 +126,7 @@ def test_detach_restores_the_original_modules_and_names(tmp_path, head):
     after = dict(model.named_modules())
     assert after.keys() == modules.keys()
     assert all(after[name] is modules[name] for name in modules)
+    assert set(vars(model)) == attributes
     assert model.head.weight is model.token_embedding.weight
     assert torch.equal(logits(model), before)
 

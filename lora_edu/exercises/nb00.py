@@ -1,0 +1,169 @@
+"""Checkers of notebook 00: the inner width, what survives, how many fit, where a verdict flips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lora_edu.exercises.core import Wrong, exercise
+
+RANK, ALPHA, LAYERS, WIDTH = 8, 16, 36, 192  # of the shipped adapters and their base
+
+
+@exercise(
+    "00.first",
+    right=[RANK],
+    wrong=[ALPHA, LAYERS, WIDTH, "8", 5],
+    praise="The matrices between the base's layers are 8 numbers wide; the layers are 192.",
+)
+def first(answer: Any) -> None:
+    """The rank of the tales adapter, a whole number."""
+    if isinstance(answer, str):
+        raise Wrong("This is text. Write the number without quotation marks.")
+    if answer == ALPHA:
+        raise Wrong(
+            "That is alpha, which only scales the update. The rank is the width of A and B."
+        )
+    if answer == LAYERS:
+        raise Wrong(
+            "That is how many layers have an update. Ask one pair A, B for its inner width."
+        )
+    if answer == WIDTH:
+        raise Wrong("That is the width of the base's layers. The rank is much smaller.")
+    if answer != RANK:
+        raise Wrong("Read it off `tales.rank`, in the cell above.")
+
+
+STATEMENTS = {"forgotten": False, "inside": False, "zero": True, "free": False}
+_MISCONCEPTIONS = {
+    "forgotten": "the base has not forgotten anything: its numbers were never changed, and with "
+    "the adapter off its output is the same bit for bit",
+    "inside": "the file holds no copy of the base, changed or not, only A, B and maybe a head; "
+    "that is why it is so small",
+    "zero": "at strength 0 the update is multiplied by 0, and adding 0 changes no bit",
+    "free": "an attached adapter multiplies twice more in each of its layers; only merged "
+    "into the base does it cost nothing",
+}
+
+
+def _statements(**changes: bool) -> dict[str, bool]:
+    return STATEMENTS | changes
+
+
+@exercise(
+    "00.true_or_false",
+    right=[STATEMENTS],
+    wrong=[
+        _statements(forgotten=True),
+        _statements(inside=True),
+        _statements(zero=False),
+        _statements(free=True),
+        {"forgotten": False},
+    ],
+    praise="All four are right.",
+)
+def true_or_false(answer: Any) -> None:
+    """Four statements, name → True or False."""
+    if not isinstance(answer, dict) or answer.keys() != STATEMENTS.keys():
+        raise Wrong(f"Keep the dict with the four names {', '.join(STATEMENTS)}.")
+    for name, value in answer.items():
+        if value not in (True, False):
+            raise Wrong(f'"{name}" must be True or False, without quotation marks.')
+    for name, wanted in STATEMENTS.items():
+        if bool(answer[name]) != wanted:
+            raise Wrong(f'"{name}": {_MISCONCEPTIONS[name]}.')
+
+
+def _whole_adapters(base_bytes: int, adapter_bytes: int) -> int:
+    return base_bytes // adapter_bytes
+
+
+def _rounds_up(base_bytes: int, adapter_bytes: int) -> int:
+    return -(-base_bytes // adapter_bytes)
+
+
+@exercise(
+    "00.fit",
+    right=[_whole_adapters, lambda base_bytes, adapter_bytes: int(base_bytes / adapter_bytes)],
+    wrong=[
+        lambda base_bytes, adapter_bytes: adapter_bytes / base_bytes,
+        lambda base_bytes, adapter_bytes: base_bytes / adapter_bytes,
+        _rounds_up,
+        lambda base_bytes, adapter_bytes: (base_bytes - adapter_bytes) // adapter_bytes,
+        lambda base_bytes, adapter_bytes: 18,
+    ],
+)
+def fit(answer: Callable[[int, int], int]) -> None:
+    """(base_bytes, adapter_bytes) → how many whole adapters need no more space than the base."""
+    found = answer(1000, 300)
+    if found == 300 / 1000:
+        raise Wrong(
+            "You divided the adapter by the base. How often does the small go into the large?"
+        )
+    if found == 1000 / 300:
+        raise Wrong(
+            "You returned a fraction. A third of an adapter is of no use: count whole ones."
+        )
+    if found == 4:
+        raise Wrong("You rounded up: 4 files of 300 bytes take 1200, more than the base's 1000.")
+    if found == 2:
+        raise Wrong("You took one adapter away first. The base's own space is the whole measure.")
+    if found != 3 or answer(1200, 300) != 4 or answer(100, 300) != 0:
+        raise Wrong("For a base of 1000 bytes and adapters of 300 it is 3; for 1200 it is 4.")
+
+
+def _first_flip(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
+    return next(s for s in sorted(strengths) if holds(s))
+
+
+def _index_of_flip(strengths: Sequence[float], holds: Callable[[float], bool]) -> int:
+    return next(i for i, s in enumerate(strengths) if holds(s))
+
+
+def _last_holding(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
+    return next(s for s in reversed(strengths) if holds(s))
+
+
+def _last_not_holding(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
+    return next(s for s in reversed(strengths) if not holds(s))
+
+
+def _first_not_holding(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
+    return next(s for s in strengths if not holds(s))
+
+
+@exercise(
+    "00.flip",
+    right=[_first_flip],
+    wrong=[
+        _index_of_flip,
+        _last_holding,
+        _first_not_holding,
+        _last_not_holding,
+        lambda strengths, holds: 0.5,
+    ],
+    praise="Between the strength before it and this one, the model changes its mind.",
+)
+def flip(answer: Callable[[Sequence[float], Callable[[float], bool]], float]) -> None:
+    """(strengths in rising order, holds) → the lowest strength at which holds is true."""
+    strengths = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25]
+
+    def from_075_on(strength: float) -> bool:
+        return strength >= 0.75
+
+    found = answer(strengths, from_075_on)
+    if found == 3:
+        raise Wrong("You returned the position in the list. Return the strength that stands there.")
+    if found == 1.25:
+        raise Wrong("That is the last strength at which it holds. Look from the low end.")
+    if found == 0.0:
+        raise Wrong("You returned a strength at which it does not hold: is the condition reversed?")
+    if found == 0.5 and answer(strengths, lambda s: s >= 0.25) == 0.5:
+        raise Wrong(
+            "You returned 0.5 whatever holds. Nothing says that half the strength is half the "
+            "effect: ask `holds` at each strength."
+        )
+    if found == 0.5:
+        raise Wrong("You returned the last strength before it holds. Go one further.")
+    if found != 0.75:
+        raise Wrong("Where it holds from 0.75 on, the answer is 0.75.")

@@ -1,0 +1,150 @@
+"""What the shipped adapters answer at each strength: recorded once, or computed live.
+
+The recording, `data/results/strengths.json`, is made by `scripts/record_strengths.py`. With it
+the explorer answers at once, and the same on every machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lora_edu.adapters import Adapter, attach, detach, load_adapter, set_strength
+from lora_edu.files import data_path
+from lora_edu.generation import generate_text
+from lora_edu.pretrained import base_fingerprint, load_pretrained
+from lora_edu.tokenizer import load_tokenizer
+
+STRENGTHS = tuple(step / 10 for step in range(-10, 21))
+CLASSES = ("not spam", "spam")  # of the one shipped adapter that has a head
+WATCHED = 4  # likeliest tokens of the base, and as many of the adapter, whose shares are followed
+NEW_TOKENS = 40
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model with an adapter of some strength says to a prompt.
+
+    Args:
+        text: The greedy continuation; "" from a classifier.
+        shares: Probability of each watched next token, or of each class.
+    """
+
+    text: str
+    shares: dict[str, float]
+
+    @property
+    def likeliest(self) -> str:
+        """The watched token, or the class, with the largest probability."""
+        return max(self.shares, key=self.shares.__getitem__)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt with an answer for each of `STRENGTHS`."""
+
+    text: str
+    answers: tuple[Answer, ...]
+
+    def at(self, strength: float) -> Answer:
+        """The answer at the recorded strength next to this one."""
+        return self.answers[min(range(len(STRENGTHS)), key=lambda i: abs(STRENGTHS[i] - strength))]
+
+
+Recording = Mapping[str, Sequence[Prompt]]
+
+
+def read_recording(path: Path | None = None) -> Recording:
+    """Reads the recorded answers: name of an adapter → its prompts."""
+    path = path or data_path("results", "strengths.json")
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        name: [
+            Prompt(prompt["text"], tuple(Answer(**answer) for answer in prompt["answers"]))
+            for prompt in prompts
+        ]
+        for name, prompts in stored["answers"].items()
+    }
+
+
+def to_json(recording: Recording) -> dict[str, list[dict]]:
+    """The recording as JSON takes it; probabilities to four digits."""
+    answers = {name: [asdict(prompt) for prompt in prompts] for name, prompts in recording.items()}
+    for prompts in answers.values():
+        for answer in (answer for prompt in prompts for answer in prompt["answers"]):
+            answer["shares"] = {key: round(share, 4) for key, share in answer["shares"].items()}
+    return answers
+
+
+class Responder:
+    """The base with one adapter at a time on it, ready to answer.
+
+    Args:
+        base: As for `load_pretrained`.
+        adapters: Folder of the adapters; the shipped ones by default.
+    """
+
+    def __init__(self, base: str | Path = "mini", adapters: Path | None = None) -> None:
+        self._model = load_pretrained(base).eval()
+        self._encoding = load_tokenizer("mini")
+        self._fingerprint = base_fingerprint(base)
+        self._folder = adapters or data_path("adapters")
+        self._attached: str | None = None
+        self._adapter: Adapter | None = None
+
+    def answer(self, adapter: str, prompt: str, strength: float) -> Answer:
+        """What the base with this adapter says.
+
+        Args:
+            adapter: Name of an adapter's folder.
+            prompt: Text; a space at its end is dropped, since tokens begin with theirs.
+            strength: What the update is multiplied by.
+        """
+        self._attach(adapter)
+        prompt = prompt.rstrip(" ")
+        ids = self._encoding.encode_ordinary(prompt)[-self._model.config.context_length // 2 :]
+        token_ids = torch.tensor([ids or [self._encoding.eot_token]])
+        set_strength(self._model, strength)
+        if self._adapter.heads:
+            shares = self._next(token_ids).tolist()
+            return Answer("", dict(zip(CLASSES, shares, strict=True)))
+        text = generate_text(self._model, self._encoding, prompt, NEW_TOKENS)[len(prompt) :]
+        shares = self._next(token_ids)
+        names = {self._name(i): shares[i].item() for i in self._watched(token_ids)}
+        return Answer(text, names)
+
+    def _attach(self, name: str) -> None:
+        if name == self._attached:
+            return
+        if self._attached is not None:
+            detach(self._model)
+            self._attached = None
+        self._adapter = load_adapter(self._folder / name, base_fingerprint=self._fingerprint)
+        attach(self._model, self._adapter)
+        self._attached = name
+
+    @torch.inference_mode()
+    def _next(self, token_ids: Tensor) -> Tensor:
+        """Probabilities behind the last token."""
+        last = torch.tensor([token_ids.shape[1] - 1])
+        return self._model(token_ids, positions=last)[0].softmax(dim=0)
+
+    def _watched(self, token_ids: Tensor) -> list[int]:
+        """The likeliest tokens without the adapter and with it; the base's first."""
+        watched: list[int] = []
+        for strength in (0.0, 1.0):
+            set_strength(self._model, strength)
+            best = self._next(token_ids).topk(WATCHED).indices.tolist()
+            watched += [i for i in best if i not in watched]
+        return watched
+
+    def _name(self, token_id: int) -> str:
+        """A token as a reader sees it: its space as ␣, its line break as ↵."""
+        if token_id == self._encoding.eot_token:
+            return "(end)"
+        return self._encoding.decode([token_id]).replace(" ", "␣").replace("\n", "↵")

@@ -1,0 +1,71 @@
+"""Records what the shipped adapters say at each strength, for the explorer of notebook 00.
+
+    python scripts/record_strengths.py        # under a minute; writes data/results/strengths.json
+
+Run it again after training the base or an adapter; a test notices if that was forgotten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from lora_edu.adapter_files import WEIGHTS_NAME
+from lora_edu.files import atomic_write, data_path, sha256_of
+from lora_edu.pretrained import base_fingerprint
+from lora_edu.widgets.strength_record import STRENGTHS, Prompt, Responder, to_json
+
+# The first one of each adapter opens the explorer. Menu's and spam's follow the bundled sets'
+# form, and none of them is in a training split (tests/unit/test_strength.py).
+PROMPTS = {
+    "tales": (
+        "Once upon a time, there was a little",
+        "One day, Tom went to the",
+        "Ho there! Let me tell ye of",
+    ),
+    "menu": (
+        "name[Old Oak], kind[tea room], dish[onion soup], near[the bridge]\n",
+        "name[Uncle Bob's], kind[bakery], price[high]\n",
+        "name[Blue Boat], dish[fish pie], price[cheap], near[the park]\n",
+    ),
+    "spam": (
+        "You have won a free phone! Call now and tell us your bank card number.",
+        "Hi mum, I will be home at six. Shall I bring bread?",
+        "Your parcel waits. Pay 2 pounds today on our page or we send it back.",
+    ),
+}
+
+
+def main() -> None:
+    """Reads the command line and writes the recording."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--base", default="mini", help="a name or a folder of a base model")
+    parser.add_argument("--adapters", type=Path, default=data_path("adapters"))
+    parser.add_argument("--out", type=Path, default=data_path("results", "strengths.json"))
+    arguments = parser.parse_args()
+    responder = Responder(arguments.base, arguments.adapters)
+    recording = {
+        name: [
+            Prompt(text, tuple(responder.answer(name, text, strength) for strength in STRENGTHS))
+            for text in texts
+        ]
+        for name, texts in PROMPTS.items()
+        if (arguments.adapters / name).is_dir()
+    }
+    stored = {
+        "command": "python scripts/record_strengths.py",
+        "base_fingerprint": base_fingerprint(arguments.base),
+        "adapters": {
+            name: sha256_of(arguments.adapters / name / WEIGHTS_NAME) for name in recording
+        },
+        "strengths": list(STRENGTHS),
+        "answers": to_json(recording),
+    }
+    with atomic_write(arguments.out) as part:
+        part.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()
