@@ -32,15 +32,29 @@ def expand(template: str, slots: Mapping[str, Sequence[str]], dice: random.Rando
         used.add(chosen)
         return chosen
 
-    text = template
-    while re.search(r"\[[^][]*\]", text):  # the innermost choices first
-        text = re.sub(
-            r"\[([^][]*)\]", lambda match: dice.choice(match[1].split("|")), text, count=1
-        )
+    text = choose(template, dice)
     while "{" in text:
         text = re.sub(r"\{(\w+)\}", word, text)
+    return tidy(text)
+
+
+def choose(template: str, dice: random.Random) -> str:
+    """Settles every `[a|b]`, the innermost first."""
+    while choice := re.search(r"\[([^][]*)\]", template):
+        chosen = dice.choice(choice[1].split("|"))
+        template = template[: choice.start()] + chosen + template[choice.end() :]
+    return template
+
+
+def tidy(text: str) -> str:
+    """One space between words, a capital at the start and after a full stop.
+
+    Example:
+        >>> tidy("hi.  all is well")
+        'Hi. All is well'
+    """
     text = re.sub(r" +", " ", text).strip()
-    return re.sub(r"(^|[.!?]\"? )([a-z])", lambda match: match[1] + match[2].upper(), text)
+    return re.sub(r"(^|[.!?] )([a-z])", lambda match: match[1] + match[2].upper(), text)
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping]) -> None:
