@@ -1,0 +1,195 @@
+"""Generation: the cache changes the speed and nothing else; sampling follows the distribution."""
+
+import math
+import time
+
+import pytest
+import torch
+
+from lora_edu.generation import generate, generate_text
+from lora_edu.gpt import GPT, GPTConfig
+from lora_edu.lora import replace_linear_with_lora
+from lora_edu.tokenizer import encoding_from_ranks
+
+CONFIG = GPTConfig(vocab_size=257, context_length=24, n_layer=2, n_head=2, n_embd=32, dropout=0.2)
+ENCODING = encoding_from_ranks({bytes([i]): i for i in range(256)}, "bytes")
+PROMPTS = torch.arange(15).view(3, 5)
+
+
+def some_gpt(config: GPTConfig = CONFIG, seed: int = 0) -> GPT:
+    """A GPT with weights large enough that its choices depend on what it read."""
+    torch.manual_seed(seed)
+    model = GPT(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def dice(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@torch.no_grad()
+def greedy_reference(model: GPT, token_ids: torch.Tensor, count: int) -> torch.Tensor:
+    """The definition: the likeliest token behind the last `context_length` ones."""
+    for _ in range(count):
+        logits = model(token_ids[:, -model.config.context_length :])
+        token_ids = torch.cat([token_ids, logits[:, -1].argmax(-1, keepdim=True)], dim=1)
+    return token_ids
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 19, 20, 40])  # 19 fill the context of 24
+def test_greedy_tokens_are_those_of_the_definition(use_cache, count) -> None:
+    model = some_gpt()
+    expected = greedy_reference(model, PROMPTS, count)
+    assert torch.equal(generate(model, PROMPTS, count, use_cache=use_cache), expected)
+
+
+def test_a_prompt_longer_than_the_context_is_read_from_its_end() -> None:
+    prompt = torch.arange(60).view(2, 30)
+    expected = greedy_reference(some_gpt(), prompt, 5)
+    assert torch.equal(generate(some_gpt(), prompt, 5), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"top_k": 3}])
+def test_sampled_tokens_are_the_same_with_and_without_the_cache(options) -> None:
+    first, second = (
+        generate(
+            some_gpt(), PROMPTS, 40, temperature=0.8, generator=dice(), use_cache=cached, **options
+        )
+        for cached in (True, False)
+    )
+    assert torch.equal(first, second)
+
+
+def test_rows_of_a_batch_do_not_see_each_other() -> None:
+    alone = torch.cat([generate(some_gpt(), row[None], 30) for row in PROMPTS])
+    assert torch.equal(generate(some_gpt(), PROMPTS, 30), alone)
+
+
+def test_samples_follow_the_softmax_of_logits_over_temperature() -> None:
+    model, temperature, draws = some_gpt(), 3.0, 20_000
+    with torch.no_grad():
+        expected = (model(PROMPTS[:1])[0, -1] / temperature).softmax(-1)
+    new = generate(
+        model, PROMPTS[:1].expand(draws, -1), 1, temperature=temperature, generator=dice()
+    )[:, -1]
+    observed = new.bincount(minlength=257) / draws
+    # Five standard errors of a share, for each of the 257 tokens.
+    assert ((observed - expected).abs() <= 5 * (expected / draws).sqrt() + 1e-4).all()
+
+
+def test_top_k_draws_the_k_likeliest_and_no_other() -> None:
+    model = some_gpt()
+    with torch.no_grad():
+        likeliest = set(model(PROMPTS[:1])[0, -1].topk(3).indices.tolist())
+    rows = PROMPTS[:1].expand(2_000, -1)
+    new = generate(model, rows, 1, temperature=9.0, top_k=3, generator=dice())[:, -1]
+    assert set(new.tolist()) == likeliest
+
+
+def test_a_generator_makes_samples_repeatable_and_leaves_the_global_one_alone() -> None:
+    torch.manual_seed(5)
+    first = generate(some_gpt(), PROMPTS, 9, temperature=1.0, generator=dice())
+    torch.manual_seed(6)
+    state = torch.get_rng_state()
+    second = generate(some_gpt_without_seeding(), PROMPTS, 9, temperature=1.0, generator=dice())
+    assert torch.equal(first, second)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def some_gpt_without_seeding() -> GPT:
+    with torch.random.fork_rng():
+        return some_gpt()
+
+
+def test_a_row_ends_with_the_stop_token_and_the_batch_with_its_last_row() -> None:
+    model = some_gpt()
+    free = generate(model, PROMPTS, 19)
+    stop = int(free[0, 8])  # the first row reaches it after four new tokens or sooner
+    ended = generate(model, PROMPTS, 19, stop_id=stop)
+    for row, unstopped in zip(ended.tolist(), free.tolist(), strict=True):
+        new = unstopped[5:]
+        length = 5 + (new.index(stop) + 1 if stop in new else len(new))
+        assert row[:length] == unstopped[:length]
+        assert all(token == stop for token in row[length:])
+    assert generate(model, PROMPTS[:1], 19, stop_id=stop).shape[1] <= 9
+
+
+def test_dropout_is_off_while_generating_and_the_mode_is_kept() -> None:
+    model = some_gpt().train()
+    assert torch.equal(generate(model, PROMPTS, 10), greedy_reference(some_gpt(), PROMPTS, 10))
+    assert model.training
+    assert not any(parameter.grad_fn for parameter in model.parameters())
+
+
+def test_adapted_models_generate_with_their_adapters() -> None:
+    model = some_gpt()
+    replace_linear_with_lora(model, rank=2, alpha=2, targets=["query", "value"])
+    for name, parameter in model.named_parameters():
+        if name.endswith(".B"):
+            torch.nn.init.normal_(parameter)
+    adapted = generate(model, PROMPTS, 30)
+    assert torch.equal(adapted, greedy_reference(model, PROMPTS, 30))
+    assert not torch.equal(adapted, generate(some_gpt(), PROMPTS, 30))
+
+
+@pytest.mark.parametrize(
+    ("token_ids", "options", "message"),
+    [
+        (torch.arange(3), {}, r"got shape \(3,\); a single prompt is token_ids\[None\]"),
+        (torch.zeros(1, 0, dtype=torch.long), {}, "at least one token"),
+        (PROMPTS, {"temperature": -0.1}, "temperature .* got -0.1"),
+        (PROMPTS, {"temperature": math.inf}, "temperature .* got inf"),
+        (PROMPTS, {"temperature": math.nan}, "temperature .* got nan"),
+        (PROMPTS, {"top_k": 0}, "top_k must be at least 1, got 0"),
+        (PROMPTS, {"max_new_tokens": -1}, "max_new_tokens must be at least 0, got -1"),
+    ],
+)
+def test_options_out_of_range_are_refused(token_ids, options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        generate(some_gpt(), token_ids, **{"max_new_tokens": 1} | options)
+
+
+def test_text_goes_in_and_its_continuation_comes_out() -> None:
+    model = some_gpt()
+    ids = torch.tensor([ENCODING.encode_ordinary("hello")])
+    expected = greedy_reference(model, ids, 8)[0].tolist()
+    if ENCODING.eot_token in expected:
+        expected = expected[: expected.index(ENCODING.eot_token)]
+    assert generate_text(model, ENCODING, "hello", 8) == ENCODING.decode(expected)
+
+
+def test_text_stops_at_the_end_of_the_text_and_does_not_show_it() -> None:
+    model = some_gpt()
+    with torch.no_grad():  # whatever it reads, the end of text is the likeliest
+        model.final_norm.weight.zero_()
+        model.final_norm.bias.copy_(model.head.weight[ENCODING.eot_token] * 10)
+    assert generate_text(model, ENCODING, "hello") == "hello"
+
+
+def test_an_empty_prompt_begins_a_new_text() -> None:
+    model = some_gpt()
+    begun = greedy_reference(model, torch.tensor([[ENCODING.eot_token]]), 6)[0, 1:].tolist()
+    assert generate_text(model, ENCODING, "", 6) == ENCODING.decode(
+        [token for token in begun if token != ENCODING.eot_token]
+    )
+
+
+def tokens_per_second(model: GPT, prompt: torch.Tensor, use_cache: bool) -> float:
+    start = time.perf_counter()
+    generate(model, prompt, 200, use_cache=use_cache)
+    return 200 / (time.perf_counter() - start)
+
+
+def test_the_cache_is_at_least_five_times_as_fast() -> None:
+    model = some_gpt(GPTConfig())  # the mini GPT's shape
+    prompt = torch.arange(16)[None]
+    generate(model, prompt, 10)
+    # The best of three each: other work on the machine only ever slows down.
+    cached, plain = (
+        max(tokens_per_second(model, prompt, use_cache) for _ in range(3))
+        for use_cache in (True, False)
+    )
+    assert cached >= 5 * plain, f"{cached:.0f} against {plain:.0f} tokens/s"

@@ -1,0 +1,143 @@
+"""The small GPT: causal, tied, positional, with a cache that changes nothing."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from lora_edu.gpt import GPT, Attention, GPTConfig, KeyValueCache
+
+CONFIG = GPTConfig(vocab_size=50, context_length=16, n_layer=2, n_head=4, n_embd=32)
+TOKENS = torch.arange(30).view(3, 10)
+
+
+def some_gpt(**changes: float) -> GPT:
+    """A GPT with every parameter random, in float64."""
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(**{**CONFIG.__dict__, **changes})).double()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def close(first: torch.Tensor, second: torch.Tensor) -> None:
+    torch.testing.assert_close(first, second, rtol=0, atol=1e-12)
+
+
+@torch.no_grad()
+def test_attention_is_its_formula() -> None:
+    """Softmax(q kᵀ / √D) v with later tokens masked out, head by head."""
+    torch.manual_seed(0)
+    attention = Attention(CONFIG).double()
+    x = torch.randn(3, 10, 32, dtype=torch.float64)
+    q, k, v = attention.query(x), attention.key(x), attention.value(x)
+    later = torch.ones(10, 10, dtype=torch.bool).triu(1)
+    heads = []
+    for head in range(4):
+        part = slice(8 * head, 8 * head + 8)
+        scores = q[..., part] @ k[..., part].mT / math.sqrt(8)
+        heads.append(scores.masked_fill(later, -math.inf).softmax(-1) @ v[..., part])
+    close(attention(x), attention.out(torch.cat(heads, dim=-1)))
+
+
+@torch.no_grad()
+def test_a_token_sees_none_behind_it() -> None:
+    model, changed = some_gpt(), TOKENS.clone()
+    changed[:, 6] = 49
+    before, after = model(TOKENS), model(changed)
+    assert torch.equal(before[:, :6], after[:, :6])
+    assert not torch.equal(before[:, 6:], after[:, 6:])
+
+
+@torch.no_grad()
+def test_the_order_of_tokens_matters() -> None:
+    model = some_gpt()
+    swapped = TOKENS[:, [1, 0, *range(2, 10)]]
+    assert not torch.allclose(model(TOKENS)[:, -1], model(swapped)[:, -1])
+
+
+@torch.no_grad()
+def test_positions_pick_logits_and_padding_changes_nothing() -> None:
+    model = some_gpt()
+    lengths = torch.tensor([4, 10, 7])
+    padded = TOKENS.clone()
+    for row, length in enumerate(lengths):
+        padded[row, length:] = 0
+    picked = model(padded, positions=lengths - 1)
+    for row, length in enumerate(lengths):
+        close(picked[row], model(TOKENS[row : row + 1, :length])[0, -1])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pieces", [[10], [1] * 10, [4, 1, 5], [3, 3, 4]])
+def test_the_cache_changes_nothing(pieces) -> None:
+    model = some_gpt()
+    cache = KeyValueCache(model.config, 3, like=model.token_embedding.weight)
+    logits = torch.cat([model(part, cache=cache) for part in TOKENS.split(pieces, 1)], dim=1)
+    close(logits, model(TOKENS))
+    assert cache.length == 10
+
+
+def test_too_many_tokens_are_refused_with_and_without_cache() -> None:
+    model = some_gpt()
+    with pytest.raises(ValueError, match="17 tokens do not fit into a context_length of 16"):
+        model(torch.zeros(1, 17, dtype=torch.long))
+    cache = KeyValueCache(model.config, 3, like=model.token_embedding.weight)
+    model(TOKENS, cache=cache)
+    with pytest.raises(ValueError, match="20 tokens"):
+        model(TOKENS, cache=cache)
+
+
+def test_the_head_is_the_token_embedding() -> None:
+    model = GPT(CONFIG)
+    assert model.head.weight is model.token_embedding.weight
+    blocks = 2 * (12 * 32 * 32 + 13 * 32)
+    assert sum(p.numel() for p in model.parameters()) == 50 * 32 + 16 * 32 + blocks + 2 * 32
+
+
+def test_weights_start_small_and_residual_ones_smaller() -> None:
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(n_layer=8, n_embd=256, n_head=4))
+    for name, parameter in model.named_parameters():
+        if name.endswith(("out.weight", "fc_out.weight")):
+            assert math.isclose(parameter.std().item(), 0.02 / math.sqrt(16), rel_tol=0.03), name
+        elif name.endswith("weight") and "norm" not in name:
+            assert math.isclose(parameter.std().item(), 0.02, rel_tol=0.03), name
+        elif name.endswith("bias"):
+            assert not parameter.any(), name
+
+
+def test_dropout_acts_in_training_only() -> None:
+    model = some_gpt(dropout=0.5)
+    assert torch.equal(model(TOKENS), model(TOKENS))
+    close(model(TOKENS), some_gpt()(TOKENS))
+    model.train()
+    assert not torch.equal(model(TOKENS), model(TOKENS))
+
+
+def test_gradients_reach_every_parameter() -> None:
+    model = some_gpt()
+    model(TOKENS).square().mean().backward()
+    assert all(parameter.grad.any() for parameter in model.parameters())
+
+
+def test_a_new_head_makes_a_classifier() -> None:
+    model = some_gpt()
+    model.head = nn.Linear(32, 2).double()
+    assert model(TOKENS, positions=torch.tensor([0, 3, 9])).shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_layer": 0}, "n_layer must be at least 1, got 0"),
+        ({"vocab_size": -1}, "vocab_size must be at least 1, got -1"),
+        ({"n_embd": 10, "n_head": 3}, "n_head must divide n_embd: 10 / 3"),
+        ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
+        ({"dropout": -0.1}, "dropout .* got -0.1"),
+    ],
+)
+def test_impossible_shapes_are_refused(options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        GPTConfig(**options)
