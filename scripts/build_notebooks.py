@@ -22,8 +22,14 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from notebook_format import ROOT, VERSIONS, Version, repository_slug, to_notebook  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # also when run as a file
+from scripts.notebook_format import (  # noqa: E402
+    ROOT,
+    VERSIONS,
+    Version,
+    repository_slug,
+    to_notebook,
+)
 
 NOTEBOOKS = ROOT / "notebooks"
 SOURCES = NOTEBOOKS / "source"

@@ -1,0 +1,201 @@
+"""The builder: two notebooks from one source, the same at every build, compared when tested."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_output
+from support.project import ROOT
+
+from scripts.build_notebooks import (
+    ONE_THREAD,
+    all_names,
+    drifted,
+    execute,
+    main,
+    same_source,
+    scrub,
+    write,
+)
+from scripts.notebook_format import BOOTSTRAP, SourceError, parse, to_notebook
+
+SOURCE = '''\
+# %% [markdown]
+# # Title
+# Text with **marks**
+#
+# and a second paragraph.
+# %% bootstrap
+# %% tags=["long"] exercise="99.half"
+def half(x):
+    """Returns x / 2."""
+    # <solution>
+    return x / 2
+    # </solution>
+    # <student>
+    # # think first
+    # return ...  # your code
+    # </student>
+# %%
+print("a line")
+print("of text")
+object()
+# %%
+from lora_edu.plots import figure, show
+
+show(figure("empty"), alt="An empty figure.")
+'''
+
+
+def build(version: str) -> NotebookNode:
+    return to_notebook(SOURCE, version, f"notebooks/{version}.ipynb", "owner/name")
+
+
+def run(version: str, folder: Path) -> NotebookNode:
+    notebook = build(version)
+    execute(notebook, folder)
+    scrub(notebook)
+    return notebook
+
+
+def nbval(path: Path) -> subprocess.CompletedProcess[str]:
+    """Compares a notebook's stored outputs with a new run, with the settings of `make test`."""
+    settings = ["--nbval", "--nbval-current-env", "-p", "no:cacheprovider", "-c", os.devnull]
+    sanitize = f"--nbval-sanitize-with={ROOT / 'tests/notebooks/sanitize.cfg'}"
+    command = [sys.executable, "-m", "pytest", *settings, sanitize, str(path)]
+    env = os.environ | ONE_THREAD
+    return subprocess.run(
+        command, cwd=path.parent, env=env, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> NotebookNode:
+    return run("solution", tmp_path_factory.mktemp("built"))
+
+
+def test_each_version_keeps_its_own_block() -> None:
+    student, solution = build("student").cells[3].source, build("solution").cells[3].source
+    head = 'def half(x):\n    """Returns x / 2."""\n'
+    assert solution == f"{head}    return x / 2"
+    assert student == f"{head}    # think first\n    return ...  # your code"
+
+
+def test_text_loses_its_comment_signs() -> None:
+    assert build("student").cells[0].source == (
+        "# Title\nText with **marks**\n\nand a second paragraph."
+    )
+
+
+def test_bootstrap_becomes_badge_and_installing_cell() -> None:
+    badge, cell = build("student").cells[1:3]
+    assert "/github/owner/name/blob/main/notebooks/student.ipynb)" in badge.source
+    assert cell.source == BOOTSTRAP.format(slug="owner/name").strip()
+    assert "git+https://github.com/owner/name" in cell.source
+
+
+def test_tags_and_exercise_reach_the_cell() -> None:
+    assert build("student").cells[3].metadata == {"tags": ["long"], "exercise": "99.half"}
+
+
+def test_an_edit_changes_the_id_of_its_cell_only() -> None:
+    before = build("student").cells
+    after = to_notebook(
+        SOURCE.replace("a line", "b"), "student", "notebooks/student.ipynb", "owner/name"
+    )
+    changed = [old.id != new.id for old, new in zip(before, after.cells, strict=True)]
+    assert changed == [False, False, False, False, True, False]
+
+
+def test_equal_cells_have_different_ids() -> None:
+    cells = to_notebook("# %%\n1\n# %%\n1\n", "student", "x", "owner/name").cells
+    assert cells[0].id != cells[1].id
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("x = 1\n# %%\n", "line 1: text before"),
+        ("# %% [raw]\n", r"line 1: cannot read '\[raw\]'"),
+        ('# %% colour="red"\n', "line 1: cannot read"),
+        ("# %% [markdown]\nno sign\n", "'no sign' must start with"),
+        ("# %%\n# <student>\n", "<student> is not closed"),
+        ("# %%\n# </student>\n", "'# </student>' does not match"),
+        ("# %%\n# <student>\n# </solution>\n", "'# </solution>' does not match"),
+    ],
+)
+def test_a_source_out_of_format_is_refused_with_its_line(source: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
+        to_notebook(source, "student", "x", "owner/name")
+
+
+def test_markers_inside_a_cell_do_not_open_another() -> None:
+    assert len(parse("# %%\n    # %% not a marker\n")) == 1
+
+
+def test_building_twice_gives_the_same_file(built: NotebookNode, tmp_path: Path) -> None:
+    write(built, tmp_path / "first.ipynb")
+    write(run("solution", tmp_path), tmp_path / "second.ipynb")
+    assert (tmp_path / "first.ipynb").read_bytes() == (tmp_path / "second.ipynb").read_bytes()
+
+
+def test_outputs_hold_text_and_picture_and_nothing_else(built: NotebookNode) -> None:
+    stream, value = built.cells[4].outputs
+    assert stream.text == "a line\nof text\n"
+    assert value.data == {"text/plain": "<object at 0x0>"}
+    (shown,) = built.cells[5].outputs
+    assert set(shown.data) == {"image/png", "text/plain"}
+    assert shown.metadata["image/png"]["alt"] == shown.data["text/plain"] == "An empty figure."
+    assert set(built.metadata) == {"kernelspec", "language_info"}
+    assert all("execution" not in cell.metadata for cell in built.cells)
+
+
+def test_scrubbing_joins_the_pieces_of_a_stream_but_not_two_streams() -> None:
+    streams = [("stdout", "a"), ("stdout", "b"), ("stderr", "c")]
+    outputs = [new_output("stream", name=name, text=text) for name, text in streams]
+    cell = new_code_cell("", outputs=outputs)
+    notebook = build("student")
+    notebook.cells.append(cell)
+    scrub(notebook)
+    assert [output.text for output in cell.outputs] == ["ab", "c"]
+
+
+def test_an_edited_notebook_is_drift_and_an_output_is_not(built: NotebookNode) -> None:
+    assert same_source(build("solution"), built)
+    assert not same_source(build("student"), built)
+    moved = build("solution")
+    moved.cells[4].metadata["tags"] = ["nbval-skip"]
+    assert not same_source(moved, built)
+
+
+def test_committed_notebooks_are_what_their_sources_give() -> None:
+    assert drifted(all_names()) == []
+
+
+def test_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["98_no_such_notebook"])
+    assert "no source matches ['98_no_such_notebook']" in capsys.readouterr().err
+
+
+def test_a_true_output_is_green_and_a_wrong_one_red(built: NotebookNode, tmp_path: Path) -> None:
+    # The bootstrap cell and the rest as built, then one stored output changed in a copy.
+    write(built, tmp_path / "true.ipynb")
+    assert nbval(tmp_path / "true.ipynb").returncode == 0
+    wrong = nbformat.reads(nbformat.writes(built), as_version=4)
+    wrong.cells[4].outputs[0].text = "a line\nof lies\n"
+    write(wrong, tmp_path / "wrong.ipynb")
+    result = nbval(tmp_path / "wrong.ipynb")
+    assert result.returncode == 1
+    assert "of lies" in result.stdout
+
+
+def test_a_wrong_alt_text_is_red(built: NotebookNode, tmp_path: Path) -> None:
+    wrong = nbformat.reads(nbformat.writes(built), as_version=4)
+    wrong.cells[5].outputs[0].data["text/plain"] = "A full figure."
+    write(wrong, tmp_path / "wrong.ipynb")
+    assert nbval(tmp_path / "wrong.ipynb").returncode == 1

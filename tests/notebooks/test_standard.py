@@ -1,0 +1,186 @@
+"""Every notebook keeps the notebook standard; and every rule of it can be broken."""
+
+import copy
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from support.project import ROOT, notebook_names
+from support.standard import RULES, problems
+
+from scripts.notebook_format import to_notebook
+
+PATHS = [
+    f"{folder}/{name}.ipynb"
+    for name in notebook_names()
+    for folder in ("notebooks", "notebooks/solutions")
+]
+PATH = "notebooks/99_example.ipynb"
+OPENING = """# %% [markdown]
+# # Example
+#
+# You will see every rule kept.
+#
+# **You will be able to**
+# - read the standard
+#
+# **You need** nothing.
+#
+# **Time:** 1 minute on a CPU, less on a GPU.
+# %% bootstrap
+# %%
+prediction = predict("Which?", ["A", "B"])
+# %%
+reveal(prediction, "A")
+"""
+ENDING = """# %% [markdown]
+# ## Three sentences to remember
+# 1. One.
+# 2. Two.
+# 3. Three.
+#
+# ## Five questions
+# 1. A?
+# 2. B?
+# 3. C?
+# 4. D?
+# 5. E?
+#
+# ## Where next
+# [The start](00_start_here.ipynb)
+#
+# ## Further reading
+# Hu et al. 2021, arXiv:2106.09685
+"""
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_notebook_keeps_the_standard(path: str) -> None:
+    assert problems(nbformat.read(ROOT / path, as_version=4), path) == []
+
+
+@pytest.fixture
+def good() -> NotebookNode:
+    """A notebook that keeps every rule, with outputs as if it had been run."""
+    exercises = "".join(
+        f'# %% [markdown]\n# <details><summary>Hint</summary>x</details>\n# %%\ncheck("99.e{i}")\n'
+        for i in range(3)
+    )
+    notebook = to_notebook(OPENING + exercises + ENDING, "student", PATH, "lora-edu/lora_edu")
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(cells, start=1):
+        cell.execution_count = count
+        shown = "plain text"
+        if cell.source.startswith("check"):
+            shown = f"○ {cell.source[7:12]}: not tried yet."
+        cell.outputs = [new_output("execute_result", {"text/plain": shown})]
+    return notebook
+
+
+def test_good_notebook_has_no_problem(good: NotebookNode) -> None:
+    assert problems(good, PATH) == []
+
+
+def _replace(old: str, new: str):
+    def change(notebook: NotebookNode) -> None:
+        assert any(old in cell.source for cell in notebook.cells)
+        for cell in notebook.cells:
+            cell.source = cell.source.replace(old, new)
+
+    return change
+
+
+def _output(**data: str):
+    def change(notebook: NotebookNode) -> None:
+        bundle = {mime.replace("_", "/", 1): content for mime, content in data.items()}
+        notebook.cells[-2].outputs.append(new_output("display_data", bundle))
+
+    return change
+
+
+def _stream(name: str, text: str):
+    return lambda notebook: notebook.cells[-2].outputs.append(
+        new_output("stream", name=name, text=text)
+    )
+
+
+def _exempt(notebook: NotebookNode) -> None:
+    notebook.cells[2].metadata["tags"] = ["nbval-ignore-output"]
+
+
+def _error(notebook: NotebookNode) -> None:
+    notebook.cells[-2].outputs.append(new_output("error", ename="ValueError", evalue="no"))
+
+
+def _not_run(notebook: NotebookNode) -> None:
+    notebook.cells[-2].execution_count = None
+
+
+def _widgets(notebook: NotebookNode) -> None:
+    notebook.metadata["widgets"] = {}
+
+
+def _insert(cell: NotebookNode):
+    return lambda notebook: notebook.cells.insert(3, copy.deepcopy(cell))
+
+
+LONG = new_code_cell("\n".join(["x = 1"] * 21), execution_count=1)
+BREAKS = [
+    ("opens_with_title", _replace("# Example", "Example")),
+    ("opens_with_title", _replace("You will see every rule kept.", "- a list\n- no promise")),
+    ("opens_with_title", _replace("**You need**", "You need")),
+    ("opens_with_title", _replace("on a CPU", "somewhere")),
+    ("installs_itself", _replace("%pip", "!pip")),
+    ("installs_itself", _replace(PATH, "notebooks/98_other.ipynb")),
+    ("headings_form", _insert(new_markdown_cell("# Another title"))),
+    ("headings_form", _replace("## Where next", "#### Where next")),
+    ("cells_are_short", _insert(LONG)),
+    ("every_cell_has_been_run", _not_run),
+    ("every_cell_has_been_run", _insert(new_code_cell("1", execution_count=99))),
+    ("few_outputs_are_exempt", _exempt),
+    ("nothing_of_the_machine", _widgets),
+    ("nothing_of_the_machine", _output(text_plain="saved to /home/me/file")),
+    ("nothing_of_the_machine", _replace("nothing.", r"a file in C:\Users")),
+    (
+        "nothing_of_the_machine",
+        lambda n: n.cells[-2].outputs.append(
+            new_output("display_data", {"application/vnd.jupyter.widget-view+json": {}})
+        ),
+    ),
+    ("outputs_are_clean", _error),
+    ("outputs_are_clean", _stream("stderr", "a warning")),
+    ("outputs_are_clean", _stream("stdout", " 40%|████      | 4/10")),
+    ("every_picture", _output(image_png="iVBORw0KGgo=")),
+    ("every_picture", _insert(new_markdown_cell("![](picture.png)"))),
+    ("every_picture", _insert(new_markdown_cell('<img src="picture.png">'))),
+    ("learner_predicts", _replace("reveal(", "print(")),
+    ("exercises_mark", _replace("99.e1", "98.e1")),
+    ("exercises_mark", _replace("99.e1", "99.e0")),
+    ("exercises_mark", _replace("<details>", "<div>")),
+    ("ends_with", _replace("3. Three.", "")),
+    ("ends_with", _replace("Where next", "And then")),
+    ("ends_with", _replace("arXiv:2106.09685", "somewhere")),
+]
+
+
+@pytest.mark.parametrize(("name", "change"), BREAKS, ids=[f"{i}" for i in range(len(BREAKS))])
+def test_a_broken_rule_is_reported(good: NotebookNode, name: str, change) -> None:
+    change(good)
+    assert any(found.startswith(name) for found in problems(good, PATH)), problems(good, PATH)
+
+
+def test_every_rule_is_broken_once_above() -> None:
+    names = {name for name, _ in BREAKS}
+    assert all(any(rule.__name__.startswith(name) for name in names) for rule in RULES)
+
+
+def test_a_solution_that_is_not_passed_is_reported(good: NotebookNode) -> None:
+    path = "notebooks/solutions/99_example.ipynb"
+    assert sum("expected '99.e" in found for found in problems(good, path)) == 3
+
+
+def test_every_notebook_lies_where_a_source_puts_it() -> None:
+    stored = {path.relative_to(ROOT).as_posix() for path in Path(ROOT).glob("notebooks/**/*.ipynb")}
+    assert {path for path in stored if ".ipynb_checkpoints" not in path} == set(PATHS)

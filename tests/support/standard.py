@@ -1,0 +1,220 @@
+"""The notebook standard as rules: each takes a notebook and returns what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+from nbformat import NotebookNode
+
+from scripts.notebook_format import BADGE, BOOTSTRAP, repository_slug
+
+Rule = Callable[[NotebookNode, str], list[str]]
+RULES: list[Rule] = []
+
+LONGEST_CELL_LINES = 20
+LONG_CELL_TAG = "long"  # a class that is being taught
+EXEMPT_TAGS = {"nbval-ignore-output", "nbval-skip"}
+LARGEST_EXEMPT_SHARE = 0.15
+FEWEST_EXERCISES = 3
+OPENING = (r"\*\*You will be able to", r"\*\*You need", r"\*\*Time")
+ENDING = ("Three sentences to remember", "Five questions", "Where next", "Further reading")
+ABSOLUTE_PATH = re.compile(
+    r"(?<![\w.:/])/(?:home|root|Users|tmp|work|var|opt|usr|mnt|content|private)/\w"
+    r"|(?<!\w)[A-Z]:\\\w|site-packages"
+)
+PROGRESS = re.compile(r"\d+%\||\bit/s\b|\bs/it\b|[█▏▎▍▌▋▊▉]|\r")
+IMAGE_WITHOUT_ALT = re.compile(r"!\[\s*\]\(|<img(?![^>]*\balt=\"[^\"]+\")[^>]*>")
+CHECK = re.compile(r"\bcheck\(\s*\"(\d\d\.\w+)\"")
+
+
+def rule(function: Rule) -> Rule:
+    """Adds a function to the rules."""
+    RULES.append(function)
+    return function
+
+
+def problems(notebook: NotebookNode, path: str) -> list[str]:
+    """Returns what is wrong with a notebook that lies at `path` in the repository."""
+    return [f"{each.__name__}: {found}" for each in RULES for found in each(notebook, path)]
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def texts(notebook: NotebookNode) -> list[str]:
+    return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def tags(cell: NotebookNode) -> set[str]:
+    return set(cell.metadata.get("tags", []))
+
+
+def output_texts(cell: NotebookNode) -> Iterator[str]:
+    """Yields the texts of a cell's outputs, pictures left out."""
+    for output in cell.get("outputs", []):
+        yield output.get("text", "")
+        for mime, content in output.get("data", {}).items():
+            if mime.startswith("text/"):
+                yield re.sub(r"data:image/[^\"]+", "", content)
+
+
+def lines_with(pattern: re.Pattern[str], text: str) -> list[str]:
+    return [line.strip() for line in text.split("\n") if pattern.search(line)]
+
+
+@rule
+def opens_with_title_promise_aims_needs_and_time(notebook: NotebookNode, path: str) -> list[str]:
+    first = notebook.cells[0]
+    parts = [part.strip() for part in first.source.split("\n\n") if part.strip()]
+    found = []
+    if first.cell_type != "markdown" or not re.match(r"# \S", first.source):
+        found.append("the first cell must be text and start with '# Title'")
+    if len(parts) < 2 or not re.fullmatch(r"[A-Z][^\n]*[.!]", parts[1]):
+        found.append("a promise of one line, one sentence, must follow the title")
+    found += [
+        f"the first cell lacks {mark}"
+        for mark in OPENING
+        if not re.search(mark, parts[-1]) and not any(re.search(mark, part) for part in parts)
+    ]
+    time = next((part for part in parts if re.search(OPENING[2], part)), "")
+    if not re.search(r"\d.*CPU", time, re.S) or "GPU" not in time:
+        found.append("the time must be given for a CPU and for a GPU")
+    return found
+
+
+@rule
+def installs_itself_like_all_others(notebook: NotebookNode, path: str) -> list[str]:
+    slug = repository_slug()
+    first = next(i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    found = []
+    if notebook.cells[first].source != BOOTSTRAP.format(slug=slug).strip():
+        found.append("the first code cell is not the bootstrap cell")
+    if notebook.cells[first - 1].source != BADGE.format(slug=slug, path=path):
+        found.append("no Colab badge for this notebook above the bootstrap cell")
+    return found
+
+
+@rule
+def headings_form_an_outline(notebook: NotebookNode, path: str) -> list[str]:
+    marks = [mark for text in texts(notebook) for mark in re.findall(r"^(#+) \S", text, re.M)]
+    levels = [len(mark) for mark in marks]
+    found = [] if levels.count(1) == 1 else [f"one title is needed, there are {levels.count(1)}"]
+    if any(below > above + 1 for above, below in pairwise(levels)):
+        found.append(f"a heading level is skipped: {levels}")
+    return found
+
+
+@rule
+def cells_are_short(notebook: NotebookNode, path: str) -> list[str]:
+    return [
+        f"{cell.source.count(chr(10)) + 1} lines in the cell that starts {cell.source[:50]!r}"
+        for cell in code_cells(notebook)
+        if cell.source.count("\n") >= LONGEST_CELL_LINES and LONG_CELL_TAG not in tags(cell)
+    ]
+
+
+@rule
+def every_cell_has_been_run_in_order(notebook: NotebookNode, path: str) -> list[str]:
+    """Without a count nbval would pass over a cell in silence."""
+    run = [cell for cell in code_cells(notebook) if "nbval-skip" not in tags(cell)]
+    counts = [cell.execution_count for cell in run]
+    if None in counts:
+        return [f"not run: {run[counts.index(None)].source[:50]!r}"]
+    return [] if counts == sorted(counts) and counts[0] == 1 else [f"run out of order: {counts}"]
+
+
+@rule
+def few_outputs_are_exempt_from_comparison(notebook: NotebookNode, path: str) -> list[str]:
+    shown = [cell for cell in code_cells(notebook) if cell.outputs or "nbval-skip" in tags(cell)]
+    exempt = [cell for cell in shown if tags(cell) & EXEMPT_TAGS]
+    share = len(exempt) / max(len(shown), 1)
+    if share <= LARGEST_EXEMPT_SHARE:
+        return []
+    return [f"{len(exempt)} of {len(shown)} cells with output are exempt, {share:.0%}"]
+
+
+@rule
+def nothing_of_the_machine_is_stored(notebook: NotebookNode, path: str) -> list[str]:
+    found = ["metadata.widgets is stored"] if "widgets" in notebook.metadata else []
+    for cell in notebook.cells:
+        outputs = cell.get("outputs", [])
+        if any("widget-view" in mime for output in outputs for mime in output.get("data", {})):
+            found.append("the id of a live widget is stored")
+        for text in [cell.source, *output_texts(cell)]:
+            found += [f"absolute path: {line}" for line in lines_with(ABSOLUTE_PATH, text)]
+    return found
+
+
+@rule
+def outputs_are_clean(notebook: NotebookNode, path: str) -> list[str]:
+    found = []
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if output.output_type == "error":
+                found.append(f"traceback: {output.ename}: {output.evalue}")
+            if output.get("name") == "stderr":
+                found.append(f"stderr: {output.text[:80]!r}")
+        for text in output_texts(cell):
+            found += [f"progress bar: {line[:80]!r}" for line in lines_with(PROGRESS, text)]
+    return found
+
+
+@rule
+def every_picture_has_a_text(notebook: NotebookNode, path: str) -> list[str]:
+    found = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for mime in output.get("data", {}):
+                alt = output.metadata.get(mime, {}).get("alt", "")
+                if mime.startswith("image/") and not alt.strip():
+                    found.append(f"no alt text: cell {cell.source[:50]!r}")
+        for text in [cell.source, *output_texts(cell)] if cell.cell_type == "markdown" else []:
+            found += [f"no alt text: {line}" for line in lines_with(IMAGE_WITHOUT_ALT, text)]
+    return found
+
+
+@rule
+def learner_predicts_before_looking(notebook: NotebookNode, path: str) -> list[str]:
+    source = "\n".join(cell.source for cell in code_cells(notebook))
+    asked, told = (len(re.findall(rf"\b{call}\(", source)) for call in ("predict", "reveal"))
+    return [] if 0 < asked <= told else [f"{asked} predictions asked for, {told} revealed"]
+
+
+@rule
+def exercises_mark_themselves(notebook: NotebookNode, path: str) -> list[str]:
+    """The solution passes every check; the learner's notebook fails none and starts untried."""
+    names: dict[str, str] = {}
+    for cell in code_cells(notebook):
+        for name in CHECK.findall(cell.source):
+            names[name] = names.get(name, "") + "\n".join(output_texts(cell))
+    number = path.split("/")[-1][:2]
+    found = [f"{name} belongs to another notebook" for name in names if name[:2] != number]
+    if len(names) < FEWEST_EXERCISES:
+        found.append(f"{len(names)} exercises, at least {FEWEST_EXERCISES} are needed")
+    if sum(text.count("<details>") for text in texts(notebook)) < len(names):
+        found.append("fewer hints (<details>) than exercises")
+    expected = ": passed." if "/solutions/" in path else ": not tried yet."
+    found += [
+        f"{name} shows {shown[:60]!r}, expected '{name}{expected}'"
+        for name, shown in names.items()
+        if f"{name}{expected}" not in shown
+    ]
+    return found
+
+
+@rule
+def ends_with_what_to_keep(notebook: NotebookNode, path: str) -> list[str]:
+    text = "\n\n".join(texts(notebook))
+    parts = re.split(r"^#{2,3} (.+)$", text, flags=re.M)
+    headings, bodies = parts[1::2], parts[2::2]
+    if tuple(heading.strip() for heading in headings[-len(ENDING) :]) != ENDING:
+        return [f"the last headings must be {', '.join(ENDING)}; they are {headings[-4:]}"]
+    kept, questions, onward, reading = bodies[-len(ENDING) :]
+    items = [len(re.findall(r"^(?:[-*]|\d+\.) ", body, re.M)) for body in (kept, questions)]
+    found = [] if items == [3, 5] else [f"three sentences and five questions: there are {items}"]
+    if "](" not in onward or not re.search(r"\]\(http|arXiv", reading):
+        found.append("where next needs a link to a notebook, further reading a source")
+    return found
