@@ -1,0 +1,165 @@
+"""The exercises of notebook 02, "Build LoRALayer and LinearWithLoRA".
+
+The two whose answers are classes come first in the notebook and stand in `nb02_classes.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from lora_edu.exercises import nb02_answers as answers
+from lora_edu.exercises.core import Wrong, exercise
+from lora_edu.exercises.nb02_classes import close, fill
+from lora_edu.lora import LoRALayer
+
+
+@exercise(
+    "02.gradient_at_start",
+    right=[{"W": False, "A": False, "B": True}],
+    wrong=answers.WRONG_GRADIENTS,
+    praise="A's gradient carries a factor B, which is zero; B's carries x A, which is not.",
+)
+def gradient_at_start(answer: Any) -> None:
+    """Judges a dict that says whether W (frozen), A and B get a gradient at step 0."""
+    if answer["W"]:
+        raise Wrong("W is frozen: requires_grad is off, so it gets no gradient, now or later.")
+    if answer["A"] and answer["B"]:
+        raise Wrong("Not both. The gradient of A contains B as a factor: what is B at step 0?")
+    if answer["A"]:
+        raise Wrong("The other way round: the gradient of A contains B, that of B contains A.")
+    if not answer["B"]:
+        raise Wrong("Then nothing would ever move. The gradient of B contains x @ A: is it zero?")
+
+
+@exercise(
+    "02.scaling",
+    right=answers.RIGHT_SCALES,
+    wrong=answers.WRONG_SCALES,
+    praise="Before you compare two runs, compare this number.",
+)
+def scaling(answer: Any) -> None:
+    """Judges a function (alpha, rank, scaling) → multiplier."""
+    found = {name: float(answer(24, 4, name)) for name in ("alpha", "alpha/rank")}
+    root = float(answer(24, 4, "alpha/sqrt(rank)"))
+    if not math.isclose(found["alpha"], 24):
+        raise Wrong('With scaling "alpha" the multiplier is alpha itself, whatever the rank.')
+    if math.isclose(found["alpha/rank"], 24):
+        raise Wrong("You multiplied by alpha, the paper divides it by the rank.")
+    if math.isclose(found["alpha/rank"], 12) and math.isclose(root, 6):
+        raise Wrong("You swapped two: the paper divides by the rank, rsLoRA by its root.")
+    if math.isclose(found["alpha/rank"], 96):
+        raise Wrong("You multiplied by the rank; alpha is divided by it.")
+    if math.isclose(found["alpha/rank"], 1 / 6):
+        raise Wrong("Upside down: alpha is divided by the rank, not the rank by alpha.")
+    if not math.isclose(found["alpha/rank"], 6):
+        raise Wrong('With scaling "alpha/rank", alpha 24 and rank 4 give 6.')
+    if math.isclose(root, 6):
+        raise Wrong("rsLoRA divides by the square root of the rank; you divided by the rank.")
+    if not math.isclose(root, 12):
+        raise Wrong('With scaling "alpha/sqrt(rank)", alpha 24 and rank 4 give 12.')
+
+
+@exercise(
+    "02.translate",
+    right=[2, 2.0],
+    wrong=[16, 128, 16 / math.sqrt(8), 8],
+    praise="Both multiply by 2. Going the other way, to PEFT, alpha is multiplied by the rank.",
+)
+def translate(answer: Any) -> None:
+    """Judges the reference's alpha for PEFT's rank 8 and lora_alpha 16."""
+    if math.isclose(answer, 16):
+        raise Wrong("Unchanged, the update is 8 times too strong: PEFT divides 16 by the rank.")
+    if math.isclose(answer, 128):
+        raise Wrong("16 × 8 is the way from the reference to PEFT; you go the other way.")
+    if math.isclose(answer, 16 / math.sqrt(8)):
+        raise Wrong("That is rsLoRA's rule. PEFT's default divides by the rank, not by its root.")
+    if not math.isclose(answer, 2):
+        raise Wrong("PEFT multiplies by lora_alpha / rank. Which alpha gives that by itself?")
+
+
+@exercise(
+    "02.merge",
+    right=answers.RIGHT_MERGES,
+    wrong=answers.WRONG_MERGES,
+    praise="One matrix again, and no extra work when the model runs.",
+)
+def merge(answer: Any) -> None:
+    """Judges a function (linear, lora) → merged weight."""
+    for in_dim, out_dim in ((5, 5), (6, 4)):  # square first: a missing transpose shows, not raises
+        linear, lora = nn.Linear(in_dim, out_dim), LoRALayer(in_dim, out_dim, 2, 3.0)
+        fill(lora.B)
+        W, product = linear.weight.detach().clone(), (lora.A @ lora.B).detach()
+        found = answer(linear, lora)
+        if not torch.equal(linear.weight, W):
+            raise Wrong(
+                "Your function changed linear.weight. Return a new tensor and leave the base as "
+                "it is: whoever merges twice would add the update twice."
+            )
+        if in_dim == out_dim and close(found, W + 3.0 * product):
+            raise Wrong(
+                "A transpose is missing: nn.Linear stores its weight as (out, in), while A @ B "
+                "is (in, out)."
+            )
+        if close(found, W + product.T):
+            raise Wrong("The multiplier is missing: the update is alpha * A @ B, not A @ B.")
+        if close(found, 3.0 * product.T):
+            raise Wrong("That is the update alone: merging adds it to linear.weight.")
+        if not close(found, W + 3.0 * product.T):
+            raise Wrong("The merged weight must give the same outputs: weight + alpha * (A @ B).T")
+
+
+@exercise(
+    "02.another_pair",
+    right=answers.RIGHT_PAIRS,
+    wrong=answers.WRONG_PAIRS,
+    praise="Different factors, the same update: A and B by themselves mean nothing.",
+)
+def another_pair(answer: Any) -> None:
+    """Judges a function (A, B) → another pair with the same product."""
+    A, B = torch.randn(7, 3), torch.randn(3, 5)
+    result = answer(A.clone(), B.clone())
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise Wrong("Return two matrices: return new_A, new_B")
+    new_A, new_B = result
+    if new_A.shape != A.shape or new_B.shape != B.shape:
+        raise Wrong(f"Keep the shapes {tuple(A.shape)} and {tuple(B.shape)}: the rank is fixed.")
+    if close(new_A, A) and close(new_B, B):
+        raise Wrong("These are the same A and B. Find others with the same product.")
+    if not close(new_A @ new_B, A @ B):
+        raise Wrong(
+            "The product changed, so the model would behave differently. What you do to A must be "
+            "undone in B: if A is doubled, what must happen to B?"
+        )
+
+
+@exercise(
+    "02.elbow",
+    right=answers.RIGHT_ELBOWS,
+    wrong=answers.WRONG_ELBOWS,
+    praise="The smallest rank that is as good as any: more would be paid for and not used.",
+)
+def elbow(answer: Any) -> None:
+    """Judges a function {rank: held-out loss} → planted rank."""
+    for planted, losses in answers.CURVES.items():
+        found = answer(dict(losses))
+        if found == planted:
+            continue
+        ranks = list(losses)
+        drops = {r: losses[before] - losses[r] for before, r in zip(ranks, ranks[1:], strict=False)}
+        if found == min(losses, key=losses.__getitem__):
+            raise Wrong(
+                "You take the lowest loss. Behind the elbow all losses are the same but for "
+                "chance, and the lowest can lie anywhere: take the smallest rank close to it."
+            )
+        if found == max(drops, key=drops.__getitem__):
+            raise Wrong(
+                "You take the largest single gain. The strongest direction comes first; the "
+                "elbow is where the gains end."
+            )
+        if found == ranks.index(planted):
+            raise Wrong("You return a position in the list; the rank itself is asked for.")
+        raise Wrong(f"For {losses} the loss stops falling at rank {planted}, you found {found}.")

@@ -1,0 +1,150 @@
+"""The exercises of notebook 02 whose answers are the two classes; the others are in `nb02.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lora_edu.exercises import nb02_answers as answers
+from lora_edu.exercises.core import Wrong, exercise
+
+
+def close(found: Any, expected: Tensor) -> bool:
+    """Says whether `found` is a tensor of that shape and, but for rounding, those values."""
+    return (
+        isinstance(found, Tensor)
+        and found.shape == expected.shape
+        and torch.allclose(found.float(), expected.float(), rtol=1e-4, atol=1e-5)
+    )
+
+
+def fill(parameter: Tensor) -> None:
+    """Gives a factor random values, as training would give it some."""
+    with torch.no_grad():
+        parameter.normal_()
+
+
+@exercise(
+    "02.lora_layer",
+    right=answers.RIGHT_LAYERS,
+    wrong=answers.WRONG_LAYERS,
+    praise="Shapes, start and formula are the reference's.",
+)
+def lora_layer(answer: Any) -> None:
+    """Judges a class `LoRALayer(in_dim, out_dim, rank, alpha)`."""
+    layer = answer(8, 5, 3, 4.0)
+    A, B = getattr(layer, "A", None), getattr(layer, "B", None)
+    if not (isinstance(A, nn.Parameter) and isinstance(B, nn.Parameter)):
+        raise Wrong(
+            "self.A and self.B must both be nn.Parameter: an optimizer asks the model for its "
+            "parameters, and a plain tensor is not among them."
+        )
+    _judge_shapes(A, B)
+    _judge_start(A, B)
+    _judge_kaiming(answer(256, 32, 16, 1.0).A.detach().abs().max().item())
+    fill(B)
+    x = torch.randn(2, 8)
+    _judge_forward(layer(x), x, (x @ A @ B).detach())
+
+
+def _judge_shapes(A: Tensor, B: Tensor) -> None:
+    if tuple(A.shape) == (3, 8) and tuple(B.shape) == (5, 3):
+        raise Wrong(
+            "These are the paper's shapes, transposed: there A is (rank × in_dim). Here x comes "
+            "first, x @ A @ B, so A is (in_dim × rank) and B is (rank × out_dim)."
+        )
+    if tuple(A.shape) != (8, 3) or tuple(B.shape) != (3, 5):
+        raise Wrong(
+            f"With in_dim 8, out_dim 5 and rank 3, A is {tuple(A.shape)} and B is "
+            f"{tuple(B.shape)}. x @ A goes from 8 numbers to 3, and @ B from 3 to 5."
+        )
+
+
+def _judge_start(A: Tensor, B: Tensor) -> None:
+    A_zero, B_zero = not A.any(), not B.any()
+    if A_zero and B_zero:
+        raise Wrong(
+            "A and B are both zero. Then both gradients are zero too, and nothing ever moves: "
+            "one of them must be random."
+        )
+    if A_zero:
+        raise Wrong(
+            "You drew B and set A to zero. That starts at the base as well and would learn, but "
+            "the reference does it the other way round: A random, B zero."
+        )
+    if not B_zero:
+        raise Wrong(
+            "A and B are both random, so the product is not zero and step 0 is not the base any "
+            "more: the pretrained model is damaged before it learns. B starts at zero."
+        )
+
+
+def _judge_kaiming(largest: float) -> None:
+    """Judges the largest entry of an A of 256 × 16: uniform within ±1/√16 = ±0.25."""
+    if abs(largest - 1 / 16) < 0.003:
+        raise Wrong(
+            "A lies within ±1/√in_dim: you drew its transpose, as PEFT does. The reference calls "
+            "Kaiming on A as it stands, (in_dim × rank), which gives ±1/√rank."
+        )
+    if not 0.24 < largest <= 0.25:
+        raise Wrong(
+            f"With rank 16, the entries of A reach {largest:.2f}, but Kaiming's rule keeps them "
+            "within ±0.25: nn.init.kaiming_uniform_(A, a=math.sqrt(5))."
+        )
+
+
+def _judge_forward(found: Any, x: Tensor, product: Tensor) -> None:
+    """Judges the output for x of width 8, with alpha 4 and rank 3."""
+    if close(found, 4.0 * product):
+        return
+    if close(found, product):
+        raise Wrong("alpha is missing: the reference multiplies x @ A @ B by alpha.")
+    if close(found, 4.0 / 3 * product):
+        raise Wrong(
+            "You multiplied by alpha / rank, as the paper does. The reference multiplies by alpha "
+            "itself; the three conventions are a section of their own further down."
+        )
+    raise Wrong(
+        "forward must return alpha * (x @ A @ B), the update alone; to add it to the output of "
+        "the linear layer is the job of the next class."
+    )
+
+
+@exercise(
+    "02.linear_with_lora",
+    right=answers.RIGHT_WRAPPERS,
+    wrong=answers.WRONG_WRAPPERS,
+    praise="The base is untouched, and the update stands beside it.",
+)
+def linear_with_lora(answer: Any) -> None:
+    """Judges a class `LinearWithLoRA(linear, rank, alpha)`."""
+    linear, x = nn.Linear(6, 5), torch.randn(4, 6)
+    layer = answer(linear, 2, 3.0)
+    if not isinstance(getattr(layer, "lora", None), nn.Module) or not hasattr(layer, "linear"):
+        raise Wrong("Keep the two parts as self.linear and self.lora, so that others find them.")
+    if layer.linear is not linear:
+        raise Wrong(
+            "You made a new linear layer, with new random weights: the pretrained ones are lost. "
+            "Keep the very layer you are given, self.linear = linear."
+        )
+    base = linear(x)
+    if not torch.is_tensor(layer(x)) or not layer(x).any():
+        raise Wrong(
+            "The output is zero at the start: you return the update alone. W itself is not "
+            "factorised, it is still there: linear(x) plus the update."
+        )
+    if tuple(layer.lora.A.shape) != (6, 2):
+        raise Wrong(
+            f"For nn.Linear(6, 5) and rank 2 the update's A should be (6, 2), got "
+            f"{tuple(layer.lora.A.shape)}: pass in_features, out_features and rank, in that order."
+        )
+    fill(layer.lora.B)
+    if close(layer(x), base):
+        raise Wrong("The update does not reach the output: add self.lora(x) to self.linear(x).")
+    product = x @ layer.lora.A @ layer.lora.B
+    if close(layer(x), base + product):
+        raise Wrong("The update reaches the output without alpha: pass alpha on to LoRALayer.")
+    if not close(layer(x), base + 3.0 * product):
+        raise Wrong("forward must return self.linear(x) + self.lora(x), with alpha passed on.")

@@ -1,0 +1,137 @@
+"""Notebook 02's checkers: right answers pass, each misconception gets its own message."""
+
+import pytest
+import torch
+from torch import nn
+
+from lora_edu.exercises import check, exercises
+from lora_edu.exercises import nb02_answers as answers
+
+# Words of the message that the wrong answers of an exercise get, in the order of the answers.
+MESSAGES = {
+    "02.lora_layer": [
+        "both random",
+        "both zero",
+        "other way round",
+        "as PEFT does",
+        "reach",
+        "alpha / rank",
+        "alpha is missing",
+        "must both be nn.Parameter",
+        "the update alone",
+        "is (8, 8)",
+        "the paper's shapes",
+    ],
+    "02.linear_with_lora": [
+        "W itself is not factorised",
+        "does not reach the output",
+        "forward must return",
+        "the pretrained ones are lost",
+        "got (6, 3)",
+        "without alpha",
+        "self.linear and self.lora",
+    ],
+    "02.gradient_at_start": [
+        "W is frozen",
+        "Not both",
+        "The other way round",
+        "nothing would ever move",
+    ],
+    "02.scaling": [
+        "You multiplied by alpha, the paper divides it by the rank",
+        "You swapped two",
+        "You multiplied by the rank",
+        "Upside down",
+        "alpha 24 and rank 4 give 6.",
+        "by the square root of the rank",
+        "alpha 24 and rank 4 give 12",
+        "alpha itself, whatever the rank",
+    ],
+    "02.translate": [
+        "8 times too strong",
+        "from the reference to PEFT",
+        "rsLoRA's rule",
+        "by itself",
+    ],
+    "02.merge": [
+        "A transpose is missing",
+        "The multiplier is missing",
+        "the update alone",
+        "must give the same outputs",
+        "changed linear.weight",
+    ],
+    "02.another_pair": ["the same A and B", "The product changed", "Keep the shapes", "Return two"],
+    "02.elbow": [
+        "the lowest loss",
+        "the largest single gain",
+        "a position in the list",
+        "you found 5",
+    ],
+}
+TASKS = {task.name: task for task in exercises("02")}
+
+
+def flat(text: object) -> str:
+    """Undoes the line breaks of a verdict."""
+    return " ".join(str(text).split())
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+def test_the_exercises_come_in_the_order_of_the_notebook():
+    assert list(TASKS) == list(MESSAGES)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"), [(name, answer) for name in TASKS for answer in TASKS[name].right]
+)
+def test_a_right_answer_passes(name, answer):
+    verdict = check(name, answer)
+    assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_each_known_wrong_answer_gets_its_own_message(name):
+    verdicts = [check(name, answer) for answer in TASKS[name].wrong]
+    assert [verdict.state for verdict in verdicts] == ["wrong"] * len(MESSAGES[name])
+    for verdict, words in zip(verdicts, MESSAGES[name], strict=True):
+        assert words in flat(verdict), verdict
+    assert len({verdict.message for verdict in verdicts}) == len(verdicts)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_an_untouched_blank_is_not_tried_yet(name):
+    assert flat(check(name)) == f"○ {name}: not tried yet."
+
+
+def test_classes_with_a_blank_left_are_not_tried_yet():
+    class LoRALayer(nn.Module):
+        def __init__(self, in_dim, out_dim, rank, alpha):
+            super().__init__()
+            self.A = nn.Parameter(torch.empty(in_dim, rank))
+            self.B = ...
+
+        def forward(self, x):
+            return x @ self.A @ self.B
+
+    for name in ("02.lora_layer", "02.linear_with_lora"):
+        assert check(name, LoRALayer).state == "not tried"
+
+
+def test_dictionaries_and_functions_with_a_blank_left_are_not_tried_yet():
+    assert check("02.gradient_at_start", {"W": ..., "A": ..., "B": ...}).state == "not tried"
+
+    def scale(alpha, rank, scaling):
+        return alpha if scaling == "alpha" else ...
+
+    assert check("02.scaling", scale).state == "not tried"
+
+
+def test_the_verdict_does_not_depend_on_the_seed():
+    for seed in range(20):
+        torch.manual_seed(seed)
+        assert all(check("02.lora_layer", answer).passed for answer in answers.RIGHT_LAYERS)
+        assert all(check("02.another_pair", answer).passed for answer in answers.RIGHT_PAIRS)
