@@ -25,9 +25,9 @@ PROMPTS = {
         "Ho there! Let me tell ye of",
     ),
     "menu": (
-        "name[Old Oak], kind[tea room], dish[onion soup], near[the bridge]\n",
-        "name[Uncle Bob's], kind[bakery], price[high]\n",
-        "name[Blue Boat], dish[fish pie], price[cheap], near[the park]\n",
+        "name[Old Oak], kind[tea room], dish[apple pie], near[the river]\n",
+        "name[Green Door], kind[bakery], price[high], children[yes]\n",
+        "name[Rosie's], dish[fish cakes], drink[mint tea], open[late]\n",
     ),
     "spam": (
         "You have won a free phone! Call now and tell us your bank card number.",

@@ -150,7 +150,7 @@ class StrengthExplorer(LivePicture):
                 value=1.0,
                 min=STRENGTHS[0],
                 max=STRENGTHS[-1],
-                step=STRENGTHS[1] - STRENGTHS[0],
+                step=0.1,
                 readout_format=".1f",
                 description="Strength:",
                 style=LABELLED,
@@ -191,6 +191,8 @@ class StrengthExplorer(LivePicture):
         """Asks the model itself, with the learner's own prompt if there is one."""
         recorded = self.state(**self.values)
         prompt = self.own.value or recorded.prompt
+        if recorded.prompt.endswith("\n") and not prompt.endswith("\n"):  # a field has one line
+            prompt += "\n"
         self.button.disabled = True
         try:
             if self._responder is None:

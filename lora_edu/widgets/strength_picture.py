@@ -28,9 +28,9 @@ class StrengthPicture:
             axis.set_yticks(rows, ["␣abcdefgh"] * MOST_ROWS)
             axis.set_ylim(MOST_ROWS - 0.5, -0.5)
             axis.grid(False, axis="y")
-            axis.legend(loc="lower right")
+            axis.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, borderaxespad=0)
         self.axis = axis
-        self.canvas = Canvas(drawn)
+        self.canvas = Canvas(drawn, [*self.bars, self.base, *self.values, axis.title])
 
     def png(self, title: str, shares: Mapping[str, float], base: Mapping[str, float]) -> bytes:
         """Draws a state.
@@ -49,5 +49,6 @@ class StrengthPicture:
             marked = base.get(names[row], 0.0) if row < len(names) else 0.0
             text.set_x(100 * max(share, marked) + 2)
             text.set_text(f"{100 * share:.0f}" if row < len(names) else "")
-        self.base.set_data([100 * base[name] for name in names if name in base], range(len(base)))
-        return self.canvas.png()
+        there = [row for row, name in enumerate(names) if name in base]
+        self.base.set_data([100 * base[names[row]] for row in there], there)
+        return self.canvas.png(scale=tuple(names))

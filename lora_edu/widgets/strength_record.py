@@ -107,7 +107,7 @@ class Responder:
         """
         self._attach(adapter)
         prompt = prompt.rstrip(" ")
-        ids = self._encoding.encode_ordinary(prompt)[-self._model.config.context_length // 2 :]
+        ids = self._encoding.encode_ordinary(prompt)[-self._model.config.context_length :]
         token_ids = torch.tensor([ids or [self._encoding.eot_token]])
         set_strength(self._model, strength)
         if self._adapter.heads:
