@@ -1,0 +1,205 @@
+"""Experiments that can be repeated: runs with seeds, recorded as JSON, and what they add up to.
+
+A record is one file in `data/results/`. It names the command and the versions that made it and
+holds one entry a run. A run that is in the file is not repeated, so a sweep that was cut short
+goes on where it stopped.
+
+Two kinds of luck are kept apart in a summary: that of the *seed* (another start, another order:
+the spread between runs on the same test set) and that of the *sample* (another test set of the
+same kind: the spread under resampled test examples).
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lora_edu.evaluation import RESAMPLES, Z_95
+from lora_edu.files import atomic_write
+
+Key = Mapping[str, Any]
+Score = Callable[[Tensor, Tensor], Tensor]
+
+
+class Record:
+    """Runs in a JSON file, each known by its key.
+
+    Args:
+        path: The file; it is read if it exists.
+        command: What to type to make it again.
+        about: Facts that all runs share, such as the test labels.
+
+    Raises:
+        ValueError: the file belongs to another experiment, or is not a record.
+    """
+
+    def __init__(self, path: str | Path, command: str, about: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.content: dict[str, Any] = {
+            "command": command,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "about": dict(about),
+            "runs": [],
+        }
+        if self.path.exists():
+            found = read_record(self.path)
+            if found["about"] != json.loads(json.dumps(self.content["about"])):
+                raise ValueError(
+                    f"{self.path} holds runs of another experiment (its 'about' differs); "
+                    "move it away or give another path"
+                )
+            self.content["runs"] = found["runs"]
+
+    def find(self, key: Key) -> dict[str, Any] | None:
+        """Returns the run of that key, or None."""
+        return next((run for run in self.content["runs"] if run["key"] == dict(key)), None)
+
+    def add(self, key: Key, result: Mapping[str, Any]) -> None:
+        """Adds a run and writes the file, atomically."""
+        self.content["runs"].append({"key": dict(key), **result})
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.path) as temporary:
+            temporary.write_text(dumps(self.content), encoding="utf-8")
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Reads a record: "command", "versions", "about" and "runs".
+
+    Raises:
+        ValueError: the file is not a record.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content["about"], content["runs"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is not a record of experiments; delete it and run anew") from None
+    return content
+
+
+def dumps(content: Mapping[str, Any]) -> str:
+    """Writes a record as JSON with one run a line, so that a diff shows what changed."""
+    runs = ",\n".join("  " + json.dumps(run) for run in content["runs"])
+    head = {name: value for name, value in content.items() if name != "runs"}
+    return json.dumps(head, indent=1)[:-2] + f',\n "runs": [\n{runs}\n ]\n}}\n'
+
+
+def run_all(
+    record: Record,
+    keys: Sequence[Key],
+    work: Callable[[dict[str, Any]], dict[str, Any]],
+    *,
+    workers: int = 1,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[dict[str, Any]]:
+    """Does the runs that are not recorded yet and returns all of them, in the order of `keys`.
+
+    Args:
+        record: Where runs are looked up and added.
+        keys: What to run; each says all that distinguishes a run, its seed too.
+        work: Key → result, both fit for JSON; a function of a module, as processes need it.
+        workers: Processes at a time, each with one thread; 1 runs here.
+        report: Called with a line after each run.
+    """
+    missing = [dict(key) for key in keys if record.find(key) is None]
+
+    def done(key: dict[str, Any], result: dict[str, Any]) -> None:
+        record.add(key, result)
+        report(f"{key}: " + ", ".join(f"{k} {v:.4g}" for k, v in result.items() if _is_number(v)))
+
+    if workers == 1:
+        for key in missing:
+            done(key, work(key))
+    elif missing:
+        context = multiprocessing.get_context("spawn")  # forked processes inherit torch's threads
+        with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+            futures = {pool.submit(work, key): key for key in missing}
+            for future in as_completed(futures):
+                done(futures[future], future.result())
+    return [record.find(key) for key in keys]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))
+
+
+class Summary(NamedTuple):
+    """A score over several seeds on one test set.
+
+    `value` is the mean over seeds; `low` and `high` end its 95 % interval,
+    value ± 1.96 √(seed_sd² / S + sample_sd²) with S seeds, cut to what a score can be.
+    `seed_sd` is the standard deviation between seeds; `sample_sd` that of the mean under
+    resampled test examples; `seeds` is S.
+    """
+
+    value: float
+    low: float
+    high: float
+    seed_sd: float
+    sample_sd: float
+    seeds: int
+
+
+def accuracy_score(labels: Tensor, predicted: Tensor) -> Tensor:
+    """Share of right answers along the last dimension."""
+    return (labels == predicted).double().mean(-1)
+
+
+def f1_score(labels: Tensor, predicted: Tensor) -> Tensor:
+    """F1 = 2 TP / (2 TP + FP + FN) of class 1 along the last dimension."""
+    named = (labels == 1).sum(-1) + (predicted == 1).sum(-1)
+    return 2 * ((labels == 1) & (predicted == 1)).sum(-1) / named.clamp(min=1).double()
+
+
+def summarise(labels: Tensor, predicted: Tensor, score: Score, *, seed: int = 0) -> Summary:
+    """Sums up the runs of one method: mean, interval, and the two kinds of luck apart.
+
+    Args:
+        labels: (N,) true classes of the test set.
+        predicted: (S, N) predicted classes, a row for each seed; S at least 2.
+        score: `accuracy_score` or `f1_score`.
+        seed: Of the bootstrap over test examples.
+    """
+    return _summary(score(labels, predicted), _resampled(labels, predicted, score, seed), 0.0)
+
+
+def compare(
+    labels: Tensor, first: Tensor, second: Tensor, score: Score, *, seed: int = 0
+) -> Summary:
+    """Sums up how much better the first method scores than the second on the same test set.
+
+    Both are resampled together, so the luck of the test set that they share cancels. Where the
+    interval holds 0, the experiment has not told the two apart.
+
+    Args:
+        labels: (N,) true classes.
+        first: (S, N) predictions of the first method; run i goes with run i of the second.
+        second: (S, N) predictions of the second.
+        score: `accuracy_score` or `f1_score`.
+        seed: Of the bootstrap.
+    """
+    difference = score(labels, first) - score(labels, second)
+    resampled = _resampled(labels, first, score, seed) - _resampled(labels, second, score, seed)
+    return _summary(difference, resampled, -1.0)
+
+
+def _resampled(labels: Tensor, predicted: Tensor, score: Score, seed: int) -> Tensor:
+    """The mean score over seeds on `RESAMPLES` test sets drawn with replacement."""
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.randint(len(labels), (RESAMPLES, len(labels)), generator=generator)
+    return torch.stack([score(labels[draws], run[draws]) for run in predicted]).mean(0)
+
+
+def _summary(scores: Tensor, resampled: Tensor, least: float) -> Summary:
+    value, seed_sd, sample_sd = scores.mean().item(), scores.std().item(), resampled.std().item()
+    half = Z_95 * (seed_sd**2 / len(scores) + sample_sd**2) ** 0.5
+    return Summary(
+        value, max(least, value - half), min(1.0, value + half), seed_sd, sample_sd, len(scores)
+    )
