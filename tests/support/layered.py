@@ -12,7 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -27,12 +27,15 @@ def build_wheel(folder: Path) -> Path:
     return wheel
 
 
-def layered_environment(folder: Path, without: Collection[str] = ()) -> Path:
+def layered_environment(
+    folder: Path, without: Collection[str] = (), over: Sequence[Path] = ()
+) -> Path:
     """Makes the environment in `folder`; returns its Python.
 
     Args:
         folder: Does not exist yet.
         without: Distributions that it must not see, besides the course.
+        over: Folders of packages that it sees as well.
     """
     venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(folder)
     below = Path(sysconfig.get_path("purelib"))
@@ -44,7 +47,7 @@ def layered_environment(folder: Path, without: Collection[str] = ()) -> Path:
             (links / entry.name).symlink_to(entry)
     variables = {"base": str(folder), "platbase": str(folder)}
     own = Path(sysconfig.get_path("purelib", "venv", variables))
-    (own / "below.pth").write_text(f"{links}\n", encoding="utf-8")
+    (own / "below.pth").write_text("\n".join(map(str, [*over, links])), encoding="utf-8")
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 

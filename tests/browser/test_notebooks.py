@@ -1,0 +1,60 @@
+"""Every notebook in a real browser: runs to its end, and every widget obeys the keyboard."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Page
+from support.controls import controls, operate
+from support.lab import errors
+from support.latency import milliseconds_to_picture
+
+# What JupyterLab itself writes to the console, whatever the notebook.
+NOT_OURS = re.compile(r"favicon|Failed to load resource.*40[34]|ResizeObserver loop")
+MEDIAN_MS, PERCENTILE_95_MS = 100, 200  # the aim, on two cores with nothing else to do
+SLACK = 3  # so much above the aim fails: a busy machine is no defect of the course
+
+
+def test_it_runs_to_the_end_without_an_error(notebook: Page) -> None:
+    assert notebook.errors == []
+
+
+def test_every_control_has_a_label(notebook: Page) -> None:
+    assert not [control for control in controls(notebook) if not control.label]
+
+
+def test_every_control_answers_the_keyboard(notebook: Page) -> None:
+    silent, still = [], []
+    for control in controls(notebook):
+        if control.kind in ("choice", "toggle") and control.is_on():
+            continue
+        before, after = operate(notebook, control)
+        seen = after != before if control.kind == "text" else after[:2] != before[:2]
+        if not seen:
+            silent.append(str(control))
+        elif control.moves_a_picture and before.picture == after.picture:
+            still.append(str(control))
+    assert not silent, "nothing changed"
+    assert not still, "the text changed and the picture did not"
+    assert errors(notebook) == []
+
+
+def test_every_picture_has_an_alternative_text(notebook: Page) -> None:
+    images = notebook.locator(".jp-OutputArea-output .jupyter-widgets img")
+    assert all(images.evaluate_all("images => images.map(image => image.alt.length > 20)"))
+
+
+def test_a_key_press_soon_changes_the_picture(
+    notebook: Page, latencies: dict[str, list[float]]
+) -> None:
+    for control in controls(notebook):
+        if control.kind == "slider" and control.moves_a_picture:
+            name = f"{notebook.name}, {control}"
+            latencies[name] = milliseconds_to_picture(notebook, control)
+            in_order = sorted(latencies[name])
+            assert in_order[len(in_order) // 2] <= SLACK * MEDIAN_MS
+            assert in_order[int(0.95 * len(in_order))] <= SLACK * PERCENTILE_95_MS
+
+
+def test_the_console_stays_clean(notebook: Page) -> None:
+    assert not [line for line in notebook.said if not NOT_OURS.search(line)]
