@@ -36,7 +36,7 @@ STEPS = {"bundled": 48, "real": 120}  # about 30,000 and 55,000 training tokens
 SEEDS = range(5)
 GRIDS = {  # learning rates tried, each about a factor of 3 apart
     "head": (3e-3, 1e-2, 3e-2, 1e-1),
-    "lora": (1e-3, 3e-3, 1e-2, 3e-2),
+    "lora": (3e-4, 1e-3, 3e-3, 1e-2),
     "full": (1e-4, 3e-4, 1e-3, 3e-3),
 }
 FLOAT32_BYTES = 4
