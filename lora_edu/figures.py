@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 SIZE_INCHES = (7.0, 3.8)
 DOTS_PER_INCH = 110
 # Okabe-Ito, in an order whose neighbours also differ in lightness.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), "-")
 HATCHES = ("", "///", "...", "\\\\\\", "xx", "++", "oo")

@@ -9,6 +9,8 @@ A notebook that is run from top to bottom records no prediction and says so.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -162,9 +164,10 @@ def reveal(
 
 def _as_number(text: str) -> float | None:
     try:
-        return float(text.replace(",", "").replace("_", "").replace(" ", ""))
+        number = float(re.sub(r"[,_\s]", "", text))
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _written(value: str | float) -> str:

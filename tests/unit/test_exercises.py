@@ -1,0 +1,247 @@
+"""Exercises judge every answer: right, wrong with its own message, not tried, or broken."""
+
+import pkgutil
+import re
+
+import pytest
+import torch
+from torch import nn
+
+import lora_edu.exercises
+from lora_edu.exercises import Exercise, Wrong, check, core, exercise, exercises
+from lora_edu.exercises.answers import explain_error
+
+NUMBERS = sorted(
+    found.name[2:]
+    for found in pkgutil.iter_modules(lora_edu.exercises.__path__)
+    if re.fullmatch(r"nb\d\d", found.name)
+)
+ALL = [found for number in NUMBERS for found in exercises(number)]
+
+
+def name_of(found: Exercise) -> str:
+    return found.name
+
+
+# --- the exercises of the course ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("found", ALL, ids=name_of)
+def test_right_answers_pass(found: Exercise) -> None:
+    verdicts = [check(found.name, answer) for answer in found.right]
+    assert [verdict.message for verdict in verdicts if not verdict.passed] == []
+
+
+@pytest.mark.parametrize("found", ALL, ids=name_of)
+def test_each_wrong_answer_gets_its_own_message(found: Exercise) -> None:
+    verdicts = [check(found.name, answer) for answer in found.wrong]
+    assert [verdict.state for verdict in verdicts] == ["wrong"] * len(found.wrong)
+    messages = [verdict.message for verdict in verdicts]
+    assert len(set(messages)) == len(messages), messages
+    assert not [message for message in messages if "could not be used" in message]
+
+
+class Hostile:
+    """An answer whose every use raises."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError("no")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("no")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def raises_without_text(*arguments: object, **keywords: object) -> None:
+    class Silent(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    raise Silent
+
+
+ODD = [
+    float("nan"),
+    -1,
+    "",
+    "no idea",
+    [],
+    {},
+    object(),
+    Hostile(),
+    torch.zeros(0),
+    torch.full((2, 2), float("nan")),
+    int,
+    nn.Module,
+    Hostile,
+    raises_without_text,
+    lambda: 1,
+    lambda *arguments, **keywords: "text",
+    lambda *arguments, **keywords: Hostile(),
+]
+
+
+@pytest.mark.parametrize("found", ALL, ids=name_of)
+def test_no_answer_makes_a_check_raise_and_no_odd_one_passes(found: Exercise) -> None:
+    assert [i for i, answer in enumerate(ODD) if check(found.name, answer).state != "wrong"] == []
+
+
+@pytest.mark.parametrize("found", ALL, ids=name_of)
+def test_blanks_are_not_tried(found: Exercise) -> None:
+    assert check(found.name).state == check(found.name, None).state == "not tried"
+
+
+def test_a_word_names_an_exercise() -> None:
+    assert all(re.fullmatch(r"\d\d\.[a-z_]\w*", found.name) for found in ALL)
+
+
+# --- the framework, on an exercise of its own --------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def scaling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registers 97.scaling and 97.in_place, as a module nb97 would."""
+    monkeypatch.setattr(core, "_REGISTRY", dict(core._REGISTRY))
+    find = core.importlib.import_module
+    monkeypatch.setattr(
+        core.importlib,
+        "import_module",
+        lambda module: None if module == "lora_edu.exercises.nb97" else find(module),
+    )
+
+    @exercise("97.scaling", right=[lambda a, r: a / r], wrong=[lambda a, r: a], praise="Good.")
+    def scaling(answer) -> None:
+        if answer(16, 4) == 16:
+            raise Wrong("You multiplied by alpha alone.")
+        if answer(16, 4) != 4:
+            raise Wrong("16 / 4 is 4.")
+
+    @exercise("97.zero", right=[list.clear], wrong=[id], in_place=True)
+    def zero(answer) -> None:
+        values = [1, 2]
+        answer(values)
+        if values:
+            raise Wrong("The list still has members.")
+
+
+def test_right_answer_shows_passed_and_praise() -> None:
+    assert repr(check("97.scaling", lambda a, r: a / r)) == "✓ 97.scaling: passed. Good."
+
+
+def test_wrong_answer_shows_its_misconception() -> None:
+    verdict = check("97.scaling", lambda a, r: a)
+    assert repr(verdict) == "✗ 97.scaling: not yet. You multiplied by alpha alone."
+
+
+def returns_blank(a: int, r: int) -> object:
+    value = ...
+    return value
+
+
+def only_blank(a: int, r: int) -> float: ...
+
+
+class HalfWritten:
+    """A class with one method to write."""
+
+    def __init__(self) -> None:
+        self.factor = 1
+
+    def forward(self) -> None:
+        self.factor = ...
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [..., None, returns_blank, only_blank, HalfWritten, (1, ...), [None], {"a": ...}],
+)
+def test_an_unfinished_answer_is_not_tried(answer: object) -> None:
+    assert repr(check("97.scaling", answer)) == "○ 97.scaling: not tried yet."
+
+
+def test_a_blank_that_only_shows_when_called_is_not_tried() -> None:
+    assert check("97.scaling", lambda a, r: Ellipsis).state == "not tried"
+    assert check("97.scaling", lambda a, r: (a, Ellipsis)).state == "not tried"
+
+
+def test_an_index_with_dots_is_not_a_blank() -> None:
+    def scale(a: int, r: int) -> float:
+        return float(torch.tensor([a])[..., 0]) / r
+
+    assert check("97.scaling", scale).passed
+
+
+def test_a_missing_return_is_named() -> None:
+    def scale(a: int, r: int) -> None:
+        a / r  # noqa: B018
+
+    assert check("97.scaling", scale).message == (
+        "Your function returned None: is the `return` missing?"
+    )
+
+
+def test_a_function_that_works_in_place_may_return_nothing() -> None:
+    def zero(values: list[int]) -> None:
+        values.clear()
+
+    assert check("97.zero", zero).passed
+    assert check("97.zero", lambda values: None).message == "The list still has members."
+
+
+def test_an_error_in_the_learners_code_is_explained_with_its_line() -> None:
+    def scale(a: int, r: int) -> float:
+        return a / 0
+
+    message = check("97.scaling", scale).message
+    assert message.startswith("Your code raised ZeroDivisionError: division by zero (line ")
+    assert message.endswith("of its cell: `return a / 0`)")
+
+
+def test_an_answer_of_the_wrong_kind_is_explained() -> None:
+    message = explain_error(TypeError("'int' object is not callable"))  # no line of the learner's
+    assert message.startswith("This answer could not be used (TypeError: 'int' object is not")
+
+
+def test_long_messages_are_wrapped() -> None:
+    verdict = core.Verdict("97.scaling", "wrong", "word " * 60)
+    assert max(map(len, repr(verdict).split("\n"))) <= 92
+
+
+def test_an_unknown_exercise_is_an_error_that_lists_what_exists() -> None:
+    with pytest.raises(ValueError, match=r"one of 97\.scaling, 97\.zero; got '97\.other'"):
+        check("97.other", 1)
+    with pytest.raises(ValueError, match="notebook must name one with exercises, got '96'"):
+        check("96.any", 1)
+
+
+def test_an_error_while_importing_the_exercises_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(module: str) -> None:
+        raise ModuleNotFoundError("No module named 'left_pad'", name="left_pad")
+
+    monkeypatch.setattr(core.importlib, "import_module", broken)
+    with pytest.raises(ModuleNotFoundError, match="left_pad"):
+        exercises("97")
+
+
+def test_a_name_is_used_once_but_a_module_can_be_reloaded() -> None:
+    def register(named: str) -> None:
+        def checker(answer: object) -> None: ...
+
+        checker.__qualname__ = named
+        exercise("97.new", right=[1], wrong=[2])(checker)
+
+    register("first")
+    register("first")
+    with pytest.raises(ValueError, match=r"name must be new, got '97\.new'"):
+        register("second")
+
+
+def test_an_exercise_without_known_answers_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one right and one wrong"):
+        exercise("97.bare", right=[1], wrong=[])

@@ -1,0 +1,147 @@
+"""Figures show the data they are given, in one style, and read without colour."""
+
+import base64
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from lora_edu.display import image_tag
+from lora_edu.figures import COLOURS, DASHES, DOTS_PER_INCH, HATCHES, MARKERS, SIZE_INCHES
+from lora_edu.plots import Line, bar_chart, figure, heat_map, line_chart, line_style, png, show
+
+LABELS = {"title": "It falls", "x_label": "step", "y_label": "loss (nats per token)"}
+
+
+def size_of(picture: bytes) -> tuple[int, int]:
+    """Reads width and height from a PNG's header."""
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    return int.from_bytes(picture[16:20], "big"), int.from_bytes(picture[20:24], "big")
+
+
+def lightness(colour: str) -> float:
+    """Returns the brightness of a colour printed in grey, 0 to 1 (ITU-R BT.601)."""
+    red, green, blue = to_rgb(colour)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+def test_every_figure_has_the_same_size_in_pixels() -> None:
+    width, height = (round(side * DOTS_PER_INCH) for side in SIZE_INCHES)
+    assert size_of(png(figure("a"))) == size_of(png(line_chart([], **LABELS))) == (width, height)
+
+
+def test_title_and_labels_are_where_they_belong() -> None:
+    axis = figure("It falls", "step", "loss (nats)").axes[0]
+    assert axis.get_title(loc="left") == "It falls"
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("step", "loss (nats)")
+
+
+def test_panels_share_one_title() -> None:
+    made = figure("Both fall", "step", "loss", panels=2)
+    assert [axis.get_xlabel() for axis in made.axes] == ["step", "step"]
+    assert made.get_suptitle() == "Both fall"
+    with pytest.raises(ValueError, match="panels must be at least 1, got 0"):
+        figure(panels=0)
+
+
+def test_making_figures_leaves_matplotlib_settings_alone() -> None:
+    before = dict(matplotlib.rcParams)
+    png(line_chart([Line("a", [1, 2], [3, 4])], **LABELS))
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_the_same_data_give_the_same_bytes() -> None:
+    pictures = [png(line_chart([Line("a", [1, 2], [3, 4])], **LABELS)) for _ in range(2)]
+    assert pictures[0] == pictures[1]
+
+
+def test_series_differ_without_colour() -> None:
+    styles = [line_style(index) for index in range(len(COLOURS))]
+    assert len({style["marker"] for style in styles}) == len(COLOURS)
+    assert len(COLOURS) == len(MARKERS) == len(DASHES) == len(HATCHES) == len(set(HATCHES))
+
+
+def test_neighbouring_colours_differ_in_grey() -> None:
+    greys = [lightness(colour) for colour in COLOURS]
+    assert min(abs(a - b) for a, b in zip(greys, greys[1:], strict=False)) > 0.1
+
+
+def test_line_chart_draws_its_data_and_bands() -> None:
+    low, high = Line("LoRA", [1, 2], [3.0, 4.0], [2.0, 3.0], [4.0, 5.0]), Line("", [1, 2], [1, 1])
+    axis = line_chart([low, high], **LABELS).axes[0]
+    assert np.array_equal(axis.lines[0].get_xydata(), [[1, 3], [2, 4]])
+    assert np.array_equal(axis.lines[1].get_xydata(), [[1, 1], [2, 1]])
+    corners = axis.collections[0].get_paths()[0].vertices
+    assert {(1, 2), (1, 4), (2, 3), (2, 5)} <= {tuple(map(float, each)) for each in corners}
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["LoRA"]
+
+
+def test_long_curves_have_no_markers_and_unnamed_ones_no_legend() -> None:
+    axis = line_chart([Line("", [1, 2], [3, 4], points=False)], **LABELS).axes[0]
+    assert axis.lines[0].get_marker() == ""
+    assert axis.get_legend() is None
+
+
+def test_powers_of_two_are_written_as_numbers() -> None:
+    axis = line_chart([Line("a", [1, 64], [1, 2])], **LABELS, x_log2=True, y_log10=True).axes[0]
+    assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
+    assert axis.xaxis.get_major_formatter()(64, None) == "64"
+
+
+def test_bars_have_their_heights_whiskers_values_and_baseline() -> None:
+    values = {"head only": 0.9, "LoRA": 0.95}
+    made = bar_chart(
+        values,
+        title="LoRA wins",
+        y_label="accuracy",
+        intervals={"LoRA": (0.93, 0.96)},
+        reference=("majority", 0.5),
+        label_format="{:.2f}",
+    )
+    axis = made.axes[0]
+    assert [bar.get_height() for bar in axis.patches] == [0.9, 0.95]
+    assert len({bar.get_hatch() for bar in axis.patches}) == 2
+    assert [text.get_text() for text in axis.texts] == ["0.90", "0.95"]
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["head only", "LoRA"]
+    ends = axis.containers[-1].lines[2][0].get_segments()[0][:, 1]
+    assert np.allclose(ends, [0.93, 0.96])
+    assert axis.get_legend().get_texts()[0].get_text() == "majority"
+
+
+def test_heat_map_shows_the_matrix_and_its_names() -> None:
+    matrix = np.array([[0.0, 1.0], [2.0, 3.0]])
+    made = heat_map(
+        matrix,
+        title="It grows",
+        x_label="column",
+        y_label="row",
+        value_label="weight",
+        x_names=["a", "b"],
+        y_names=["c", "d"],
+        number_format="{:.0f}",
+    )
+    axis, bar = made.axes
+    assert np.array_equal(axis.images[0].get_array(), matrix)
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["c", "d"]
+    assert [text.get_text() for text in axis.texts] == ["0", "1", "2", "3"]
+    assert [text.get_color() for text in axis.texts] == ["white", "white", "black", "black"]
+    assert bar.get_ylabel() == "weight"
+
+
+def test_heat_map_of_both_signs_is_centred_on_zero() -> None:
+    labels = {"title": "", "x_label": "", "y_label": "", "value_label": ""}
+    image = heat_map([[-1.0, 3.0]], **labels).axes[0].images[0]
+    assert image.get_clim() == (-3.0, 3.0)
+
+
+def test_an_image_carries_picture_and_text() -> None:
+    picture = png(figure("a"))
+    tag = image_tag(picture, 'loss < 2 & "falls"')
+    assert 'alt="loss &lt; 2 &amp; &quot;falls&quot;"' in tag
+    assert f"base64,{base64.b64encode(picture).decode()}" in tag
+
+
+def test_a_picture_without_text_is_refused() -> None:
+    with pytest.raises(ValueError, match="alt must say in words"):
+        show(figure("a"), alt=" ")

@@ -1,0 +1,138 @@
+"""A prediction is recorded, compared and shown; without one the text says so."""
+
+import base64
+
+import ipywidgets
+import pytest
+
+from lora_edu import display
+from lora_edu.display import WIDGET_VIEW, show_widget
+from lora_edu.figures import figure, png
+from lora_edu.plots import show
+from lora_edu.widgets import predict, reveal
+
+QUESTION = "Which trains more weights?"
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict, dict]]:
+    """Collects what is displayed: (bundle, metadata)."""
+    seen: list[tuple[dict, dict]] = []
+
+    def record(bundle: dict, *, metadata: dict, raw: bool) -> None:
+        assert raw
+        seen.append((bundle, metadata))
+
+    monkeypatch.setattr(display, "display", record)
+    return seen
+
+
+def test_nothing_is_predicted_before_a_choice() -> None:
+    prediction = predict(QUESTION, ["LoRA", "full"])
+    assert prediction.value is None
+    assert prediction.control.index is None
+    assert repr(reveal(prediction, "full")) == "No prediction recorded. Found: full."
+
+
+def test_a_choice_is_recorded_and_confirmed() -> None:
+    prediction = predict(QUESTION, ["LoRA", "<full>"])
+    prediction.control.index = 1
+    assert prediction.value == "<full>"
+    assert "Recorded: <b>&lt;full&gt;</b>" in prediction.status.value
+
+
+def test_a_right_and_a_wrong_choice_are_told_apart() -> None:
+    prediction = predict(QUESTION, ["LoRA", "full"])
+    prediction.control.value = "LoRA"
+    right, wrong = reveal(prediction, "LoRA"), reveal(prediction, "full", because="all move.")
+    assert (right.agrees, repr(right)) == (True, "✓ You predicted: LoRA. Found: LoRA.")
+    assert wrong.agrees is False
+    assert repr(wrong) == "✗ You predicted: LoRA. Found: full. Because all move."
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"), [("1500", 1500.0), ("1,500", 1500.0), ("2.5e6", 2.5e6), (" 1 000 ", 1000.0)]
+)
+def test_numbers_are_read_as_people_write_them(typed: str, value: float) -> None:
+    prediction = predict("How many?")
+    prediction.control.value = typed
+    assert prediction.value == value
+    assert "Recorded" in prediction.status.value
+
+
+@pytest.mark.parametrize("typed", ["many", "nan", "inf"])
+def test_what_is_no_number_is_refused_and_explained(typed: str) -> None:
+    prediction = predict("How many?")
+    prediction.control.value = typed
+    assert prediction.value is None
+    assert "not a number" in prediction.status.value
+    prediction.control.value = ""
+    assert prediction.status.value == "No prediction recorded yet."
+
+
+def test_a_number_agrees_within_the_tolerance() -> None:
+    prediction = predict("How many?")
+    prediction.control.value = "108"
+    assert reveal(prediction, 100).agrees
+    assert not reveal(prediction, 100, tolerance=0.05).agrees
+    assert repr(reveal(prediction, 100)) == "✓ You predicted: 108. Found: 100."
+
+
+def test_large_numbers_are_grouped_and_small_ones_rounded() -> None:
+    prediction = predict("How many?")
+    assert "Found: 2,666,528." in repr(reveal(prediction, 2_666_528))
+    assert "Found: 0.3333." in repr(reveal(prediction, 1 / 3))
+
+
+@pytest.mark.parametrize(
+    ("question", "options", "message"),
+    [
+        (" ", [], "question must be a sentence"),
+        ("Which?", ["a"], "two or more different"),
+        ("Which?", ["a", "a"], "two or more different"),
+    ],
+)
+def test_unusable_questions_are_refused(question: str, options: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        predict(question, options)
+
+
+def test_answers_of_the_wrong_kind_are_refused() -> None:
+    with pytest.raises(ValueError, match="answer must be one of"):
+        reveal(predict("Which?", ["a", "b"]), "c")
+    with pytest.raises(ValueError, match="answer must be a number"):
+        reveal(predict("How many?"), "many")
+
+
+def test_controls_say_what_they_are() -> None:
+    assert predict("Which?", ["a", "b"]).control.description == "Your choice:"
+    assert predict("How many?").control.description == "Your number:"
+
+
+def test_a_quiz_stores_its_question_as_text(shown: list) -> None:
+    predict("Which?", ["a", "b"])._ipython_display_()
+    predict("How many?")._ipython_display_()
+    assert shown[0][0]["text/plain"] == "Predict: Which?\n  ○ a\n  ○ b"
+    assert shown[1][0]["text/plain"] == "Predict: How many? (a number)"
+
+
+def test_a_widget_goes_out_live_as_picture_and_as_text(shown: list) -> None:
+    slider = ipywidgets.IntSlider()
+    show_widget(slider, "rank 8 of 64", b"picture")
+    bundle, metadata = shown[0]
+    assert bundle[WIDGET_VIEW]["model_id"] == slider.model_id
+    assert base64.b64decode(bundle["image/png"]) == b"picture"
+    assert bundle["text/plain"] == metadata["image/png"]["alt"] == "rank 8 of 64"
+
+
+def test_a_widget_without_words_is_refused() -> None:
+    with pytest.raises(ValueError, match="text must say in words"):
+        show_widget(ipywidgets.IntSlider(), "")
+
+
+def test_a_figure_is_shown_once_with_its_text(shown: list) -> None:
+    drawn = figure("It falls")
+    show(drawn, alt="A falling line.")
+    ((bundle, metadata),) = shown
+    assert base64.b64decode(bundle["image/png"]) == png(drawn)
+    assert metadata["image/png"]["alt"] == "A falling line."
