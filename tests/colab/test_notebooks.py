@@ -7,8 +7,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from colab.conftest import COLAB
 from packaging.utils import canonicalize_name
+from support.colab import COLAB
 from support.layered import installed
 from support.notebooks import errors_of, execute
 from support.project import ROOT, notebook_names
