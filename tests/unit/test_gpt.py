@@ -116,6 +116,16 @@ def test_dropout_acts_in_training_only() -> None:
     assert not torch.equal(model(TOKENS), model(TOKENS))
 
 
+def test_dropout_acts_on_the_embedding_and_on_both_outputs_of_a_block() -> None:
+    model, calls = some_gpt(dropout=0.5), []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout):
+            module.register_forward_hook(lambda *_, name=name: calls.append(name))
+    model(TOKENS)
+    blocks = ["blocks.0.dropout"] * 2 + ["blocks.1.dropout"] * 2
+    assert calls == ["dropout", *blocks]
+
+
 def test_gradients_reach_every_parameter() -> None:
     model = some_gpt()
     model(TOKENS).square().mean().backward()

@@ -95,6 +95,11 @@ def test_the_bundled_base_gives_the_same_logits_in_transformers() -> None:
     torch.testing.assert_close(theirs(tokens).logits, ours(tokens), rtol=0, atol=1e-4)
 
 
+def test_the_config_asks_for_float32_in_old_and_new_words(folder) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["dtype"], config["torch_dtype"]) == ("float32", "float32")
+
+
 def test_float32_files_keep_every_bit(folder) -> None:
     before, after = random_gpt().state_dict(), load_pretrained(folder).state_dict()
     assert before.keys() == after.keys()

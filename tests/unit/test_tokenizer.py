@@ -60,7 +60,7 @@ def test_merges_follow_the_ranks() -> None:
     [
         ("YQ== 0\nYg==\n", "line 2: expected 'base64 rank', got b'Yg=='"),
         ("YQ== zero\n", "line 1: expected 'base64 rank'"),
-        ("Y!== 0\n", "line 1: expected 'base64 rank'"),
+        ("YQ!== 0\n", "line 1: expected 'base64 rank'"),
         ("YQ== 0\nYQ== 1\n", "line 2: token b'YQ==' stands there twice"),
         ("YQ== 0\nYg== 0\n", "two tokens share a rank"),
     ],
