@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lora_edu.batching import Batches, Row
+from lora_edu.evaluation import Predictions, accuracy_interval, f1
 from lora_edu.gpt import GPT
 from lora_edu.history import History
 from lora_edu.lora import freeze, replace_linear_with_lora
@@ -130,6 +131,16 @@ class FeatureBatches:
 def feature_loss(head: nn.Module, batch: FeatureBatch) -> Tensor:
     """Cross-entropy of a head on ready-made features: nats per example."""
     return F.cross_entropy(head(batch.features).float(), batch.targets)
+
+
+def measures(predictions: Predictions, prefix: str) -> dict[str, float]:
+    """Loss in nats per text, accuracy, and F1 of class 1, under names that start with `prefix`."""
+    right = predictions.probabilities[range(len(predictions.labels)), predictions.labels]
+    return {
+        f"{prefix}_loss": -right.clamp(min=1e-12).log().mean().item(),
+        f"{prefix}_accuracy": accuracy_interval(predictions).value,
+        f"{prefix}_f1": f1(predictions),
+    }
 
 
 def train_classifier(

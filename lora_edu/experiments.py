@@ -84,6 +84,33 @@ def read_record(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def runs_of(record: Mapping[str, Any], **key: Any) -> list[dict[str, Any]]:
+    """Returns the runs of a record whose key holds these values, in the order of the seeds.
+
+    Raises:
+        ValueError: there is none.
+
+    Example:
+        >>> record = {"runs": [{"key": {"seed": 1}}, {"key": {"seed": 0}}]}
+        >>> runs_of(record, seed=1)
+        [{'key': {'seed': 1}}]
+    """
+    found = [run for run in record["runs"] if key.items() <= run["key"].items()]
+    if not found:
+        raise ValueError(f"the record holds no run with {key}; make it with: {record['command']}")
+    return sorted(found, key=lambda run: run["key"]["seed"])
+
+
+def digits(text: str) -> Tensor:
+    """Turns recorded classes, a string with a digit for each, into a tensor.
+
+    Example:
+        >>> digits("0110")
+        tensor([0, 1, 1, 0])
+    """
+    return torch.tensor([int(digit) for digit in text])
+
+
 def dumps(content: Mapping[str, Any]) -> str:
     """Writes a record as JSON with one run a line, so that a diff shows what changed."""
     runs = ",\n".join("  " + json.dumps(run) for run in content["runs"])

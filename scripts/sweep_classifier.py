@@ -18,12 +18,18 @@ from functools import cache, partial
 from typing import Any
 
 import torch
-from torch.nn import functional as F
 
 from lora_edu.batching import Batches, Row, classification_rows
-from lora_edu.classifiers import HEAD_BATCH_ROWS, HEAD_STEPS, LORA, LORA_TARGETS, train_classifier
+from lora_edu.classifiers import (
+    HEAD_BATCH_ROWS,
+    HEAD_STEPS,
+    LORA,
+    LORA_TARGETS,
+    measures,
+    train_classifier,
+)
 from lora_edu.datasets import Split, load_spam
-from lora_edu.evaluation import Predictions, accuracy_interval, classify, f1
+from lora_edu.evaluation import classify
 from lora_edu.experiments import Record, run_all
 from lora_edu.files import data_path
 from lora_edu.gpt import GPT
@@ -63,16 +69,6 @@ def base_model(base: str, kind: str, seed: int) -> GPT:
         torch.manual_seed(seed)
         model = GPT(model.config)
     return model
-
-
-def measures(predictions: Predictions, prefix: str) -> dict[str, float]:
-    """Loss in nats per message, accuracy, and F1 of spam."""
-    log_probabilities = predictions.probabilities.clamp(min=1e-12).log()
-    return {
-        f"{prefix}_loss": F.nll_loss(log_probabilities, predictions.labels).item(),
-        f"{prefix}_accuracy": accuracy_interval(predictions).value,
-        f"{prefix}_f1": f1(predictions),
-    }
 
 
 def one_run(key: dict[str, Any], *, name: str, base: str, steps: int) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from lora_edu.classifiers import (
     FeatureBatches,
     feature_loss,
     features,
+    measures,
     prepare,
     train_classifier,
 )
-from lora_edu.evaluation import classify
+from lora_edu.evaluation import accuracy_interval, classify, f1
 from lora_edu.gpt import GPT
 from lora_edu.lora import lora_layers
 from lora_edu.optimization import trainable_parameters
@@ -136,3 +137,16 @@ def test_head_only_leaves_the_base_alone():
     after = toy.weights(model)
     assert all(torch.equal(after[name], before[name]) for name in before if "head" not in name)
     assert model.head.weight.shape == (2, CONFIG.n_embd)
+
+
+def test_measures_are_those_of_the_evaluation_module():
+    model = base()
+    prepare(model, "head")
+    predictions = classify(model, toy.batches(shuffle=False))
+    assert measures(predictions, "test") == {
+        "test_loss": pytest.approx(
+            F.nll_loss(predictions.probabilities.log(), predictions.labels).item()
+        ),
+        "test_accuracy": accuracy_interval(predictions).value,
+        "test_f1": f1(predictions),
+    }

@@ -19,6 +19,7 @@ from lora_edu.experiments import (
     f1_score,
     read_record,
     run_all,
+    runs_of,
     summarise,
 )
 
@@ -90,6 +91,14 @@ def test_a_damaged_record_is_said_to_be_damaged(tmp_path, text):
     (tmp_path / "r.json").write_text(text)
     with pytest.raises(ValueError, match="not a record.*delete it"):
         read_record(tmp_path / "r.json")
+
+
+def test_runs_are_found_by_part_of_their_key_in_the_order_of_seeds(tmp_path):
+    run_all(record(tmp_path), KEYS[::-1], work)
+    content = read_record(tmp_path / "results" / "record.json")
+    assert [run["key"] for run in runs_of(content, lr=0.2)] == KEYS[2:]
+    with pytest.raises(ValueError, match="no run with .*0.3.*python -m this"):
+        runs_of(content, lr=0.3)
 
 
 LABELS = torch.tensor([0, 1] * 50)
