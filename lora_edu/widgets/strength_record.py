@@ -22,7 +22,7 @@ from lora_edu.tokenizer import load_tokenizer
 
 STRENGTHS = tuple(step / 10 for step in range(-10, 21))
 CLASSES = ("not spam", "spam")  # of the one shipped adapter that has a head
-WATCHED = 4  # likeliest tokens of the base, and as many of the adapter, whose shares are followed
+WATCHED = 8  # tokens whose probabilities are followed
 NEW_TOKENS = 40
 
 
@@ -96,6 +96,7 @@ class Responder:
         self._folder = adapters or data_path("adapters")
         self._attached: str | None = None
         self._adapter: Adapter | None = None
+        self._watched: dict[tuple[str, str], list[int]] = {}
 
     def answer(self, adapter: str, prompt: str, strength: float) -> Answer:
         """What the base with this adapter says.
@@ -109,13 +110,15 @@ class Responder:
         prompt = prompt.rstrip(" ")
         ids = self._encoding.encode_ordinary(prompt)[-self._model.config.context_length :]
         token_ids = torch.tensor([ids or [self._encoding.eot_token]])
-        set_strength(self._model, strength)
         if self._adapter.heads:
+            set_strength(self._model, strength)
             shares = self._next(token_ids).tolist()
             return Answer("", dict(zip(CLASSES, shares, strict=True)))
+        watched = self._watch(prompt, token_ids)
+        set_strength(self._model, strength)
         text = generate_text(self._model, self._encoding, prompt, NEW_TOKENS)[len(prompt) :]
         shares = self._next(token_ids)
-        names = {self._name(i): shares[i].item() for i in self._watched(token_ids)}
+        names = {self._name(i): shares[i].item() for i in watched}
         return Answer(text, names)
 
     def _attach(self, name: str) -> None:
@@ -134,14 +137,19 @@ class Responder:
         last = torch.tensor([token_ids.shape[1] - 1])
         return self._model(token_ids, positions=last)[0].softmax(dim=0)
 
-    def _watched(self, token_ids: Tensor) -> list[int]:
-        """The likeliest tokens without the adapter and with it; the base's first."""
-        watched: list[int] = []
-        for strength in (0.0, 1.0):
-            set_strength(self._model, strength)
-            best = self._next(token_ids).topk(WATCHED).indices.tolist()
-            watched += [i for i in best if i not in watched]
-        return watched
+    def _watch(self, prompt: str, token_ids: Tensor) -> list[int]:
+        """Which tokens to follow: those that are likeliest at some strength, then runners-up."""
+        key = (self._attached, prompt)
+        if key not in self._watched:
+            ranked = {}
+            for strength in STRENGTHS:
+                set_strength(self._model, strength)
+                ranked[strength] = self._next(token_ids).topk(WATCHED).indices.tolist()
+            order = sorted(STRENGTHS, key=lambda strength: abs(strength - 0.5))  # 0 … 1 first
+            winners = [ranked[strength][0] for strength in order]
+            others = [i for pair in zip(ranked[0.0], ranked[1.0], strict=True) for i in pair]
+            self._watched[key] = list(dict.fromkeys(winners + others))[:WATCHED]
+        return self._watched[key]
 
     def _name(self, token_id: int) -> str:
         """A token as a reader sees it: its space as ␣, its line break as ↵."""
