@@ -4,7 +4,8 @@
 
 The templates stand in spam_templates.txt beside this file, spam and ham of each topic sharing
 their words: which of the two a message is shows in who asks whom for what, and in what is
-negated. All messages of a template are in one part of the split.
+negated. All messages of a template are in one part of the split, and so are the two halves of a
+pair: the same words as spam and, in another order, as ham.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from scripts.generators.grammar import expand, write_jsonl
 
 SEED = 20
 MESSAGES = {"ham": 8, "spam": 6}  # of each template; more ham than spam, as in real life
+PAIRED = 6  # of each half of a pair
 FRACTIONS = (0.65, 0.15, 0.2)
 TEMPLATES = Path(__file__).with_name("spam_templates.txt")
 
@@ -37,6 +39,7 @@ SLOTS = {
     "small": [f"£{n}" for n in (2, 3, 4, 5, 8, 10)] + [f"{n} pounds" for n in (3, 6, 7, 9, 12)],
     "day": ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
     "time": ["two", "three", "four", "five", "six", "seven", "noon", "half past two", "9 pm"],
+    "secret": ["code", "password", "card number", "bank account", "account number", "pin"],
     "code": [str(n) for n in range(1043, 9990, 277)],
     "phone": [f"07700 900{n}" for n in range(103, 990, 37)],  # a range no one is ever given
     "link": [
@@ -56,11 +59,12 @@ CLOSINGS = ["", "", "", "Have a nice day.", "Best wishes.", "All the best.", "Ta
 
 
 class Template(NamedTuple):
-    """A line of spam_templates.txt; `name` is its topic, its label and its number."""
+    """A way to write a message; `group` is what stays in one part of the split."""
 
-    name: str
+    group: str
     label: str
     text: str
+    messages: int
 
 
 def read_templates(path: Path = TEMPLATES) -> list[Template]:
@@ -71,9 +75,14 @@ def read_templates(path: Path = TEMPLATES) -> list[Template]:
         if line.startswith("## "):
             topic, number = line[3:], 0
         elif line and not line.startswith("#"):
-            label, text = line.split("\t")
+            kind, *texts = line.split("\t")
             number += 1
-            templates.append(Template(f"{topic}/{label}/{number}", label, text))
+            group = f"{topic}/{kind}/{number}"
+            if kind == "pair":
+                for label, text in zip(("spam", "ham"), texts, strict=True):
+                    templates.append(Template(group, label, text, PAIRED))
+            else:
+                templates.append(Template(group, kind, texts[0], MESSAGES[kind]))
     return templates
 
 
@@ -82,17 +91,17 @@ def messages(seed: int = SEED) -> list[dict]:
     dice = random.Random(seed)
     rows, seen = [], set()
     for template in read_templates():
-        wanted = MESSAGES[template.label]
+        wanted = template.messages
         for _ in range(200):
             text = expand(f"{template.text} {dice.choice(CLOSINGS)}", SLOTS, dice)
             if (key := near_duplicate_key(text)) not in seen:
                 seen.add(key)
-                rows.append({"label": template.label, "template": template.name, "text": text})
+                rows.append({"label": template.label, "template": template.group, "text": text})
                 wanted -= 1
             if not wanted:
                 break
         else:
-            raise ValueError(f"template {template.name} is too narrow: {wanted} messages missing")
+            raise ValueError(f"template {template.group} is too narrow: {wanted} messages missing")
     return rows
 
 
@@ -101,7 +110,7 @@ def write(folder: Path) -> None:
     split = split_by_group(
         messages(),
         group=lambda row: row["template"],
-        stratum=lambda row: row["label"],
+        stratum=lambda row: row["template"].split("/")[1],  # spam, ham or pair
         fractions=FRACTIONS,
         seed=SEED,
     )
