@@ -58,7 +58,8 @@ ENDING = """# %% [markdown]
 
 @pytest.mark.parametrize("path", PATHS)
 def test_notebook_keeps_the_standard(path: str) -> None:
-    assert problems(nbformat.read(ROOT / path, as_version=4), path) == []
+    found = problems(nbformat.read(ROOT / path, as_version=4), path)
+    assert not found, "\n".join(found)
 
 
 @pytest.fixture
