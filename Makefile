@@ -37,11 +37,11 @@ $(VENV)/.test: $(VENV)/.lab
 
 # --- the tests, quick stages first -------------------------------------------------------------
 
-# Two tests at once and one thread each: no faster with more on two cores, and no test waits for
-# another's threads.
+# Two tests at once, one thread each. Where a module's tests share what is expensive to make, or a
+# notebook's cells a kernel, they stay in one process.
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q
-PARALLEL := -n 2 --dist loadscope
-NBVAL := $(PYTEST) $(PARALLEL) --nbval --nbval-current-env --nbval-cell-timeout=300 \
+TOGETHER := -n 2 --dist loadscope
+NBVAL := $(PYTEST) $(TOGETHER) --nbval --nbval-current-env --nbval-cell-timeout=300 \
 	--nbval-sanitize-with=tests/notebooks/sanitize.cfg notebooks
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2
 
@@ -54,7 +54,7 @@ lint: $(VENV)/.test
 
 unit: $(VENV)/.test
 	@echo "== unit: the package, and the examples in its docstrings"
-	@$(PYTEST) $(PARALLEL) --doctest-modules lora_edu tests/unit $(wildcard tests/gpu)
+	@$(PYTEST) $(TOGETHER) --doctest-modules lora_edu tests/unit $(wildcard tests/gpu)
 
 project: $(VENV)/.test
 	@echo "== project: docstrings, imports, pins, links"
@@ -66,7 +66,7 @@ wheel: $(VENV)/.test
 
 notebooks: $(VENV)/.test
 	@echo "== notebooks: their standard, then every stored output against a new run"
-	@$(PYTEST) tests/notebooks
+	@$(PYTEST) -n 2 tests/notebooks
 	@$(NBVAL)
 	@if grep -q avx512 /proc/cpuinfo 2>/dev/null; then \
 		echo "== notebooks again, with the processor limited to AVX2"; $(AVX2) $(NBVAL); \
@@ -78,7 +78,7 @@ browser: $(VENV)/.test chromium
 
 colab: $(VENV)/.test
 	@echo "== colab: each notebook alone, installed from the wheel, with Colab's older ipywidgets"
-	@$(PYTEST) $(PARALLEL) tests/colab
+	@$(PYTEST) -n 2 tests/colab
 
 # Debian's Chromium, where there is no browser yet and the user may install one. Elsewhere the
 # browser tests say why they are skipped; with CI=true they fail instead.

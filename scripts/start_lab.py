@@ -49,7 +49,7 @@ def lab_command(arguments: Sequence[str], *, root: bool, browser: bool) -> list[
         command.append("--allow-root")
     if not browser:
         command.append("--no-browser")
-    return command + [argument for argument in arguments if argument not in command]
+    return [*command, *arguments]
 
 
 def main() -> None:
