@@ -88,7 +88,7 @@ def explain(state: MemoryState) -> str:
         f"{state.model}, {state.batch_size} × {state.tokens_read:,} tokens.",
         *(
             f"{NAMES[name].capitalize() if name == 'full' else NAMES[name]} needs "
-            f"{megabytes(budget.total_bytes)} and {_where(budget)}."
+            f"{megabytes(budget.total_bytes)} ({_where(budget)})."
             for name, budget in budgets.items()
         ),
         f"LoRA saves {percent(1 - lora.total_bytes / full.total_bytes)} of full fine-tuning:",
@@ -143,7 +143,7 @@ def memory_bars(start: MemoryState | None = None) -> LivePicture:
 
 def _where(budget: MemoryBudget) -> str:
     cards = budget.cards_that_fit()
-    return f"fits a {cards[0]}" if cards else "fits no single card here"
+    return f"smallest card: {cards[0]}" if cards else "more than any single card here"
 
 
 def _largest(budget: MemoryBudget) -> str:

@@ -1,0 +1,150 @@
+"""The exercises of notebook 04, "Count before you train"."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lora_edu.budget import break_even_rank
+from lora_edu.exercises.core import Wrong, exercise
+
+
+@exercise(
+    "04.one_layer",
+    right=[lambda in_dim, out_dim, rank: rank * (in_dim + out_dim)],
+    wrong=[
+        lambda in_dim, out_dim, rank: in_dim * out_dim,
+        lambda in_dim, out_dim, rank: rank * in_dim * out_dim,
+        lambda in_dim, out_dim, rank: in_dim + out_dim,
+        lambda in_dim, out_dim, rank: 2 * rank * in_dim,
+        lambda in_dim, out_dim, rank: rank * in_dim,
+        lambda in_dim, out_dim, rank: rank * (in_dim + out_dim) + in_dim * out_dim,
+    ],
+    praise="The sum of the sides, not their product: there lies the saving.",
+)
+def one_layer(answer: Any) -> None:
+    """Judges a function (in_dim, out_dim, rank) → numbers in A and B."""
+    m, n, r = 30, 50, 4
+    found = answer(m, n, r)
+    if found == m * n:
+        raise Wrong("That is the size of W. LoRA trains A and B and leaves W alone.")
+    if found == r * m * n:
+        raise Wrong("A and B are stored side by side: their sizes add up, they do not multiply.")
+    if found == m + n:
+        raise Wrong("That is right for rank 1 only. A has `rank` columns, B has `rank` rows.")
+    if found == 2 * r * m:
+        raise Wrong("Right for a square layer. B is rank × out_dim: what if in and out differ?")
+    if found in (r * m, r * n):
+        raise Wrong("That is one of the two matrices. Count A and B.")
+    if found == r * (m + n) + m * n:
+        raise Wrong("W is frozen: it is there, but it is not trained. Count what is trained.")
+    if found != r * (m + n):
+        raise Wrong("A is in_dim × rank, B is rank × out_dim. Add the two sizes.")
+
+
+@exercise(
+    "04.break_even",
+    right=[break_even_rank, lambda m, n: 1 / (1 / m + 1 / n)],
+    wrong=[
+        lambda m, n: min(m, n),
+        lambda m, n: min(m, n) / 2,
+        lambda m, n: m * n,
+        lambda m, n: (m + n) / 2,
+        lambda m, n: math.sqrt(m * n) / 2,
+    ],
+    praise="Always below the smaller side, and half of it where the layer is square.",
+)
+def break_even(answer: Any) -> None:
+    """Judges a function (in_dim, out_dim) → rank at which A and B are as large as W."""
+    found = float(answer(60, 30))
+    if math.isclose(found, 30):
+        raise Wrong("That is the largest rank an update can have. Long before it, A and B have "
+                    "outgrown W.")  # fmt: skip
+    if math.isclose(found, 15):
+        raise Wrong("Half the side is right for square layers alone. Solve r (m + n) = m n for r.")
+    if math.isclose(found, 1800):
+        raise Wrong("That is the size of W. Which rank makes r (m + n) as large?")
+    if math.isclose(found, 45):
+        raise Wrong("That is the mean of the sides. Divide the size of W by m + n.")
+    if not math.isclose(found, 20):
+        raise Wrong("For 60 inputs and 30 outputs r · 90 = 1,800, so r = 20. Solve it in general.")
+
+
+@exercise(
+    "04.model",
+    right=[lambda layers, rank: sum(rank * (m + n) * copies for m, n, copies in layers)],
+    wrong=[
+        lambda layers, rank: sum(rank * (m + n) for m, n, copies in layers),
+        lambda layers, rank: sum(m * n * copies for m, n, copies in layers),
+        lambda layers, rank: sum(2 * rank * m * copies for m, n, copies in layers),
+        lambda layers, rank: [rank * (m + n) * copies for m, n, copies in layers],
+        lambda layers, rank: rank * (layers[0][0] + layers[0][1]) * layers[0][2],
+    ],
+    praise="One line of arithmetic, from 3 million to 175 billion.",
+)
+def model(answer: Any) -> None:
+    """Judges a function (layers, rank) → trainable parameters; a layer is (in, out, copies)."""
+    layers, rank = [(40, 40, 3), (40, 10, 3), (10, 70, 1)], 2
+    found = answer(layers, rank)
+    if isinstance(found, (list, tuple)):
+        raise Wrong("You listed a count for each kind of layer. Add them up.")
+    if found == sum(rank * (m + n) for m, n, _ in layers):
+        raise Wrong("Each kind of layer stands in every block: multiply by its copies.")
+    if found == sum(m * n * copies for m, n, copies in layers):
+        raise Wrong("Those are the frozen weights. LoRA trains rank · (in + out) a layer.")
+    if found == sum(2 * rank * m * copies for m, n, copies in layers):
+        raise Wrong(
+            "You took every layer for square. With grouped queries the key is 40 → 10 here: use "
+            "both sides."
+        )
+    if found == rank * (40 + 40) * 3:
+        raise Wrong("That is the first kind of layer alone. Sum over all of them.")
+    if found != sum(rank * (m + n) * copies for m, n, copies in layers):
+        raise Wrong("Sum rank · (in + out) · copies over the layers.")
+
+
+@exercise(
+    "04.explorer",
+    right=[32],
+    wrong=[16, 64, 8, 5461],
+    praise="83.9 million numbers, and still a hundredth of the model.",
+)
+def explorer(answer: Any) -> None:
+    """Judges the smallest rank of the slider whose adapters pass 1 % of Llama 3 8B."""
+    if answer == 16:
+        raise Wrong("At rank 16 it is 0.52 %: not yet. Are all seven kinds of layers ticked?")
+    if answer == 64:
+        raise Wrong("At rank 64 it is past 2 %. Move the slider one step down.")
+    if answer < 32:
+        raise Wrong("Too low. Tick query, key, value, out, gate, fc_in and fc_out, not the head.")
+    if answer != 32:
+        raise Wrong("Too high. Read the share in the text under the picture, not the curve.")
+
+
+@exercise(
+    "04.true_or_false",
+    right=[{"no_backward": False, "optimizer": True, "share": False, "checkpointing": False}],
+    wrong=[
+        {"no_backward": True, "optimizer": True, "share": False, "checkpointing": False},
+        {"no_backward": False, "optimizer": False, "share": False, "checkpointing": False},
+        {"no_backward": False, "optimizer": True, "share": True, "checkpointing": False},
+        {"no_backward": False, "optimizer": True, "share": False, "checkpointing": True},
+    ],
+    praise="Frozen layers stay in memory and on the way back; only their own updates are spared.",
+)
+def true_or_false(answer: Any) -> None:
+    """Judges four statements about memory."""
+    if answer["no_backward"]:
+        raise Wrong(
+            "A frozen layer gets no gradient of its own, but it passes the error on to the layers "
+            "below it: their adapters need it. So two thirds of the work and most activations stay."
+        )
+    if not answer["optimizer"]:
+        raise Wrong("Adam keeps two numbers per *trained* parameter; a frozen one has none.")
+    if answer["share"]:
+        raise Wrong(
+            "The share of trained parameters says nothing about weights and activations, which "
+            "stay. Compare the two bars in the last figure."
+        )
+    if answer["checkpointing"]:
+        raise Wrong("Checkpointing computes activations a second time; weights stay as they are.")

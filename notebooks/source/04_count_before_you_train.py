@@ -1,0 +1,436 @@
+# %% [markdown]
+# # Count before you train
+#
+# You learn to say what a fine-tuning run will cost, from 3 million to 175 billion parameters.
+#
+# **You will be able to**
+# - count LoRA's trainable parameters for any set of layers, grouped-query attention included
+# - find the rank at which LoRA stops being the smaller choice
+# - budget a training step's memory, activations included, and say why LoRA saves less of it than
+#   people expect
+# - check published figures by arithmetic, and find those that do not add up
+#
+# **You need** notebook 02, or to know that LoRA learns two thin matrices `A` and `B` beside a
+# frozen weight.
+#
+# **Time:** 35 minutes to read and try; running all cells takes about 10 seconds on a CPU with two
+# cores (estimate for a GPU: the same, nothing is trained here).
+# %% bootstrap
+# %% [markdown]
+# ## One layer
+# A linear layer with $m$ inputs and $n$ outputs has a weight of $m \cdot n$ numbers. LoRA of rank
+# $r$ leaves it alone and trains $A$ ($m \times r$) and $B$ ($r \times n$). Worked example, a layer
+# of GPT-2 small:
+# %%
+from lora_edu import LoRALayer
+
+m, n, r = 768, 768, 16
+print(f"W: {m} × {n} = {m * n:,} numbers, frozen")
+print(f"A: {m} × {r} = {m * r:,}    B: {r} × {n} = {r * n:,}    together {m * r + r * n:,}")
+real = LoRALayer(m, n, rank=r, alpha=16)
+print(f"in a real LoRALayer: {sum(p.numel() for p in real.parameters()):,}")
+# %% [markdown]
+# **Exercise 1, fill in.** Write the count for any layer.
+# %% exercise="04.one_layer"
+from lora_edu.exercises import check
+
+
+def lora_numbers(in_dim, out_dim, rank):
+    # <solution>
+    return rank * (in_dim + out_dim)
+    # </solution>
+    # <student>
+    # return ...  # numbers in A and B together
+    # </student>
+
+
+check("04.one_layer", lora_numbers)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# The line that starts with "A:" above has both sizes. Try your formula on a layer whose in and out
+# differ, 768 → 3,072 say.
+# </details>
+#
+# ## Where LoRA stops paying
+# The count grows with the rank, so at some rank $A$ and $B$ hold as many numbers as $W$ itself:
+# the *break-even rank*.
+# %%
+from lora_edu.widgets import predict, reveal
+
+FULL, HALF, ROOT, TWICE = "768, the width", "384, half the width", "28, about its root", "1,536"
+even = predict(
+    "For a square layer, 768 → 768: at which rank is LoRA as large as W?",
+    [FULL, HALF, ROOT, TWICE],
+)
+even
+# %%
+found = next(rank for rank in range(1, 2000) if rank * (768 + 768) >= 768 * 768)
+answer = {768: FULL, 384: HALF, 28: ROOT, 1536: TWICE}[found]
+reveal(even, answer, because="r · 2d = d² gives r = d / 2")
+# %% [markdown]
+# So an update may well have full rank 768 in principle, but to learn it as $A$ and $B$ would take
+# twice the numbers of $W$.
+#
+# **Exercise 2, own code.** Write the break-even rank for a layer that is not square. It need not
+# be whole.
+# %% exercise="04.break_even"
+def break_even(in_dim, out_dim):
+    """The rank r at which r (in_dim + out_dim) = in_dim · out_dim."""
+    # <solution>
+    return in_dim * out_dim / (in_dim + out_dim)
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+check("04.break_even", break_even)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# Divide both sides of the equation in the docstring by <code>in_dim + out_dim</code>.
+# </details>
+# %%
+from lora_edu import budget
+
+for in_dim, out_dim in ((192, 192), (768, 3072), (4096, 1024), (12288, 12288)):
+    rank = budget.break_even_rank(in_dim, out_dim)
+    share = 8 / rank
+    print(f"{in_dim:6} → {out_dim:6}: break-even rank {rank:5,.0f}; rank 8 trains {share:.2%} of W")
+# %% [markdown]
+# **Takeaway:** the wider the layer, the smaller the share that a given rank trains. That is why
+# LoRA looks modest on a toy and dramatic on a giant.
+#
+# ## A whole model
+# A model is a list of layers, each kind standing once in every block. Write a number before you
+# run on: count the layers, then one layer's numbers. A rough number is fine.
+# %%
+guess = predict(
+    "GPT-2 small: 12 blocks, width 768. How many parameters does LoRA of rank 8 "
+    "on query and value train?"
+)
+guess
+# %% [markdown]
+# The answer by code. We build a real GPT-2 small, on PyTorch's `meta` device: shapes without
+# memory, enough for counting.
+# %%
+import torch
+
+from lora_edu import GPT, GPTConfig, count_parameters, freeze, replace_linear_with_lora
+
+config = GPTConfig(vocab_size=50257, context_length=1024, n_layer=12, n_head=12, n_embd=768)
+with torch.device("meta"):
+    gpt2 = GPT(config)
+    gpt2.head.weight = gpt2.token_embedding.weight  # one tensor, as in GPT-2
+freeze(gpt2)
+replaced = replace_linear_with_lora(gpt2, rank=8, alpha=16, targets=["query", "value"])
+counted = count_parameters(gpt2)
+print(f"{len(replaced)} layers adapted: {counted.trainable:,} trainable of {counted.total:,}")
+# %%
+reveal(
+    guess,
+    counted.trainable,
+    because="24 layers, each with 8 · (768 + 768) = 12,288 numbers",
+    tolerance=0.02,
+)
+# %% [markdown]
+# Newer models share keys and values between query heads (*grouped-query attention*): in Llama 3 8B
+# the query maps 4,096 → 4,096, but key and value map 4,096 → 1,024. And the MLP has a third
+# matrix, the *gate*.
+# %%
+from lora_edu.model_shapes import MODEL_SHAPES
+
+llama = MODEL_SHAPES["Llama 3 8B"]
+for layer in llama.projections:
+    print(f"{layer.target:7} {layer.in_dim:6,} → {layer.out_dim:7,}   {layer.copies} ×")
+# %% [markdown]
+# **Exercise 3, own code.** Count for any model. `layers` is a list of triples like those above:
+# inputs, outputs, copies.
+# %% exercise="04.model"
+def count_lora(layers, rank):
+    """Trainable parameters of LoRA on layers given as (in_dim, out_dim, copies)."""
+    # <solution>
+    return sum(rank * (in_dim + out_dim) * copies for in_dim, out_dim, copies in layers)
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+check("04.model", count_lora)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# Loop over the triples: <code>for in_dim, out_dim, copies in layers</code>. You have the count of
+# one layer from exercise 1.
+# </details>
+#
+# Your function against the package, for every model of the table:
+# %%
+def parity(rank):
+    for name, shape in MODEL_SHAPES.items():
+        layers = [(p.in_dim, p.out_dim, p.copies) for p in shape.projections]
+        targets = [p.target for p in shape.projections]
+        yield name, count_lora(layers, rank), budget.lora_parameters(shape, rank, targets)
+
+
+for name, yours, package in parity(rank=8):
+    verdict = "not tried yet" if yours is None else yours == package
+    print(f"{name:20} rank 8 on all layers: {package:13,}  yours equal: {verdict}")
+# %% [markdown]
+# ## The rank explorer
+# All of it under your hand. Choose a model, tick layers, drag the rank (or focus it and use the
+# arrow keys). Both axes are logarithmic: each grid line up is a hundred times more. The cross is
+# your prediction from above.
+# %%
+from lora_edu.widgets.explorer import ExplorerState, rank_explorer
+
+explorer = rank_explorer(ExplorerState("GPT-2 small (124M)", rank=8), prediction=guess)
+explorer
+# %% [markdown]
+# **To find out:** keep the rank and change the model from the mini GPT to GPT-3. What happens to
+# the *number* of trained parameters, and what to their *share*? Which layers of a block cost most?
+# What does ticking the head do at GPT-2 small?
+#
+# <details><summary>What to look for</summary>
+# The number rises, the share falls: numbers grow with width × depth, the model with width² ×
+# depth. The MLP's layers cost most, since one of their sides is the widest. The head of GPT-2 is
+# tied to the embedding and 50,257 wide: a single layer that costs 8 · (768 + 50,257) = 408,200,
+# more than all queries and values together.
+# </details>
+#
+# **Exercise 4.** Take Llama 3 8B and tick all layers of the blocks, the gate too, but not the
+# head. What is the smallest rank on the slider at which the adapter has more than 1 % of the
+# model's parameters?
+# %% exercise="04.explorer"
+# <solution>
+smallest_rank = 32
+# </solution>
+# <student>
+# smallest_rank = ...  # a rank on the slider
+# </student>
+check("04.explorer", smallest_rank)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# The share stands in the first sentence under the picture. It doubles with every step of the
+# slider.
+# </details>
+#
+# ## Published figures, checked
+# Arithmetic can check a paper. The first line is appendix E of "Build a Large Language Model From
+# Scratch", which wraps every linear layer, its new 2-class head too. Then the LoRA paper: GPT-3
+# with LoRA on query and value.
+# %%
+small = MODEL_SHAPES["GPT-2 small (124M)"].with_classifier(2)
+gpt3, medium = MODEL_SHAPES["GPT-3 175B"], MODEL_SHAPES["GPT-2 medium (355M)"]
+every = [p.target for p in small.projections]
+qv = ["query", "value"]
+
+
+def compare(what, published, computed):
+    verdict = "as published" if published == computed else "DIFFERS"
+    print(f"{what:44} {published:>12} | {computed:>12}  {verdict}")
+
+
+compare("appendix E, all parameters", "124,441,346", f"{small.parameters:,}")
+trained = budget.lora_parameters(small, 16, every)
+compare("appendix E, rank 16, all layers", "2,666,528", f"{trained:,}")
+for rank, published in ((1, "4.7 M"), (8, "37.7 M")):
+    computed = budget.lora_parameters(gpt3, rank, qv) / 1e6
+    compare(f"GPT-3, rank {rank}, query and value", published, f"{computed:.1f} M")
+# %% [markdown]
+# To the digit. Now two figures from the same paper that do *not* follow from the formula.
+# %%
+file_bytes = budget.adapter_bytes(gpt3, 4, qv, bytes_per_number=2)
+compare("GPT-3, rank 4: checkpoint in 16 bits", "35 MB", f"{file_bytes / 1e6:.1f} MB")
+compare("  the same, in units of 2²⁰ bytes", "35 MB", f"{file_bytes / 2**20:.1f} MiB")
+count = budget.lora_parameters(medium, 4, qv)
+compare("GPT-2 medium, rank 4, query and value", "0.35 M", f"{count / 1e6:.2f} M")
+# %% [markdown]
+# The paper says "roughly 10,000 times (from 350 GB to 35 MB)": a round number, and the ratio it
+# gives is about 9,300. The 0.35 M would need a rank of 3.6; the
+# released recipe adapts query and value with rank 4, and that is 0.39 M.
+#
+# **Takeaway:** a figure in a paper is a claim. When it can be computed, compute it.
+#
+# ## One file per task
+# An adapter's file holds $A$ and $B$ and a header that names them. Does the formula meet the files
+# that ship with this course?
+# %%
+from lora_edu import data_path, load_adapter
+
+mini = MODEL_SHAPES["mini GPT (3M)"]
+in_blocks = [p.target for p in mini.projections if p.target != "head"]
+for task in ("tales", "menu"):
+    adapter = load_adapter(data_path("adapters", task))
+    number_bytes = next(iter(adapter.matrices.values()))[0].element_size()
+    expected = budget.adapter_bytes(mini, adapter.rank, in_blocks, 2)
+    size = data_path("adapters", task, "adapter_model.safetensors").stat().st_size
+    near = expected < size < 1.1 * expected
+    print(f"{task}: {expected:,} bytes of numbers; the header adds less than a tenth: {near}")
+# %% [markdown]
+# ## Memory: what LoRA spares and what it does not
+# A training step keeps four things: the **weights**, a **gradient** for each trained weight, the
+# **optimizer's** state (Adam: two numbers for each), and the **activations**: what the forward
+# pass must remember so that the backward pass can compute gradients.
+# %%
+MOST, MUCH, SOME, LITTLE = "over 95 %", "about 70 %", "about half", "under 10 %"
+saving = predict(
+    "LoRA (rank 8, query and value) trains 0.24 % of GPT-2 small. How much of full fine-tuning's "
+    "memory does it save, at 8 rows of 512 tokens?",
+    [MOST, MUCH, SOME, LITTLE],
+)
+saving
+# %%
+from lora_edu.memory import memory_budget
+
+plain = MODEL_SHAPES["GPT-2 small (124M)"]
+step = {"batch_size": 8, "length_tokens": 512}
+full, lora = (memory_budget(plain, method, **step) for method in ("full", "lora"))
+for part in ("weights", "gradients", "optimizer", "activations", "total"):
+    before, after = (getattr(each, f"{part}_bytes") / 1e6 for each in (full, lora))
+    print(f"{part:12} full {before:7,.0f} MB   LoRA {after:7,.1f} MB")
+saved = 1 - lora.total_bytes / full.total_bytes
+# %%
+size = MOST if saved > 0.95 else MUCH if saved > 0.6 else SOME if saved > 0.3 else LITTLE
+why = f"{saved:.0%}: gradients and optimizer vanish, the activations mostly stay"
+reveal(saving, size, because=why)
+# %% [markdown]
+# Why do activations stay? A frozen layer gets no gradient of its own. But the error must pass
+# *through* it to reach the adapters below, and for that attention, norms and GELU need what they
+# remembered. Do not believe the formula: ask PyTorch what it keeps.
+# %%
+def kept_bytes(model, token_ids):
+    """Bytes that the forward pass stores for the backward pass, parameters left out."""
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept = {}
+
+    def remember(tensor):
+        memory = tensor.untyped_storage()
+        if tensor.is_floating_point() and memory.data_ptr() not in own:
+            kept[memory.data_ptr()] = (memory.nbytes(), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
+        logits = model(token_ids)
+        torch.nn.functional.cross_entropy(logits.flatten(0, 1), token_ids.flatten())
+    return sum(size for size, _ in kept.values())
+# %%
+from lora_edu.memory import activation_bytes
+
+token_ids = torch.zeros(4, 128, dtype=torch.long)
+row = {"batch_size": 4, "length_tokens": 128, "number_bytes": 4}
+names = [p.target for p in mini.projections]
+model = GPT(GPTConfig())
+for method, targets, rank in (("full", names, 0), ("LoRA", qv, 8)):
+    if method == "LoRA":
+        freeze(model)
+        replace_linear_with_lora(model, rank=8, alpha=16, targets=qv)
+    measured = kept_bytes(model, token_ids)
+    computed = activation_bytes(mini, targets, rank=rank, **row)
+    near = abs(computed / measured - 1) < 0.1
+    print(f"{method}: formula within 10 % of what PyTorch kept: {near}")
+print(f"LoRA keeps {measured / activation_bytes(mini, names, **row):.0%} of it")
+# %% [markdown]
+# Now for any model, against common cards. Three bars: full fine-tuning, LoRA, and QLoRA, which is
+# LoRA beside frozen weights of 4 bits each.
+# %%
+from lora_edu.widgets.memory_bars import MemoryState, memory_bars
+
+bars = memory_bars(MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024))
+bars
+# %% [markdown]
+# **To find out:** which smallest card takes LoRA as set? Which *one* change makes QLoRA fit a T4?
+# Then put the rows to 32: does LoRA still save most of the memory?
+#
+# <details><summary>What to look for</summary>
+# Checkpointing alone brings QLoRA to a T4, since activations were most of it. With many rows the
+# activations dominate all three bars, and the methods come closer to each other: LoRA removes what
+# grows with the <em>model</em>, not what grows with the <em>batch</em>.
+# </details>
+#
+# The QLoRA paper's headline, checked: 65 billion parameters on one card of 48 GB, where 16-bit
+# full fine-tuning needs more than 780 GB.
+# %%
+large = MODEL_SHAPES["LLaMA 65B"]
+settings = {"rank": 64, "length_tokens": 512, "checkpointing": True}
+settings["targets"] = [*in_blocks, "gate"]
+for method in ("full", "lora", "qlora"):
+    needs = memory_budget(large, method, **settings)
+    smallest = (needs.cards_that_fit() or ["no single card"])[0]
+    print(f"{method:5} {needs.total_bytes / 1e9:6.1f} GB: {smallest}")
+# %% [markdown]
+# The LoRA paper reports 1.2 TB falling to 350 GB for GPT-3. The 350 GB are its weights in 16 bits.
+# The 1.2 TB do not follow from these formulas:
+# %%
+half = memory_budget(gpt3, "full")
+without = (half.total_bytes - half.activations_bytes) / 1e12
+compare("GPT-3, full fine-tuning, activations left out", "1.2 TB", f"{without:.1f} TB")
+weights = budget.checkpoint_bytes(gpt3, 2) / 1e9
+compare("GPT-3, weights in 16 bits, to two digits", "350 GB", f"{round(weights, -1):.0f} GB")
+# %% [markdown]
+# Two bytes each for weight and gradient and eight for Adam make 12 bytes a parameter, 2.1 TB. The
+# paper does not say how it counted; 1.2 TB would be 6.9 bytes a parameter.
+#
+# **Exercise 5.** True or false? Replace the dots by `True` or `False`.
+#
+# - `no_backward`: a frozen layer takes no part in the backward pass.
+# - `optimizer`: Adam stores nothing for frozen weights.
+# - `share`: a method that trains 0.2 % of the parameters needs 0.2 % of the memory.
+# - `checkpointing`: activation checkpointing makes the weights smaller.
+# %% exercise="04.true_or_false"
+# <solution>
+answers = {"no_backward": False, "optimizer": True, "share": False, "checkpointing": False}
+# </solution>
+# <student>
+# answers = {"no_backward": ..., "optimizer": ..., "share": ..., "checkpointing": ...}
+# </student>
+check("04.true_or_false", answers)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# Look at the table of four parts above, and at what PyTorch kept for LoRA.
+# </details>
+#
+# ## Promise 1, ticked off
+# Of LoRA's four promises the first is **fewer trainable parameters**. Measured on the real modules
+# of our base, rank 8 on all linear layers of the blocks:
+# %%
+base = GPT(GPTConfig())
+trained_in_full = count_parameters(base).trainable
+freeze(base)
+replace_linear_with_lora(base, rank=8, alpha=16, targets=in_blocks)
+trained = count_parameters(base).trainable
+ratio = trained_in_full / trained
+print(f"full fine-tuning trains {trained_in_full:,}, LoRA {trained:,}: {ratio:.0f} times fewer")
+print("the arithmetic says the same:", trained == budget.lora_parameters(mini, 8, in_blocks))
+print("✓ promise 1: fewer trainable parameters")
+# %% [markdown]
+# ## Three sentences to remember
+# 1. LoRA trains $r(m+n)$ numbers a layer instead of $m n$; the wider the layer, the smaller the
+#    share.
+# 2. From rank $mn/(m+n)$ on, half the width of a square layer, LoRA is the larger choice.
+# 3. LoRA spares gradients and optimizer states, not the frozen weights and not most of the
+#    activations.
+#
+# ## Five questions
+# 1. Why does the same rank train a smaller share of a larger model?
+# 2. What changes in the count when keys and values are grouped?
+# 3. Why does an adapter's file not grow with the vocabulary unless the head is adapted?
+# 4. When does LoRA save hardly any memory, and what helps then?
+# 5. Which published figures did not add up, and how did you find out?
+#
+# <details><summary>Answers</summary>
+# (1) The adapter grows with the width, the layer with its square. (2) Key and value have fewer
+# outputs, so r (m + n) is smaller for them. (3) Only adapted layers are in it, and the layers of
+# the blocks do not know the vocabulary. (4) When activations dominate: many or long rows. Then
+# checkpointing or fewer rows help. (5) 35 MB, 0.35 M and 1.2 TB; by multiplying out.
+# </details>
+#
+# ## Where next
+# Train what you counted: [Fine-tune a classifier](05_finetune_a_classifier.ipynb). Why a low rank
+# may suffice: [What rank means](01_what_rank_means.ipynb).
+#
+# ## Further reading
+# - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), sections 4.2 and 5.1, table 4
+# - Dettmers et al. 2023, [QLoRA](https://arxiv.org/abs/2305.14314), section 3
+# - Korthikanti et al. 2022, [Reducing Activation Recomputation in Large Transformer
+#   Models](https://arxiv.org/abs/2205.05198), section 4
+# - Rajbhandari et al. 2020, [ZeRO](https://arxiv.org/abs/1910.02054), section 3

@@ -1,0 +1,53 @@
+"""Notebook 04's exercises name the misconception behind a wrong count."""
+
+import pytest
+
+from lora_edu.budget import layer_parameters, lora_parameters
+from lora_edu.exercises import check
+from lora_edu.model_shapes import MODEL_SHAPES
+
+
+def test_the_packages_own_functions_are_right_answers() -> None:
+    assert check("04.one_layer", layer_parameters).passed
+
+
+def test_the_answer_read_off_the_explorer_is_the_formulas() -> None:
+    shape = MODEL_SHAPES["Llama 3 8B"]
+    targets = [p.target for p in shape.projections if p.target != "head"]
+    ranks = [2**power for power in range(14)]
+    first = next(r for r in ranks if lora_parameters(shape, r, targets) > 0.01 * shape.parameters)
+    assert check("04.explorer", first).passed
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "words"),
+    [
+        ("04.one_layer", lambda m, n, r: m * n, "That is the size of W"),
+        ("04.one_layer", lambda m, n, r: r * m * n, "add up, they do not multiply"),
+        ("04.one_layer", lambda m, n, r: 2 * r * m, "square layer"),
+        ("04.break_even", lambda m, n: min(m, n), "outgrown W"),
+        ("04.break_even", lambda m, n: min(m, n) / 2, "square layers alone"),
+        ("04.model", lambda layers, r: sum(r * (m + n) for m, n, _ in layers), "copies"),
+        (
+            "04.model",
+            lambda layers, r: sum(2 * r * m * copies for m, n, copies in layers),
+            "took every layer for square",
+        ),
+        ("04.explorer", 16, "not yet"),
+        (
+            "04.true_or_false",
+            {"no_backward": True, "optimizer": True, "share": False, "checkpointing": False},
+            "passes the error on",
+        ),
+    ],
+)
+def test_a_misconception_is_named(name: str, answer: object, words: str) -> None:
+    verdict = check(name, answer)
+    assert verdict.state == "wrong"
+    assert words in verdict.message
+
+
+def test_answers_with_blanks_are_not_tried_yet() -> None:
+    blanks = dict.fromkeys(["no_backward", "optimizer", "share", "checkpointing"], ...)
+    for name, answer in (("04.true_or_false", blanks), ("04.explorer", ...)):
+        assert check(name, answer).state == "not tried"
