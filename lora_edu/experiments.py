@@ -26,7 +26,7 @@ from lora_edu.evaluation import RESAMPLES, Z_95
 from lora_edu.files import atomic_write
 
 Key = Mapping[str, Any]
-Score = Callable[[Tensor, Tensor], Tensor]
+Score = Callable[[Tensor, Tensor, Tensor], Tensor]  # labels, predicted, weights
 
 
 class Record:
@@ -174,31 +174,43 @@ class Summary(NamedTuple):
     seeds: int
 
 
-def accuracy_score(labels: Tensor, predicted: Tensor) -> Tensor:
-    """Share of right answers along the last dimension."""
-    return (labels == predicted).double().mean(-1)
+def accuracy_score(labels: Tensor, predicted: Tensor, weights: Tensor) -> Tensor:
+    """Share of right answers along the last dimension, each example with its weight."""
+    return ((labels == predicted) * weights).sum(-1) / weights.sum(-1)
 
 
-def f1_score(labels: Tensor, predicted: Tensor) -> Tensor:
-    """F1 = 2 TP / (2 TP + FP + FN) of class 1 along the last dimension."""
-    named = (labels == 1).sum(-1) + (predicted == 1).sum(-1)
-    return 2 * ((labels == 1) & (predicted == 1)).sum(-1) / named.clamp(min=1).double()
+def f1_score(labels: Tensor, predicted: Tensor, weights: Tensor) -> Tensor:
+    """F1 = 2 TP / (2 TP + FP + FN) of class 1 along the last dimension, with weights."""
+    spam, alarm = labels == 1, predicted == 1
+    named = ((spam.double() + alarm.double()) * weights).sum(-1)
+    return 2 * ((spam & alarm) * weights).sum(-1) / named.clamp(min=1)
 
 
-def summarise(labels: Tensor, predicted: Tensor, score: Score, *, seed: int = 0) -> Summary:
+def summarise(
+    labels: Tensor, predicted: Tensor, score: Score, *, groups: Tensor | None = None, seed: int = 0
+) -> Summary:
     """Sums up the runs of one method: mean, interval, and the two kinds of luck apart.
 
     Args:
         labels: (N,) true classes of the test set.
         predicted: (S, N) predicted classes, a row for each seed; S at least 2.
         score: `accuracy_score` or `f1_score`.
+        groups: (N,) the group of each example, from 0. Examples of one group tend to be right or
+            wrong together, so whole groups are resampled; by default each example is its own.
         seed: Of the bootstrap over test examples.
     """
-    return _summary(score(labels, predicted), _resampled(labels, predicted, score, seed), 0.0)
+    resampled = _resampled(labels, predicted, score, groups, seed)
+    return _summary(_scores(labels, predicted, score), resampled, 0.0)
 
 
 def compare(
-    labels: Tensor, first: Tensor, second: Tensor, score: Score, *, seed: int = 0
+    labels: Tensor,
+    first: Tensor,
+    second: Tensor,
+    score: Score,
+    *,
+    groups: Tensor | None = None,
+    seed: int = 0,
 ) -> Summary:
     """Sums up how much better the first method scores than the second on the same test set.
 
@@ -210,18 +222,32 @@ def compare(
         first: (S, N) predictions of the first method; run i goes with run i of the second.
         second: (S, N) predictions of the second.
         score: `accuracy_score` or `f1_score`.
+        groups: As in `summarise`.
         seed: Of the bootstrap.
     """
-    difference = score(labels, first) - score(labels, second)
-    resampled = _resampled(labels, first, score, seed) - _resampled(labels, second, score, seed)
+    difference = _scores(labels, first, score) - _scores(labels, second, score)
+    resampled = _resampled(labels, first, score, groups, seed)
+    resampled = resampled - _resampled(labels, second, score, groups, seed)
     return _summary(difference, resampled, -1.0)
 
 
-def _resampled(labels: Tensor, predicted: Tensor, score: Score, seed: int) -> Tensor:
-    """The mean score over seeds on `RESAMPLES` test sets drawn with replacement."""
+def _scores(labels: Tensor, predicted: Tensor, score: Score) -> Tensor:
+    """The score of each run on the test set as it is."""
+    return score(labels, predicted, torch.ones(len(labels), dtype=torch.double))
+
+
+def _resampled(
+    labels: Tensor, predicted: Tensor, score: Score, groups: Tensor | None, seed: int
+) -> Tensor:
+    """The mean score over seeds on `RESAMPLES` test sets, their groups drawn with replacement."""
+    groups = torch.arange(len(labels)) if groups is None else groups
+    count = int(groups.max()) + 1
     generator = torch.Generator().manual_seed(seed)
-    draws = torch.randint(len(labels), (RESAMPLES, len(labels)), generator=generator)
-    return torch.stack([score(labels[draws], run[draws]) for run in predicted]).mean(0)
+    draws = torch.randint(count, (RESAMPLES, count), generator=generator)
+    times = torch.zeros(RESAMPLES, count, dtype=torch.double)
+    times.scatter_add_(1, draws, torch.ones_like(times))
+    weights = times[:, groups]  # how often each example was drawn
+    return torch.stack([score(labels, run, weights) for run in predicted]).mean(0)
 
 
 def _summary(scores: Tensor, resampled: Tensor, least: float) -> Summary:

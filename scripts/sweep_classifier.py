@@ -12,6 +12,7 @@ that is in the record already is not repeated.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 from collections.abc import Sequence
 from functools import cache, partial
@@ -28,7 +29,7 @@ from lora_edu.classifiers import (
     measures,
     train_classifier,
 )
-from lora_edu.datasets import Split, load_spam
+from lora_edu.datasets import Split, load_spam, near_duplicate_key
 from lora_edu.evaluation import classify
 from lora_edu.experiments import Record, run_all
 from lora_edu.files import data_path
@@ -53,6 +54,17 @@ def rows(name: str) -> Split:
     """The set as token ids with classes."""
     encoding = load_tokenizer("mini")
     return Split(*(classification_rows(part, encoding, MAX_TOKENS) for part in load_spam(name)))
+
+
+def test_groups(name: str) -> list[int]:
+    """The group of each test message: its template, or what its near duplicates share."""
+    if name == "bundled":
+        lines = data_path("spam", "test.jsonl").read_text(encoding="utf-8").splitlines()
+        names = [json.loads(line)["template"] for line in lines]
+    else:
+        names = [near_duplicate_key(example.text) for example in load_spam(name).test]
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(names))}
+    return [numbers[group] for group in names]
 
 
 def shuffled_labels(examples: Sequence[Row], seed: int) -> list[Row]:
@@ -150,6 +162,7 @@ def main() -> None:
         "set": name,
         "rows": {part: len(rows) for part, rows in data._asdict().items()},
         "test_labels": "".join(str(row.target) for row in data.test),
+        "test_groups": test_groups(name),
         "max_tokens": MAX_TOKENS,
         "batch_rows": BATCH_ROWS,
         "steps": steps,

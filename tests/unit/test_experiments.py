@@ -147,7 +147,7 @@ def test_an_interval_stays_within_what_a_score_can_be():
 
 def test_f1_is_that_of_the_evaluation_module():
     runs = answers([range(10), range(5, 40)])
-    for run, score in zip(runs, f1_score(LABELS, runs), strict=True):
+    for run, score in zip(runs, f1_score(LABELS, runs, torch.ones(100)), strict=True):
         expected = f1_of_one_run(Predictions(LABELS, run, torch.zeros(100, 2)))
         assert score.item() == pytest.approx(expected)
 
@@ -163,6 +163,21 @@ def test_shared_luck_cancels_in_a_comparison():
     worse = compare(LABELS, first, second, accuracy_score)
     assert worse.value == pytest.approx(-0.05)
     assert worse.high < 0
+
+
+def test_messages_of_one_template_count_as_one():
+    """Four copies of each message are four times the rows and not one bit more of evidence."""
+    runs = answers([range(10), range(20)])
+    alone = summarise(LABELS, runs, f1_score)
+    copies = LABELS.repeat_interleave(4), runs.repeat_interleave(4, dim=1)
+    together = summarise(*copies, f1_score, groups=torch.arange(100).repeat_interleave(4))
+    assert together == pytest.approx(alone)
+    assert summarise(*copies, f1_score).sample_sd < 0.6 * alone.sample_sd
+    gap = compare(copies[0], copies[1], 1 - copies[1], f1_score)
+    honest = compare(
+        copies[0], copies[1], 1 - copies[1], f1_score, groups=torch.arange(100).repeat_interleave(4)
+    )
+    assert gap.sample_sd < 0.6 * honest.sample_sd
 
 
 def test_the_bootstrap_follows_its_seed():
