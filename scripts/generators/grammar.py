@@ -47,14 +47,14 @@ def choose(template: str, dice: random.Random) -> str:
 
 
 def tidy(text: str) -> str:
-    """One space between words, a capital at the start and after a full stop.
+    """One space between words, a capital at the start and after the end of a sentence.
 
     Example:
         >>> tidy("hi.  all is well")
         'Hi. All is well'
     """
     text = re.sub(r" +", " ", text).strip()
-    return re.sub(r"(^|[.!?] )([a-z])", lambda match: match[1] + match[2].upper(), text)
+    return re.sub(r"((?:^|[.!?] )\"?)([a-z])", lambda match: match[1] + match[2].upper(), text)
 
 
 def write_jsonl(path: Path, rows: Iterable[Mapping]) -> None:

@@ -8,8 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 
 from lora_edu.batching import generation_rows
 from lora_edu.datasets import load_menu, load_spam, load_tales, parse_meaning
@@ -56,22 +54,10 @@ def test_choices_may_stand_inside_choices() -> None:
 
 
 def test_sentences_start_with_capitals() -> None:
-    assert tidy(' oh.  well! and? "so" ') == 'Oh. Well! And? "so"'
+    assert tidy(' oh.  well! "so" it is. "yes!" they say ') == 'Oh. Well! "So" it is. "Yes!" they say'
 
 
 # --- spam
-
-
-def test_a_bag_of_words_does_not_solve_the_spam_set() -> None:
-    split = load_spam()
-    train_texts, train_labels = zip(*split.train, strict=True)
-    test_texts, test_labels = zip(*split.test, strict=True)
-    vectorizer = TfidfVectorizer()
-    model = LogisticRegression(C=10, max_iter=1000)
-    model.fit(vectorizer.fit_transform(train_texts), train_labels)
-    accuracy = model.score(vectorizer.transform(test_texts), test_labels)
-    majority = 1 - sum(test_labels) / len(test_labels)
-    assert majority + 0.1 < accuracy < 0.94
 
 
 def test_a_pair_says_the_same_words_as_spam_and_as_ham_in_one_part() -> None:
