@@ -21,6 +21,8 @@ import ipywidgets
 from lora_edu.display import show_widget
 
 NONE_YET = "No prediction recorded yet."
+# JupyterLab takes the arrow keys for itself, even inside a group of radio buttons.
+BY_KEYBOARD = " By keyboard: Tab moves, Space chooses."
 WIDE = {"description_width": "initial"}
 
 
@@ -51,7 +53,7 @@ class Prediction:
         self.question = question
         self.options = tuple(options)
         self.control = self._choice() if options else self._number()
-        self.status = ipywidgets.HTML(NONE_YET)
+        self.status = ipywidgets.HTML(NONE_YET + (BY_KEYBOARD if options else ""))
         self.control.observe(self._record, "value")
         heading = ipywidgets.HTML(f"<b>Predict:</b> {escape(question)}")
         self.widget = ipywidgets.VBox([heading, self.control, self.status])

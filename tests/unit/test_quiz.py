@@ -31,6 +31,7 @@ def test_nothing_is_predicted_before_a_choice() -> None:
     prediction = predict(QUESTION, ["LoRA", "full"])
     assert prediction.value is None
     assert prediction.control.index is None
+    assert prediction.status.value.endswith("Tab moves, Space chooses.")
     assert repr(reveal(prediction, "full")) == "No prediction recorded. Found: full."
 
 
