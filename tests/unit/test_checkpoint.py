@@ -63,8 +63,9 @@ def interrupt_at(step: int):
     return callback
 
 
-@pytest.mark.parametrize("cut", [1, 7, 12, STEPS - 1])
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize(
+    ("cut", "precision"), [(1, "fp32"), (7, "fp32"), (12, "fp16"), (STEPS - 1, "fp32")]
+)
 def test_a_cut_run_resumes_to_the_same_weights(tmp_path, cut, precision):
     whole, expected = run(tmp_path / "whole", precision=precision)
     run(tmp_path / "cut", precision=precision, callbacks=[interrupt_at(cut)])
