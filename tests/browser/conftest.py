@@ -45,10 +45,11 @@ def page(executable: str) -> Iterator[Page]:
 def notebook(request: pytest.FixtureRequest, lab: Lab, page: Page) -> Iterator[Page]:
     """The page with a notebook that ran to its end; `page.errors` has what went wrong."""
     page.said.clear()
+    page.asked.clear()
     page.name = request.param
     open_notebook(page, lab, f"notebooks/{request.param}.ipynb")
     page.errors = run_all(page)
-    screenshot(page, request.param)
+    screenshots(page, request.param)
     yield page
     page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
 
@@ -62,10 +63,13 @@ def latencies() -> Iterator[dict[str, list[float]]]:
     sys.stdout.write("".join(f"\nkey press to picture, median ms, {line}" for line in lines) + "\n")
 
 
-def screenshot(page: Page, name: str) -> None:
-    """Keeps a picture of the whole notebook, for people to look at."""
+def screenshots(page: Page, name: str) -> None:
+    """Keeps pictures of the whole notebook, a screen each, for people to look at."""
     ARTIFACTS.mkdir(exist_ok=True)
-    height = page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer').scrollHeight")
-    page.set_viewport_size({"width": 1280, "height": min(height + 120, 15_000)})
-    page.screenshot(path=ARTIFACTS / f"{name}.png")
+    page.set_viewport_size({"width": 1280, "height": 1400})
+    scroll = "([top]) => { const box = document.querySelector('.jp-WindowedPanel-outer');"
+    total = page.evaluate(scroll + " box.scrollTop = top; return box.scrollHeight; }", [0])
+    for number, top in enumerate(range(0, total, 1250)):
+        page.evaluate(scroll + " box.scrollTop = top; }", [top])
+        page.screenshot(path=ARTIFACTS / f"{name}_{number:02d}.png")
     page.set_viewport_size({"width": 1280, "height": 1000})

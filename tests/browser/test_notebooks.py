@@ -10,7 +10,8 @@ from support.lab import errors
 from support.latency import milliseconds_to_picture
 
 # What JupyterLab itself writes to the console, whatever the notebook.
-NOT_OURS = re.compile(r"favicon|Failed to load resource.*40[34]|ResizeObserver loop")
+NOT_OURS = re.compile(r"ResizeObserver loop")
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 MEDIAN_MS, PERCENTILE_95_MS = 100, 200  # the aim, on two cores with nothing else to do
 SLACK = 3  # so much above the aim fails: a busy machine is no defect of the course
 
@@ -58,3 +59,7 @@ def test_a_key_press_soon_changes_the_picture(
 
 def test_the_console_stays_clean(notebook: Page) -> None:
     assert not [line for line in notebook.said if not NOT_OURS.search(line)]
+
+
+def test_it_asks_for_nothing_from_outside_but_its_badge(notebook: Page) -> None:
+    assert set(notebook.asked) <= {BADGE}

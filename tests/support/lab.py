@@ -20,16 +20,18 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Route, sync_playwright
 
 BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
 FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+EMPTY_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="20"/>'
 START_SECONDS, RUN_SECONDS = 60, 240
 
 # All cells drawn at once, so that every control can be found; no news, no questions.
 SETTINGS = {
-    "notebook-extension/tracker": {"windowingMode": "none"},
+    "notebook-extension/tracker": {"windowingMode": "none", "scrollPastEnd": False},
     "apputils-extension/notification": {
         "fetchNews": "false",
         "checkForUpdates": False,
@@ -145,13 +147,22 @@ def jupyterlab(root: Path, private: Path) -> Iterator[Lab]:
 
 @contextlib.contextmanager
 def browser_page(executable: str) -> Iterator[Page]:
-    """Opens a page in a headless browser; `page.said` collects what its console says of errors."""
+    """Opens a page in a headless browser that is cut off from the internet.
+
+    `page.said` collects the errors on its console, `page.asked` what it wanted from outside.
+    """
     # Root may not use Chromium's sandbox; the pages shown come from this machine alone.
     flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=flags)
         page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.said = []
+        page.said, page.asked = [], []
+
+        def answer(route: Route) -> None:
+            page.asked.append(route.request.url)
+            route.fulfill(status=200, content_type="image/svg+xml", body=EMPTY_PICTURE)
+
+        page.route(lambda url: urlsplit(url).hostname not in (None, "127.0.0.1"), answer)
         page.on("console", lambda line: line.type == "error" and page.said.append(line.text))
         page.on("pageerror", lambda error: page.said.append(f"uncaught: {error}"))
         try:
