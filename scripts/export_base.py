@@ -72,7 +72,7 @@ Held out are the last 2.5 % of the stories; the weights as stored, computing in 
 |---|---|
 | held-out loss | {held_out_loss:.3f} nats per token |
 | **bits per character** | **{bits_per_character:.3f}** |
-| training loss, with dropout | {train_loss:.3f} nats per token |
+| training loss, mean of the last hundred steps | {train_loss:.3f} nats per token |
 | characters per token | {characters_per_token:.2f} |
 | tokens read | {tokens:,} ({epochs:.1f} times {tokens_train:,}) |
 | steps | {step:,} of {steps:,} |
