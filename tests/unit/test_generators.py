@@ -54,7 +54,7 @@ def test_choices_may_stand_inside_choices() -> None:
 
 
 def test_sentences_start_with_capitals() -> None:
-    assert tidy(' oh.  well! "so" it is. "yes!" they say ') == 'Oh. Well! "So" it is. "Yes!" they say'
+    assert tidy(' oh.  well! "so" it is. "yes!" they go') == 'Oh. Well! "So" it is. "Yes!" they go'
 
 
 # --- spam
