@@ -1,0 +1,149 @@
+"""The exercises of notebook 01, "What rank means"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lora_edu.exercises.core import Wrong, exercise
+from lora_edu.spectra import truncate
+
+_TARGET = torch.tensor([[0.0, 2.0], [0.0, 0.0]])
+
+
+def _pair(a: list[float], b: list[float]) -> tuple[Tensor, Tensor]:
+    return torch.tensor(a)[:, None], torch.tensor(b)[None, :]
+
+
+@exercise(
+    "01.make_update",
+    right=[_pair([1.0, 0.0], [0.0, 2.0]), _pair([2.0, 0.0], [0.0, 1.0])],
+    wrong=[
+        _pair([0.0, 2.0], [1.0, 0.0]),
+        _pair([1.0, 0.0], [2.0, 0.0]),
+        _pair([1.0, 0.0], [0.0, 1.0]),
+        _pair([1.0, 1.0], [0.0, 2.0]),
+        (torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])),
+        _pair([3.0, 0.0], [0.0, 3.0]),
+    ],
+    praise="A names the direction that is read, B the direction that is written.",
+)
+def make_update(answer: Any) -> None:
+    """Judges a pair (A, B) that moves (1, 0) by (0, 2) and leaves (0, 1) alone."""
+    a, b = answer
+    if a.shape != (2, 1) or b.shape != (1, 2):
+        raise Wrong("A must be a column, (2, 1), and B a row, (1, 2): write [[1.0], [0.0]].")
+    made = a.float() @ b.float()
+    if torch.equal(made, _TARGET.T):
+        raise Wrong("The roles are swapped: here (0, 1) is moved. x @ A reads, @ B writes.")
+    if made[1].any():
+        raise Wrong("This also moves (0, 1). A must not see it: its second number must be 0.")
+    if made[0, 0]:
+        raise Wrong("(1, 0) is moved along the first axis. B says where it goes: (0, something).")
+    if made[0, 1] == 1:
+        raise Wrong("The direction is right, the strength is not: (1, 0) moves by 1 instead of 2.")
+    if not torch.allclose(made, _TARGET):
+        raise Wrong("Compute x @ A @ B for x = (1, 0): it must be (0, 2).")
+
+
+def _svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.linalg.svd(matrix, full_matrices=False)
+
+
+def _unscaled(matrix: Tensor, rank: int) -> Tensor:
+    u, _, vh = _svd(matrix)
+    return u[:, :rank] @ vh[:rank]
+
+
+def _smallest(matrix: Tensor, rank: int) -> Tensor:
+    u, s, vh = _svd(matrix)
+    return (u[:, -rank:] * s[-rank:]) @ vh[-rank:]
+
+
+def _dropped(matrix: Tensor, rank: int) -> Tensor:
+    return matrix - truncate(matrix, rank)
+
+
+def _columns(matrix: Tensor, rank: int) -> Tensor:
+    kept = torch.zeros_like(matrix)
+    kept[:, :rank] = matrix[:, :rank]
+    return kept
+
+
+@exercise(
+    "01.cut",
+    right=[truncate],
+    wrong=[_unscaled, _smallest, _dropped, _columns, lambda matrix, rank: matrix],
+    praise="Three factors, cut to r columns, r strengths and r rows.",
+)
+def cut(answer: Any) -> None:
+    """Judges a function (matrix, rank) → the closest matrix of that rank."""
+    matrix = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+
+    def same(found: Tensor, expected: Tensor) -> bool:
+        return found.shape == expected.shape and torch.allclose(found, expected, atol=1e-4)
+
+    found = answer(matrix, 2)
+    for expected, misconception in (
+        (matrix, "Nothing was cut: take the first `rank` columns of U and rows of Vᵀ."),
+        (_unscaled(matrix, 2), "The strengths are missing: multiply each column of U by its σ."),
+        (_smallest(matrix, 2), "You kept the weakest directions; the σ come largest first."),
+        (_dropped(matrix, 2), "That is the residual, what the cut throws away."),
+        (_columns(matrix, 2), "You kept columns of the matrix. Its strongest directions need not "
+         "be columns: cut U, σ and Vᵀ."),
+    ):  # fmt: skip
+        if same(found, expected):
+            raise Wrong(misconception)
+    if not same(found, truncate(matrix, 2)):
+        raise Wrong("Multiply back the first `rank` of each factor: U[:, :r] * σ[:r] @ Vᵀ[:r].")
+
+
+@exercise(
+    "01.energy",
+    right=[lambda values, rank: (values[:rank] ** 2).sum() / (values**2).sum()],
+    wrong=[
+        lambda values, rank: values[:rank].sum() / values.sum(),
+        lambda values, rank: rank / len(values),
+        lambda values, rank: (values[rank:] ** 2).sum() / (values**2).sum(),
+        lambda values, rank: (values[:rank] ** 2).sum(),
+        lambda values, rank: ((values[:rank] ** 2).sum() / (values**2).sum()) ** 0.5,
+    ],
+    praise="Squares add up, as in Pythagoras: the pieces are perpendicular.",
+)
+def energy(answer: Any) -> None:
+    """Judges a function (singular values, rank) → share of energy kept."""
+    found = float(answer(torch.tensor([4.0, 2.0, 2.0, 1.0]), 1))
+    for wrong, misconception in (
+        (4 / 9, "You added the strengths themselves. Energy adds their squares."),
+        (1 / 4, "That is the share of directions kept. They are not equally strong."),
+        (9 / 25, "That is what the cut throws away: the squares behind the rank."),
+        (16, "That is the energy kept; divide by all of it to get a share."),
+        (0.8, "That is the share of the norm. Energy is the norm squared: no root."),
+    ):
+        if abs(found - wrong) < 1e-6:
+            raise Wrong(misconception)
+    if abs(found - 16 / 25) > 1e-6:
+        raise Wrong("For σ = (4, 2, 2, 1) and rank 1 the share is 16 / 25.")
+
+
+_TRUTH = {"closest": True, "task": False, "factorised": False, "unique": False}
+
+
+@exercise(
+    "01.true_or_false",
+    right=[_TRUTH],
+    wrong=[{**_TRUTH, name: not value} for name, value in _TRUTH.items()],
+    praise="Closest in norm is a statement about numbers, not about what they are for.",
+)
+def true_or_false(answer: Any) -> None:
+    """Judges four statements about rank."""
+    if not answer["closest"]:
+        raise Wrong("That much Eckart and Young do promise: no matrix of that rank is closer.")
+    if answer["task"]:
+        raise Wrong("Closest in norm need not be best for the task: nobody asked the task.")
+    if answer["factorised"]:
+        raise Wrong("LoRA never computes ΔW first. A and B are learned, W is not factorised.")
+    if answer["unique"]:
+        raise Wrong("A · 2 and B / 2 give the same product: only the product is identified.")

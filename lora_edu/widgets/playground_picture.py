@@ -1,0 +1,78 @@
+"""The playground's picture: the input plane, and the output plane before and after the update."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lora_edu.plots import figure, house_style
+from lora_edu.widgets.live import Canvas
+
+_BOUND = 3.4
+_LINES = torch.linspace(-2, 2, 9)
+_GREY, _BLUE, _RED, _GREEN = "#BBBBBB", "#0072B2", "#D55E00", "#009E73"
+
+
+def _grid() -> Tensor:
+    """The grid's lines as points: (18, 2, 2), a start and an end each."""
+    ends = torch.tensor([-2.0, 2.0]).expand(len(_LINES), 2)
+    fixed = _LINES[:, None].expand(-1, 2)
+    return torch.cat([torch.stack([ends, fixed], -1), torch.stack([fixed, ends], -1)])
+
+
+class PlaygroundPicture:
+    """One figure whose lines and arrows move with the update.
+
+    Args:
+        weight: W, (2, 2), applied as x W.
+        arrows: Vectors whose movement is shown, (K, 2).
+    """
+
+    def __init__(self, weight: Tensor, arrows: Tensor) -> None:
+        self.weight, self.arrows, self.grid = weight, arrows, _grid()
+        drawn = figure(panels=2, size_inches=(7.6, 4.0))
+        plane, image = drawn.axes
+        with house_style():
+            self.title = drawn.suptitle(" ", x=0.01, ha="left", fontsize=11, fontweight="bold")
+            for axis, name in ((plane, "inputs x"), (image, "outputs")):
+                axis.set(xlim=(-_BOUND, _BOUND), ylim=(-_BOUND, _BOUND), aspect="equal")
+                axis.set(xlabel=f"{name}, first number", ylabel=f"{name}, second number")
+                axis.grid(False)
+            for start, end in self.grid:
+                plane.plot(*zip(start.tolist(), end.tolist()), color=_GREY, linewidth=0.8)
+            for start, end in self.grid @ weight:
+                image.plot(*zip(start.tolist(), end.tolist()), color=_GREY, linewidth=0.8)
+            plane.plot(*arrows.T, "o", color="black", label="8 arrows")
+            self.read = plane.plot([], [], color=_GREEN, linewidth=3, label="A reads this")[0]
+            silent = {"color": "black", "linestyle": ":", "label": "A does not see this"}
+            self.silent = plane.plot([], [], **silent)[0]
+            self.lines = [image.plot([], [], color=_BLUE, linewidth=1)[0] for _ in self.grid]
+            self.lines[0].set_label("grid under W + update")
+            image.plot([], [], color=_GREY, label="grid under W")
+            self.moves = [image.plot([], [], "-", color=_RED, linewidth=2)[0] for _ in arrows]
+            self.moves[0].set_label("how the arrows move, along B")
+            self.heads = image.plot([], [], "o", color=_RED, markersize=6)[0]
+            box = {"loc": "lower left", "fontsize": 8, "frameon": True, "edgecolor": "none"}
+            legends = [axis.legend(**box) for axis in (plane, image)]
+        lines = [self.silent, self.read, *self.lines, *self.moves, self.heads]
+        self.canvas = Canvas(drawn, [self.title, *lines, *legends])
+
+    def png(self, update: Tensor, reads: Tensor, title: str) -> bytes:
+        """Draws a state.
+
+        Args:
+            update: (2, 2), added to W.
+            reads: Unit vector that A reads.
+            title: The finding.
+        """
+        self.title.set_text(title)
+        a, b = (1.9 * reads).tolist()
+        self.read.set_data([-a, a], [-b, b])
+        self.silent.set_data([1.6 * b, -1.6 * b], [-1.6 * a, 1.6 * a])
+        for line, points in zip(self.lines, self.grid @ (self.weight + update), strict=True):
+            line.set_data(points[:, 0].tolist(), points[:, 1].tolist())
+        before, after = self.arrows @ self.weight, self.arrows @ (self.weight + update)
+        for line, start, end in zip(self.moves, before, after, strict=True):
+            line.set_data([start[0].item(), end[0].item()], [start[1].item(), end[1].item()])
+        self.heads.set_data(after[:, 0].tolist(), after[:, 1].tolist())
+        return self.canvas.png()

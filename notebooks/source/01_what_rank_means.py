@@ -1,0 +1,412 @@
+# %% [markdown]
+# # What rank means
+#
+# You see what LoRA bets on: that what training changes in a matrix has few directions.
+#
+# **You will be able to**
+# - read a matrix as directions and strengths, and make a rank-1 update with LoRA's own $A$ and $B$
+# - cut a picture, a random matrix and a *measured* update to any rank, and say what is lost
+# - say what Eckart and Young promise about the cut, and what they do not
+# - tell energy kept from accuracy kept
+#
+# **You need** matrix products and a little PyTorch. No other notebook.
+#
+# **Time:** 35 minutes to read and try; running all cells takes about 20 seconds on a CPU with two
+# cores (estimate for a GPU: the same, nothing is trained here).
+# %% bootstrap
+# %% [markdown]
+# ## One direction in, one direction out
+# LoRA adds to a frozen layer the product $x A B$, where $A$ has few columns and $B$ few rows. With
+# *one* column and *one* row: $x A$ is a single number, how far $x$ points along $A$. That number
+# times $B$ is the change. So the change always points along $B$.
+# %%
+import torch
+
+from lora_edu import LoRALayer
+
+layer = LoRALayer(in_dim=2, out_dim=2, rank=1, alpha=1)
+with torch.no_grad():
+    layer.A.copy_(torch.tensor([[0.8], [0.6]]))  # the direction that is read
+    layer.B.copy_(torch.tensor([[0.0, 1.0]]))  # the direction that is written
+    for x in ([1.0, 0.0], [0.0, 1.0], [0.8, 0.6], [-0.6, 0.8]):
+        change = layer(torch.tensor([x]))[0] + 0.0
+        print(f"x = {x}  is changed by  {[round(c, 2) + 0.0 for c in change.tolist()]}")
+# %% [markdown]
+# Four inputs, one direction of change. The last one is perpendicular to $A$ and does not change at
+# all. Turn both directions yourself:
+# %%
+from lora_edu.widgets.playground import playground
+
+plane = playground()
+plane
+# %% [markdown]
+# **To find out:** for which directions in do two of the eight arrows stay where they are? Can a
+# rank-1 update ever move two arrows along *different* lines? What do the strengths $-1$ and $0$
+# do?
+#
+# <details><summary>What to look for</summary>
+# Two arrows stay whenever A is perpendicular to one of the eight, at multiples of 45°. All moves
+# are parallel, always: that is what rank 1 means. A negative strength moves them the other way; at
+# 0 the update is gone.
+# </details>
+#
+# **Exercise 1, make one.** Choose $A$ (a column) and $B$ (a row) such that $x = (1, 0)$ is moved
+# by $(0, 2)$ and $x = (0, 1)$ not at all.
+# %% exercise="01.make_update"
+from lora_edu.exercises import check
+
+# <solution>
+A = torch.tensor([[1.0], [0.0]])
+B = torch.tensor([[0.0, 2.0]])
+# </solution>
+# <student>
+# A = ...  # torch.tensor([[…], […]])
+# B = ...  # torch.tensor([[…, …]])
+# </student>
+check("01.make_update", (A, B))
+# %% [markdown]
+# <details><summary>Hint</summary>
+# A must not see (0, 1), so its second number is 0. B says where the change goes.
+# </details>
+#
+# ## Any matrix is a sum of such pieces
+# Two rank-1 updates added move things along two directions: rank 2, and so on. And backwards:
+# *every* matrix is a sum of rank-1 pieces, sorted by strength. The singular value decomposition
+# (SVD) finds them:
+#
+# $$M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots, \qquad \sigma_1 \ge \sigma_2 \ge
+# \dots \ge 0$$
+#
+# The rank is the number of pieces with $\sigma > 0$. Worked example: a matrix made of two pieces.
+# %%
+torch.manual_seed(0)
+two_pieces = torch.randn(6, 2) @ torch.randn(2, 5)
+U, S, Vh = torch.linalg.svd(two_pieces, full_matrices=False)
+print("strengths:", [round(s, 2) + 0.0 for s in S.tolist()])
+together = (U * S) @ Vh
+print("put together again:", torch.allclose(together, two_pieces, atol=1e-5))
+# %% [markdown]
+# To *cut* a matrix to rank $r$ is to keep its $r$ strongest pieces. Eckart and Young (1936) proved
+# that no matrix of rank $r$ lies closer to $M$.
+#
+# **Exercise 2, fill in.**
+# %% exercise="01.cut"
+def cut(matrix, rank):
+    U, S, Vh = torch.linalg.svd(matrix, full_matrices=False)
+    # <solution>
+    return (U[:, :rank] * S[:rank]) @ Vh[:rank]
+    # </solution>
+    # <student>
+    # return ...  # the `rank` strongest pieces, put together
+    # </student>
+
+
+check("01.cut", cut)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# The worked example puts all pieces together: <code>(U * S) @ Vh</code>. Take the first
+# <code>rank</code> columns of U, numbers of S and rows of Vh.
+# </details>
+#
+# How much is kept? The squares of the strengths add up to the sum of all squared entries, the
+# *energy*.
+#
+# **Exercise 3, own code.** Write the share of the energy that a cut to `rank` keeps, from the
+# strengths alone.
+# %% exercise="01.energy"
+def energy(strengths, rank):
+    """Share of the energy kept; strengths come largest first."""
+    # <solution>
+    return (strengths[:rank] ** 2).sum() / (strengths**2).sum()
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+check("01.energy", energy)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# The sum of the first <code>rank</code> squares, divided by the sum of all squares.
+# </details>
+#
+# Yours against the package:
+# %%
+from lora_edu import energy_kept, singular_values, truncate
+
+sample = torch.randn(8, 6)
+yours, share = cut(sample, 3), energy(singular_values(sample), 3)
+package, kept = truncate(sample, 3), energy_kept(singular_values(sample))[2]
+tried = isinstance(yours, torch.Tensor) and share is not None
+print("cut equal:   ", torch.allclose(yours, package, atol=1e-5) if tried else "not tried yet")
+print("energy equal:", abs(float(share - kept)) < 1e-6 if tried else "not tried yet")
+# %% [markdown]
+# ## Three objects under the knife
+# A picture, drawn right here. A matrix of random numbers. And the real thing: we fine-tuned our
+# mini GPT in full on the spam set (`scripts/record_delta.py`) and kept what training *changed* in
+# every matrix, $\Delta W = W_\text{tuned} - W_\text{base}$.
+# %%
+rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
+picture = 0.35 + 0.4 * rows  # the sky
+picture[rows < 0.3 + 0.12 * torch.sin(7 * columns)] = 0.2  # hills
+picture[(columns - 0.75) ** 2 + (rows - 0.78) ** 2 < 0.012] = 1.0  # the sun
+picture[(columns > 0.2) & (columns < 0.45) & (rows > 0.15) & (rows < 0.42)] = 0.85  # a house
+picture[(rows >= 0.42) & (rows < 0.62 - 1.2 * (columns - 0.325).abs())] = 0.05  # its roof
+# %%
+from safetensors.torch import load_file
+
+from lora_edu import data_path
+
+change = load_file(data_path("delta", "spam_full.safetensors"))
+change = {name: tensor.float() for name, tensor in change.items()}
+updates = {n: t for n, t in change.items() if n.startswith("blocks.") and t.dim() == 2}
+print(len(updates), "matrices changed; the first:", *list(updates)[:2])
+# %%
+from lora_edu.widgets import predict, reveal
+
+NAMES = ("the picture", "the random matrix", "the measured ΔW")
+hardest = predict("Which of the three needs most pieces to keep 90 % of its energy?", NAMES)
+hardest
+# %%
+torch.manual_seed(0)
+objects = (picture, torch.randn(192, 192), updates["blocks.0.attention.query.weight"])
+pieces = [int((energy_kept(singular_values(matrix)) < 0.9).sum()) + 1 for matrix in objects]
+for name, count in zip(NAMES, pieces):
+    print(f"{name:18} {count:4} of 192 pieces for 90 % of the energy")
+reveal(hardest, NAMES[pieces.index(max(pieces))], because="in noise no direction is special")
+# %%
+from lora_edu.widgets.svd_cut import svd_cut
+
+knife = svd_cut(picture, updates)
+knife
+# %% [markdown]
+# **To find out:** at which rank do you recognise the house? What is left in the residual then? At
+# which rank would storing the cut take more numbers than the matrix itself? Look at ΔW of other
+# blocks and layers: are they equally low in rank?
+#
+# <details><summary>What to look for</summary>
+# The house stands there from a few pieces on, and its edges are the last to come. The random
+# matrix never gets recognisable: each piece is worth about as much as the next. From rank 96, the
+# break-even rank of 192 × 192, the cut stores more than the matrix. ΔW lies between picture and
+# noise, and the layers differ.
+# </details>
+#
+# ## Is ΔW low in rank?
+# One number for a whole spectrum: the *effective rank*, 1 for a single piece, 192 if all are
+# equally strong (Roy and Vetterli 2007). For all 36 matrices:
+# %%
+from lora_edu import effective_rank
+from lora_edu.plots import heat_map, show
+
+layers = ("query", "key", "value", "out", "fc_in", "fc_out")
+ranks = torch.zeros(6, 6)
+for name, matrix in updates.items():
+    block, module = int(name.split(".")[1]), name.split(".")[-2]
+    ranks[layers.index(module), block] = effective_rank(singular_values(matrix))
+noise = effective_rank(singular_values(objects[1]))
+# %%
+lower = int((ranks < noise).sum())
+chart = heat_map(
+    ranks,
+    title=f"{lower} of 36 updates have a lower effective rank than noise ({noise:.0f})",
+    x_label="block",
+    y_label="layer",
+    value_label="effective rank of ΔW (of 192)",
+    y_names=layers,
+    number_format="{:.0f}",
+)
+show(chart, alt=f"A table of effective ranks, layers by blocks; {lower} of 36 are below noise.")
+# %%
+low = float(ranks.min()) / 192, float(ranks.median()) / 192
+print("lower than noise:", lower == 36)
+print("but low in the strict sense (a tenth of 192 or less):", int((ranks <= 19.2).sum()), "of 36")
+print("so the median update spreads over more than a tenth of its directions:", low[1] > 0.1)
+# %% [markdown]
+# The literature disagrees about this. Hu et al. (2021, section 7.2) find that a few directions of
+# the update matter and the rest is noise. Biderman et al. (2024) find full fine-tuning's update on
+# code and mathematics 10 to 100 times higher in rank than LoRA's usual settings. Both measure
+# spectra. But is the spectrum the right question?
+#
+# ## The finding: ask the task
+# So put the cut update *back into the model* and let it do its task. What full fine-tuning changed
+# outside these matrices stays in; "rank 0" shows what that alone is worth.
+# %%
+from lora_edu.experiments import read_record
+
+record = read_record(data_path("results", "rank_of_delta.json"))
+final = [run for run in record["runs"] if run["key"]["stage"] == "final"]
+tuned = [run for run in final if run["key"]["method"] == "full"]
+
+
+def seeds_at(kind, rank, measure="test_accuracy"):
+    """One value a seed: of a cut, a control, or LoRA trained at that rank."""
+    if kind == "lora":
+        runs = [r for r in final if (r["key"]["method"], r["key"]["rank"]) == (kind, rank)]
+        return torch.tensor([run[measure] for run in runs])
+    points = [p for run in tuned for p in run["points"]]
+    return torch.tensor([p[measure] for p in points if (p["kind"], p["rank"]) == (kind, rank)])
+
+
+everything = torch.tensor([run["test_accuracy"] for run in tuned]).mean()
+nothing = seeds_at("cut", 0).mean()
+kept_energy = seeds_at("cut", 1, "energy").mean()
+print(f"{len(tuned)} seeds. Cut to rank 1, ΔW keeps {kept_energy:.0%} of its energy.")
+# %%
+MORE, SAME, LESS = "clearly more than that", "about that", "clearly less than that"
+worth = predict(
+    "And of what the update gained in accuracy, how much does rank 1 keep?",
+    [MORE, SAME, LESS],
+)
+worth
+# %%
+from lora_edu.plots import Line, line_chart
+
+KINDS = {
+    "cut": "ΔW cut to rank r",
+    "lora": "LoRA trained at rank r",
+    "subspace": "ΔW in r random directions",
+    "random": "random update, as long as the cut",
+}
+RANKS = sorted({point["rank"] for run in tuned for point in run["points"]} - {0})
+
+
+def curve(kind, measure):
+    """Mean over seeds, with a band from the worst to the best seed."""
+    at = [rank for rank in RANKS if len(seeds_at(kind, rank))]
+    values = [seeds_at(kind, rank, measure) for rank in at]
+    parts = ([f(v).item() for v in values] for f in (torch.mean, torch.min, torch.max))
+    return Line(KINDS[kind], at, *parts)
+# %%
+gained = (seeds_at("cut", 1).mean() - nothing) / (everything - nothing)
+title = f"Rank 1 keeps {kept_energy:.0%} of the energy and {gained:.0%} of the gain in accuracy"
+chart = line_chart(
+    [curve(kind, "test_accuracy") for kind in KINDS],
+    title=title,
+    x_label="rank r",
+    y_label="accuracy on the test set",
+    x_log2=True,
+)
+for height, name in ((everything, "ΔW whole"), (nothing, "without ΔW (rank 0)")):
+    chart.axes[0].axhline(height, color="#555555", linestyle=":")
+    chart.axes[0].text(RANKS[-1], height, name, ha="right", va="bottom", fontsize=8)
+show(chart, alt=f"Accuracy against rank for ΔW cut, LoRA and two controls. {title}.")
+# %%
+answer = MORE if gained > kept_energy + 0.1 else LESS if gained < kept_energy - 0.1 else SAME
+reveal(worth, answer, because="energy says how long a direction is, not what it is for")
+# %% [markdown]
+# The same for the loss, which also feels how sure the model is:
+# %%
+best = min(RANKS, key=lambda rank: seeds_at("cut", rank, "test_loss").mean())
+whole = torch.tensor([run["test_loss"] for run in tuned]).mean()
+lowest = seeds_at("cut", best, "test_loss").mean()
+finding = f"lowest at rank {best}" if lowest < whole - 0.01 else "no cut beats the whole update"
+chart = line_chart(
+    [curve(kind, "test_loss") for kind in KINDS],
+    title=f"Loss of the cut update: {finding}",
+    x_label="rank r",
+    y_label="loss on the test set (nats per message)",
+    x_log2=True,
+)
+show(chart, alt=f"Loss against rank for ΔW cut, LoRA and two controls; {finding}.")
+# %% [markdown]
+# Read the four curves against each other. The *cut* and the *random directions* have the same
+# rank; the *random update* has even the same length as the cut. What differs is which directions
+# they hold. And LoRA at rank $r$ did not get its directions from a finished ΔW: it learned them,
+# with all other weights frozen.
+# %%
+for rank in (1, 8):
+    found = {kind: seeds_at(kind, rank).mean().item() for kind in KINDS}
+    order = sorted(found, key=found.get, reverse=True)
+    print(f"rank {rank}:", ", ".join(f"{KINDS[kind]} {found[kind]:.0%}" for kind in order))
+# %% [markdown]
+# Do it live, at a rank of your choice: base plus cut update, tested on the messages that training
+# never saw. It should agree with the record of seed 0.
+# %%
+from torch import nn
+
+from lora_edu import (
+    Batches,
+    accuracy_interval,
+    classification_rows,
+    classify,
+    load_pretrained,
+    load_spam,
+    load_tokenizer,
+)
+
+
+def with_cut(rank):
+    """The fine-tuned classifier with every ΔW cut to `rank`."""
+    model = load_pretrained("mini")
+    model.head = nn.Linear(model.config.n_embd, 2)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.startswith("head."):
+                weight.copy_(change[name])
+            else:
+                weight += truncate(change[name], rank) if name in updates else change[name]
+    return model
+# %%
+rank = 1
+messages = classification_rows(load_spam().test, load_tokenizer("mini"), 64)
+predictions = classify(with_cut(rank), Batches(messages, 64, shuffle=False))
+accuracy, low, high = accuracy_interval(predictions)
+recorded = seeds_at("cut", rank)[0].item()
+print(f"rank {rank}: right on {accuracy:.0%} of {len(messages)} messages")
+print("as recorded, within two points:", abs(accuracy - recorded) < 0.02)
+# %% [markdown]
+# **Takeaway:** low rank in the sense of the spectrum and low rank in the sense of the task are two
+# things. LoRA needs only the second. This is one task, one small model and three seeds: a harder
+# task can need more, and notebook 08 looks.
+#
+# **Exercise 4.** True or false? Replace the dots by `True` or `False`.
+#
+# - `closest`: no matrix of rank $r$ is closer to ΔW than its cut to rank $r$.
+# - `task`: so no update of rank $r$ can do the task better than the cut.
+# - `factorised`: LoRA computes ΔW and factorises it into $A$ and $B$.
+# - `unique`: a product $A B$ determines $A$ and $B$.
+# %% exercise="01.true_or_false"
+# <solution>
+answers = {"closest": True, "task": False, "factorised": False, "unique": False}
+# </solution>
+# <student>
+# answers = {"closest": ..., "task": ..., "factorised": ..., "unique": ...}
+# </student>
+check("01.true_or_false", answers)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# Look at LoRA's curve beside the cut's. For the last one, try 2 A and B / 2.
+# </details>
+#
+# ## Three sentences to remember
+# 1. A rank-$r$ update reads $r$ directions and writes along $r$ directions; nothing else moves.
+# 2. The SVD's cut is the closest matrix of its rank: a promise about distance, not about tasks.
+# 3. Energy kept is not accuracy kept: put the update back and test.
+#
+# ## Five questions
+# 1. Which inputs does a rank-1 update leave alone?
+# 2. Why can no cut of a random matrix be good?
+# 3. From which rank on does storing $A$ and $B$ cost more than storing ΔW?
+# 4. Which two controls stand beside the cut, and what does each rule out?
+# 5. Why may LoRA at rank $r$ be better than ΔW cut to rank $r$?
+#
+# <details><summary>Answers</summary>
+# (1) Those perpendicular to A. (2) All its pieces are about equally strong. (3) From m n / (m + n)
+# on, half the width of a square layer. (4) Random directions of ΔW: that any r directions do; a
+# random update of equal length: that any push of that size does. (5) It is trained under the
+# limit, so it finds the best directions for the task; the cut takes the longest ones of an update
+# that was trained without it.
+# </details>
+#
+# ## Where next
+# Write the layer yourself: [Build `LoRALayer`](02_build_lora.ipynb). Count what a rank costs:
+# [Count before you train](04_count_before_you_train.ipynb).
+#
+# ## Further reading
+# - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), section 7
+# - Aghajanyan et al. 2020, [Intrinsic Dimensionality Explains the Effectiveness of Language Model
+#   Fine-Tuning](https://arxiv.org/abs/2012.13255)
+# - Biderman et al. 2024, [LoRA Learns Less and Forgets Less](https://arxiv.org/abs/2405.09673), on
+#   the rank of full fine-tuning's update
+# - Eckart and Young 1936, "The approximation of one matrix by another of lower rank",
+#   Psychometrika 1
