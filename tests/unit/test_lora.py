@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
@@ -34,6 +34,9 @@ MULTIPLIERS = {
     "alpha/rank": lambda alpha, rank: alpha / rank,
     "alpha/sqrt(rank)": lambda alpha, rank: alpha / rank**0.5,
 }
+
+settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
+settings.load_profile("no deadline")
 
 dims = st.integers(1, 12)
 ranks = st.integers(1, 6)
