@@ -27,7 +27,7 @@ from playwright.sync_api import Page, Route, sync_playwright
 BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
 FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 EMPTY_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="20"/>'
-START_SECONDS, RUN_SECONDS = 60, 240
+START_SECONDS, RUN_SECONDS = 120, 300
 
 # All cells drawn at once, so that every control can be found; no news, no questions.
 SETTINGS = {
@@ -174,7 +174,7 @@ def browser_page(executable: str) -> Iterator[Page]:
 def open_notebook(page: Page, lab: Lab, path: str) -> None:
     """Opens a notebook by itself and waits until its kernel is ready."""
     page.goto(f"{lab.url}/doc/tree/{path}?token={lab.token}")
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START_SECONDS * 1000)
     page.evaluate(KERNEL_READY)
 
 
