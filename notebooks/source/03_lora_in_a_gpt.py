@@ -1,0 +1,709 @@
+# %% [markdown]
+# # LoRA in a small GPT
+#
+# You put LoRA into every block of a language model, and prove that the model you started from
+# never changes by a single bit.
+#
+# **You will be able to**
+# - read a GPT: name its parts, follow a text through them, say where its parameters lie
+# - choose layers by name or pattern, and replace them with a recursive function of your own
+# - prove that nothing changed at step 0, and that the base stays bit-for-bit frozen in training
+# - say what goes wrong when freezing and replacing change places, or when no targets are given
+# - explain why a frozen layer still takes part in the backward pass, and what that costs
+#
+# **You need** basic PyTorch (`nn.Module`, `backward`) and LoRA's formula, repeated below.
+# Notebook 02, where you build it, helps, but is not needed.
+#
+# **Time:** 50 minutes to read and do; running all cells takes about 30 seconds on a CPU with two
+# cores (estimate for a GPU: 15 seconds).
+# %% bootstrap
+# %% [markdown]
+# ## The model is a tree
+# LoRA puts an update of low rank beside a linear layer that stays frozen:
+#
+# $$y = x W + b + \text{multiplier} \cdot x A B$$
+#
+# $A$ starts random and $B$ at zero. `LinearWithLoRA(linear, rank, alpha)` is such a layer. One
+# layer is not a model, though. Here is the model: the course's small GPT, which has read ten
+# thousand stories for children. A PyTorch model is a tree of named modules; this is one of its
+# six blocks.
+# %%
+import torch
+
+from lora_edu import choose_device, load_pretrained, load_tokenizer
+from lora_edu.exercises import check
+from lora_edu.plots import bar_chart, show
+from lora_edu.widgets import predict, reveal
+
+device = choose_device()  # a GPU if there is one
+encoding = load_tokenizer("mini")
+model = load_pretrained("mini", device=device)
+print(model.blocks[0])
+# %% [markdown]
+# Every name in brackets is an attribute: the query layer is `model.blocks[0].attention.query`,
+# and its *path* is `blocks.0.attention.query`. There are six linear layers in a block:
+#
+# - four for **attention**, where tokens look at the ones before them: `query` asks, `key` offers,
+#   `value` is handed over, `out` writes the result back
+# - two for the **MLP**, which works on each token alone: `fc_in` widens it from 192 to 768
+#   numbers, `fc_out` narrows it again
+#
+# Around the blocks there are the token embedding (a row of 192 numbers for each of 2,048 tokens),
+# the position embedding, a last norm and the `head`, which turns 192 numbers back into a score
+# for each token.
+# %%
+parts = ["token embedding", "attention", "MLP", "positions and norms"]
+guess = predict("Which part holds most of the model's parameters?", parts)
+guess
+
+
+# %%
+def part_of(name):
+    """The part of the model that a parameter belongs to."""
+    marks = {"token_embedding": parts[0], ".attention.": parts[1], ".mlp.": parts[2]}
+    return next((part for mark, part in marks.items() if mark in name), parts[3])
+
+
+sizes = dict.fromkeys(parts, 0)
+for name, parameter in model.named_parameters():
+    sizes[part_of(name)] += parameter.numel()
+total = sum(sizes.values())
+largest = max(sizes, key=sizes.get)
+print(f"{total:,} parameters in all")
+reveal(
+    guess,
+    largest,
+    because="each of its two matrices is four times as large as one of attention's four",
+)
+# %%
+in_blocks = (sizes["attention"] + sizes["MLP"]) / total
+chart = bar_chart(
+    {part: size / 1000 for part, size in sizes.items()},
+    title=f"The linear layers of the blocks hold {in_blocks:.0%} of all parameters",
+    y_label="parameters (thousands)",
+    label_format="{:,.0f}",
+)
+alt = (
+    "Four bars: the MLP is largest, then attention at half of that, then the token embedding; "
+    "positions and norms are tiny."
+)
+show(chart, alt)
+# %% [markdown]
+# **Takeaway:** nearly everything the model has learnt lies in linear layers. That is why adapting
+# linear layers alone goes a long way.
+#
+# In the count the head is missing. Its weight *is* the token embedding: one tensor, used twice.
+# Such layers are called **tied**; they come back at the end.
+#
+# ## Follow a text through it
+# `Block.forward` in `lora_edu/gpt.py` is two lines, one for attention and one for the MLP:
+#
+# ```python
+# x = x + attention(norm(x))
+# x = x + mlp(norm(x))
+# ```
+#
+# Each block *adds* to `x` and hands it on. So the whole model can be run by hand. And since `x`
+# keeps its shape, we may ask the head after each block what the next token would be if the model
+# ended there.
+# %%
+text = "Once upon a time, there was a"
+ids = torch.tensor([encoding.encode_ordinary(text)], device=device)
+
+
+def embed(model, ids):
+    positions = torch.arange(ids.shape[1], device=ids.device)
+    return model.token_embedding(ids) + model.position_embedding(positions)
+
+
+with torch.no_grad():
+    x = embed(model, ids)
+    print(f"{ids.shape[1]} tokens, as vectors: {tuple(x.shape)}")
+    for number, block in enumerate(model.blocks):
+        x = block(x)
+        logits = model.head(model.final_norm(x))
+        print(
+            f"after block {number}: next token {encoding.decode([logits[0, -1].argmax().item()])!r}"
+        )
+    print("run by hand, it equals model(ids):", torch.equal(logits, model(ids)))
+# %% [markdown]
+# **Investigate:** change `text` and run the cell again. After which block is the final answer
+# there for good? Does a harder text need more blocks?
+#
+# ## Choose targets
+# Which layers should get an update? That is a choice, and the layers chosen are called
+# **targets**. First: what is there to choose from?
+# %%
+import textwrap
+
+from lora_edu import find_targets
+
+linear = predict("How many linear layers does the model have?")
+linear
+# %%
+everything = find_targets(model)
+print("first:", everything[0], "  last:", everything[-1])
+reveal(linear, len(everything), because="6 in each of 6 blocks, and the head", tolerance=0)
+# %% [markdown]
+# Targets can be given in three ways: as whole paths, as their last part, or as a pattern over the
+# whole path, in which `*` stands for any text and `[45]` for a 4 or a 5.
+# %%
+for targets in ("query", ["query", "value"], "mlp.*", "blocks.0.*", "blocks.[12].attention.out"):
+    found = find_targets(model, targets)
+    print(f"{targets!s:28} {len(found):2} layers, the first is {found[0]}")
+# %% [markdown]
+# The worst mistake with targets is a quiet one: a name that matches nothing, so that nothing is
+# adapted and nobody notices. Other models call their layers `q_proj`, for example. Here that is
+# an error, and it says what there is.
+# %%
+try:
+    find_targets(model, "q_proj")
+except ValueError as error:
+    print(textwrap.fill(str(error), 92))
+# %% [markdown]
+# **Exercise 1, fill in.** Choose the four attention layers of the *last two* blocks, and nothing
+# else. One pattern is enough; a list is fine too.
+# %% exercise="03.targets"
+# <solution>
+last_attention = "blocks.[45].attention.*"
+# </solution>
+# <student>
+# last_attention = ...  # a pattern in quotation marks, or a list of them
+# </student>
+check("03.targets", last_attention)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# The six blocks are numbered from 0 to 5. Start from <code>"blocks.[12].attention.out"</code>
+# above.
+# </details>
+#
+# ## Replace layers
+# **Worked example.** To replace a layer is to give its parent a new child of the same name. In
+# one attention module, by hand:
+# %%
+from torch import nn
+
+from lora_edu import LinearWithLoRA
+
+attention = load_pretrained("mini").blocks[0].attention
+for name, child in attention.named_children():
+    if name in {"query", "value"}:
+        wrapped = LinearWithLoRA(child, rank=8, alpha=16, scaling="alpha/rank")
+        setattr(attention, name, wrapped)  # attention.query = wrapped, and so on
+print(attention)
+
+
+# %% [markdown]
+# The old layer is still there, inside the wrapper: `attention.query.linear`. Beside it stands the
+# update, `attention.query.lora`.
+#
+# **Exercise 2, own code.** Do this for a whole model. Write `replace(module, rank, alpha,
+# targets)`:
+#
+# - look at the children of `module`, as above
+# - a child that is an `nn.Linear` and whose name is in `targets` is replaced by
+#   `LinearWithLoRA(child, rank, alpha)`
+# - any other child may have such layers somewhere below: let `replace` call itself on it
+#
+# It changes the module in place and returns nothing.
+# %% exercise="03.replace"
+def replace(module, rank, alpha, targets):
+    """Wraps every nn.Linear named in `targets`, anywhere below `module`."""
+    # <solution>
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear) and name in targets:
+            setattr(module, name, LinearWithLoRA(child, rank, alpha))
+        else:
+            replace(child, rank, alpha, targets)
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+verdict = check("03.replace", replace)
+verdict
+# %% [markdown]
+# <details><summary>Hint</summary>
+# A <code>for</code> loop over <code>module.named_children()</code>, in it an <code>if</code> with
+# <code>setattr</code> and an <code>else</code> with <code>replace(child, rank, alpha,
+# targets)</code>. A child without children ends the recursion by itself.
+# </details>
+#
+# The proof: yours and the course's wrap the same layers with the same numbers. (Until yours
+# passes, this compares the course's with itself.)
+# %%
+from lora_edu import lora_layers, replace_linear_with_lora
+
+if not verdict.passed:
+
+    def replace(module, rank, alpha, targets):
+        replace_linear_with_lora(module, rank, alpha, targets=targets)
+
+
+mine, theirs = load_pretrained("mini"), load_pretrained("mini")
+torch.manual_seed(0)
+replace(mine, 8, 2.0, {"query", "value"})
+torch.manual_seed(0)
+names = replace_linear_with_lora(theirs, 8, 2.0, targets={"query", "value"}, scaling="alpha")
+assert list(lora_layers(mine)) == names
+tensors = zip(mine.state_dict().values(), theirs.state_dict().values(), strict=True)
+assert all(torch.equal(first, second) for first, second in tensors)
+print(f"both wrap the same {len(names)} layers, and every tensor is equal")
+# %% [markdown]
+# The course's `replace_linear_with_lora` knows a little more: patterns, an error for zero
+# matches, a refusal to wrap twice, and one kind of layer that yours would miss. Hugging Face's
+# GPT-2 has no `nn.Linear` in its blocks; its layers are of a class `Conv1D`, which is a linear
+# layer that stores its weight as (in, out). A loop that asks for `nn.Linear` passes over all of
+# them in silence and finds the head alone.
+#
+# ## Step 0: nothing has changed
+# Now we adapt all 36 layers of the blocks. 72 new matrices, half of them random, and not one step
+# of training. How do the outputs of the model compare with those before?
+# %%
+outcomes = ["equal, bit for bit", "equal up to rounding", "a little different, as A is random"]
+start = predict("Outputs of the wrapped model, next to the base's?", outcomes)
+start
+# %%
+from lora_edu import freeze
+
+with torch.no_grad():
+    base_logits = model(ids)
+torch.manual_seed(0)
+freeze(model)
+names = replace_linear_with_lora(model, rank=8, alpha=16, targets="blocks.*", scaling="alpha/rank")
+with torch.no_grad():
+    same = torch.equal(model(ids), base_logits)
+print(f"{len(names)} layers wrapped")
+reveal(start, outcomes[0] if same else outcomes[1], because="x A B is exactly 0 while B is 0")
+# %% [markdown]
+# A proof that cannot fail proves nothing. So let us see this one fail: a single number among the
+# 165,888 of all $A$ and $B$ is set to 0.01.
+# %%
+B = model.blocks[0].attention.value.lora.B
+for value in (0.01, 0.0):
+    with torch.no_grad():
+        B[0, 0] = value
+        print(f"with B[0, 0] = {value}: equal to the base is", torch.equal(model(ids), base_logits))
+# %% [markdown]
+# **Takeaway:** at step 0 the adapted model is the base, bit for bit. Whatever differs later was
+# learnt.
+#
+# ## Freeze first, then replace
+# `freeze` stops every parameter that the model has *at that moment*. `replace_linear_with_lora`
+# freezes nothing; it adds parameters that learn. So the order matters.
+#
+# **Exercise 3.** What learns in each case? Predict it: put `"A and B"`, `"nothing"` or
+# `"everything"` for each.
+# %% exercise="03.order"
+# <solution>
+learns = {"freeze, replace": "A and B", "replace, freeze": "nothing", "replace only": "everything"}
+# </solution>
+# <student>
+# learns = {"freeze, replace": ..., "replace, freeze": ..., "replace only": ...}
+# </student>
+check("03.order", learns)
+
+
+# %% [markdown]
+# <details><summary>Hint</summary>
+# Go through each order step by step. Which parameters exist when <code>freeze</code> is called? A
+# new parameter learns unless someone freezes it.
+# </details>
+# %%
+from lora_edu import count_parameters
+
+
+def prepared(order, targets="blocks.*"):
+    """A fresh model on which `order` has been carried out."""
+    model = load_pretrained("mini", device=device)
+    for step in order.split(", "):
+        if step == "freeze":
+            freeze(model)
+        else:
+            replace_linear_with_lora(model, 8, 16, targets=targets, scaling="alpha/rank")
+    return model
+
+
+trials = {order: prepared(order) for order in ("freeze, replace", "replace, freeze", "replace")}
+for order, trial in trials.items():
+    total, trainable = count_parameters(trial)
+    print(f"{order:16} {trainable:>9,} of {total:,} learn ({trainable / total:.1%})")
+# %% [markdown]
+# Neither mistake crashes by itself. Without freezing the loss even falls, often faster: that is
+# full fine-tuning under another name. So the course's training function `fit` looks before it
+# starts. Our training text is a set of short tales in a pirate's voice.
+# %%
+import warnings
+
+from lora_edu import Batches, fit, load_tales, mean_loss, next_token_loss, text_rows
+
+tales = load_tales()
+batches = Batches(text_rows(tales.train, encoding, 96), batch_size=8, seed=0)
+held_out = Batches(text_rows(tales.validation[:24], encoding, 96), 12, shuffle=False)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    fit(trials["replace"], batches, next_token_loss, lr=2e-3, steps=1)
+print(textwrap.fill(f"Warning: {caught[0].message}", 92))
+try:
+    fit(trials["replace, freeze"], batches, next_token_loss, lr=2e-3, steps=1)
+except ValueError as error:
+    print(textwrap.fill(f"Error: {error}", 92))
+
+
+# %% [markdown]
+# **Takeaway:** freeze, then replace. And count what learns before you train; it takes one line.
+#
+# ## The base stays frozen
+# The second of LoRA's four promises is that the original weights do not change. We test it on
+# `model`, which is frozen and wrapped since step 0. Before training we take a picture of every
+# tensor, afterwards we compare.
+#
+# **Exercise 4, own code.** Write `snapshot(model)`: a dictionary from the name of each tensor in
+# `model.state_dict()` to its values *now*. Careful, there is a trap in it: the tensors in a state
+# dict are the model's own memory.
+# %% exercise="03.snapshot"
+def snapshot(model):
+    """{name: a copy of the tensor} for every tensor of the model."""
+    # <solution>
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+verdict = check("03.snapshot", snapshot)
+verdict
+# %% [markdown]
+# <details><summary>Hint</summary>
+# Loop over <code>model.state_dict().items()</code>. A tensor's <code>.clone()</code> is a copy
+# with memory of its own.
+# </details>
+#
+# Now train for 40 steps on pirates' tales.
+# %%
+if not verdict.passed:
+
+    def snapshot(model):
+        return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+before, loss_before = snapshot(model), mean_loss(model, held_out)
+history = fit(model, batches, next_token_loss, lr=2e-3, steps=40)
+loss_after = mean_loss(model, held_out)
+print(f"{history.trainable_parameters:,} parameters learnt, {history.last_step} steps")
+print(
+    "loss on tales that it has not seen fell by more than 0.5 nats per token:",
+    loss_before - loss_after > 0.5,
+)
+
+
+# %%
+def changed(before, after):
+    """Names of the tensors that differ in at least one bit."""
+    return [name for name in before if not torch.equal(before[name], after[name])]
+
+
+def is_adapter(name):
+    return name.endswith((".A", ".B"))
+
+
+different = changed(before, model.state_dict())
+of_base = [name for name in before if not is_adapter(name)]
+print(f"A and B: {sum(map(is_adapter, different))} of {2 * len(names)} changed")
+print(f"base:    {len(different) - sum(map(is_adapter, different))} of {len(of_base)} changed")
+# %% [markdown]
+# A snapshot could have a bug. So compare with an independent witness as well, the file that the
+# model came from. In the wrapped model, the layers have `.linear` in their names.
+#
+# And again, let us see the test fail where it should: one single step of full fine-tuning.
+# %%
+stored = load_pretrained("mini", device=device).state_dict()
+now = {n.replace(".linear.", "."): t for n, t in model.state_dict().items() if not is_adapter(n)}
+print("same names as in the file:", now.keys() == stored.keys())
+print("tensors that differ from the file:", len(changed(stored, now)))
+
+full = load_pretrained("mini", device=device)
+fit(full, batches, next_token_loss, lr=2e-4, steps=1)
+share = len(changed(stored, full.state_dict())) / len(stored)
+print("after one step of full fine-tuning more than 90 % differ:", share > 0.9)
+# %% [markdown]
+# ✓ **Promise 2, the original weights stay unchanged: measured.** Not approximately: every bit of
+# every base tensor is as it was.
+#
+# So the adapted model cannot have *forgotten* anything for good. Switch the update off and the
+# base is back, which the next cell shows. (Switched on, it may well be worse at the stories it
+# knew. Notebook 06 measures that.)
+# %%
+from lora_edu import generate_text, set_strength
+
+set_strength(model, 0)
+with torch.no_grad():
+    print(
+        "adapter off, outputs equal the base's bit for bit:", torch.equal(model(ids), base_logits)
+    )
+set_strength(model, 1)
+# %% tags=["nbval-ignore-output"]
+opening = "One day, Tom went to the"
+for name, strength in (("base alone", 0), ("with 40 steps of LoRA", 1)):
+    set_strength(model, strength)
+    print(f"{name}: {generate_text(model, encoding, opening, 40)}\n")
+# %% [markdown]
+# How large is what was learnt? For each layer, the size of its update $\Delta W$ (the multiplier
+# times $A B$) against that of its $W$. Size is the Frobenius norm, the root of the sum of all
+# squares.
+# %%
+from lora_edu.plots import heat_map
+
+layers = ["query", "key", "value", "out", "fc_in", "fc_out"]
+ratio = torch.zeros(6, 6)
+for name, layer in lora_layers(model).items():
+    row, column = int(name.split(".")[1]), layers.index(name.split(".")[-1])
+    with torch.no_grad():
+        ratio[row, column] = 100 * layer.lora.delta().norm() / layer.linear.weight.norm()
+print("every update is smaller than half of its W:", (ratio < 50).all().item())
+# %%
+chart = heat_map(
+    ratio,
+    title=f"40 steps on pirates: updates of {ratio.min():.0f} to {ratio.max():.0f} % of W's size",
+    x_label="layer",
+    y_label="block",
+    value_label="size of the update (% of W)",
+    x_names=layers,
+    number_format="{:.0f}",
+)
+show(
+    chart,
+    "A table of 6 blocks by 6 layers. Every layer has moved; the column of fc_out stands out.",
+)
+# %% [markdown]
+# **Takeaway:** all 36 layers took part. None was overturned: each update is well below the size
+# of the $W$ beside it, which stands as it was. How many *directions* such changes have is the
+# question of notebook 01.
+#
+# ## Frozen does not mean left alone
+# A frozen layer needs no gradient for its weight. Does the backward pass therefore go around it?
+# Suppose that only block 2 has an adapter.
+# %%
+ways = ["straight to block 2", "through all blocks above it", "through all six blocks"]
+way = predict("Only block 2 is adapted. Which way does the gradient take from the loss?", ways)
+way
+
+
+# %%
+from torch.nn import functional as F
+
+
+def entered_blocks(targets):
+    """The blocks that the gradient enters, and whether any frozen weight got one of its own."""
+    model = prepared("freeze, replace", targets)
+    x = embed(model, ids)
+    outputs = [x := block(x) for block in model.blocks]
+    for output in outputs:
+        if output.requires_grad:
+            output.retain_grad()  # keep what arrives at the end of the block
+    logits = model.head(model.final_norm(x))
+    F.cross_entropy(logits[0, :-1], ids[0, 1:]).backward()
+    entered = [number for number, output in enumerate(outputs) if output.grad is not None]
+    frozen = any(p.grad is not None for p in model.parameters() if not p.requires_grad)
+    return entered, frozen
+
+
+# %%
+for targets in ("blocks.2.*", "blocks.[14].*", "blocks.5.*"):
+    entered, frozen = entered_blocks(targets)
+    print(f"adapters in {targets:14} gradient in blocks {entered}; a frozen W got one: {frozen}")
+reveal(way, ways[1], because="block 2 affects the loss only by way of the blocks above it")
+
+
+# %% [markdown]
+# The output of block 2 reaches the loss through blocks 3, 4 and 5. The chain rule takes the same
+# road back and multiplies by each frozen $W$ on the way. What a frozen layer is spared is only
+# the gradient of its *own* weight.
+#
+# **Exercise 5, own code.** Write the rule: given the numbers of the adapted blocks, return the
+# list of blocks that the gradient enters.
+# %% exercise="03.backward"
+def blocks_entered(adapted, n_layer):
+    """Numbers of the blocks that the gradient enters on its way from the loss, in order."""
+    # <solution>
+    return list(range(min(adapted), n_layer))
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+check("03.backward", blocks_entered)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# Compare the three lines of output above with the adapters' blocks. Which one of several adapters
+# decides how far down the gradient must go?
+# </details>
+#
+# ### What that costs
+# A linear layer takes part in three products of about equal cost: $x W$ on the way forward; $G
+# W^\top$, which passes the gradient $G$ on; and $x^\top G$, the gradient of $W$ itself. Freezing
+# saves the third.
+#
+# PyTorch can count the multiplications and additions of a step. LoRA trains 5 % of the parameters
+# here. What does it do to the work?
+# %%
+question = "LoRA on all layers of the blocks: how many per cent of the work of full fine-tuning?"
+work = predict(question)
+work
+# %%
+from torch.utils.flop_counter import FlopCounterMode
+
+batch = next(batches.epoch(0)).to(device)
+
+
+def operations(model):
+    """Multiplications and additions of a forward and, if anything learns, a backward pass."""
+    with FlopCounterMode(display=False) as counter:
+        loss = next_token_loss(model, batch)
+        if loss.requires_grad:
+            loss.backward()
+    return counter.get_total_flops()
+
+
+# %%
+full_work = operations(load_pretrained("mini", device=device))
+cases = {
+    "forward\nonly": prepared("freeze"),
+    "LoRA in\nblock 5": prepared("freeze, replace", "blocks.5.*"),
+    "LoRA in\nblock 0": prepared("freeze, replace", "blocks.0.*"),
+    "LoRA in\nall blocks": prepared("freeze, replace"),
+}
+shares = {name: 100 * operations(case) / full_work for name, case in cases.items()}
+# %%
+lora_share = shares["LoRA in\nall blocks"]
+chart = bar_chart(
+    shares | {"full fine-\ntuning": 100.0},
+    title=f"LoRA trains 5 % of the parameters with {lora_share:.0f} % of the work",
+    y_label="operations of a step (% of full fine-tuning)",
+    label_format="{:.0f}",
+)
+alt = (
+    "Five bars, in per cent of full fine-tuning: forward only is a third, LoRA in the last block "
+    "a little more, LoRA in the first block two thirds, LoRA in all blocks a little above that."
+)
+show(chart, alt)
+reveal(work, round(lora_share), because="two of three products remain, and A and B add their own")
+# %% [markdown]
+# **Takeaway:** freezing saves about a third of the arithmetic, not 95 %. One adapter in the
+# *first* block already costs nearly as much as all of them; in the *last* block alone it is
+# cheap, because the backward pass stops there.
+#
+# What LoRA does save is memory for gradients and optimizer states, and files. The intermediate
+# results of the forward pass, the *activations*, must be kept as before: the gradient of $A$
+# needs the same $x$ that the gradient of $W$ needed. Notebook 04 does the accounts.
+#
+# ## What the bare call wraps
+# Called without targets, as in the book from which the interface comes,
+# `replace_linear_with_lora(model, rank, alpha)` wraps *every* linear layer. In our model that
+# includes the head, and the head is tied to the token embedding.
+# %%
+bare = load_pretrained("mini", device=device)
+freeze(bare)
+wrapped = replace_linear_with_lora(bare, rank=8, alpha=16, scaling="alpha/rank")
+print(f"{len(wrapped)} layers, the last one is {wrapped[-1]!r}")
+
+
+def tied():
+    return bare.head.linear.weight is bare.token_embedding.weight
+
+
+print("head and token embedding are one tensor:", tied())
+bare.head.merge()
+print("after merging the head:                 ", tied())
+bare.head.unmerge()
+print("after unmerging it:                     ", tied())
+# %% [markdown]
+# If merging wrote into that tensor, it would change the *input* of the model too, which nobody
+# trained. So merging unties it first.
+#
+# The book's example (appendix E) counts exactly this call: GPT-2 small with a new head of two
+# classes, rank 16. To count we need shapes only, no numbers: on PyTorch's `meta` device a model
+# takes no memory. GPT-2 small has 12 blocks of width 768.
+# %%
+published = predict("Rank 16 on every linear layer of GPT-2 small: how many parameters learn?")
+published
+# %%
+from lora_edu import GPT, GPTConfig
+
+with torch.device("meta"):
+    gpt2 = GPT(GPTConfig(vocab_size=50257, context_length=1024, n_layer=12, n_head=12, n_embd=768))
+    gpt2.head = nn.Linear(768, 2)
+print(f"before: {count_parameters(gpt2).total:,} parameters")
+freeze(gpt2)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    replace_linear_with_lora(gpt2, rank=16, alpha=16, scaling="alpha")
+trainable = count_parameters(gpt2).trainable
+in_head = sum(p.numel() for p in gpt2.head.lora.parameters())
+print(f"learn:  {trainable:,}, as published: {trainable == 2_666_528}; {in_head:,} in the head")
+print(textwrap.fill(f"Warning: {caught[0].message}", 92))
+reveal(published, trainable, because="12 blocks × 16 × 13,824, and 16 × 770 for the head")
+# %% [markdown]
+# The count is right, but look at the head. It is new, so its weight is random, and it is frozen
+# that way. To steer its 1,538 numbers, LoRA trains 12,320. The warning is about the same: no
+# update of a layer with two outputs has a rank above 2.
+#
+# This course therefore names its targets and trains a new head in full. The head is then saved
+# with the adapter.
+# %%
+with torch.device("meta"):
+    gpt2 = GPT(GPTConfig(vocab_size=50257, context_length=1024, n_layer=12, n_head=12, n_embd=768))
+freeze(gpt2)
+replace_linear_with_lora(gpt2, rank=16, alpha=16, targets="blocks.*", scaling="alpha")
+with torch.device("meta"):
+    gpt2.head = nn.Linear(768, 2)  # made after freezing: it learns
+print(f"learn: {count_parameters(gpt2).trainable:,}, of which 1,538 are the whole head")
+# %% [markdown]
+# **Make:** your own choice of targets. Change the pattern and the rank, predict the share, and
+# run. Which choice trains below 1 % of the parameters?
+# %%
+my_targets, my_rank = ["query", "value"], 8
+mine = load_pretrained("mini")
+freeze(mine)
+names = replace_linear_with_lora(mine, my_rank, 16, targets=my_targets, scaling="alpha/rank")
+total, trainable = count_parameters(mine)
+print(f"{len(names)} layers, {trainable:,} of {total:,} parameters learn: {trainable / total:.1%}")
+# %% [markdown]
+# ## Three sentences to remember
+# 1. Freeze, then replace: the base is there bit for bit at step 0, and every bit of it is there
+#   after training.
+# 2. Targets are chosen by name, and a name that matches nothing must be an error.
+# 3. Frozen layers are crossed by the backward pass all the same; LoRA saves a third of the work,
+#   and much more of the memory for training.
+#
+# ## Five questions
+# 1. Why does `setattr` belong into `replace`, and not an assignment to the loop's variable?
+# 2. What learns if you replace first and freeze afterwards, and what if you never freeze?
+# 3. Why is a snapshot without `.clone()` worthless as a proof?
+# 4. An adapter sits in block 3 of 12. Which blocks does the gradient enter, and which product is
+#   each frozen layer spared?
+# 5. Why must merging an adapted head, tied to the token embedding, not write into its weight?
+#
+# <details><summary>Answers</summary>
+# (1) The parent must get the new child; the variable is only a name for the old one. (2) Nothing;
+# everything. (3) It shares memory with the model, so it always agrees. (4) Blocks 3 to 11; the
+# gradient of its own weight, x transposed times G. (5) The embedding would change with it, and
+# with it the input of the whole model.
+# </details>
+#
+# ## Where next
+# [Count before you train](04_count_before_you_train.ipynb) predicts the numbers of this notebook
+# for any model, memory included. To train an adapter for a task and judge it, go to [Fine-tune a
+# classifier](05_finetune_a_classifier.ipynb).
+#
+# ## Further reading
+# - Hu et al. 2021, [LoRA: Low-Rank Adaptation of Large Language
+#   Models](https://arxiv.org/abs/2106.09685), section 4.2 and 7.1: which layers to adapt
+# - Raschka 2024, *Build a Large Language Model From Scratch*, appendix E: the functions of this
+#   notebook, and the count of 2,666,528
+# - nostalgebraist 2020, [interpreting GPT: the logit
+#   lens](https://www.lesswrong.com/posts/AcKRB8wDpdaN6v6ru/interpreting-gpt-the-logit-lens):
+#   asking the head after each block
