@@ -1,8 +1,7 @@
 # %% [markdown]
 # # LoRA in a small GPT
 #
-# You put LoRA into every block of a language model, and prove that the model you started from
-# never changes by a single bit.
+# You put LoRA into a whole language model, and prove that not one bit of the base changes.
 #
 # **You will be able to**
 # - read a GPT: name its parts, follow a text through them, say where its parameters lie
