@@ -1,8 +1,7 @@
 # %% [markdown]
 # # Start here: one model, many behaviours
 #
-# One small language model speaks like a pirate, writes menus and spots spam, as you swap files of
-# a third of a megabyte.
+# One small language model speaks like a pirate, writes menus and spots spam, as you swap small files.
 #
 # **You will be able to**
 # - load a base model and put an adapter on it and take it off again
@@ -354,10 +353,10 @@ print(f"about {100 / seconds:.0f} tokens per second")
 # 5. Why does the spam adapter carry something that the tales adapter does not?
 #
 # <details><summary>Answers</summary>
-# 1. W x plus strength times the update. 2. A and B of each adapted layer, and a trained head if
-#   there is one; not the base. 3. Its numbers were never written to. 4. The text follows the
-#   likeliest token, which changes where two probabilities cross. 5. It answers with one of two
-#   classes, which needs a new head, and the head is trained in full.
+# First: W x plus strength times the update. Second: A and B of each adapted layer, and a trained
+# head if there is one; not the base. Third: its numbers were never written to. Fourth: the text
+# follows the likeliest token, which changes where two probabilities cross. Fifth: it answers with
+# one of two classes, which needs a new head, and the head is trained in full.
 # </details>
 #
 # ## Where next
