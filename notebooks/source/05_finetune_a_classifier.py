@@ -251,6 +251,7 @@ def operations(method):
     return counter.get_total_flops()
 
 
+# %%
 counted = {method: operations(method) for method in METHODS}
 for method, count in counted.items():
     print(f"{method:4} | {count / counted['full']:.2f} of the operations of a full step")
@@ -378,6 +379,7 @@ import math
 
 
 def half_width(accuracy, messages):
+    """Half the width of the 95 % interval of an accuracy, as a share."""
     # <solution>
     return 1.96 * math.sqrt(accuracy * (1 - accuracy) / messages)
     # </solution>
