@@ -110,7 +110,9 @@ class FeatureBatches:
         seed: Of the shuffle.
     """
 
-    def __init__(self, features: Tensor, targets: Tensor, batch_size: int, *, seed: int = 0):
+    def __init__(
+        self, features: Tensor, targets: Tensor, batch_size: int, *, seed: int = 0
+    ) -> None:
         self.features, self.targets = features, targets
         self.batch_size, self.seed = batch_size, seed
 

@@ -12,7 +12,9 @@ from support.project import package_modules
 SECTIONS = ("Args", "Shape", "Returns", "Yields", "Raises", "Source", "Example")
 Definition = ast.FunctionDef | ast.ClassDef
 # A shape such as (B, T) or (..., in_dim), or the unit of a single number.
-SHAPE = re.compile(r"\(\.\.\.|\([^()]*\b[A-Za-z_][\w ]*,[^()]*\)|scalar|nats")
+SHAPE = re.compile(
+    r"\(\.\.\.|\([^()]*\b[A-Za-z_][\w ]*,[^()]*\)|scalar|nats|along the last dimension"
+)
 # A checker's verdict on an answer: raising it is what every checker does, and `check` catches it.
 VERDICTS = {"Wrong"}
 # Modules that follow a publication; each says which.
@@ -104,10 +106,8 @@ def test_an_error_that_is_raised_is_documented(public: Public) -> None:
 
 @pytest.mark.parametrize("public", FUNCTIONS, ids=named)
 def test_documented_arguments_are_the_arguments(public: Public) -> None:
-    documented = re.findall(
-        r"^    \*{0,2}(\w+)(?:, (\w+))*:", section(public.docstring, "Args"), re.M
-    )
-    names = {name for row in documented for name in row if name}
+    rows = re.findall(r"^    (\*{0,2}\w+(?:, \w+)*):", section(public.docstring, "Args"), re.M)
+    names = {name.strip("* ") for row in rows for name in row.split(",")}
     if names and public.node.name != "__post_init__":
         existing = {each.arg for each in arguments(public.node)}
         catch_all = {a.arg for a in (public.node.args.vararg, public.node.args.kwarg) if a}
