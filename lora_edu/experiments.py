@@ -175,12 +175,20 @@ class Summary(NamedTuple):
 
 
 def accuracy_score(labels: Tensor, predicted: Tensor, weights: Tensor) -> Tensor:
-    """Share of right answers along the last dimension, each example with its weight."""
+    """Share of right answers along the last dimension, each example with its weight.
+
+    Shape:
+        Each argument (..., N); output (...).
+    """
     return ((labels == predicted) * weights).sum(-1) / weights.sum(-1)
 
 
 def f1_score(labels: Tensor, predicted: Tensor, weights: Tensor) -> Tensor:
-    """F1 = 2 TP / (2 TP + FP + FN) of class 1 along the last dimension, with weights."""
+    """F1 = 2 TP / (2 TP + FP + FN) of class 1 along the last dimension, with weights.
+
+    Shape:
+        Each argument (..., N); output (...).
+    """
     spam, alarm = labels == 1, predicted == 1
     named = ((spam.double() + alarm.double()) * weights).sum(-1)
     return 2 * ((spam & alarm) * weights).sum(-1) / named.clamp(min=1)

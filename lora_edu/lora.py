@@ -139,7 +139,10 @@ class LinearWithLoRA(nn.Module):
 
     Args:
         linear: An `nn.Linear`, or a Hugging Face `Conv1D`.
-        rank, alpha, scaling, init: As for `LoRALayer`.
+        rank: As for `LoRALayer`, and so the rest.
+        alpha: Strength of the update.
+        scaling: One of `SCALINGS`.
+        init: One of `INITS`.
 
     Raises:
         ValueError: `linear` is no such layer (a wrapped one is not); and as `LoRALayer`.

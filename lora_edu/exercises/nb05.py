@@ -142,7 +142,8 @@ RUNS = [  # each plausible rule of choice picks another one
     {"lr": 1e-4, "train_loss": 0.50, "validation_loss": 0.52, "test_accuracy": 0.81},
     {"lr": 3e-4, "train_loss": 0.35, "validation_loss": 0.41, "test_accuracy": 0.85},
     {"lr": 1e-3, "train_loss": 0.30, "validation_loss": 0.45, "test_accuracy": 0.88},
-    {"lr": 3e-3, "train_loss": 0.10, "validation_loss": 0.70, "test_accuracy": 0.80},
+    {"lr": 3e-3, "train_loss": 0.10, "validation_loss": 0.60, "test_accuracy": 0.80},
+    {"lr": 1e-2, "train_loss": 0.65, "validation_loss": 0.90, "test_accuracy": 0.70},
 ]
 
 
@@ -170,9 +171,9 @@ def choose(answer: Callable[[list[dict[str, float]]], float]) -> None:
         raise Wrong("You returned the whole run; return its learning rate.")
     messages = {
         1e-3: "You chose by test accuracy. What the test set helped to choose it can no longer "
-        "judge: its score would be the luckiest of four, not an honest one.",
-        3e-3: "You chose by training loss, or by the highest validation loss. Training loss "
-        "rewards learning the training set by heart.",
+        "judge: its score would be the luckiest of five, not an honest one.",
+        3e-3: "You chose by training loss, which rewards learning the training set by heart.",
+        1e-2: "You chose the highest validation loss; a loss is better when it is lower.",
         0.41: "You returned the loss itself; return the learning rate of that run.",
     }
     if found in messages:

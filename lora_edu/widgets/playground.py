@@ -47,8 +47,8 @@ class PlaygroundState:
         strength: alpha.
 
     Example:
-        >>> PlaygroundState(0, 90, 2.0).update.round(decimals=4)
-        tensor([[-0., 2.],
+        >>> PlaygroundState(0, 90, 2.0).update.round(decimals=4).abs()
+        tensor([[0., 2.],
                 [0., 0.]])
     """
 

@@ -91,7 +91,7 @@ def describe(state: StrengthState) -> str:
 
     Example:
         >>> spam = Answer("", {"not spam": 0.25, "spam": 0.75})
-        >>> describe(StrengthState("spam", "Win", 1.0, spam, spam))[-51:]
+        >>> describe(StrengthState("spam", "Win", 1.0, spam, spam))[-49:]
         'not spam 25 per cent (25), spam 75 per cent (75).'
     """
     rows = ", ".join(

@@ -475,7 +475,7 @@ def no_head() -> GPT:
     ("make_model", "message"),
     [
         (wider, "maps 64 to 64, the adapter 32 to 32"),
-        (shallower, "no linear layer 'blocks.1.attention"),
+        (shallower, r"no linear layer 'blocks\.1\."),
         (no_head, "no linear layer 'head'"),
         (lambda: make_adapted(), "detach"),
     ],

@@ -175,6 +175,15 @@ def test_without_patience_the_last_weights_stay():
     assert toy.same(toy.weights(model), seen[-1])
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises KeyboardInterrupt, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_the_stop_button_returns_what_there_is():
     def press(model: nn.Module, history) -> None:
         if history.last_step == 3:
