@@ -39,14 +39,11 @@ HEAD_STEPS, HEAD_BATCH_ROWS = 400, 64
 def prepare(model: GPT, method: str, classes: int = 2, *, seed: int = 0) -> None:
     """Turns a pre-trained GPT into a classifier ready for `fit`, in place.
 
-    The new head starts at zero: every class is equally likely, and the first loss is ln(classes).
-    From a random start the first steps would go into unlearning it.
-
     Args:
         model: Changed in place.
         method: One of `METHODS`.
         classes: Width of the new head.
-        seed: Of LoRA's random start.
+        seed: Of the head's and LoRA's random start.
 
     Raises:
         ValueError: the method is unknown.
@@ -60,9 +57,8 @@ def prepare(model: GPT, method: str, classes: int = 2, *, seed: int = 0) -> None
             freeze(model)
         if method == "lora":
             replace_linear_with_lora(model, targets=LORA_TARGETS, **LORA)
-    model.head = nn.Linear(model.config.n_embd, classes, device=weight.device, dtype=weight.dtype)
-    nn.init.zeros_(model.head.weight)
-    nn.init.zeros_(model.head.bias)
+        head = nn.Linear(model.config.n_embd, classes)
+    model.head = head.to(weight.device, weight.dtype)
 
 
 @torch.no_grad()
