@@ -31,7 +31,7 @@ from lora_edu.evaluation import classify
 from lora_edu.experiments import Record, run_all
 from lora_edu.files import atomic_write, data_path
 from lora_edu.gpt import GPT
-from lora_edu.lora import replace_linear_with_lora
+from lora_edu.lora import freeze, replace_linear_with_lora
 from lora_edu.pretrained import base_fingerprint, load_pretrained
 from lora_edu.spectra import project_on_random_subspace, random_update, truncate
 from lora_edu.training import classification_loss, fit
@@ -42,7 +42,7 @@ STEPS = 96
 SEEDS = range(3)
 CUT_RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 192)
 LORA_RANKS = (1, 2, 4, 8, 16, 32)
-RATES = {"full": (3e-4, 1e-3, 3e-3), "lora": (1e-3, 3e-3, 1e-2)}
+RATES = {"full": (3e-4, 1e-3, 3e-3), "lora": (3e-3, 1e-2)}
 TUNING_RANK = 8
 MULTIPLIER = LORA["alpha"] / LORA["rank"]  # alpha / rank, the same at every rank
 
@@ -60,11 +60,12 @@ def adapted_weights(model: nn.Module) -> dict[str, Tensor]:
 
 def prepare_lora(model: GPT, rank: int, seed: int) -> None:
     """Makes a classifier with LoRA of any rank of a GPT, in place, all else as in `prepare`."""
-    prepare(model, "head", seed=seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        freeze(model)
         settings = LORA | {"rank": rank, "alpha": MULTIPLIER * rank}
         replace_linear_with_lora(model, targets=LORA_TARGETS, **settings)
+        model.head = nn.Linear(model.config.n_embd, 2)
 
 
 def train(model: GPT, lr: float, steps: int, seed: int) -> None:
@@ -189,7 +190,6 @@ def main() -> None:
         "steps": arguments.steps,
         "lora": {**LORA, "rank": "as stated", "alpha": f"{MULTIPLIER:g} * rank"},
         "targets": LORA_TARGETS,
-        "head_start": "zeros",
         "base_fingerprint": base_fingerprint(arguments.base),
     }
     output = arguments.output or data_path("results", "rank_of_delta.json")
