@@ -54,7 +54,7 @@ device = choose_device()  # a GPU if there is one
 encoding = load_tokenizer("mini")
 model = load_pretrained("mini", device=device)
 opening = "Once upon a time, there was a little"
-print(generate_text(model, encoding, opening, 12))
+print(generate_text(model, encoding, opening, 6))
 # %% [markdown]
 # Now the adapter. `attach` leaves every layer of the base where it is, and puts a small update
 # beside it: the layer computed $W x$, now it computes $W x$ plus a little more. (What the little
@@ -64,7 +64,7 @@ from lora_edu import attach, base_fingerprint, data_path, load_adapter
 
 tales = load_adapter(data_path("adapters", "tales"), base_fingerprint=base_fingerprint("mini"))
 attach(model, tales)
-print(generate_text(model, encoding, opening, 12))
+print(generate_text(model, encoding, opening, 6))
 print(f"\n{len(tales.matrices)} layers have an update. One of them, A and B:")
 a, b = tales.matrices["blocks.0.attention.query"]
 print(tuple(a.shape), tuple(b.shape))
