@@ -22,7 +22,7 @@ PROMPTS = {
     "tales": (
         "Once upon a time, there was a little",
         "One day, Tom went to the",
-        "Tom and his dog went to the beach. They",
+        "Ho there! Let me tell ye of",
     ),
     "menu": (
         "name[Old Oak], kind[tea room], dish[apple pie], near[the river]\n",

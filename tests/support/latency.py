@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from statistics import median
-
 from playwright.sync_api import Page
 from playwright.sync_api import TimeoutError as NoChange
 
 from support.controls import Control
 
-AIM_MEDIAN_MS, AIM_PERCENTILE_95_MS = 100, 200  # on two cores with nothing else to do
 PRESSES = 20
 PAUSE_MS = 120  # between a picture and the next key, so that no two answers overlap
 
@@ -52,21 +47,3 @@ def milliseconds_to_picture(page: Page, slider: Control) -> list[float]:
             keys.reverse()
         page.wait_for_timeout(PAUSE_MS)
     return times
-
-
-def percentile_95(times: Sequence[float]) -> float:
-    """Returns the smallest time that at least 95 % of the times do not exceed."""
-    return sorted(times)[math.ceil(0.95 * len(times)) - 1]
-
-
-def report(latencies: Mapping[str, Sequence[float]]) -> str:
-    """Returns a line for each slider, and one for all of them beside the aim."""
-    rows = {**latencies, "all sliders": [each for row in latencies.values() for each in row]}
-    lines = [
-        f"key press to picture, {name}: median {median(times):.0f} ms, "
-        f"95th percentile {percentile_95(times):.0f} ms"
-        for name, times in rows.items()
-        if times
-    ]
-    aim = f"(aim, on two idle cores: {AIM_MEDIAN_MS} and {AIM_PERCENTILE_95_MS})"
-    return "\n".join(["", *lines, aim, ""])
