@@ -2,7 +2,7 @@
 # make test   runs every check that this machine can run; each stage is also a target of its own
 .DEFAULT_GOAL := lab
 SHELL := /bin/bash
-.PHONY: lab test more lint controls lab-test unit project wheel notebooks browser colab chromium install install-test \
+.PHONY: lab test more lint speed controls lab-test unit project wheel notebooks browser colab chromium install install-test \
 	build-notebooks pretrain clean
 
 ARGS ?=
@@ -39,6 +39,7 @@ $(VENV)/.test: $(VENV)/.lab
 
 # Two tests at once, one thread each. Where a module's tests share what is expensive to make, or a
 # notebook's cells a kernel, they stay in one process.
+SPEED := tests/unit/test_generation.py::test_the_cache_is_at_least_five_times_as_fast
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q
 TOGETHER := -n 2 --dist loadscope
 NBVAL := $(PYTEST) $(TOGETHER) --nbval --nbval-current-env --nbval-cell-timeout=300 \
@@ -47,7 +48,7 @@ AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA
 
 # The stages in `more` have not been seen green in one quiet run yet (DECISIONS.md, last entry).
 test: lint project unit notebooks
-more: controls lab-test wheel browser colab
+more: speed controls lab-test wheel browser colab
 
 lint: $(VENV)/.test
 	@echo "== lint: style of code and notebooks, import layers"
@@ -56,7 +57,7 @@ lint: $(VENV)/.test
 
 unit: $(VENV)/.test
 	@echo "== unit: the package, and the examples in its docstrings"
-	@$(PYTEST) $(TOGETHER) --doctest-modules lora_edu tests/unit $(wildcard tests/gpu)
+	@$(PYTEST) $(TOGETHER) --deselect $(SPEED) --doctest-modules lora_edu tests/unit $(wildcard tests/gpu)
 
 project: $(VENV)/.test
 	@echo "== project: docstrings, imports, pins, links"
@@ -78,6 +79,10 @@ notebooks: $(VENV)/.test
 	@if grep -q avx512 /proc/cpuinfo 2>/dev/null; then \
 		echo "== notebooks again, with the processor limited to AVX2"; $(AVX2) $(NBVAL); \
 	else echo "No AVX-512 on this processor: the pass above is the pass limited to AVX2."; fi
+
+speed: $(VENV)/.test
+	@echo "== speed: what must be timed alone"
+	@$(PYTEST) $(SPEED)
 
 controls: $(VENV)/.test
 	@echo "== controls: the builder, and every control of every notebook moved"

@@ -92,7 +92,6 @@ record = read_record(data_path("results", f"classifier_{SOURCE}.json"))
 print(record["command"], "\n")
 tuning = {m: runs_of(record, stage="tune", base="mini", method=m) for m in METHODS}
 for method, runs in tuning.items():
-    runs.sort(key=lambda run: run["key"]["lr"])
     tried = ", ".join(f"{run['key']['lr']:g}: {run['validation_loss']:.3f}" for run in runs)
     print(f"{method:4} | validation loss by learning rate | {tried}")
 
@@ -129,7 +128,7 @@ title = "The best learning rates differ: " + ", ".join(f"{m} {r:g}" for m, r in 
 chart = figure(title, "learning rate", "validation loss (nats)")
 with house_style():
     for index, (method, runs) in enumerate(tuning.items()):
-        points = [(run["key"]["lr"], run["validation_loss"]) for run in runs]
+        points = sorted((run["key"]["lr"], run["validation_loss"]) for run in runs)
         chart.axes[0].semilogx(*zip(*points), label=method, **line_style(index))
     chart.axes[0].legend()
 show(chart, alt=f"Validation loss over learning rate, a curve for each method. {title}.")
@@ -184,9 +183,7 @@ print("the loss fell to under 60 % of ln 2:", sum(histories["head"].losses[-50:]
 #
 # ## LoRA
 # In this order: freeze everything, put updates beside the layers of the blocks, add the head. Both
-# the scaling and the start of $A$ are written out, since "rank 8, alpha 16" alone says little. The
-# head starts at zero, which says "one half" to every message: a random one would first have to be
-# unlearnt.
+# the scaling and the start of $A$ are written out, since "rank 8, alpha 16" alone says little.
 # %%
 from torch import nn
 
@@ -197,13 +194,11 @@ torch.manual_seed(0)
 freeze(lora)
 layers = ["query", "key", "value", "out", "fc_in", "fc_out"]
 replace_linear_with_lora(lora, 8, 16, targets=layers, scaling="alpha/rank", init="peft")
-lora.head = nn.Linear(lora.config.n_embd, 2, device=device)
-nn.init.zeros_(lora.head.weight)
-nn.init.zeros_(lora.head.bias)
+lora.head = nn.Linear(lora.config.n_embd, 2).to(device)
 print(count_parameters(lora))
 # %% [markdown]
-# These lines are what `prepare(model, "lora", seed=0)` does, and what the recorded runs used. The
-# parity cell proves it: every tensor is the same.
+# These lines are what `prepare(model, "lora")` does, and what the recorded runs used. The parity
+# cell proves it: every tensor is the same.
 # %%
 same = load_pretrained("mini", device=device)
 prepare(same, "lora", seed=0)
@@ -369,8 +364,8 @@ for method, predictions in answers.items():
     print(f"{method:4} | within 5 points of the recorded run: {abs(difference) < 0.05}")
 # %% [markdown]
 # **Takeaway:** LoRA trains about 5 % of the parameters and keeps 5 % of the bytes, but needs more
-# than two thirds of the arithmetic. On a small model it saves little or nothing on the clock, since
-# its many thin products are too small to keep a processor busy. Disk and memory are where it saves.
+# than two thirds of the arithmetic. On a small model it saves even less on the clock, since its
+# many thin products are too small to keep a processor busy. Disk and memory are where it saves.
 #
 # ## Distrust a single number
 # An accuracy on $n$ messages is itself a measurement. If the true share of right answers is $p$,
@@ -403,8 +398,8 @@ check("05.half_width", half_width)
 # The bundled messages come in families: those of one template tend to be right or wrong together,
 # so the truth is wider than this formula. The recorded intervals below resample whole families.
 #
-# There is a second kind of luck: the **seed**, that is another start of $A$ and another order of
-# the batches. Five recorded seeds show it.
+# There is a second kind of luck: the **seed**, that is another start of the head, of $A$, and
+# another order of the batches. Five recorded seeds show it.
 # %%
 from lora_edu.experiments import accuracy_score, compare, digits, f1_score, summarise
 

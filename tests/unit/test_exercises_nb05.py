@@ -30,7 +30,7 @@ MESSAGES = {
     "05.choose": [
         "by test accuracy",
         "by training loss",
-        "by training loss, or by the highest validation loss",
+        "the highest validation loss",
         "returned the whole run",
         "returned the loss itself",
         "Compare the runs by validation loss",
