@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from lora_edu.gpt import GPT, GPTConfig
 
@@ -49,9 +50,22 @@ FIXED_SETTINGS = {
 }
 
 
+class _WithoutDrawing(TorchFunctionMode):
+    """Leaves out the filling with random numbers while a model of shapes alone is made.
+
+    There it has no effect, but it makes torch import half of its compiler, which takes a second.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+        kwargs = kwargs or {}
+        if function in (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_):
+            return kwargs["tensor"]
+        return function(*args, **kwargs)
+
+
 def gpt_without_weights(config: GPTConfig) -> GPT:
     """A GPT of shapes alone: takes no memory and draws no random numbers."""
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutDrawing():
         return GPT(config)
 
 
@@ -105,9 +119,13 @@ def _name_pairs(config: GPTConfig) -> Iterator[tuple[str, list[str]]]:
                 yield f"h.{i}.{theirs}.{kind}", [f"blocks.{i}.{ours}.{kind}"]
 
 
+def _is_turned(name: str, tensor: Tensor) -> bool:
+    """Whether the two formats differ by a transpose: in the blocks' matrices, not embeddings."""
+    return name.startswith("h.") and tensor.ndim == 2
+
+
 def _turned(name: str, tensor: Tensor) -> Tensor:
-    """(out, in) ↔ (in, out) for the blocks' matrices; embeddings, norms and biases stay."""
-    return tensor.T if name.startswith("h.") and tensor.ndim == 2 else tensor
+    return tensor.T if _is_turned(name, tensor) else tensor
 
 
 def to_hugging_face(ours: dict[str, Tensor], config: GPTConfig) -> dict[str, Tensor]:
@@ -116,6 +134,16 @@ def to_hugging_face(ours: dict[str, Tensor], config: GPTConfig) -> dict[str, Ten
         theirs: _turned(theirs, torch.cat([ours[name] for name in names]))
         for theirs, names in _name_pairs(config)
     }
+
+
+def _shapes(model: GPT) -> dict[str, tuple[int, ...]]:
+    """What shape each tensor has under Hugging Face's name, by arithmetic."""
+    ours, shapes = model.state_dict(), {}
+    for theirs, names in _name_pairs(model.config):
+        first = ours[names[0]]
+        shape = (len(names) * first.shape[0], *first.shape[1:])
+        shapes[theirs] = shape[::-1] if _is_turned(theirs, first) else shape
+    return shapes
 
 
 def from_hugging_face(tensors: dict[str, Tensor], model: GPT, path: Path) -> dict[str, Tensor]:
@@ -132,7 +160,7 @@ def from_hugging_face(tensors: dict[str, Tensor], model: GPT, path: Path) -> dic
     tensors = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
     tensors = {name: tensor for name, tensor in tensors.items() if not MASKS.fullmatch(name)}
     head = tensors.pop("lm_head.weight", None)
-    expected = to_hugging_face(model.state_dict(), model.config)
+    expected = _shapes(model)
     for problem, names in (
         ("lacks", expected.keys() - tensors.keys()),
         ("has a tensor that is no part of a GPT-2 of this size:", tensors.keys() - expected.keys()),
@@ -140,10 +168,10 @@ def from_hugging_face(tensors: dict[str, Tensor], model: GPT, path: Path) -> dic
         if names:
             raise ValueError(f"{path} {problem} {min(names)!r} ({len(names)} in all)")
     for name, tensor in tensors.items():
-        if tensor.shape != expected[name].shape:
+        if tensor.shape != expected[name]:
             raise ValueError(
                 f"{path}: {name!r} has shape {tuple(tensor.shape)}, "
-                f"config asks for {tuple(expected[name].shape)}"
+                f"config asks for {expected[name]}"
             )
     if head is not None and not torch.equal(head, tensors["wte.weight"]):
         raise ValueError(f"{path}: 'lm_head.weight' is not tied to 'wte.weight', as GPT-2's is")

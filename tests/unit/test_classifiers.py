@@ -76,14 +76,16 @@ def test_an_unknown_method_is_named():
         prepare(base(), "prompt")
 
 
-def test_features_are_what_the_head_sees():
-    model = base()
+def test_features_are_what_the_head_sees_with_dropout_off():
+    torch.manual_seed(0)
+    model = GPT(toy.CONFIG)  # with dropout
     prepare(model, "head")
     batches = toy.batches(shuffle=False)
+    head = model.train().head
     found = features(model, batches)
-    logits = model.head(found)
+    assert model.training and model.head is head
     torch.testing.assert_close(
-        logits.softmax(1), classify(model, batches).probabilities, rtol=0, atol=1e-6
+        head(found).softmax(1), classify(model, batches).probabilities, rtol=0, atol=1e-6
     )
     assert not found.requires_grad
 
