@@ -43,8 +43,9 @@ def has_browser() -> bool:
 
 def lab_command(arguments: Sequence[str], *, root: bool, browser: bool) -> list[str]:
     """Returns the command that starts JupyterLab; the caller's arguments come last and win."""
-    command = [sys.executable, "-m", "jupyterlab", FIRST_NOTEBOOK]
-    command += [f"--ServerApp.root_dir={ROOT}", "--LabApp.news_url=None"]
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}"]
+    # As the default address, not as a file argument: the printed addresses then lead there too.
+    command += [f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}", "--LabApp.news_url=None"]
     if root:
         command.append("--allow-root")
     if not browser:

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 import urllib.request
 from pathlib import Path
 
@@ -29,7 +30,11 @@ def test_without_a_browser_none_is_asked_for() -> None:
 
 def test_arguments_pass_through_behind_ours() -> None:
     command = lab_command(["--port", "8899"], root=True, browser=False)
-    assert command[-2:] == ["--port", "8899"] and FIRST_NOTEBOOK in command
+    assert command[-2:] == ["--port", "8899"]
+    assert (
+        command[-3].startswith("--")
+        and f"--LabApp.default_url=/lab/tree/{FIRST_NOTEBOOK}" in command
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no DISPLAY")
@@ -62,7 +67,10 @@ def test_a_second_call_opens_the_lab_at_once_and_says_where(tmp_path: Path) -> N
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/api", process, WARM_SECONDS)
-            found = re.search(rf"http://127\.0\.0\.1:{port}/lab\S*\?token=\w+", log.read_text())
+            address = rf"http://127\.0\.0\.1:{port}/lab\S*\?token=\w+"
+            end = time.monotonic() + WARM_SECONDS
+            while not (found := re.search(address, log.read_text())) and time.monotonic() < end:
+                time.sleep(0.1)  # the server answers a moment before it prints its address
             assert found and FIRST_NOTEBOOK in found[0], log.read_text()
             assert b"JupyterLab" in urllib.request.urlopen(found[0], timeout=10).read()
         finally:
