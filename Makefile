@@ -2,7 +2,7 @@
 # make test   runs every check that this machine can run; each stage is also a target of its own
 .DEFAULT_GOAL := lab
 SHELL := /bin/bash
-.PHONY: lab test more lint speed controls lab-test unit project wheel notebooks browser colab chromium install install-test \
+.PHONY: lab test lint speed lab-test unit project wheel notebooks browser colab chromium install install-test \
 	build-notebooks pretrain clean
 
 ARGS ?=
@@ -46,9 +46,7 @@ NBVAL := $(PYTEST) $(TOGETHER) --nbval --nbval-current-env --nbval-cell-timeout=
 	--nbval-sanitize-with=tests/notebooks/sanitize.cfg notebooks
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2
 
-# The stages in `more` have not been seen green in one quiet run yet (DECISIONS.md, last entry).
-test: lint project unit notebooks
-more: speed controls lab-test wheel browser colab
+test: lint project unit speed lab-test wheel notebooks browser colab
 
 lint: $(VENV)/.test
 	@echo "== lint: style of code and notebooks, import layers"
@@ -73,8 +71,7 @@ wheel: $(VENV)/.test
 
 notebooks: $(VENV)/.test
 	@echo "== notebooks: their standard, then every stored output against a new run"
-	@$(PYTEST) tests/notebooks/test_standard.py
-	@$(PYTEST) tests/notebooks/test_build.py -k committed_notebooks
+	@$(PYTEST) -n 2 tests/notebooks
 	@$(NBVAL)
 	@if grep -q avx512 /proc/cpuinfo 2>/dev/null; then \
 		echo "== notebooks again, with the processor limited to AVX2"; $(AVX2) $(NBVAL); \
@@ -83,10 +80,6 @@ notebooks: $(VENV)/.test
 speed: $(VENV)/.test
 	@echo "== speed: what must be timed alone"
 	@$(PYTEST) $(SPEED)
-
-controls: $(VENV)/.test
-	@echo "== controls: the builder, and every control of every notebook moved"
-	@$(PYTEST) -n 2 tests/notebooks
 
 browser: $(VENV)/.test chromium
 	@echo "== browser: every notebook in JupyterLab in Chromium, its widgets by keyboard"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 from support.lab import Lab, browser_page, find_browser, jupyterlab, open_notebook, run_all
+from support.latency import report
 from support.project import ROOT, notebook_names
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
@@ -59,8 +60,7 @@ def latencies() -> Iterator[dict[str, list[float]]]:
     """Milliseconds from key press to picture, by slider; printed at the end."""
     measured: dict[str, list[float]] = {}
     yield measured
-    lines = [f"{name}: {sorted(each)[len(each) // 2]:.0f}" for name, each in measured.items()]
-    sys.stdout.write("".join(f"\nkey press to picture, median ms, {line}" for line in lines) + "\n")
+    sys.stdout.write(report(measured))
 
 
 def screenshots(page: Page, name: str) -> None:

@@ -18,9 +18,7 @@ OUTPUTS = ("language model", "2 classes")
 
 def choose(explorer: Locator, name: str, option: str) -> None:
     """Chooses an option of a drop-down."""
-    explorer.locator(".widget-dropdown", has_text=name).locator("select").select_option(
-        label=option
-    )
+    explorer.get_by_label(name, exact=True).select_option(label=option)
 
 
 def move_to(page: Page, explorer: Locator, position: int) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from statistics import median
 
 from playwright.sync_api import Page
 from support.controls import controls, operate
 from support.lab import errors
-from support.latency import milliseconds_to_picture
+from support.latency import (
+    AIM_MEDIAN_MS,
+    AIM_PERCENTILE_95_MS,
+    milliseconds_to_picture,
+    percentile_95,
+)
 
 # What JupyterLab itself writes to the console, whatever the notebook.
 NOT_OURS = re.compile(r"ResizeObserver loop")
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
-MEDIAN_MS, PERCENTILE_95_MS = 100, 200  # the aim, on two cores with nothing else to do
-SLACK = 3  # so much above the aim fails: a busy machine is no defect of the course
+SLACK = 3  # so many times the aim fails: a busy machine is no defect of the course
 
 
 def test_it_runs_to_the_end_without_an_error(notebook: Page) -> None:
@@ -52,9 +57,8 @@ def test_a_key_press_soon_changes_the_picture(
         if control.kind == "slider" and control.moves_a_picture:
             name = f"{notebook.name}, {control}"
             latencies[name] = milliseconds_to_picture(notebook, control)
-            in_order = sorted(latencies[name])
-            assert in_order[len(in_order) // 2] <= SLACK * MEDIAN_MS
-            assert in_order[int(0.95 * len(in_order))] <= SLACK * PERCENTILE_95_MS
+            assert median(latencies[name]) <= SLACK * AIM_MEDIAN_MS
+            assert percentile_95(latencies[name]) <= SLACK * AIM_PERCENTILE_95_MS
 
 
 def test_the_console_stays_clean(notebook: Page) -> None:

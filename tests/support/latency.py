@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+
 from playwright.sync_api import Page
-from playwright.sync_api import TimeoutError as NoChange
 
 from support.controls import Control
 
+AIM_MEDIAN_MS, AIM_PERCENTILE_95_MS = 100, 200  # on two cores with nothing else to do
 PRESSES = 20
 PAUSE_MS = 120  # between a picture and the next key, so that no two answers overlap
 
@@ -29,21 +33,35 @@ WATCH = """handle => {
 def milliseconds_to_picture(page: Page, slider: Control) -> list[float]:
     """Presses an arrow key `PRESSES` times; returns the time to each new, decoded picture.
 
-    At an end of the slider a key changes nothing: then the other direction follows.
+    The keys go to and fro at the slider's lower end: further up a value may change nothing, as
+    more tokens than a model reads.
     """
-    slider.locator.evaluate(WATCH)
     slider.locator.focus()
-    keys, times = ["ArrowRight", "ArrowLeft"], []
-    for _ in range(PRESSES):
-        for key in keys:
-            page.keyboard.press(key)
-            try:
-                page.wait_for_function("() => watched.changed > 0", timeout=2_000, polling=20)
-            except NoChange:
-                continue
-            times.append(page.evaluate("() => watched.changed - watched.pressed"))
-            break
-        if len(times) and key != keys[0]:
-            keys.reverse()
+    page.keyboard.press("Home")
+    page.wait_for_timeout(10 * PAUSE_MS)
+    slider.locator.evaluate(WATCH)
+    times = []
+    for press in range(PRESSES):
+        page.keyboard.press("ArrowLeft" if press % 2 else "ArrowRight")
+        page.wait_for_function("() => watched.changed > 0", timeout=5_000, polling=20)
+        times.append(page.evaluate("() => watched.changed - watched.pressed"))
         page.wait_for_timeout(PAUSE_MS)
     return times
+
+
+def percentile_95(times: Sequence[float]) -> float:
+    """Returns the smallest time that at least 95 % of the times do not exceed."""
+    return sorted(times)[math.ceil(0.95 * len(times)) - 1]
+
+
+def report(latencies: Mapping[str, Sequence[float]]) -> str:
+    """Returns a line for each slider, and one for all of them beside the aim."""
+    rows = {**latencies, "all sliders": [each for row in latencies.values() for each in row]}
+    lines = [
+        f"key press to picture, {name}: median {median(times):.0f} ms, "
+        f"95th percentile {percentile_95(times):.0f} ms"
+        for name, times in rows.items()
+        if times
+    ]
+    aim = f"(aim, on two idle cores: {AIM_MEDIAN_MS} and {AIM_PERCENTILE_95_MS})"
+    return "\n".join(["", *lines, aim, ""])
