@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from lora_edu.gpt import GPT, KeyValueCache
 
 
-@torch.no_grad()
 def generate(
     model: GPT,
     token_ids: Tensor,
@@ -57,11 +56,11 @@ def generate(
         torch.Size([2, 7])
     """
     _check(token_ids, max_new_tokens, temperature, top_k)
-    ended = torch.zeros(len(token_ids), 1, dtype=torch.bool, device=token_ids.device)
-    cache = None
-    if use_cache:
-        cache = KeyValueCache(model.config, len(token_ids), like=model.token_embedding.weight)
-    with _evaluation_mode(model):
+    with _evaluation_mode(model), torch.inference_mode():
+        cache = None
+        if use_cache:
+            cache = KeyValueCache(model.config, len(token_ids), like=model.token_embedding.weight)
+        ended = torch.zeros(len(token_ids), 1, dtype=torch.bool, device=token_ids.device)
         for _ in range(max_new_tokens):
             logits = _next_logits(model, token_ids, cache)
             new = _choose(logits, temperature, top_k, generator)
@@ -71,7 +70,7 @@ def generate(
             token_ids = torch.cat([token_ids, new], dim=1)
             if stop_id is not None and ended.all():
                 break
-    return token_ids
+    return token_ids.clone()  # an ordinary tensor again, which may go into training
 
 
 def generate_text(

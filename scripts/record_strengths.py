@@ -22,7 +22,7 @@ PROMPTS = {
     "tales": (
         "Once upon a time, there was a little",
         "One day, Tom went to the",
-        "Ho there! Let me tell ye of",
+        "Tom and his dog went to the beach. They",
     ),
     "menu": (
         "name[Old Oak], kind[tea room], dish[apple pie], near[the river]\n",

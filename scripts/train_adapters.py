@@ -37,6 +37,7 @@ from lora_edu.evaluation import accuracy_interval, classify, f1, mean_loss
 from lora_edu.files import atomic_write, data_path
 from lora_edu.generation import generate_text
 from lora_edu.gpt import GPT
+from lora_edu.history import lower_is_better
 from lora_edu.lora import count_parameters, freeze, replace_linear_with_lora
 from lora_edu.pretrained import base_fingerprint, load_pretrained
 from lora_edu.tokenizer import load_tokenizer
@@ -45,6 +46,7 @@ from lora_edu.training import classification_loss, fit, next_token_loss
 TARGETS = ("query", "key", "value", "out", "fc_in", "fc_out")
 RANK, ALPHA, SCALING = 8, 16, "alpha/rank"  # multiplier 2
 LARGEST_BYTES = 350_000
+EVALUATIONS = 10  # of validation in a run
 GENERATED = 100  # sentences written for a check of their content; each takes a fraction of a second
 
 Metrics = dict[str, float]
@@ -57,9 +59,11 @@ class Task:
     Args:
         rows: Rows of train, validation and test.
         classes: Width of a new head, or 0 to keep the language model's.
-        epochs: Passes over the training rows at most; a worse validation loss stops earlier.
+        epochs: Passes over the training rows; the best of the evaluations on the way is kept.
         batch_size: Rows a step.
         lrs: Learning rates to choose from.
+        dropout: Probability while training; a few hundred texts are soon known by heart.
+        monitor: The validation measure that chooses.
         extra: (model, part) → further measures, part being "validation" or "test".
     """
 
@@ -68,6 +72,8 @@ class Task:
     epochs: float
     batch_size: int
     lrs: tuple[float, ...]
+    dropout: float
+    monitor: str
     extra: Callable[[GPT, str], Metrics]
 
 
@@ -91,7 +97,17 @@ def spam_task() -> Task:
         return measures
 
     rows = [classification_rows(part, encoding, 256) for part in split]
-    return Task(rows, classes=2, epochs=8, batch_size=32, lrs=(1e-3, 2e-3), extra=extra)
+    # Once trained well the loss grows (wrong answers, surely given) while accuracy still rises.
+    return Task(
+        rows,
+        classes=2,
+        epochs=5,
+        batch_size=16,
+        lrs=(2e-3, 3e-3),
+        dropout=0.1,
+        monitor="validation_accuracy",
+        extra=extra,
+    )
 
 
 def menu_task() -> Task:
@@ -120,7 +136,16 @@ def menu_task() -> Task:
         return {"slots_missing": missing / total, "slots_added": added / total}
 
     rows = [generation_rows(part, encoding, 256) for part in split]
-    return Task(rows, classes=0, epochs=4, batch_size=16, lrs=(2e-3, 5e-3), extra=extra)
+    return Task(
+        rows,
+        classes=0,
+        epochs=4,
+        batch_size=16,
+        lrs=(2e-3, 5e-3),
+        dropout=0.0,
+        monitor="validation_loss",
+        extra=extra,
+    )
 
 
 def tales_task() -> Task:
@@ -128,7 +153,14 @@ def tales_task() -> Task:
     encoding, split = load_tokenizer(), load_tales()
     rows = [text_rows(part, encoding, 256) for part in split]
     return Task(
-        rows, classes=0, epochs=4, batch_size=16, lrs=(2e-3, 5e-3), extra=lambda model, part: {}
+        rows,
+        classes=0,
+        epochs=6,
+        batch_size=16,
+        lrs=(2e-3, 3e-3),
+        dropout=0.1,
+        monitor="validation_loss",
+        extra=lambda model, part: {},
     )
 
 
@@ -140,24 +172,31 @@ def measure(model: GPT, task: Task, part: str) -> Metrics:
     rows = task.rows[("train", "validation", "test").index(part)]
     if task.classes and model.head.out_features != task.classes:
         return task.extra(model, part)  # the base has no such head
-    loss = validation_loss(model, task, rows)
+    loss = validate(model, task, rows)["validation_loss"]
     perplexity = {} if task.classes else {"perplexity": math.exp(loss)}
     return {"loss": loss, **perplexity, **task.extra(model, part)}
 
 
-def validation_loss(model: GPT, task: Task, rows: list[Row]) -> float:
-    """Mean loss over rows: nats per example of a classifier, per token otherwise."""
+def validate(model: GPT, task: Task, rows: list[Row]) -> Metrics:
+    """What training is steered by: mean loss, per example or per token, and a share of rights."""
     batches = Batches(rows, 32, shuffle=False)
     if not task.classes:
-        return mean_loss(model, batches)
+        return {"validation_loss": mean_loss(model, batches)}
     said = classify(model, batches)
-    return -said.probabilities.gather(1, said.labels[:, None]).log().mean().item()
+    right = said.probabilities.gather(1, said.labels[:, None])
+    return {
+        "validation_loss": -right.log().mean().item(),
+        "validation_accuracy": accuracy_interval(said).value,
+    }
 
 
 def train(base: str, task: Task, lr: float, dose: float, seed: int) -> tuple[GPT, dict]:
     """Trains one adapter; returns the model with its best weights, and the record of the run."""
     torch.manual_seed(seed)
     model = load_pretrained(base)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = task.dropout
     freeze(model)
     if task.classes:
         model.head = nn.Linear(model.config.n_embd, task.classes)
@@ -170,18 +209,19 @@ def train(base: str, task: Task, lr: float, dose: float, seed: int) -> tuple[GPT
         classification_loss if task.classes else next_token_loss,
         steps=steps,
         lr=lr,
-        evaluate=lambda m: {"validation_loss": validation_loss(m, task, task.rows[1])},
-        eval_every=max(1, steps // 8),
-        patience=3,
+        evaluate=lambda model: validate(model, task, task.rows[1]),
+        eval_every=math.ceil(steps / EVALUATIONS),
+        monitor=task.monitor,
+        patience=EVALUATIONS,  # never stops early, but puts the best weights back
         seed=seed,
         progress=sys.stderr.isatty(),
     )
-    best = history.evaluations[history.best("validation_loss")]
+    best = history.evaluations[history.best(task.monitor)]
     return model, {
         "lr": lr,
-        "steps": best["step"],
         "steps_planned": steps,
-        "validation_loss": best["validation_loss"],
+        "steps": best["step"],
+        **{name: value for name, value in best.items() if name != "step"},
         "seconds": round(history.seconds, 1),
         "tokens": history.tokens,
     }
@@ -190,13 +230,12 @@ def train(base: str, task: Task, lr: float, dose: float, seed: int) -> tuple[GPT
 def make_adapter(name: str, base: str, out: Path, dose: float, seed: int) -> dict:
     """Trains at each learning rate, keeps the best on validation, measures and writes it."""
     task = TASKS[name]()
-    runs, best = [], None
+    trained = []
     for lr in task.lrs:
-        model, run = train(base, task, lr, dose, seed)
-        runs.append(run)
-        print(name, run, flush=True)
-        if best is None or run["validation_loss"] < min(r["validation_loss"] for r in runs[:-1]):
-            best = model
+        trained.append(train(base, task, lr, dose, seed))
+        print(name, trained[-1][1], flush=True)
+    sign = 1 if lower_is_better(task.monitor) else -1
+    best, chosen = min(trained, key=lambda pair: sign * pair[1][task.monitor])
     fingerprint = base_fingerprint(base)
     folder = save_adapter(best, out / name, base_fingerprint=fingerprint, dtype=torch.float16)
     size_bytes = (folder / "adapter_model.safetensors").stat().st_size
@@ -221,8 +260,9 @@ def make_adapter(name: str, base: str, out: Path, dose: float, seed: int) -> dic
         },
         "seed": seed,
         "rows": dict(zip(("train", "validation", "test"), map(len, task.rows), strict=True)),
-        "runs": runs,
-        "chosen_lr": min(runs, key=lambda run: run["validation_loss"])["lr"],
+        "runs": [run for _, run in trained],
+        "chosen_by": task.monitor,
+        "chosen_lr": chosen["lr"],
         "validation": {
             "base": measure(plain, task, "validation"),
             "adapter": measure(shipped, task, "validation"),
@@ -239,6 +279,7 @@ def make_adapter(name: str, base: str, out: Path, dose: float, seed: int) -> dic
 def readme(metrics: dict) -> str:
     """The adapter's card, from its metrics."""
     adapter = metrics["adapter"]
+    judge = metrics["chosen_by"].replace("_", " ")
     rates = ", ".join(f"{run['lr']:g}" for run in metrics["runs"])
     lines = [
         f"# Adapter `{metrics['task']}`",
@@ -251,7 +292,7 @@ def readme(metrics: dict) -> str:
         f" fingerprint `{metrics['base_fingerprint'][:16]}…`.",
         "",
         f"Made by `{metrics['command']}`, seed {metrics['seed']}; learning rate"
-        f" {metrics['chosen_lr']:g} chosen on validation among {rates}; test read once.",
+        f" {metrics['chosen_lr']:g} of {rates}, chosen by {judge}; test read once.",
         "",
         "| measure | validation: base | adapter | test: base | adapter |",
         "|---|---|---|---|---|",

@@ -26,7 +26,7 @@ class StrengthPicture:
             self.values = [axis.text(111, row, "", va="center", ha="right") for row in rows]
             axis.set_xlim(0, 112)  # room for the numbers
             axis.set_xticks([0, 25, 50, 75, 100])
-            axis.set_yticks(rows, ["␣abcdefgh"] * MOST_ROWS)
+            axis.set_yticks(rows, ["abcdefg(hij)"] * MOST_ROWS)
             axis.set_ylim(MOST_ROWS - 0.5, -0.5)
             axis.grid(False, axis="y")
             axis.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, borderaxespad=0)

@@ -24,6 +24,7 @@ STRENGTHS = tuple(step / 10 for step in range(-10, 21))
 CLASSES = ("not spam", "spam")  # of the one shipped adapter that has a head
 WATCHED = 8  # tokens whose probabilities are followed
 NEW_TOKENS = 40
+LONGEST_REST = 4  # tokens of a word behind its first
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Responder:
         self._folder = adapters or data_path("adapters")
         self._attached: str | None = None
         self._adapter: Adapter | None = None
-        self._watched: dict[tuple[str, str], list[int]] = {}
+        self._watched: dict[tuple[str | None, str], dict[int, str]] = {}
 
     def answer(self, adapter: str, prompt: str, strength: float) -> Answer:
         """What the base with this adapter says.
@@ -118,8 +119,7 @@ class Responder:
         set_strength(self._model, strength)
         text = generate_text(self._model, self._encoding, prompt, NEW_TOKENS)[len(prompt) :]
         shares = self._next(token_ids)
-        names = {self._name(i): shares[i].item() for i in watched}
-        return Answer(text, names)
+        return Answer(text, {name: shares[i].item() for i, name in watched.items()})
 
     def _attach(self, name: str) -> None:
         if name == self._attached:
@@ -137,22 +137,42 @@ class Responder:
         last = torch.tensor([token_ids.shape[1] - 1])
         return self._model(token_ids, positions=last)[0].softmax(dim=0)
 
-    def _watch(self, prompt: str, token_ids: Tensor) -> list[int]:
-        """Which tokens to follow: those that are likeliest at some strength, then runners-up."""
+    def _watch(self, prompt: str, token_ids: Tensor) -> dict[int, str]:
+        """Tokens to follow, with their names: those likeliest at some strength, then runners-up.
+
+        The base's likeliest comes first.
+        """
         key = (self._attached, prompt)
         if key not in self._watched:
-            ranked = {}
+            shares = {}
             for strength in STRENGTHS:
                 set_strength(self._model, strength)
-                ranked[strength] = self._next(token_ids).topk(WATCHED).indices.tolist()
+                shares[strength] = self._next(token_ids)
             order = sorted(STRENGTHS, key=lambda strength: abs(strength - 0.5))  # 0 … 1 first
-            winners = [ranked[strength][0] for strength in order]
+            ranked = {s: shares[s].topk(WATCHED).indices.tolist() for s in (0.0, 1.0)}
             others = [i for pair in zip(ranked[0.0], ranked[1.0], strict=True) for i in pair]
-            self._watched[key] = list(dict.fromkeys(winners + others))[:WATCHED]
+            winners = [int(shares[strength].argmax()) for strength in order]
+            watched = list(dict.fromkeys(winners + others))[:WATCHED]
+            watched.sort(key=lambda i: -shares[0.0][i].item())
+            self._watched[key] = {
+                i: self._name(token_ids, i, float(shares[1.0][i] > shares[0.0][i])) for i in watched
+            }
         return self._watched[key]
 
-    def _name(self, token_id: int) -> str:
-        """A token as a reader sees it: its space as ␣, its line break as ↵."""
+    def _name(self, token_ids: Tensor, token_id: int, strength: float) -> str:
+        """A token as a reader sees it, "p(irate)": in brackets how its word would go on."""
         if token_id == self._encoding.eot_token:
             return "(end)"
-        return self._encoding.decode([token_id]).replace(" ", "␣").replace("\n", "↵")
+        set_strength(self._model, strength)
+        token = self._encoding.decode([token_id])
+        rest = ""
+        token_ids = torch.cat([token_ids, torch.tensor([[token_id]])], dim=1)
+        for _ in range(LONGEST_REST if token.strip().isalpha() else 0):
+            following = self._next(token_ids).argmax()[None, None]
+            piece = self._encoding.decode(following[0].tolist())
+            if not piece.isalpha():  # a space or a stop: the word is complete
+                break
+            rest += piece
+            token_ids = torch.cat([token_ids, following], dim=1)
+        shown = token.strip(" ").replace("\n", "↵") or "␣"
+        return f"{shown}({rest})" if rest else shown

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Start here: one model, many behaviours
 #
-# One small language model speaks like a pirate, writes menus and spots spam, as you swap small files.
+# One small language model becomes a pirate, a waiter and a spam filter, as you swap small files.
 #
 # **You will be able to**
 # - load a base model and put an adapter on it and take it off again
@@ -21,7 +21,8 @@
 # files that were trained for one task each.
 #
 # Choose an adapter, then drag **Strength** (or focus it and use the arrow keys). The words in bold
-# come from the model.
+# come from the model. The bars show how probable it holds a few tokens to be the next one; a token
+# is a word or a piece of one: `p(irate)` is the token “p” on the way to “pirate”.
 # %%
 from lora_edu.widgets.strength import strength_explorer
 
@@ -43,7 +44,7 @@ explorer
 #
 # ## The same by hand
 # Nothing above is magic. First the base alone: load it, give it the beginning of a story, and let
-# it go on. It always takes the likeliest next token (a token is a word or a piece of one).
+# it go on. It always takes the likeliest next token.
 # %%
 import torch
 
@@ -52,8 +53,8 @@ from lora_edu import choose_device, generate_text, load_pretrained, load_tokeniz
 device = choose_device()  # a GPU if there is one
 encoding = load_tokenizer("mini")
 model = load_pretrained("mini", device=device)
-opening = "One day, Tom went to the"
-print(generate_text(model, encoding, opening, 16))
+opening = "Once upon a time, there was a little"
+print(generate_text(model, encoding, opening, 6))
 # %% [markdown]
 # Now the adapter. `attach` leaves every layer of the base where it is, and puts a small update
 # beside it: the layer computed $W x$, now it computes $W x$ plus a little more. (What the little
@@ -63,7 +64,7 @@ from lora_edu import attach, base_fingerprint, data_path, load_adapter
 
 tales = load_adapter(data_path("adapters", "tales"), base_fingerprint=base_fingerprint("mini"))
 attach(model, tales)
-print(generate_text(model, encoding, opening, 16))
+print(generate_text(model, encoding, opening, 6))
 print(f"\n{len(tales.matrices)} layers have an update. One of them, A and B:")
 a, b = tales.matrices["blocks.0.attention.query"]
 print(tuple(a.shape), tuple(b.shape))
@@ -119,7 +120,8 @@ set_strength(model, 1)
 reveal(zero, EQUAL if same else ROUNDED, because="the update is multiplied by 0 before it is added")
 # %% [markdown]
 # Text hides how the change comes about: either one word is the likeliest or another. The
-# probabilities behind it move smoothly. `share_of` asks how probable a word is as the next one.
+# probabilities behind it move smoothly. `share_of` asks how probable a word is as the next one
+# (strictly, its first token: “pirate” takes two).
 # %%
 def share_of(word, strength):
     """Probability of `word` behind the opening, with the adapter at this strength."""
@@ -129,7 +131,7 @@ def share_of(word, strength):
     return probabilities[encoding.encode_ordinary(word)[0]].item()
 
 
-PLAIN, PIRATE = " park", " sea"
+PLAIN, PIRATE = " girl", " pirate"
 print(f"{PLAIN} is likelier at strength 0:", share_of(PLAIN, 0) > share_of(PIRATE, 0))
 print(f"{PIRATE} is likelier at strength 1:", share_of(PIRATE, 1) > share_of(PLAIN, 1))
 # %%
@@ -144,10 +146,10 @@ chart = line_chart(
     x_label="strength of the adapter",
     y_label="probability as next token (%)",
 )
-show(chart, alt=f"Over strength −1 to 2 the curve of “{PLAIN}” falls, that of “{PIRATE}” rises.")
+show(chart, alt="Over strength −1 to 2 the curve of the plain word falls, the pirate's rises.")
 # %% [markdown]
-# **Takeaway:** strength is a continuous dial. The text flips where two curves cross, and nothing
-# special happens at 1 except that training stopped there.
+# **Takeaway:** strength is a continuous dial. The text flips where two curves cross. Strength 1 is
+# special only in that training took place there.
 #
 # **Exercise 2, own code.** Write `first_flip(strengths, holds)`: the lowest of the strengths at
 # which `holds(strength)` is true. A worked example of such a `holds` stands below it, and the last
@@ -312,7 +314,7 @@ generate_text(model, encoding, opening, 100)
 seconds = time.perf_counter() - start
 print(f"Python {platform.python_version()}, torch {torch.__version__}")
 print(f"device {device}, numbers in {choose_precision(device)} when training")
-print(f"{torch.get_num_threads()} threads on {os.cpu_count()} cores")
+print(f"threads of torch: {torch.get_num_threads()}, cores: {os.cpu_count()}")
 print(f"about {100 / seconds:.0f} tokens per second")
 # %% [markdown]
 # - **device cpu**: all is well. Training runs of a minute at most; keep other programs quiet while

@@ -92,6 +92,7 @@ record = read_record(data_path("results", f"classifier_{SOURCE}.json"))
 print(record["command"], "\n")
 tuning = {m: runs_of(record, stage="tune", base="mini", method=m) for m in METHODS}
 for method, runs in tuning.items():
+    runs.sort(key=lambda run: run["key"]["lr"])
     tried = ", ".join(f"{run['key']['lr']:g}: {run['validation_loss']:.3f}" for run in runs)
     print(f"{method:4} | validation loss by learning rate | {tried}")
 
@@ -128,7 +129,7 @@ title = "The best learning rates differ: " + ", ".join(f"{m} {r:g}" for m, r in 
 chart = figure(title, "learning rate", "validation loss (nats)")
 with house_style():
     for index, (method, runs) in enumerate(tuning.items()):
-        points = sorted((run["key"]["lr"], run["validation_loss"]) for run in runs)
+        points = [(run["key"]["lr"], run["validation_loss"]) for run in runs]
         chart.axes[0].semilogx(*zip(*points), label=method, **line_style(index))
     chart.axes[0].legend()
 show(chart, alt=f"Validation loss over learning rate, a curve for each method. {title}.")

@@ -76,6 +76,22 @@ def test_a_cut_run_resumes_to_the_same_weights(tmp_path, cut, precision):
     assert history.stopped == "finished"
 
 
+def test_the_loss_scale_comes_back(tmp_path, monkeypatch):
+    def quickly_growing(device, precision) -> torch.amp.GradScaler:
+        return torch.amp.GradScaler(device.type, init_scale=2.0**8, growth_interval=5)
+
+    def scale_of(checkpoint: Path) -> dict:
+        with safe_open(checkpoint, "pt") as content:
+            return json.loads(content.metadata()["scaler"])
+
+    monkeypatch.setattr("lora_edu.training.loss_scaler", quickly_growing)
+    run(tmp_path / "whole", precision="fp16")
+    run(tmp_path / "cut", precision="fp16", callbacks=[interrupt_at(12)])
+    run(tmp_path / "cut", precision="fp16", resume=True)
+    assert scale_of(tmp_path / "cut") == scale_of(tmp_path / "whole")
+    assert scale_of(tmp_path / "whole")["scale"] > 2.0**8
+
+
 CHILD = textwrap.dedent(
     """
     import os, signal, sys

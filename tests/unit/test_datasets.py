@@ -139,6 +139,14 @@ def test_a_split_depends_on_its_seed_alone() -> None:
     assert split(1) != split(2)
 
 
+def test_a_split_does_not_depend_on_the_order_of_the_rows() -> None:
+    rows = [(i, "") for i in range(50)]
+    one, other = (
+        split_by_group(some, group=str, stratum=lambda r: r[1]) for some in (rows, rows[::-1])
+    )
+    assert one == other
+
+
 @pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.5), (1.2, -0.1, -0.1)])
 def test_fractions_must_share_out_the_whole(fractions: tuple) -> None:
     with pytest.raises(ValueError, match="fractions must be at least 0 and sum to 1"):

@@ -128,6 +128,12 @@ def test_dropout_is_off_while_generating_and_the_mode_is_kept() -> None:
     assert not any(parameter.grad_fn for parameter in model.parameters())
 
 
+def test_generated_tokens_can_be_trained_on() -> None:
+    model = some_gpt()
+    model(generate(model, PROMPTS, 3)).sum().backward()
+    assert model.token_embedding.weight.grad.any()
+
+
 def test_adapted_models_generate_with_their_adapters() -> None:
     model = some_gpt()
     replace_linear_with_lora(model, rank=2, alpha=2, targets=["query", "value"])

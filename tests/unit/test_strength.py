@@ -40,7 +40,7 @@ def said(strength: float) -> Answer:
     """A text that turns at 0.5, with shares that move."""
     share = min(1.0, max(0.0, strength))
     voice = " arr" if strength >= 0.5 else " play"
-    return Answer(f"{voice} {strength:.1f}", {"␣play": 1 - share, "␣arr": share})
+    return Answer(f"{voice} {strength:.1f}", {"play": 1 - share, "arr": share})
 
 
 def judged(strength: float) -> Answer:
@@ -60,7 +60,7 @@ class FakeResponder:
 
     def answer(self, adapter, prompt, strength):
         self.asked.append((adapter, prompt, strength))
-        return Answer(" live", {"␣live": 0.9, "␣play": 0.1})
+        return Answer(" live", {"live": 0.9, "play": 0.1})
 
 
 class BrokenResponder:
@@ -83,10 +83,10 @@ def test_the_explanation_sets_prompt_and_answer_apart():
 def test_the_title_says_what_changed_against_the_base():
     changed = StrengthState("tales", "Once", 1.0, said(1.0), said(0.0))
     assert finding(changed) == (
-        "Strength 1.0: likeliest next token “␣arr”, 100 per cent; base: “␣play”"
+        "Strength 1.0: likeliest next token “arr”, 100 per cent; base: “play”"
     )
     same = StrengthState("tales", "Once", 0.2, said(0.2), said(0.0))
-    assert finding(same).endswith("“␣play”, 80 per cent, as in the base")
+    assert finding(same).endswith("“play”, 80 per cent, as in the base")
     assert finding(StrengthState("spam", "Win", 1.0, judged(1.0), judged(0.0))).startswith(
         "Strength 1.0: likeliest class “spam”"
     )
@@ -94,7 +94,7 @@ def test_the_title_says_what_changed_against_the_base():
 
 def test_the_picture_in_words_names_every_bar():
     state = StrengthState("tales", "Once", 0.3, said(0.3), said(0.0))
-    assert "␣play 70 per cent (100), ␣arr 30 per cent (0)" in describe(state)
+    assert "play 70 per cent (100), arr 30 per cent (0)" in describe(state)
 
 
 def test_a_strength_between_recorded_ones_takes_the_nearest():
@@ -149,7 +149,7 @@ def test_run_it_live_asks_the_model_with_the_learners_prompt():
     explorer.button.click()
     assert responder.asked == [("tales", "The ship", 0.0), ("tales", "The ship", 0.5)]
     assert "The ship<b> live</b> (live, on this machine)" in explorer.text.value
-    assert "␣live 90 per cent" in explorer.picture.value
+    assert "live 90 per cent" in explorer.picture.value
     explorer.controls["strength"].value = 0.6
     assert "arr 0.6" in explorer.text.value and "live" not in explorer.text.value.split(">", 1)[1]
 
@@ -219,7 +219,26 @@ def test_the_likeliest_token_is_among_those_followed(tiny, strength):
     with torch.no_grad():
         probabilities = model(torch.tensor([ids]))[0, -1].softmax(dim=0)
     assert max(answer.shares.values()) == pytest.approx(probabilities.max().item())
-    assert answer.likeliest == encoding.decode([int(probabilities.argmax())]).replace(" ", "␣")
+    likeliest = encoding.decode([int(probabilities.argmax())]).strip()
+    assert answer.likeliest.startswith(likeliest)
+
+
+def test_a_piece_of_a_word_is_named_with_the_rest_of_it(tiny, monkeypatch):
+    """The shares of the next token are replaced, so that the word is known."""
+    responder = Responder(tiny / "base", tiny / "adapters")
+    responder.answer("tales", "Once upon", 1.0)
+    encoding = load_tokenizer()
+    first, *rest = encoding.encode_ordinary(" pirate and")
+    assert len(rest) > 1
+    follow = iter(rest)
+    monkeypatch.setattr(
+        responder, "_next", lambda ids: nn.functional.one_hot(torch.tensor(next(follow)), 2048)
+    )
+    name = responder._name(torch.tensor([[1, 2]]), first, 1.0)
+    assert (
+        name
+        == f"{encoding.decode([first]).strip()}({'pirate'[len(encoding.decode([first])) - 1 :]})"
+    )
 
 
 def test_the_responder_swaps_adapters_and_comes_back(tiny):
