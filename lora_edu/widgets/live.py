@@ -7,7 +7,7 @@ any widget, and the same values always give the same picture.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -18,10 +18,16 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lora_edu.display import image_tag, show_widget
+from lora_edu.display import image_tag, show_text, show_widget
 from lora_edu.plots import house_style
 
 LABELLED = {"description_width": "initial"}
+# JupyterLab takes the arrow keys for itself while a drop-down is closed.
+BY_KEYBOARD = "By keyboard: Tab moves on, the arrow keys move a slider"
+FURTHER_KEYS = {
+    ipywidgets.Checkbox: "Space ticks a box",
+    ipywidgets.Dropdown: "Space opens a list and the arrow keys then choose in it",
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class LivePicture:
         lines = [ipywidgets.HBox([self.controls[name] for name in row]) for row in rows]
         for line in lines:
             line.layout.flex_flow = "row wrap"
+        lines.append(ipywidgets.HTML(f"<small>{keys(self.controls.values())}</small>"))
         self.widget = ipywidgets.VBox([*lines, self.picture, self.text])
         self.redraw()
 
@@ -89,7 +96,19 @@ class LivePicture:
         return self.shown.text
 
     def _ipython_display_(self) -> None:
-        show_widget(self.widget, repr(self), self.shown.picture)
+        show_widget(self.widget, self.shown.alt, self.shown.picture)
+        show_text(repr(self))
+
+
+def keys(controls: Iterable[ipywidgets.Widget]) -> str:
+    """Says which keys operate these controls.
+
+    Example:
+        >>> keys([ipywidgets.Checkbox()])
+        'By keyboard: Tab moves on, the arrow keys move a slider, Space ticks a box.'
+    """
+    kinds = {type(control) for control in controls}
+    return ", ".join([BY_KEYBOARD, *(FURTHER_KEYS[k] for k in FURTHER_KEYS if k in kinds)]) + "."
 
 
 class Canvas:

@@ -264,27 +264,38 @@ reveal(
 )
 # %% [markdown]
 # Now train. `evaluate` measures on validation, three times in the run.
+#
+# The view below draws loss and accuracy as they come. **Stop** holds the run after the step that it
+# is in, **Go on** takes it up there, and nothing is lost. (While a cell runs, Colab keeps clicks on
+# buttons waiting. Use the cell's own stop button there, then **Go on**.)
 # %%
 from lora_edu import classify
 from lora_edu.classifiers import measures
+from lora_edu.widgets.training_view import watch
 
 validation = Batches(rows.validation, 64, shuffle=False)
+STEPS = about["steps"]
 
 
 # %%
 def train(model, method):
-    """One run at the tuned rate, with the batches of the recorded seed 0."""
-    return fit(
-        model,
-        Batches(rows.train, about["batch_rows"], seed=0),
-        classification_loss,
-        lr=rates[method],
-        steps=about["steps"],
-        evaluate=lambda model: measures(classify(model, validation), "validation"),
-        eval_every=about["steps"] // 3,
+    """One run at the tuned rate, with the batches of the recorded seed 0, under a live view."""
+    how = {
+        "lr": rates[method],
+        "steps": STEPS,
+        "evaluate": lambda model: measures(classify(model, validation), "validation"),
+        "eval_every": STEPS // 3,
+    }
+    batches = Batches(rows.train, about["batch_rows"], seed=0)
+    return watch(
+        lambda follow: fit(model, batches, classification_loss, callbacks=[follow], **how),
+        steps=STEPS,
+        title=f"{method} on spam",
+        accuracy=True,
     )
 
 
+# %%
 histories["lora"] = train(lora, "lora")
 print("LoRA:", histories["lora"].stopped, "after", histories["lora"].last_step, "steps")
 # %% [markdown]
