@@ -6,20 +6,14 @@ any widget, and the same values always give the same picture.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import ipywidgets
-import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
-from PIL import Image
 
 from lora_edu.display import image_tag, show_text, show_widget
-from lora_edu.plots import house_style
 
 LABELLED = {"description_width": "initial"}
 # JupyterLab takes the arrow keys for itself while a drop-down is closed.
@@ -109,47 +103,3 @@ def keys(controls: Iterable[ipywidgets.Widget]) -> str:
     """
     kinds = {type(control) for control in controls}
     return ", ".join([BY_KEYBOARD, *(FURTHER_KEYS[k] for k in FURTHER_KEYS if k in kinds)]) + "."
-
-
-class Canvas:
-    """A figure that is drawn again and again, quickly: only what moves is drawn anew.
-
-    Axes, ticks and labels are drawn once and kept as a picture; a new state copies that picture
-    and draws the moving parts over it. That takes a fifth of the time of a whole drawing.
-
-    Args:
-        drawn: A finished figure.
-        moving: Its parts that change with the state, in the order they are drawn; without any,
-            the whole figure is drawn each time.
-    """
-
-    def __init__(self, drawn: Figure, moving: Sequence[Artist] = ()) -> None:
-        with house_style():
-            drawn.canvas.draw()  # the first drawing computes the layout …
-        drawn.set_layout_engine("none")  # … which then stays, and nothing jumps
-        self.figure = drawn
-        self._moving = list(moving)
-        self._background: Any = None
-        self._scale: Any = None
-
-    def png(self, scale: object = 0) -> bytes:
-        """Returns the figure's present state as PNG.
-
-        Args:
-            scale: What axes and ticks depend on; where it differs from the last one, they are
-                drawn anew too.
-        """
-        canvas = self.figure.canvas
-        with house_style():
-            if self._background is None or scale != self._scale or not self._moving:
-                for artist in self._moving:
-                    artist.set_animated(True)  # left out of the whole drawing
-                canvas.draw()
-                self._background = canvas.copy_from_bbox(self.figure.bbox)
-                self._scale = scale
-            canvas.restore_region(self._background)
-            for artist in self._moving:
-                artist.draw(canvas.get_renderer())
-        buffer = io.BytesIO()
-        Image.fromarray(np.asarray(canvas.buffer_rgba())).save(buffer, "png", compress_level=1)
-        return buffer.getvalue()

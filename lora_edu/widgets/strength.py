@@ -214,7 +214,6 @@ class StrengthExplorer(LivePicture):
         return "\n".join([ADAPTERS[adapter], *lines])
 
 
-
 def _as_html(state: StrengthState) -> str:
     """Prompt in plain letters, the answer in bold ones."""
     if state.classifies:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lora_edu.history import History
 from lora_edu.plots import figure, house_style, line_style
-from lora_edu.widgets.live import Canvas
+from lora_edu.widgets.canvas import Canvas
 
 SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
 _LOSS_GRID = 0.5  # the loss axis ends at a multiple of this

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from html import escape
-from typing import Any
 
 import ipywidgets
 from torch import nn

@@ -309,24 +309,19 @@ seconds |= {method: histories[method].seconds for method in ("lora", "full")}
 print("full:", histories["full"].stopped, "after", histories["full"].last_step, "steps")
 # %% [markdown]
 # ## Read the curves
+# Single batches jump, so the training lines show the mean of the last few steps.
 # %%
 from lora_edu.plots import Line, line_chart
+from lora_edu.widgets.training_picture import smoothed
 
-
-def smooth(losses, window=6):
-    """Mean of the last few losses: single batches jump."""
-    return [sum(losses[max(0, i - window) : i]) / min(i, window) for i in range(1, len(losses) + 1)]
-
-
-# %%
 lines = []
 for method in ("lora", "full"):
     history = histories[method]
     points = [(row["step"], row["validation_loss"]) for row in history.evaluations]
-    lines.append(Line(f"{method}, training", history.steps, smooth(history.losses), points=False))
+    lines.append(Line(f"{method}, training", history.steps, smoothed(history.losses), points=False))
     lines.append(Line(f"{method}, validation", *zip(*points)))
 above = all(
-    histories[m].evaluations[-1]["validation_loss"] > smooth(histories[m].losses)[-1] + 0.05
+    histories[m].evaluations[-1]["validation_loss"] > smoothed(histories[m].losses)[-1] + 0.05
     for m in ("lora", "full")
 )
 title = "Both learn; validation stays above training" if above else "Both learn"
