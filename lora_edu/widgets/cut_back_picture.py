@@ -32,14 +32,15 @@ class CutBackPicture:
                 heights = [100 * share for share in curve.values()]
                 axis.plot(at, heights, label=name, **line_style(index))
             for name, share in levels.items():
-                axis.axhline(100 * share, color="#555555", linestyle=":")
-                axis.text(math.log2(ranks[-1]), 100 * share + 1, name, ha="right", fontsize=8)
+                axis.axhline(100 * share, xmax=0.88, color="#555555", linestyle=":")
+                axis.text(math.log2(ranks[-1]) + 0.2, 100 * share, name, va="center", fontsize=8)
+            axis.set_xlim(-0.4, math.log2(ranks[-1]) + 1.2)  # room for the names of the levels
             axis.set_xticks([math.log2(rank) for rank in ranks], [str(rank) for rank in ranks])
             axis.set_ylim(_LOWEST, _HIGHEST)
             drawn.legend(loc="outside lower center", ncols=2, fontsize=9)
             self.title = axis.set_title(" ")
-            self.rank = axis.axvline(0, color="#D55E00", linestyle="--")
-            ring = {"color": "#D55E00", "markersize": 11, "fillstyle": "none"}
+            self.rank = axis.axvline(0, color="#555555", linestyle="--")
+            ring = {"color": "#000000", "markersize": 11, "fillstyle": "none"}
             self.here = axis.plot([], [], "o", **ring)[0]
             self.live = axis.plot([], [], "*", color="#000000", markersize=13)[0]
         self.canvas = Canvas(drawn, [self.title, self.rank, self.here, self.live])
