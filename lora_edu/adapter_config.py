@@ -122,12 +122,26 @@ def parse(text: bytes) -> AdapterConfig:
         AdapterError: not JSON, a field is missing or has the wrong type or an impossible value,
             or an option is active that changes the mathematics and that we do not have.
     """
+    return from_peft(json_fields(text))
+
+
+def json_fields(text: bytes) -> dict[str, Any]:
+    """The fields of an `adapter_config.json`, not checked yet.
+
+    Raises:
+        AdapterError: `text` is not a JSON object.
+    """
     try:
         fields = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise AdapterError(f"adapter_config.json is not JSON: {error}") from None
     if not isinstance(fields, dict):
         raise AdapterError(f"adapter_config.json holds a {type(fields).__name__}, not an object")
+    return fields
+
+
+def from_peft(fields: dict[str, Any]) -> AdapterConfig:
+    """Checks a configuration in PEFT's words, see `parse`; the inverse of `to_peft`."""
     for name in _REQUIRED:
         if name not in fields:
             raise AdapterError(f"adapter_config.json lacks {name!r}; save the adapter again")

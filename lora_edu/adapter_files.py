@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -28,17 +29,11 @@ WEIGHTS_NAME = "adapter_model.safetensors"
 
 
 def write_adapter(adapter: Adapter, folder: str | Path) -> Path:
-    """Writes both files; whatever happens meanwhile, the folder holds the old or the new adapter.
-
-    The configuration is written first, beside its place; then the weights are replaced in one
-    step, with a copy of the configuration inside; then the configuration moves into place. A
-    reader that comes between, or after a crash, finds the waiting file and knows.
+    """Writes both files of an adapter, see `write_files`.
 
     Raises:
         OSError: the folder cannot be written; nothing has changed then.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     config = AdapterConfig(
         adapter.rank,
         adapter.alpha,
@@ -46,16 +41,46 @@ def write_adapter(adapter: Adapter, folder: str | Path) -> Path:
         tuple(adapter.matrices),
         tuple(adapter.heads),
     )
-    text = json.dumps(adapter_config.to_peft(config), indent=2) + "\n"
-    tensors = to_tensors(adapter)
-    metadata = {
-        "format": "pt",
-        "adapter_config": text,
-        "alpha": repr(float(adapter.alpha)),
-        "scaling": adapter.scaling,
-    }
-    if adapter.base_fingerprint is not None:
-        metadata["base_fingerprint"] = adapter.base_fingerprint
+    stated = {"alpha": repr(float(adapter.alpha)), "scaling": adapter.scaling}
+    return write_files(
+        folder,
+        adapter_config.to_peft(config),
+        to_tensors(adapter),
+        stated,
+        base_fingerprint=adapter.base_fingerprint,
+    )
+
+
+def write_files(
+    folder: str | Path,
+    fields: dict[str, Any],
+    tensors: dict[str, Tensor],
+    stated: dict[str, str],
+    *,
+    base_fingerprint: str | None,
+) -> Path:
+    """Writes both files; whatever happens meanwhile, the folder holds the old or the new adapter.
+
+    The configuration is written first, beside its place; then the weights are replaced in one
+    step, with a copy of the configuration inside; then the configuration moves into place. A
+    reader that comes between, or after a crash, finds the waiting file and knows.
+
+    Args:
+        folder: Where to; made if need be.
+        fields: Of `adapter_config.json`.
+        tensors: By PEFT's names.
+        stated: More text to keep beside them.
+        base_fingerprint: Of the base's file, or None.
+
+    Raises:
+        OSError: the folder cannot be written; nothing has changed then.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(fields, indent=2) + "\n"
+    metadata = {"format": "pt", "adapter_config": text} | stated
+    if base_fingerprint is not None:
+        metadata["base_fingerprint"] = base_fingerprint
     metadata["sha256"] = _digest(tensors, metadata)
     weights = _serialize(tensors, metadata)
     with atomic_write(folder / CONFIG_NAME) as config_part:
@@ -96,6 +121,27 @@ def read_adapter(folder: str | Path) -> Adapter:
         AdapterError: a file is missing, truncated, altered or not finite; the configuration is
             wrong or asks for what we do not have; a tensor is unknown, missing or misshapen.
     """
+    text, tensors, metadata = read_files(folder)
+    config = adapter_config.parse(text)
+    matrices, heads = from_tensors(tensors, config)
+    alpha, scaling = _stated_scaling(config, metadata)
+    return Adapter(
+        rank=config.rank,
+        alpha=alpha,
+        scaling=scaling,
+        matrices=matrices,
+        heads=heads,
+        base_fingerprint=metadata.get("base_fingerprint"),
+        targets=config.targets,
+    )
+
+
+def read_files(folder: str | Path) -> tuple[bytes, dict[str, Tensor], dict[str, str]]:
+    """Reads both files: the configuration's bytes, the tensors, and what else the file states.
+
+    Raises:
+        AdapterError: a file is missing, truncated or altered.
+    """
     folder = Path(folder)
     data = _read(folder / WEIGHTS_NAME, limit=None)
     try:
@@ -110,18 +156,7 @@ def read_adapter(folder: str | Path) -> Adapter:
             f"{folder / WEIGHTS_NAME} was changed after it was saved: its contents do not have the "
             "hash it states; save or fetch the adapter again"
         )
-    config = adapter_config.parse(_config_text(folder, metadata.get("adapter_config")))
-    matrices, heads = from_tensors(tensors, config)
-    alpha, scaling = _stated_scaling(config, metadata)
-    return Adapter(
-        rank=config.rank,
-        alpha=alpha,
-        scaling=scaling,
-        matrices=matrices,
-        heads=heads,
-        base_fingerprint=metadata.get("base_fingerprint"),
-        targets=config.targets,
-    )
+    return _config_text(folder, metadata.get("adapter_config")), tensors, metadata
 
 
 def _read(path: Path, limit: int | None) -> bytes:
