@@ -158,15 +158,16 @@ def run_all(
 
     if workers == 1:
         while missing and time.monotonic() < end:
-            done(missing[0], work(missing[0]))
-            del missing[0]
+            key = missing.pop(0)
+            done(key, work(key))
     elif missing:
         context = multiprocessing.get_context("spawn")  # forked processes inherit torch's threads
         with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
             running: dict[Future, dict[str, Any]] = {}
             while running or (missing and time.monotonic() < end):
                 while missing and len(running) < workers and time.monotonic() < end:
-                    running[pool.submit(work, missing[0])] = missing.pop(0)
+                    key = missing.pop(0)
+                    running[pool.submit(work, key)] = key
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     done(running.pop(future), future.result())
     if missing:

@@ -10,28 +10,30 @@ from torch import Tensor
 
 from lora_edu.batching import IGNORE
 from lora_edu.exercises.core import Wrong, exercise
-
-PROMPT, SENTENCE, END = [5, 6, 7], [8, 9], 0
-
-
-def _targets(prompt: Sequence[int], sentence: Sequence[int], end: int) -> list[int]:
-    return [IGNORE] * (len(prompt) - 1) + [*sentence, end]
+from lora_edu.exercises.nb06_answers import (
+    END,
+    LOGITS,
+    PROMPT,
+    SENTENCE,
+    TEMPERATURE,
+    TOP_K,
+    WRONG_TARGETS,
+    all_kept,
+    late,
+    multiplied,
+    no_temperature,
+    not_shared_out,
+    probabilities,
+    targets,
+    weakest,
+    zeroed,
+)
 
 
 @exercise(
     "06.mask",
-    right=[_targets],
-    wrong=[
-        lambda prompt, sentence, end: [*prompt[1:], *sentence, end],
-        lambda prompt, sentence, end: [IGNORE] * len(prompt) + list(sentence),
-        lambda prompt, sentence, end: [IGNORE] * len(prompt) + [*sentence[1:], end],
-        lambda prompt, sentence, end: [IGNORE] * (len(prompt) - 2) + [prompt[-1], *sentence, end],
-        lambda prompt, sentence, end: [IGNORE] * (len(prompt) - 1) + list(sentence),
-        lambda prompt, sentence, end: [0] * (len(prompt) - 1) + [*sentence, end],
-        lambda prompt, sentence, end: [IGNORE] * len(prompt) + [*sentence, end],
-        lambda prompt, sentence, end: [*prompt[1:]] + [IGNORE] * (len(sentence) + 1),
-        lambda prompt, sentence, end: [IGNORE, IGNORE, 8, 9, 0],
-    ],
+    right=[targets],
+    wrong=WRONG_TARGETS,
     praise="The prompt is read, but only the sentence and its end are learnt.",
 )
 def mask(answer: Callable[[list[int], list[int], int], list[int]]) -> None:
@@ -79,7 +81,7 @@ def mask(answer: Callable[[list[int], list[int], int], list[int]]) -> None:
     for wrong, message in messages:
         if found == wrong:
             raise Wrong(message)
-    if found != _targets(PROMPT, SENTENCE, END):
+    if found != targets(PROMPT, SENTENCE, END):
         raise Wrong(
             "For the prompt 5 6 7, the sentence 8 9 and the end 0 there are five targets: two "
             "hidden ones, then 8, 9 and 0."
@@ -88,58 +90,17 @@ def mask(answer: Callable[[list[int], list[int], int], list[int]]) -> None:
         raise Wrong("It holds for this prompt only; use the lengths of what you are given.")
 
 
-LOGITS, TEMPERATURE, TOP_K = torch.tensor([1.0, 3.0, -1.0, 2.0]), 2.0, 2
-
-
-def _kept(logits: Tensor, top_k: int) -> Tensor:
-    return logits >= logits.topk(top_k).values[-1]
-
-
-def _probabilities(logits: Tensor, temperature: float, top_k: int) -> Tensor:
-    hidden = logits.masked_fill(~_kept(logits, top_k), -math.inf)
-    return (hidden / temperature).softmax(-1)
-
-
-def _multiplied(logits: Tensor, temperature: float, top_k: int) -> Tensor:
-    return _probabilities(logits * temperature, 1.0, top_k)
-
-
-def _all_kept(logits: Tensor, temperature: float, top_k: int) -> Tensor:
-    return (logits / temperature).softmax(-1)
-
-
-def _not_shared_out(logits: Tensor, temperature: float, top_k: int) -> Tensor:
-    return (logits / temperature).softmax(-1) * _kept(logits, top_k)
-
-
-def _zeroed(logits: Tensor, temperature: float, top_k: int) -> Tensor:
-    return (logits * _kept(logits, top_k) / temperature).softmax(-1)
-
-
-def _late(logits: Tensor, temperature: float, top_k: int) -> Tensor:
-    return _probabilities(logits, 1.0, top_k) / temperature
-
-
-def _no_temperature(logits: Tensor, temperature: float, top_k: int) -> Tensor:
-    return _probabilities(logits, 1.0, top_k)
-
-
-def _weakest(logits: Tensor, temperature: float, top_k: int) -> Tensor:
-    hidden = logits.masked_fill(~_kept(-logits, top_k), -math.inf)
-    return (hidden / temperature).softmax(-1)
-
-
 @exercise(
     "06.sample",
-    right=[_probabilities],
+    right=[probabilities],
     wrong=[
-        _multiplied,
-        _all_kept,
-        _not_shared_out,
-        _zeroed,
-        _late,
-        _no_temperature,
-        _weakest,
+        multiplied,
+        all_kept,
+        not_shared_out,
+        zeroed,
+        late,
+        no_temperature,
+        weakest,
         lambda logits, temperature, top_k: logits,
     ],
     praise="Temperature changes how sure the model is, top-k how far down the list it may go.",
@@ -154,33 +115,33 @@ def sample(answer: Callable[[Tensor, float, int], Tensor]) -> None:
 
     messages = [
         (
-            _multiplied,
+            multiplied,
             "You multiplied by the temperature. A high one should make all tokens more alike: "
             "divide the logits by it.",
         ),
-        (_all_kept, "All tokens can still be drawn; only the top_k likeliest should be left."),
+        (all_kept, "All tokens can still be drawn; only the top_k likeliest should be left."),
         (
-            _not_shared_out,
+            not_shared_out,
             "The probabilities no longer sum to 1: what the others lost must go to those kept. "
             "Hide the others before the softmax.",
         ),
         (
-            _zeroed,
+            zeroed,
             "A logit of 0 is not a probability of 0: exp(0) is 1. Hide a token with a logit of "
             "minus infinity.",
         ),
         (
-            _late,
+            late,
             "You divided the probabilities, so they no longer sum to 1. The temperature belongs "
             "under the exponential: divide the logits.",
         ),
-        (_no_temperature, "The temperature changes nothing in yours; divide the logits by it."),
-        (_weakest, "You keep the least likely tokens."),
+        (no_temperature, "The temperature changes nothing in yours; divide the logits by it."),
+        (weakest, "You keep the least likely tokens."),
     ]
     for wrong, message in messages:
         if is_like(wrong(*asked)):
             raise Wrong(message)
-    if not is_like(_probabilities(*asked)):
+    if not is_like(probabilities(*asked)):
         raise Wrong(
             "For the logits 1, 3, -1, 2 with temperature 2 and top_k 2 the probabilities are "
             "0, 0.62, 0 and 0.38."
