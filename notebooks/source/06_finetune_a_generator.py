@@ -274,7 +274,7 @@ for name, key in TRAINED.items():
 from lora_edu import count_parameters, fit, mean_loss, next_token_loss
 from lora_edu.writers import prepare
 
-validation = Batches(rows.validation[:100], 32, shuffle=False)
+validation = Batches(rows.validation[:50], 32, shuffle=False)
 LIVE_STEPS = {"LoRA": 80, "full": 60}
 models, histories = {}, {}
 
