@@ -24,7 +24,15 @@ from lora_edu.budget import (
     lora_parameters_by_target,
     model_break_even_rank,
 )
-from lora_edu.datasets import Example, Pair, Split, load_menu, load_spam, load_tales
+from lora_edu.datasets import (
+    Example,
+    Pair,
+    Split,
+    load_menu,
+    load_spam,
+    load_stories,
+    load_tales,
+)
 from lora_edu.evaluation import (
     Interval,
     PairedDifference,
@@ -120,6 +128,7 @@ __all__ = [
     "load_menu",
     "load_pretrained",
     "load_spam",
+    "load_stories",
     "load_tales",
     "load_tokenizer",
     "lora_layers",
