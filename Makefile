@@ -2,7 +2,7 @@
 # make test   runs every check that this machine can run; each stage is also a target of its own
 .DEFAULT_GOAL := lab
 SHELL := /bin/bash
-.PHONY: lab test lint speed lab-test unit project wheel notebooks browser colab chromium install install-test \
+.PHONY: lab test lint speed lab-test unit project wheel notebooks browser colab stress chromium install install-test \
 	build-notebooks pretrain clean
 
 ARGS ?=
@@ -88,6 +88,12 @@ browser: $(VENV)/.test chromium
 colab: $(VENV)/.test
 	@echo "== colab: each notebook alone, installed from the wheel, with Colab's older ipywidgets"
 	@$(PYTEST) -n 2 tests/colab
+
+# What make test does in small doses, in full, with its figures. Not part of make test.
+stress: $(VENV)/.test
+	@echo "== stress: bad adapter files, and saves that are killed"
+	@LORA_EDU_STRESS_FILES=2000 LORA_EDU_STRESS_KILLS=100 $(PYTEST) -s \
+		tests/unit/test_adapters_stress.py tests/unit/test_adapters_crash.py
 
 # Debian's Chromium, where there is no browser yet and the user may install one. Elsewhere the
 # browser tests say why they are skipped; with CI=true they fail instead.

@@ -13,8 +13,10 @@ from lora_edu.adapters import (
     load_adapter,
     save_adapter,
     set_strength,
+    switch,
 )
 from lora_edu.batching import Batch, Batches, Row, classification_rows, generation_rows, text_rows
+from lora_edu.blending import blend
 from lora_edu.budget import (
     adapter_bytes,
     break_even_rank,
@@ -66,6 +68,8 @@ from lora_edu.lora import (
     unmerge,
 )
 from lora_edu.memory import MemoryBudget, memory_budget
+from lora_edu.merging import MergeError, merge_errors
+from lora_edu.mixed import MixedAdapters
 from lora_edu.model_shapes import MODEL_SHAPES, ModelShape, gpt_shape
 from lora_edu.precision import choose_device, choose_precision
 from lora_edu.pretrained import base_fingerprint, load_pretrained, save_pretrained
@@ -91,6 +95,7 @@ __all__ = [
     "base_fingerprint",
     "Batch",
     "Batches",
+    "blend",
     "break_even_rank",
     "checkpoint_bytes",
     "choose_device",
@@ -139,6 +144,9 @@ __all__ = [
     "memory_budget",
     "MemoryBudget",
     "merge",
+    "merge_errors",
+    "MergeError",
+    "MixedAdapters",
     "model_break_even_rank",
     "MODEL_SHAPES",
     "ModelShape",
@@ -161,6 +169,7 @@ __all__ = [
     "singular_values",
     "Split",
     "subspace_similarity",
+    "switch",
     "text_rows",
     "truncate",
     "unmerge",

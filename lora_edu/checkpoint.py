@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import random
+import secrets
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,7 +90,11 @@ def own_random_state(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def save_checkpoint(path: str | Path, state: RunState, settings: dict[str, Any]) -> None:
-    """Writes the state, the random states and the run's settings to one file, atomically."""
+    """Writes the state, the random states and the run's settings to one file, atomically.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be written; an old one is still there then.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in snapshot(state.model).items()}
     for name, parameter in trainable_parameters(state.model).items():
         for key, tensor in state.optimizer.state[parameter].items():
@@ -105,8 +111,44 @@ def save_checkpoint(path: str | Path, state: RunState, settings: dict[str, Any])
         "scaler": json.dumps(state.scaler.state_dict()),
         "random": json.dumps(random.getstate()),
     }
-    with atomic_write(Path(path)) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    try:
+        with atomic_write(Path(path)) as temporary:
+            save_file(tensors, temporary, metadata=metadata)
+    except SafetensorError as error:  # the library's word for a disk that is full
+        raise OSError(str(error)) from error
+
+
+def try_to_save(path: str | Path, state: RunState, settings: dict[str, Any]) -> None:
+    """Saves a checkpoint, or warns: a full disk is no reason to lose the hours behind it."""
+    try:
+        save_checkpoint(path, state, settings)
+    except OSError as error:
+        warnings.warn(
+            f"step {state.history.last_step}: the checkpoint {path} could not be saved ({error}). "
+            "Training goes on; make room, and the next save may succeed. The checkpoint before "
+            "it, if there was one, is still there",
+            stacklevel=3,
+        )
+
+
+def check_writable(path: str | Path) -> None:
+    """Makes the folder of a checkpoint and tries to write there, before a run begins.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = Path(path)
+    probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}.probe")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"checkpoint={str(path)!r} cannot be written: {error.strerror}; give a path in a "
+            "folder of your own",
+        ) from error
 
 
 def load_checkpoint(path: str | Path, state: RunState, settings: dict[str, Any]) -> None:

@@ -207,8 +207,8 @@ def download(
         except (OSError, http.client.HTTPException) as error:
             if attempt == ATTEMPTS or _is_final(error, fresh):
                 raise DownloadError(
-                    f"could not download {url}: {error}. Check the connection and try again "
-                    "(what has arrived is kept)"
+                    f"could not download {url}: {error}. Check the connection and the room on the "
+                    "disk, and try again (what has arrived is kept)"
                 ) from error
             time.sleep(PAUSE_SECONDS * attempt)
     raise AssertionError("unreachable")

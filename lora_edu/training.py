@@ -20,12 +20,13 @@ from tqdm import tqdm
 from lora_edu.batching import IGNORE
 from lora_edu.checkpoint import (
     RunState,
+    check_writable,
     frozen_checksum,
     load_checkpoint,
     own_random_state,
     restore,
-    save_checkpoint,
     snapshot,
+    try_to_save,
 )
 from lora_edu.fit_checks import check_pairs, check_trainable, explain_not_finite
 from lora_edu.history import History
@@ -94,7 +95,8 @@ def fit(
     Whatever ends the run, the model is usable and the history is returned: interrupted (Ctrl-C,
     the stop button), the weights reached so far stay; when the loss is not finite, a warning names
     the step and the likely cause, and the last good weights stay. With `patience`, the weights of
-    the best evaluation are put back at the end.
+    the best evaluation are put back at the end. A checkpoint that cannot be saved, on a full disk
+    for instance, is a warning, and training goes on.
 
     Args:
         model: Changed in place; moved to `device` and left there.
@@ -125,6 +127,7 @@ def fit(
 
     Raises:
         ValueError: nothing is trainable, or an argument is out of range or at odds with another.
+        OSError: `checkpoint` is in a folder that cannot be written; said before the first step.
 
     Source:
         Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2 (AdamW); Pascanu et al. 2013,
@@ -136,6 +139,8 @@ def fit(
         steps = math.ceil(epochs * len(batches) / accumulate)
     check_pairs(evaluate, eval_every, patience, checkpoint, checkpoint_every, resume)
     check_trainable(model)
+    if checkpoint is not None:
+        check_writable(checkpoint)
     device = torch.device(device) if device is not None else choose_device()
     plan = Plan(
         steps=steps,
@@ -158,7 +163,7 @@ def fit(
         save = None
         if checkpoint is not None:
             settings = _settings(plan, state, len(batches))
-            save = partial(save_checkpoint, checkpoint, state, settings)
+            save = partial(try_to_save, checkpoint, state, settings)
             checkpoint_every = checkpoint_every or max(1, plan.steps // 10)
             if resume and Path(checkpoint).exists():
                 load_checkpoint(checkpoint, state, settings)

@@ -1,0 +1,174 @@
+"""Saving an adapter while the world goes under: killed, out of room, not allowed, not alone.
+
+LORA_EDU_STRESS_KILLS says how many saves are killed; `make stress` asks for 100.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from adapter_models import logits, make_adapted, make_base
+from full_disk import room_for
+
+from lora_edu.adapter_config import AdapterError
+from lora_edu.adapter_files import CONFIG_NAME, WEIGHTS_NAME
+from lora_edu.adapters import attach, load_adapter, save_adapter
+from lora_edu.files import atomic_write
+
+N_KILLS = int(os.environ.get("LORA_EDU_STRESS_KILLS", "5"))
+RANK_AND_SEED = ((2, 1), (5, 2))
+
+# A process without threads forks one child after another, which saves in turns and is killed.
+KILLER = """
+import itertools, json, os, random, signal, sys, time
+sys.path.insert(0, {here!r})
+from pathlib import Path
+import torch
+from adapter_models import logits, make_adapted, make_base
+from lora_edu.adapters import attach, load_adapter, save_adapter
+
+folder, kills, pauses = Path({folder!r}), {kills}, random.Random(0)
+models = {{rank: make_adapted(rank=rank, seed=seed) for rank, seed in {ranks}}}
+whole = {{rank: logits(model) for rank, model in models.items()}}
+started = time.perf_counter()
+for model in models.values():
+    save_adapter(model, folder)
+seconds_a_save = (time.perf_counter() - started) / 2
+figures = dict(kills=kills, whole=0, within_a_save=0, between_the_files=0, ranks=[])
+for _ in range(kills):
+    before = load_adapter(folder).rank
+    there = set(folder.iterdir())
+    child = os.fork()
+    if child == 0:
+        for rank in itertools.cycle([7 - before, before]):
+            save_adapter(models[rank], folder)
+    time.sleep(pauses.uniform(0, 4 * seconds_a_save))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    figures["within_a_save"] += set(folder.iterdir()) != there
+    stated = json.loads((folder / "adapter_config.json").read_text())["r"]
+    adapter, model = load_adapter(folder), make_base()
+    attach(model, adapter)
+    figures["whole"] += torch.equal(logits(model), whole[adapter.rank])
+    figures["between_the_files"] += stated != adapter.rank
+    figures["ranks"].append(adapter.rank)
+print(json.dumps(figures))
+"""
+
+SAVER = """
+import sys
+sys.path.insert(0, {here!r})
+from adapter_models import make_adapted
+from lora_edu.adapters import save_adapter
+rank, seed = {ranks}[int(sys.argv[1])]
+model = make_adapted(rank=rank, seed=seed)
+for _ in range(40):
+    save_adapter(model, {folder!r})
+"""
+
+
+def script(text: str, folder: Path, **values: object) -> list[str]:
+    here = str(Path(__file__).parents[1])
+    text = text.format(here=here, folder=str(folder), ranks=RANK_AND_SEED, **values)
+    return [sys.executable, "-c", text]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def assert_is_one_of_the_two(folder: Path) -> None:
+    adapter = load_adapter(folder)
+    model = make_base()
+    attach(model, adapter)
+    seed = dict(RANK_AND_SEED)[adapter.rank]
+    assert torch.equal(logits(model), logits(make_adapted(rank=adapter.rank, seed=seed)))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork and no SIGKILL")
+def test_a_killed_save_leaves_the_old_or_the_new_adapter_whole(tmp_path):
+    folder = tmp_path / "adapter"
+    output = subprocess.run(
+        script(KILLER, folder, kills=N_KILLS), stdout=subprocess.PIPE, check=True, text=True
+    ).stdout
+    figures = json.loads(output)
+    assert figures["whole"] == N_KILLS
+    assert figures["within_a_save"] > 0
+    assert_is_one_of_the_two(folder)
+    print(
+        f"\n{N_KILLS} saves killed (signal {signal.SIGKILL:d}): {figures['within_a_save']} within "
+        f"a save, {figures['between_the_files']} of them between the two files; the adapter was "
+        f"whole after {figures['whole']}"
+    )
+
+
+def test_a_save_cut_off_between_the_two_files_is_the_new_adapter(tmp_path):
+    old = save_adapter(make_adapted(rank=2, seed=1), tmp_path / "old")
+    new = save_adapter(make_adapted(rank=5, seed=2), tmp_path / "new")
+    (old / WEIGHTS_NAME).write_bytes((new / WEIGHTS_NAME).read_bytes())
+    with pytest.raises(AdapterError):  # without the waiting configuration this is a mixture
+        load_adapter(old)
+    (old / ".adapter_config.json.1234.partial").write_bytes((new / CONFIG_NAME).read_bytes())
+    assert load_adapter(old).rank == 5
+
+
+def test_two_processes_saving_to_one_folder_leave_one_whole_adapter(tmp_path):
+    folder = tmp_path / "adapter"
+    processes = [subprocess.Popen([*script(SAVER, folder), str(i)]) for i in (0, 1)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert_is_one_of_the_two(folder)
+    assert sorted(contents(folder)) == [CONFIG_NAME, WEIGHTS_NAME]
+
+
+def test_two_saves_that_overlap_leave_the_one_that_ends_last(tmp_path):
+    with atomic_write(tmp_path / "file") as first:
+        first.write_text("first")
+        with atomic_write(tmp_path / "file") as second:
+            second.write_text("second")
+        assert (tmp_path / "file").read_text() == "second"
+    assert contents(tmp_path) == {"file": b"first"}
+
+
+@pytest.mark.parametrize("room", [0, 300, 2_000, 10_000], ids="{} bytes".format)
+def test_a_full_disk_leaves_the_old_adapter_and_says_so(tmp_path, room):
+    folder = save_adapter(make_adapted(), tmp_path / "adapter")
+    before = contents(folder)
+    assert len(before[CONFIG_NAME]) in range(300, 2_000) and len(before[WEIGHTS_NAME]) > 10_000
+    with room_for(room), pytest.raises(OSError, match="could not save the adapter.*still is"):
+        save_adapter(make_adapted(rank=5, seed=2), folder)
+    assert contents(folder) == before
+    save_adapter(make_adapted(rank=5, seed=2), folder)  # there is room again
+    assert load_adapter(folder).rank == 5
+
+
+def test_a_full_disk_leaves_nothing_half_where_nothing_was(tmp_path):
+    with room_for(2_000), pytest.raises(OSError, match="could not save the adapter"):
+        save_adapter(make_adapted(), tmp_path)
+    assert contents(tmp_path) == {}
+
+
+def test_a_read_only_folder_is_named_and_keeps_its_adapter(tmp_path, monkeypatch):
+    folder = save_adapter(make_adapted(), tmp_path / "adapter")
+    before = contents(folder)
+
+    def refuse(path: Path, *_: object) -> None:  # the superuser could write even there
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(PermissionError, match=f"{folder}: Permission denied.*another folder"):
+        save_adapter(make_adapted(seed=2), folder)
+    assert contents(folder) == before
+
+
+def test_a_file_where_the_folder_should_be_is_named(tmp_path):
+    (tmp_path / "adapter").write_text("not a folder")
+    with pytest.raises(OSError, match="could not save the adapter to .*adapter: File exists"):
+        save_adapter(make_adapted(), tmp_path / "adapter")
