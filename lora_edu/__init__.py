@@ -71,6 +71,7 @@ from lora_edu.memory import MemoryBudget, memory_budget
 from lora_edu.merging import MergeError, merge_errors
 from lora_edu.mixed import MixedAdapters
 from lora_edu.model_shapes import MODEL_SHAPES, ModelShape, gpt_shape
+from lora_edu.peft_gpt2 import load_from_gpt2, save_for_gpt2
 from lora_edu.precision import choose_device, choose_precision
 from lora_edu.pretrained import base_fingerprint, load_pretrained, save_pretrained
 from lora_edu.spectra import (
@@ -130,6 +131,7 @@ __all__ = [
     "linear_shape",
     "LinearWithLoRA",
     "load_adapter",
+    "load_from_gpt2",
     "load_menu",
     "load_pretrained",
     "load_spam",
@@ -162,6 +164,7 @@ __all__ = [
     "replace_linear_with_lora",
     "Row",
     "save_adapter",
+    "save_for_gpt2",
     "save_pretrained",
     "scaling_factor",
     "SCALINGS",
