@@ -35,7 +35,7 @@ WARM_UP_STEPS = 50
 DECAY_SHARE = 0.6  # share of the steps, the last ones, over which the rate falls to zero
 DROPOUT = 0.1
 DROPOUT_SHARE = 0.81  # share of the steps, the first ones, with dropout: it keeps eight readings of
-# the text from being learnt by heart; without it the last, small steps fit the network as it is used
+# the text from being learnt by heart; the last, small steps then fit the network as it is used
 MUON_LR, ADAM_LR, WEIGHT_DECAY = 0.02, 3e-3, 0.1
 LOG_EVERY, SAVE_EVERY = 100, 100
 TIMED_STEPS = 10  # steps timed to turn minutes into steps
