@@ -275,7 +275,7 @@ from lora_edu import count_parameters, fit, mean_loss, next_token_loss
 from lora_edu.writers import prepare
 
 validation = Batches(rows.validation[:50], 32, shuffle=False)
-LIVE_STEPS = {"LoRA": 80, "full": 60}
+LIVE_STEPS = {"LoRA": 60, "full": 40}
 models, histories = {}, {}
 
 
