@@ -146,12 +146,24 @@ def untrained(name: str) -> list[dict[str, Any]]:
 
 
 def sweep(name: str, do: Callable[[list[dict[str, Any]]], list[dict]]) -> None:
-    """Tunes, then runs the final seeds, setting by setting; everything lands in the record."""
-    do(untrained(name))
+    """Tunes all settings, then runs the final seeds of all; everything lands in the record.
+
+    Two calls, not one a setting, so that no process waits for another one's last run.
+    """
+    tuned = do(
+        [key_of("tune", *setting, lr) for setting in settings(name) for lr in GRIDS[setting[1]]]
+    )
+    final = untrained(name)
     for setting in settings(name):
-        tuned = do([key_of("tune", *setting, lr) for lr in GRIDS[setting[1]]])
-        best = min(tuned, key=lambda run: run["validation_loss"])["key"]["lr"]
-        do([key_of("final", *setting, best, seed) for seed in SEEDS])
+        tried = [run for run in tuned if setting_of(run["key"]) == setting]
+        best = min(tried, key=lambda run: run["validation_loss"])["key"]["lr"]
+        final += [key_of("final", *setting, best, seed) for seed in SEEDS]
+    do(final)
+
+
+def setting_of(key: dict[str, Any]) -> Setting:
+    """The setting that a run belongs to."""
+    return key["task"], key["method"], key["rank"]
 
 
 def about(name: str, base: str, steps: dict[str, int], stories: str | None) -> dict[str, Any]:
