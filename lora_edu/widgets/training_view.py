@@ -1,15 +1,16 @@
 """A live view of a training run: loss and accuracy as they come, with buttons to stop and go on.
 
-    history = watch(lambda follow: fit(model, …, steps=40, callbacks=[follow]), steps=40)
+    history = await watch(lambda follow: fit(model, …, steps=40, callbacks=[follow]), steps=40, …)
 
 The run has a thread of its own, and stopping *holds* it between two steps: nothing is lost, and
-going on gives the run that was never stopped. The cell waits for the run to end or to be held.
-While it waits, JupyterLab delivers a click on a button; an older kernel, Colab's for one, delivers
-it only when the cell has ended. There the cell's own stop button does the same.
+going on gives the run that was never stopped. The cell waits for the run to end or to be held. It
+waits by `await`, which lets a recent kernel hear clicks meanwhile. An older one, Colab's for
+instance, hears them when the cell has ended; there the cell's own stop button does the same.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -64,7 +65,7 @@ class TrainingView:
         button.on_click(lambda _: act())
         return button
 
-    def run(self) -> History:
+    async def run(self) -> History:
         """Shows the view, starts the run and waits until it has ended or is held.
 
         Returns:
@@ -77,10 +78,10 @@ class TrainingView:
         self._show(update=False)
         threading.Thread(target=self._work, daemon=True).start()
         try:
-            self.wait()
-        except KeyboardInterrupt:  # the cell's own stop button
+            await self._wait()
+        except asyncio.CancelledError:  # the cell's own stop button
             self.hold()
-            self.wait()
+            await self._wait()
         self._cell_waits = False
         self._show(update=True)
         if self._error is not None:
@@ -90,8 +91,7 @@ class TrainingView:
 
     def hold(self) -> None:
         """Stops the run after the step that it is in; after its end this does nothing."""
-        if not self._ended.is_set():
-            self._hold.set()
+        self._hold.set()
 
     def resume(self) -> None:
         """Goes on where the run is held."""
@@ -137,10 +137,10 @@ class TrainingView:
             self._show(update=True)
         self._held.set()
 
-    def wait(self) -> None:
+    async def _wait(self) -> None:
         """Waits until the run has ended or is held."""
         while not self._held.is_set():
-            time.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def state(self) -> str:
         """How far the run is, in a few words."""
@@ -188,10 +188,10 @@ class TrainingView:
         )
 
 
-def watch(
+async def watch(
     train: Callable[[Follow], History], *, steps: int, title: str, accuracy: bool = False
 ) -> History:
-    """Trains under a live view; see `TrainingView`.
+    """Trains under a live view; see `TrainingView`. Call it with `await`.
 
     Args:
         train: Trains with the callback it is given: `lambda follow: fit(…, callbacks=[follow])`.
@@ -202,4 +202,4 @@ def watch(
     Raises:
         Exception: whatever `train` raises.
     """
-    return TrainingView(train, steps, title, accuracy).run()
+    return await TrainingView(train, steps, title, accuracy).run()

@@ -381,8 +381,9 @@ verdict
 # </details>
 #
 # Now train for 40 steps on pirates' tales, and watch. **Stop** holds the run after the step that it
-# is in, **Go on** takes it up there, and nothing is lost. (While a cell runs, Colab keeps clicks on
-# buttons waiting. Use the cell's own stop button there, then **Go on**.)
+# is in, **Go on** takes it up there, and nothing is lost. (The word `await` lets clicks through
+# while the cell waits. On Colab they wait for the cell: use its own stop button there, then
+# **Go on**.)
 # %%
 from lora_edu.widgets.training_view import watch
 
@@ -397,7 +398,7 @@ def pirates(follow):
 
 
 before, loss_before = snapshot(model), mean_loss(model, held_out)
-history = watch(pirates, steps=40, title="LoRA on pirates' tales")
+history = await watch(pirates, steps=40, title="LoRA on pirates' tales")
 # %%
 loss_after = mean_loss(model, held_out)
 print(f"{history.trainable_parameters:,} parameters learnt, {history.last_step} steps")

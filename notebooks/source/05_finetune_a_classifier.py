@@ -266,8 +266,9 @@ reveal(
 # Now train. `evaluate` measures on validation, three times in the run.
 #
 # The view below draws loss and accuracy as they come. **Stop** holds the run after the step that it
-# is in, **Go on** takes it up there, and nothing is lost. (While a cell runs, Colab keeps clicks on
-# buttons waiting. Use the cell's own stop button there, then **Go on**.)
+# is in, **Go on** takes it up there, and nothing is lost. (The word `await` lets clicks through
+# while the cell waits. On Colab they wait for the cell: use its own stop button there, then
+# **Go on**.)
 # %%
 from lora_edu import classify
 from lora_edu.classifiers import measures
@@ -296,7 +297,7 @@ def train(model, method):
 
 
 # %%
-histories["lora"] = train(lora, "lora")
+histories["lora"] = await train(lora, "lora")
 print("LoRA:", histories["lora"].stopped, "after", histories["lora"].last_step, "steps")
 # %% [markdown]
 # ## Everything
@@ -304,7 +305,7 @@ print("LoRA:", histories["lora"].stopped, "after", histories["lora"].last_step, 
 # %%
 full = load_pretrained("mini", device=device)
 prepare(full, "full", seed=0)
-histories["full"] = train(full, "full")
+histories["full"] = await train(full, "full")
 seconds |= {method: histories[method].seconds for method in ("lora", "full")}
 print("full:", histories["full"].stopped, "after", histories["full"].last_step, "steps")
 # %% [markdown]

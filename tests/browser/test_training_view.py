@@ -36,7 +36,7 @@ batches = FeatureBatches(x, (x[:, 0] > 0).long(), 8)
 train = lambda follow: fit(
     nn.Linear(4, 2), batches, slow_loss, lr=0.05, steps={STEPS}, device="cpu", callbacks=[follow]
 )
-history = watch(train, steps={STEPS}, title="a head")
+history = await watch(train, steps={STEPS}, title="a head")
 print("the cell ended:", history.stopped)
 """
 

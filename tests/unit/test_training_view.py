@@ -1,6 +1,7 @@
 """The live view of training: held and taken up again, a run ends as if it had never stopped."""
 
 import _thread
+import asyncio
 import time
 
 import pytest
@@ -49,6 +50,11 @@ def view_of(model: nn.Module, at_step: int, act) -> TrainingView:
     return view
 
 
+def wait_for_end(view: TrainingView) -> None:
+    assert view._ended.wait(PATIENCE_SECONDS)
+    assert view._held.wait(PATIENCE_SECONDS)  # the last picture is there
+
+
 def without_time(history: History) -> dict:
     return {key: value for key, value in history.to_dict().items() if key != "seconds"}
 
@@ -57,22 +63,22 @@ def test_a_run_that_was_held_ends_bit_for_bit_like_one_that_was_not():
     plain, held = head(), head()
     expected = train(plain)
     view = view_of(held, 5, TrainingView.hold)
-    history = view.run()
+    history = asyncio.run(view.run())
     assert (history.stopped, history.last_step) == (HELD, 5)
     assert not held.training
     view.resume()
-    view.wait()
+    wait_for_end(view)
     assert without_time(view.history) == without_time(expected)
     torch.testing.assert_close(held.state_dict(), plain.state_dict(), rtol=0, atol=0)
 
 
 def test_the_buttons_hold_the_run_and_take_it_up_again():
     view = view_of(head(), 5, lambda view: view.stop.click())
-    assert view.run().last_step == 5
+    assert asyncio.run(view.run()).last_step == 5
     assert (view.stop.disabled, view.go_on.disabled) == (True, False)
     held = view.png
     view.go_on.click()
-    view.wait()
+    wait_for_end(view)
     assert view.history.stopped == "finished"
     assert (view.stop.disabled, view.go_on.disabled) == (True, True)
     assert view.png != held
@@ -86,15 +92,15 @@ def test_interrupting_the_cell_holds_the_run():
             time.sleep(0.01)
 
     view = view_of(head(), 7, interrupt)
-    assert view.run().last_step == 7
+    assert asyncio.run(view.run()).last_step == 7
     view.resume()
-    view.wait()
+    wait_for_end(view)
     assert view.history.last_step == STEPS
 
 
 def test_buttons_do_nothing_once_the_run_has_ended():
     view = view_of(head(), 0, None)
-    view.run()
+    asyncio.run(view.run())
     shown = view.picture.value
     view.stop.click()
     view.go_on.click()
@@ -108,13 +114,13 @@ def test_an_error_reaches_the_cell_and_the_view_names_it():
 
     view = view_of(head(), 3, fail)
     with pytest.raises(ValueError, match="no data left"):
-        view.run()
+        asyncio.run(view.run())
     assert "ended after 3 of 12 steps by an error: no data left" in view.text.value
 
 
 def test_words_give_the_latest_numbers_and_what_is_stored_gives_none():
     view = view_of(head(), 0, None)
-    history = view.run()
+    history = asyncio.run(view.run())
     last = sum(history.losses[-6:]) / 6
     assert f"{history.losses[0]:.2f} nats at first and {last:.2f}" in view.describe()
     assert "validation loss 0.50; validation accuracy 0.75." in view.describe()
@@ -141,5 +147,6 @@ def test_the_curves_are_the_history():
 
 def test_watch_returns_what_fit_returns():
     expected = train(head())
-    history = watch(lambda follow: train(head(), follow), steps=STEPS, title="a head")
+    run = watch(lambda follow: train(head(), follow), steps=STEPS, title="a head")
+    history = asyncio.run(run)
     assert without_time(history) == without_time(expected)
