@@ -26,7 +26,15 @@ from lora_edu.budget import (
     lora_parameters_by_target,
     model_break_even_rank,
 )
-from lora_edu.datasets import Example, Pair, Split, load_menu, load_spam, load_tales
+from lora_edu.datasets import (
+    Example,
+    Pair,
+    Split,
+    load_menu,
+    load_spam,
+    load_stories,
+    load_tales,
+)
 from lora_edu.evaluation import (
     Interval,
     PairedDifference,
@@ -63,6 +71,7 @@ from lora_edu.memory import MemoryBudget, memory_budget
 from lora_edu.merging import MergeError, merge_errors
 from lora_edu.mixed import MixedAdapters
 from lora_edu.model_shapes import MODEL_SHAPES, ModelShape, gpt_shape
+from lora_edu.peft_gpt2 import load_from_gpt2, save_for_gpt2
 from lora_edu.precision import choose_device, choose_precision
 from lora_edu.pretrained import base_fingerprint, load_pretrained, save_pretrained
 from lora_edu.spectra import (
@@ -122,9 +131,11 @@ __all__ = [
     "linear_shape",
     "LinearWithLoRA",
     "load_adapter",
+    "load_from_gpt2",
     "load_menu",
     "load_pretrained",
     "load_spam",
+    "load_stories",
     "load_tales",
     "load_tokenizer",
     "lora_layers",
@@ -153,6 +164,7 @@ __all__ = [
     "replace_linear_with_lora",
     "Row",
     "save_adapter",
+    "save_for_gpt2",
     "save_pretrained",
     "scaling_factor",
     "SCALINGS",

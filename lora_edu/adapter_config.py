@@ -141,7 +141,11 @@ def json_fields(text: bytes) -> dict[str, Any]:
 
 
 def from_peft(fields: dict[str, Any]) -> AdapterConfig:
-    """Checks a configuration in PEFT's words, see `parse`; the inverse of `to_peft`."""
+    """Checks a configuration in PEFT's words; the inverse of `to_peft`.
+
+    Raises:
+        AdapterError: as `parse`, for the fields.
+    """
     for name in _REQUIRED:
         if name not in fields:
             raise AdapterError(f"adapter_config.json lacks {name!r}; save the adapter again")

@@ -6,7 +6,9 @@ PEFT stores A and B transposed to ours: `lora_A.weight` (rank, in), `lora_B.weig
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +26,7 @@ _TENSOR_NAME = re.compile(
 MAX_NAME_CHARACTERS = 500  # of a layer's path in its model; those of real models have about 50
 Matrices = dict[str, tuple[Tensor, Tensor]]
 Heads = dict[str, dict[str, Tensor]]
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,15 @@ def to_tensors(adapter: Adapter) -> dict[str, Tensor]:
     return tensors
 
 
-def from_tensors(tensors: dict[str, Tensor], config: AdapterConfig) -> tuple[Matrices, Heads]:
+def from_tensors(
+    tensors: dict[str, Tensor], config: AdapterConfig, ranks: Mapping[str, int] | None = None
+) -> tuple[Matrices, Heads]:
     """Splits a file's tensors into pairs (A, B) and heads, in our orientation.
+
+    Args:
+        tensors: By PEFT's names.
+        config: What must be there, and its rank.
+        ranks: Names, or ends of names, of layers whose rank is another.
 
     Raises:
         AdapterError: a tensor is unknown, missing, misshapen, not finite or not floating point.
@@ -110,20 +120,23 @@ def from_tensors(tensors: dict[str, Tensor], config: AdapterConfig) -> tuple[Mat
                 f"unknown tensor {name!r:.100}: neither a pair lora_A, lora_B nor part of a layer "
                 f"under modules_to_save {list(config.heads)!r:.100}"
             )
-    matrices = {module: _pair(module, pair, config) for module, pair in halves.items()}
+    matrices = {
+        module: _pair(module, pair, value_for(module, ranks or {}, config.rank))
+        for module, pair in halves.items()
+    }
     _check_complete(matrices, heads, config)
     return matrices, heads
 
 
-def _pair(module: str, pair: dict[str, Tensor], config: AdapterConfig) -> tuple[Tensor, Tensor]:
+def _pair(module: str, pair: dict[str, Tensor], rank: int) -> tuple[Tensor, Tensor]:
     if set(pair) != {"A", "B"}:
         missing = "B" if "A" in pair else "A"
         raise AdapterError(f"layer {module!r} has no lora_{missing}; save the adapter again")
     a, b = pair["A"], pair["B"]
-    if a.shape[1] != config.rank or b.shape[0] != config.rank:
+    if a.shape[1] != rank or b.shape[0] != rank:
         raise AdapterError(
             f"layer {module!r}: lora_A has rank {a.shape[1]} and lora_B {b.shape[0]}, but r is "
-            f"{config.rank} in its configuration"
+            f"{rank} in its configuration"
         )
     return a, b
 
@@ -155,3 +168,8 @@ def _check_complete(matrices: Matrices, heads: Heads, config: AdapterConfig) -> 
 def matches(module: str, names: tuple[str, ...]) -> bool:
     """Whether a layer's full name is one of these names or ends in one, as PEFT reads a list."""
     return any(module == name or module.endswith("." + name) for name in names)
+
+
+def value_for(module: str, values: Mapping[str, V], default: V) -> V:
+    """The value given for a layer by its name or the end of it; the first in order, as in PEFT."""
+    return next((value for name, value in values.items() if matches(module, (name,))), default)

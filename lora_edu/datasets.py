@@ -5,6 +5,7 @@
 | spam | short messages | SMS Spam Collection, Almeida et al. 2011 |
 | menu | meals and cafés | E2E NLG, Novikova et al. 2017 |
 | tales | a pirate's tales | |
+| stories | ten small stories, to measure what was forgotten | |
 
 A text from outside is only ever text here: nothing of it is run or evaluated.
 """
@@ -152,7 +153,8 @@ def load_menu(source: str = "bundled") -> Split:
 
     Args:
         source: "bundled", or "real" for the E2E NLG data set in its authors' split, whose parts
-            share no meaning; exact duplicates are removed.
+            share no meaning, not even with the names taken out. Exact duplicates are removed, and
+            so are the training sentences that validation or test has nearly alike.
 
     Raises:
         ValueError: another source.
@@ -174,6 +176,8 @@ def load_menu(source: str = "bundled") -> Split:
         _check_source(source)
         parts = read_e2e(fetch("e2e_nlg/e2e-dataset.zip").read_bytes())
     train, validation, test = parts
+    seen = {near_duplicate_key(sentence) for _, sentence in (*validation, *test)}
+    train = [row for row in train if near_duplicate_key(row[1]) not in seen]
     return Split(
         [Pair(*row) for row in train], _with_references(validation), _with_references(test)
     )
@@ -187,6 +191,19 @@ def load_tales() -> Split:
         True
     """
     return Split(*([row["text"] for row in _read_bundled("tales", p)] for p in Split._fields))
+
+
+def load_stories() -> list[str]:
+    """Ten small stories like those the base has read, written for this course: none was.
+
+    Their loss before and after training on something else says what was forgotten.
+
+    Example:
+        >>> load_stories()[0][:25]
+        'One windy day, Nora and h'
+    """
+    path = data_path("stories", "stories.jsonl")
+    return [json.loads(line)["text"] for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def read_e2e(archive: bytes) -> list[list[tuple[str, str]]]:

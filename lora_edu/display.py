@@ -3,19 +3,22 @@
 JupyterLab draws a picture as an `<img>` without a text alternative, whatever its metadata say.
 So a picture goes out in three forms at once, of which each reader takes the first it can:
 a live `<img alt="…">` in a widget, the plain PNG (a stored notebook, GitHub, nbconvert), and the
-text. The stored notebook keeps the last two.
+text. The stored notebook keeps the last two. A page made from it shows the picture *or* the text,
+so what a widget says in words goes out once more, by `show_text`, to readers without a kernel.
 """
 
 from __future__ import annotations
 
 import base64
 import html
+import textwrap
 from typing import Any
 
 import ipywidgets
 from IPython.display import display
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+LINE_CHARACTERS = 92  # pages made from a notebook break longer lines in the middle of a word
 
 
 def image_tag(picture: bytes, alt: str) -> str:
@@ -31,13 +34,24 @@ def image_tag(picture: bytes, alt: str) -> str:
     return f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
 
 
-def show_widget(widget: ipywidgets.Widget, text: str, picture: bytes | None = None) -> None:
+def show_widget(
+    widget: ipywidgets.Widget,
+    text: str,
+    picture: bytes | None = None,
+    *,
+    alt: str = "",
+    display_id: str | None = None,
+    update: bool = False,
+) -> None:
     """Shows a widget, with a text and a picture for readers without a kernel.
 
     Args:
         widget: What a reader with a kernel sees.
         text: The same in words, for the default state; tests compare it.
         picture: The same as PNG, for the default state.
+        alt: The picture in words, where that is not `text`.
+        display_id: A name for what is shown, so that it can be replaced later.
+        update: Replace what was shown under `display_id`.
 
     Raises:
         ValueError: `text` is empty.
@@ -51,8 +65,19 @@ def show_widget(widget: ipywidgets.Widget, text: str, picture: bytes | None = No
     metadata = {}
     if picture is not None:
         bundle["image/png"] = base64.b64encode(picture).decode()
-        metadata["image/png"] = {"alt": text}
-    display(bundle, metadata=metadata, raw=True)
+        metadata["image/png"] = {"alt": alt or text}
+    named = {} if display_id is None else {"display_id": display_id, "update": update}
+    display(bundle, metadata=metadata, raw=True, **named)
+
+
+def show_text(text: str) -> None:
+    """Shows a text to readers without a kernel alone; with one, the widget above has it.
+
+    Raises:
+        ValueError: `text` is empty.
+    """
+    lines = [textwrap.fill(line, LINE_CHARACTERS) for line in text.splitlines()]
+    show_widget(ipywidgets.HTML(layout=ipywidgets.Layout(display="none")), "\n".join(lines))
 
 
 def show_picture(picture: bytes, alt: str) -> None:

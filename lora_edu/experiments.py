@@ -12,10 +12,12 @@ same kind: the spread under resampled test examples).
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import platform
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,38 +120,58 @@ def dumps(content: Mapping[str, Any]) -> str:
     return json.dumps(head, indent=1)[:-2] + f',\n "runs": [\n{runs}\n ]\n}}\n'
 
 
+class OutOfTime(Exception):
+    """The time for a sweep was up before all its runs were made."""
+
+
 def run_all(
     record: Record,
     keys: Sequence[Key],
     work: Callable[[dict[str, Any]], dict[str, Any]],
     *,
     workers: int = 1,
+    seconds: float = math.inf,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
     """Does the runs that are not recorded yet and returns all of them, in the order of `keys`.
+
+    When time is up, no further run starts, those under way are finished and recorded, and
+    `OutOfTime` is raised: the same call goes on later.
 
     Args:
         record: Where runs are looked up and added.
         keys: What to run; each says all that distinguishes a run, its seed too.
         work: Key → result, both fit for JSON; a function of a module, as processes need it.
         workers: Processes at a time, each with one thread; 1 runs here.
+        seconds: No run starts later than this.
         report: Called with a line after each run.
+
+    Raises:
+        OutOfTime: runs are left.
     """
     missing = [dict(key) for key in keys if record.find(key) is None]
+    end = time.monotonic() + seconds
 
     def done(key: dict[str, Any], result: dict[str, Any]) -> None:
         record.add(key, result)
         report(f"{key}: " + ", ".join(f"{k} {v:.4g}" for k, v in result.items() if _is_number(v)))
 
     if workers == 1:
-        for key in missing:
+        while missing and time.monotonic() < end:
+            key = missing.pop(0)
             done(key, work(key))
     elif missing:
         context = multiprocessing.get_context("spawn")  # forked processes inherit torch's threads
         with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
-            futures = {pool.submit(work, key): key for key in missing}
-            for future in as_completed(futures):
-                done(futures[future], future.result())
+            running: dict[Future, dict[str, Any]] = {}
+            while running or (missing and time.monotonic() < end):
+                while missing and len(running) < workers and time.monotonic() < end:
+                    key = missing.pop(0)
+                    running[pool.submit(work, key)] = key
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    done(running.pop(future), future.result())
+    if missing:
+        raise OutOfTime(f"{len(missing)} runs are left; give the same command again to go on")
     return [record.find(key) for key in keys]
 
 

@@ -118,20 +118,26 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, block: int = 0, cache: KeyValueCache | None = None) -> Tensor:
         """Mixes each token with those before it; `block` says whose cache entry to use."""
+        return self.out(self.mix(self.query(x), self.key(x), self.value(x), block, cache))
+
+    def mix(
+        self, query: Tensor, key: Tensor, value: Tensor, block: int, cache: KeyValueCache | None
+    ) -> Tensor:
+        """Computes softmax(q kᵀ / √D) v of each head: three times (B, T, C) → (B, T, C)."""
         q, k, v = (  # each (B, H, T, D)
-            project(x).unflatten(-1, (self.n_head, -1)).transpose(1, 2)
-            for project in (self.query, self.key, self.value)
+            projected.unflatten(-1, (self.n_head, -1)).transpose(1, 2)
+            for projected in (query, key, value)
         )
         mask = None
         if cache is not None:
             k, v = cache.extend(block, k, v)
             if 1 < q.shape[2] < k.shape[2]:  # several new tokens after old ones
-                mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=x.device)
+                mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device)
                 mask = mask.tril(k.shape[2] - q.shape[2])
         mixed = F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, is_causal=q.shape[2] == k.shape[2]
         )
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return mixed.transpose(1, 2).flatten(2)
 
 
 class MLP(nn.Module):

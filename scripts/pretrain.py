@@ -33,7 +33,9 @@ from scripts.muon import Muon
 BATCH, LENGTH = 32, 256  # rows and tokens of one step
 WARM_UP_STEPS = 50
 DECAY_SHARE = 0.6  # share of the steps, the last ones, over which the rate falls to zero
-DROPOUT = 0.1  # to the end: the text is read about eight times
+DROPOUT = 0.1
+DROPOUT_SHARE = 0.81  # share of the steps, the first ones, with dropout: it keeps eight readings of
+# the text from being learnt by heart; the last, small steps then fit the network as it is used
 MUON_LR, ADAM_LR, WEIGHT_DECAY = 0.02, 3e-3, 0.1
 LOG_EVERY, SAVE_EVERY = 100, 100
 TIMED_STEPS = 10  # steps timed to turn minutes into steps
@@ -67,6 +69,13 @@ def rate(step: int, steps: int) -> float:
     rising = (step + 1) / WARM_UP_STEPS
     falling = (steps - step) / max(1, DECAY_SHARE * steps)
     return min(1.0, rising, falling)
+
+
+def set_dropout(model: torch.nn.Module, probability: float) -> None:
+    """Sets the probability of every dropout layer."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
 
 
 def loss_of(model: torch.nn.Module, batch: Tensor) -> Tensor:
@@ -133,6 +142,7 @@ def steps_in(minutes: float, trial: Iterator[float]) -> int:
 def train_step(model, compiled, optimizers, tokens, run) -> float:  # noqa: ANN001
     """One step at `run['step']`; returns the loss before it."""
     torch.manual_seed(run["seed"] * 1_000_003 + run["step"])
+    set_dropout(model, DROPOUT if run["step"] < DROPOUT_SHARE * run["steps"] else 0.0)
     loss = loss_of(compiled, batch_at(tokens, run["step"], run["seed"]))
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -39,12 +39,12 @@ from lora_edu.tokenizer import load_tokenizer
 
 MAX_TOKENS = 64  # covers every bundled message and more than 90 % of the real ones
 BATCH_ROWS = 16
-STEPS = {"bundled": 48, "real": 120}  # about 30,000 and 55,000 training tokens
+STEPS = {"bundled": 64, "real": 80}
 SEEDS = range(5)
 GRIDS = {  # learning rates tried, each about a factor of 3 apart
-    "head": (3e-3, 1e-2, 3e-2, 1e-1),
+    "head": (1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
     "lora": (3e-4, 1e-3, 3e-3, 1e-2),
-    "full": (1e-4, 3e-4, 1e-3, 3e-3),
+    "full": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
 }
 FLOAT32_BYTES = 4
 

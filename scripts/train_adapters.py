@@ -29,25 +29,25 @@ from lora_edu.batching import (
     Row,
     classification_rows,
     generation_rows,
-    prompt,
     text_rows,
 )
-from lora_edu.datasets import load_menu, load_spam, load_tales, parse_meaning
+from lora_edu.datasets import load_menu, load_spam, load_tales
 from lora_edu.evaluation import accuracy_interval, classify, f1, mean_loss
 from lora_edu.files import atomic_write, data_path
-from lora_edu.generation import generate_text
 from lora_edu.gpt import GPT
 from lora_edu.history import lower_is_better
 from lora_edu.lora import count_parameters, freeze, replace_linear_with_lora
 from lora_edu.pretrained import base_fingerprint, load_pretrained
+from lora_edu.slots import menu_patterns, slot_errors
 from lora_edu.tokenizer import load_tokenizer
 from lora_edu.training import classification_loss, fit, next_token_loss
+from lora_edu.writers import write_sentences
 
 TARGETS = ("query", "key", "value", "out", "fc_in", "fc_out")
 RANK, ALPHA, SCALING = 8, 16, "alpha/rank"  # multiplier 2
 LARGEST_BYTES = 350_000
 EVALUATIONS = 10  # of validation in a run
-GENERATED = 100  # sentences written for a check of their content; each takes a fraction of a second
+GENERATED = 100  # sentences written for a check of their content
 
 Metrics = dict[str, float]
 
@@ -113,27 +113,15 @@ def spam_task() -> Task:
 def menu_task() -> Task:
     """A sentence that says what a list of slots means; the loss counts the sentence alone."""
     encoding, split = load_tokenizer(), load_menu()
-    lexicon = json.loads(data_path("menu", "lexicon.json").read_text(encoding="utf-8"))
-
-    def said_slots(text: str) -> set[tuple[str, str]]:
-        """The (slot, value) pairs for which a text holds one of the lexicon's phrases."""
-        return {
-            (slot, value)
-            for slot, values in lexicon.items()
-            for value, phrases in values.items()
-            if any(phrase.lower() in text.lower() for phrase in phrases)
-        }
 
     def extra(model: GPT, part: str) -> Metrics:
-        missing = added = total = 0
-        for pair in getattr(split, part)[:GENERATED]:
-            start = prompt(pair.meaning)
-            said = said_slots(generate_text(model, encoding, start, 80)[len(start) :])
-            meant = set(parse_meaning(pair.meaning).items())
-            missing += len(meant - said)
-            added += len(said - meant)
-            total += len(meant)
-        return {"slots_missing": missing / total, "slots_added": added / total}
+        meanings = [pair.meaning for pair in getattr(split, part)[:GENERATED]]
+        said = write_sentences(model, encoding, meanings)
+        pairs = zip(meanings, said, strict=True)
+        errors = [slot_errors(meaning, text, menu_patterns()) for meaning, text in pairs]
+        meant = sum(error.meant for error in errors)
+        kinds = ("missing", "wrong", "added")
+        return {f"slots_{kind}": sum(getattr(e, kind) for e in errors) / meant for kind in kinds}
 
     rows = [generation_rows(part, encoding, 256) for part in split]
     return Task(

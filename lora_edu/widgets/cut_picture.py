@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-from matplotlib.axes import Axes
 from torch import Tensor
 
 from lora_edu.figures import DIVERGING, SEQUENTIAL
 from lora_edu.plots import figure, house_style
-from lora_edu.widgets.live import Canvas
+from lora_edu.widgets.canvas import Canvas, Pixels
 from lora_edu.widgets.units import percent
 
 _BLUE, _RED = "#0072B2", "#D55E00"
@@ -19,12 +17,17 @@ _SMALLEST = 1e-3  # singular values below a thousandth of the largest are drawn 
 
 
 class Panel(NamedTuple):
-    """One object: the matrix, its cut, its singular values, and the energy kept."""
+    """One object: the matrix, its cut, its singular values, the energy kept, and its range.
+
+    `low` and `high` are the ends of its colour scale; a matrix with signs has -high and high.
+    """
 
     matrix: Tensor
     cut: Tensor
     values: Tensor
     energy: float
+    low: float
+    high: float
 
 
 class CutPicture:
@@ -40,7 +43,10 @@ class CutPicture:
         with house_style():
             axes = drawn.subplots(3, len(names), height_ratios=(3, 3, 2), squeeze=False)
             self.title = drawn.suptitle(" ", x=0.01, ha="left", fontsize=11, fontweight="bold")
-            self.images = [[self._image(axis) for axis in row] for row in axes[:2]]
+            for axis in axes[:2].flat:
+                axis.set(xticks=[], yticks=[])
+                axis.grid(False)
+            self.images = [[Pixels(axis) for axis in row] for row in axes[:2]]
             for axis, name in zip(axes[0], names, strict=True):
                 axis.set_title(name, loc="center", fontsize=10)
             axes[0][0].set_ylabel("the cut")
@@ -48,23 +54,17 @@ class CutPicture:
             self.spectra = [axis.plot([], [], color=_BLUE)[0] for axis in axes[2]]
             line = {"color": _RED, "linestyle": "--"}
             self.cuts = [axis.axvline(0, **line) for axis in axes[2]]
-            white = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-            at = {"ha": "right", "va": "top", "fontsize": 9, "bbox": white}
+            at = {"ha": "right", "va": "top", "fontsize": 9}
             self.notes = [
                 axis.text(0.98, 0.95, "", transform=axis.transAxes, **at) for axis in axes[2]
             ]
             for axis in axes[2]:
                 axis.set(xlim=(0, 192), ylim=(-3.1, 0.8), xlabel="singular value, largest first")
+                axis.grid(False, axis="x")  # the note stands there
                 axis.set_yticks([-3, -2, -1, 0], ["0.1 %", "1 %", "10 %", "100 %"])
             axes[2][0].set_ylabel("of the largest")
         flat = [image for row in self.images for image in row]
         self.canvas = Canvas(drawn, [self.title, *flat, *self.spectra, *self.cuts, *self.notes])
-
-    def _image(self, axis: Axes):  # noqa: ANN202 (matplotlib's AxesImage)
-        axis.set(xticks=[], yticks=[])
-        axis.grid(False)
-        extent = (0.0, 1.0, 0.0, 1.0)
-        return axis.imshow(np.zeros((2, 2)), aspect="auto", interpolation="nearest", extent=extent)
 
     def png(self, title: str, rank: int, panels: Sequence[Panel]) -> bytes:
         """Draws a state.
@@ -85,13 +85,7 @@ class CutPicture:
 
     def _draw_images(self, column: int, panel: Panel) -> None:
         """Cut and residual on one scale: that of the matrix, white at zero where it has signs."""
-        signed = bool((panel.matrix < 0).any())
-        bound = panel.matrix.abs().quantile(0.99).item() if signed else panel.matrix.max().item()
-        for image, shown in (
-            (self.images[0][column], panel.cut),
-            (self.images[1][column], panel.matrix - panel.cut),
-        ):
-            residual_of_picture = image is self.images[1][column] and not signed
-            image.set_cmap(DIVERGING if signed or residual_of_picture else SEQUENTIAL)
-            image.set_clim(-bound if signed or residual_of_picture else 0, bound)
-            image.set_data(shown.numpy())
+        residual = panel.matrix - panel.cut
+        colours = DIVERGING if panel.low < 0 else SEQUENTIAL
+        self.images[0][column].set_matrix(panel.cut.numpy(), colours, panel.low, panel.high)
+        self.images[1][column].set_matrix(residual.numpy(), DIVERGING, -panel.high, panel.high)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from lora_edu.model_shapes import TARGETS
 from lora_edu.plots import figure, house_style, line_style
-from lora_edu.widgets.live import Canvas
+from lora_edu.widgets.canvas import Canvas
 from lora_edu.widgets.units import in_words
 
 _TICKS = {10**power: name for power, name in zip(range(2, 13, 2), "100 10k 1M 100M 10G 1T".split())}

@@ -6,22 +6,22 @@ any widget, and the same values always give the same picture.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import ipywidgets
-import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
-from PIL import Image
 
-from lora_edu.display import image_tag, show_widget
-from lora_edu.plots import house_style
+from lora_edu.display import image_tag, show_text, show_widget
 
 LABELLED = {"description_width": "initial"}
+# JupyterLab takes the arrow keys for itself while a drop-down is closed.
+BY_KEYBOARD = "By keyboard: Tab moves on, the arrow keys move a slider"
+FURTHER_KEYS = {
+    ipywidgets.Checkbox: "Space ticks a box",
+    ipywidgets.Dropdown: "Space opens a list and the arrow keys then choose in it",
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class LivePicture:
         lines = [ipywidgets.HBox([self.controls[name] for name in row]) for row in rows]
         for line in lines:
             line.layout.flex_flow = "row wrap"
+        lines.append(ipywidgets.HTML(f"<small>{keys(self.controls.values())}</small>"))
         self.widget = ipywidgets.VBox([*lines, self.picture, self.text])
         self.redraw()
 
@@ -89,48 +90,16 @@ class LivePicture:
         return self.shown.text
 
     def _ipython_display_(self) -> None:
-        show_widget(self.widget, repr(self), self.shown.picture)
+        show_widget(self.widget, self.shown.alt, self.shown.picture)
+        show_text(repr(self))
 
 
-class Canvas:
-    """A figure that is drawn again and again, quickly: only what moves is drawn anew.
+def keys(controls: Iterable[ipywidgets.Widget]) -> str:
+    """Says which keys operate these controls.
 
-    Axes, ticks and labels are drawn once and kept as a picture; a new state copies that picture
-    and draws the moving parts over it. That takes a fifth of the time of a whole drawing.
-
-    Args:
-        drawn: A finished figure.
-        moving: Its parts that change with the state, in the order they are drawn; without any,
-            the whole figure is drawn each time.
+    Example:
+        >>> keys([ipywidgets.Checkbox()])
+        'By keyboard: Tab moves on, the arrow keys move a slider, Space ticks a box.'
     """
-
-    def __init__(self, drawn: Figure, moving: Sequence[Artist] = ()) -> None:
-        with house_style():
-            drawn.canvas.draw()  # the first drawing computes the layout …
-        drawn.set_layout_engine("none")  # … which then stays, and nothing jumps
-        self.figure = drawn
-        self._moving = list(moving)
-        self._background: Any = None
-        self._scale: Any = None
-
-    def png(self, scale: object = 0) -> bytes:
-        """Returns the figure's present state as PNG.
-
-        Args:
-            scale: What axes and ticks depend on; where it differs from the last one, they are
-                drawn anew too.
-        """
-        canvas = self.figure.canvas
-        with house_style():
-            if self._background is None or scale != self._scale or not self._moving:
-                for artist in self._moving:
-                    artist.set_animated(True)  # left out of the whole drawing
-                canvas.draw()
-                self._background = canvas.copy_from_bbox(self.figure.bbox)
-                self._scale = scale
-            canvas.restore_region(self._background)
-            for artist in self._moving:
-                artist.draw(canvas.get_renderer())
-        buffer = io.BytesIO()
-        Image.fromarray(np.asarray(canvas.buffer_rgba())).save(buffer, "png", compress_level=1)
-        return buffer.getvalue()
+    kinds = {type(control) for control in controls}
+    return ", ".join([BY_KEYBOARD, *(FURTHER_KEYS[k] for k in FURTHER_KEYS if k in kinds)]) + "."

@@ -138,7 +138,7 @@ def memory_bars(start: MemoryState | None = None) -> LivePicture:
         ("batch_size", "length_tokens"),
         ("rank", "target_set"),
     ]
-    return LivePicture(_controls(begin), view, rows, height_px=390, text_height_px=130)
+    return LivePicture(_controls(begin), view, rows, height_px=400, text_height_px=130)
 
 
 def _where(budget: MemoryBudget) -> str:

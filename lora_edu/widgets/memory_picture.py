@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 
 from lora_edu.memory import GPUS_BYTES, MemoryBudget
 from lora_edu.plots import figure, house_style
-from lora_edu.widgets.live import Canvas
+from lora_edu.widgets.canvas import Canvas
 from lora_edu.widgets.units import megabytes
 
 _PARTS = {
@@ -18,6 +18,7 @@ _PARTS = {
     "activations": ("#CC79A7", "xx"),
 }
 _STEPS = 4  # ticks beside 0
+_NAME_ROWS = (1.02, 1.09, 1.16)  # heights of the names of cards, which would hide each other
 
 
 def _round_up(size_bytes: float) -> float:
@@ -38,10 +39,10 @@ class MemoryPicture:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        drawn = figure(" ", "memory of one training step", size_inches=(7.6, 3.5))
+        drawn = figure(" ", "memory of one training step", size_inches=(7.6, 3.6))
         self.axis = axis = drawn.axes[0]
         with house_style():
-            self.title = axis.set_title(" ", pad=26)
+            self.title = axis.set_title(" ", pad=42)
             self.bars: list[list[Rectangle]] = []
             for part, (colour, hatch) in _PARTS.items():
                 style = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0.5}
@@ -56,7 +57,7 @@ class MemoryPicture:
             ]
             at_top = axis.get_xaxis_transform()
             self.card_names = [
-                axis.text(0, 1.02, name, transform=at_top, ha="center", fontsize=8)
+                axis.text(0, _NAME_ROWS[0], name, transform=at_top, ha="center", fontsize=8)
                 for name in GPUS_BYTES
             ]
             axis.set_yticks(range(len(names)), list(names))
@@ -93,15 +94,17 @@ class MemoryPicture:
         return self.canvas.png(scale=end)
 
     def _place_cards(self, end: float) -> None:
-        """Moves the cards' lines; names that would stand on one another are left out."""
-        free_from = 0.0
+        """Moves the cards' lines; a name takes the first row with room, or is left out."""
+        free_from = [0.0 for _ in _NAME_ROWS]
         for line, name, size in zip(self.cards, self.card_names, GPUS_BYTES.values(), strict=True):
             line.set_xdata([size, size])
             name.set_x(size)
             line.set_visible(0.04 * end < size <= end)
-            name.set_visible(line.get_visible() and size >= free_from)
+            row = next((i for i, free in enumerate(free_from) if size >= free), None)
+            name.set_visible(line.get_visible() and row is not None)
             if name.get_visible():
-                free_from = size + 0.13 * end
+                name.set_y(_NAME_ROWS[row])
+                free_from[row] = size + 0.13 * end
 
 
 def _parts(budget: MemoryBudget) -> tuple[float, float, float, float]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lora_edu.plots import figure, house_style
-from lora_edu.widgets.live import Canvas
+from lora_edu.widgets.canvas import Canvas
 
 _BOUND = 3.4
 _LINES = torch.linspace(-2, 2, 9)

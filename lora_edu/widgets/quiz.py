@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -18,7 +19,7 @@ from typing import Any
 
 import ipywidgets
 
-from lora_edu.display import show_widget
+from lora_edu.display import LINE_CHARACTERS, show_widget
 
 NONE_YET = "No prediction recorded yet."
 # JupyterLab takes the arrow keys for itself, even inside a group of radio buttons.
@@ -121,7 +122,7 @@ class Reveal:
             mark = "✓" if self.agrees else "✗"
             said = f"{mark} You predicted: {_written(self.prediction)}."
         why = f" Because {self.because.rstrip('.')}." if self.because else ""
-        return f"{said} Found: {_written(self.answer)}.{why}"
+        return textwrap.fill(f"{said} Found: {_written(self.answer)}.{why}", LINE_CHARACTERS)
 
 
 def predict(question: str, options: Sequence[str] = ()) -> Prediction:

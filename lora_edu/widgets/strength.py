@@ -13,7 +13,6 @@ from typing import Any
 
 import ipywidgets
 
-from lora_edu.display import show_widget
 from lora_edu.widgets.live import LABELLED, LivePicture, View
 from lora_edu.widgets.strength_picture import StrengthPicture
 from lora_edu.widgets.strength_record import (
@@ -213,9 +212,6 @@ class StrengthExplorer(LivePicture):
         adapter, prompt = self.values["adapter"], self.values["prompt"]
         lines = (explain(self.state(adapter, prompt, s)) for s in (-1.0, 0.0, 0.5, 1.0, 2.0))
         return "\n".join([ADAPTERS[adapter], *lines])
-
-    def _ipython_display_(self) -> None:
-        show_widget(self.widget, repr(self), self.shown.picture)
 
 
 def _as_html(state: StrengthState) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lora_edu.plots import figure, house_style
-from lora_edu.widgets.live import Canvas
+from lora_edu.widgets.canvas import Canvas
 
 MOST_ROWS = 8
 _FEWEST_ROWS = 5  # so that two bars do not become two walls

@@ -27,22 +27,32 @@ PICTURE, RANDOM, UPDATE = "picture", "random matrix", "measured ΔW"
 
 @dataclass(frozen=True)
 class Factors:
-    """A matrix with its singular value decomposition, computed once.
+    """A matrix with its singular value decomposition and range of colours, computed once.
 
     Args:
         matrix: (m, n).
+        u: Directions out, as columns.
+        values: Strengths, largest first.
+        vh: Directions in, as rows.
+        low: Lower end of the colour scale: 0, or -high where the matrix has signs.
+        high: Its upper end: the largest entry, or 99 % of the entries' sizes lie below it.
     """
 
     matrix: Tensor
     u: Tensor
     values: Tensor
     vh: Tensor
+    low: float
+    high: float
 
     @classmethod
     def of(cls, matrix: Tensor) -> Factors:
-        """Decomposes a matrix."""
-        u, values, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
-        return cls(matrix.double(), u, values, vh)
+        """Decomposes a matrix, and finds the ends of its colour scale."""
+        matrix = matrix.double()
+        signed = bool((matrix < 0).any())
+        high = (matrix.abs().quantile(0.99) if signed else matrix.max()).item()
+        factors = torch.linalg.svd(matrix, full_matrices=False)
+        return cls(matrix, *factors, -high if signed else 0.0, high)
 
     def cut(self, rank: int) -> Tensor:
         """The closest matrix of that rank, as `lora_edu.truncate`."""
@@ -128,10 +138,8 @@ def svd_cut(
         state = CutState(**values)
         objects = fixed | {UPDATE: update_factors(state.block, state.module)}
         panels = [
-            Panel(
-                factors.matrix, factors.cut(state.rank), factors.values, factors.energy(state.rank)
-            )
-            for factors in objects.values()
+            Panel(f.matrix, f.cut(state.rank), f.values, f.energy(state.rank), f.low, f.high)
+            for f in objects.values()
         ]
         png = drawing.png(f"Cut to rank {state.rank}", state.rank, panels)
         return View(png, describe(state, objects), explain(state, objects))

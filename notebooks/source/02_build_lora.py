@@ -648,13 +648,13 @@ found = next(rank for rank, loss in zip(RANKS, mean, strict=True) if loss < 1.5 
 chart = line_chart(
     [
         Line("students, mean and range of 3 seeds", RANKS, mean, low, high),
-        Line("best possible at that rank", RANKS, best),
+        Line("best possible at that rank", RANKS, best, points=False),
     ],
     title=f"A change of rank {PLANTED} was planted; the loss stops falling at rank {found}",
     x_label="rank of the student",
     y_label="loss on new examples (mean squared error)",
 )
-show(chart, "Loss against rank: a straight fall to the planted rank 6, flat from there to rank 32.")
+show(chart, f"Loss against rank: a straight fall to rank {found}, flat from there to rank 32.")
 # %%
 close = all(abs(m / b - 1) < 0.1 for m, b in zip(mean, best, strict=True))
 print("at every rank within 10 % of the best possible:", close)

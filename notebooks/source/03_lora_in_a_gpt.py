@@ -380,16 +380,25 @@ verdict
 # with memory of its own.
 # </details>
 #
-# Now train for 40 steps on pirates' tales.
+# Now train for 40 steps on pirates' tales, and watch. **Stop** holds the run after the step that it
+# is in, **Go on** takes it up there, and nothing is lost. (While a cell runs, Colab keeps clicks on
+# buttons waiting. Use the cell's own stop button there, then **Go on**.)
 # %%
+from lora_edu.widgets.training_view import watch
+
 if not verdict.passed:
 
     def snapshot(model):
         return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
+def pirates(follow):
+    return fit(model, batches, next_token_loss, lr=2e-3, steps=40, callbacks=[follow])
+
+
 before, loss_before = snapshot(model), mean_loss(model, held_out)
-history = fit(model, batches, next_token_loss, lr=2e-3, steps=40)
+history = watch(pirates, steps=40, title="LoRA on pirates' tales")
+# %%
 loss_after = mean_loss(model, held_out)
 print(f"{history.trainable_parameters:,} parameters learnt, {history.last_step} steps")
 print(

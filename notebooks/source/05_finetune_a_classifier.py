@@ -264,27 +264,38 @@ reveal(
 )
 # %% [markdown]
 # Now train. `evaluate` measures on validation, three times in the run.
+#
+# The view below draws loss and accuracy as they come. **Stop** holds the run after the step that it
+# is in, **Go on** takes it up there, and nothing is lost. (While a cell runs, Colab keeps clicks on
+# buttons waiting. Use the cell's own stop button there, then **Go on**.)
 # %%
 from lora_edu import classify
 from lora_edu.classifiers import measures
+from lora_edu.widgets.training_view import watch
 
 validation = Batches(rows.validation, 64, shuffle=False)
+STEPS = about["steps"]
 
 
 # %%
 def train(model, method):
-    """One run at the tuned rate, with the batches of the recorded seed 0."""
-    return fit(
-        model,
-        Batches(rows.train, about["batch_rows"], seed=0),
-        classification_loss,
-        lr=rates[method],
-        steps=about["steps"],
-        evaluate=lambda model: measures(classify(model, validation), "validation"),
-        eval_every=about["steps"] // 3,
+    """One run at the tuned rate, with the batches of the recorded seed 0, under a live view."""
+    how = {
+        "lr": rates[method],
+        "steps": STEPS,
+        "evaluate": lambda model: measures(classify(model, validation), "validation"),
+        "eval_every": STEPS // 3,
+    }
+    batches = Batches(rows.train, about["batch_rows"], seed=0)
+    return watch(
+        lambda follow: fit(model, batches, classification_loss, callbacks=[follow], **how),
+        steps=STEPS,
+        title=f"{method} on spam",
+        accuracy=True,
     )
 
 
+# %%
 histories["lora"] = train(lora, "lora")
 print("LoRA:", histories["lora"].stopped, "after", histories["lora"].last_step, "steps")
 # %% [markdown]
@@ -298,24 +309,19 @@ seconds |= {method: histories[method].seconds for method in ("lora", "full")}
 print("full:", histories["full"].stopped, "after", histories["full"].last_step, "steps")
 # %% [markdown]
 # ## Read the curves
+# Single batches jump, so the training lines show the mean of the last few steps.
 # %%
 from lora_edu.plots import Line, line_chart
+from lora_edu.widgets.training_picture import smoothed
 
-
-def smooth(losses, window=6):
-    """Mean of the last few losses: single batches jump."""
-    return [sum(losses[max(0, i - window) : i]) / min(i, window) for i in range(1, len(losses) + 1)]
-
-
-# %%
 lines = []
 for method in ("lora", "full"):
     history = histories[method]
     points = [(row["step"], row["validation_loss"]) for row in history.evaluations]
-    lines.append(Line(f"{method}, training", history.steps, smooth(history.losses), points=False))
+    lines.append(Line(f"{method}, training", history.steps, smoothed(history.losses), points=False))
     lines.append(Line(f"{method}, validation", *zip(*points)))
 above = all(
-    histories[m].evaluations[-1]["validation_loss"] > smooth(histories[m].losses)[-1] + 0.05
+    histories[m].evaluations[-1]["validation_loss"] > smoothed(histories[m].losses)[-1] + 0.05
     for m in ("lora", "full")
 )
 title = "Both learn; validation stays above training" if above else "Both learn"

@@ -78,10 +78,11 @@ SETTLED = """async ([quietMs, timeoutMs]) => {
 
 
 class Lab(NamedTuple):
-    """A running JupyterLab."""
+    """A running JupyterLab, and the folder that it shows."""
 
     url: str
     token: str
+    root: Path
 
 
 def find_browser() -> str | None:
@@ -135,7 +136,7 @@ def jupyterlab(root: Path, private: Path) -> Iterator[Lab]:
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/api", process, START_SECONDS)
-            yield Lab(f"http://127.0.0.1:{port}", token)
+            yield Lab(f"http://127.0.0.1:{port}", token, root)
         finally:
             process.terminate()
             try:
@@ -173,15 +174,20 @@ def browser_page(executable: str) -> Iterator[Page]:
 
 def open_notebook(page: Page, lab: Lab, path: str) -> None:
     """Opens a notebook by itself and waits until its kernel is ready."""
-    page.goto(f"{lab.url}/doc/tree/{path}?token={lab.token}")
+    page.goto(f"{lab.url}/doc/tree/{path}?token={lab.token}", timeout=START_SECONDS * 1000)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START_SECONDS * 1000)
     page.evaluate(KERNEL_READY)
 
 
-def run_all(page: Page) -> list[str]:
-    """Runs all cells; returns the error messages in the outputs, those of widgets included."""
+def start_all(page: Page) -> None:
+    """Starts all cells and does not wait for them."""
     # Not awaited: the command's promise has no time limit.
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+
+def run_all(page: Page) -> list[str]:
+    """Runs all cells; returns the error messages in the outputs, those of widgets included."""
+    start_all(page)
     page.wait_for_function(ALL_RUN, timeout=RUN_SECONDS * 1000)
     settle(page)
     return errors(page)

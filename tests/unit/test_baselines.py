@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+import statistics
+from collections import Counter
 
 import pytest
 
@@ -11,10 +13,12 @@ from lora_edu.files import data_path
 from scripts.baselines import (
     fit_bag_of_words,
     interval_over_groups,
+    luck_of_the_split,
     predict,
     predict_majority,
     summary,
 )
+from scripts.generators import spam
 
 RECORD = json.loads(data_path("results", "baselines.json").read_text(encoding="utf-8"))
 README = data_path("README.md").read_text(encoding="utf-8")
@@ -83,3 +87,31 @@ def test_the_readme_states_the_recorded_accuracies() -> None:
             for model in ("majority", "bag_of_words", "words_and_pairs")
         ]
         assert stated == pytest.approx(recorded, abs=0.051)
+
+
+def test_the_luck_of_the_split_is_recorded() -> None:
+    recorded = RECORD["bundled_from_other_seeds"]
+    made = luck_of_the_split(recorded["seeds"][:1])
+    for name in ("bag_of_words", "words_and_pairs"):
+        assert len(recorded[name]) == len(recorded["seeds"])
+        assert made[name] == pytest.approx(recorded[name][:1], abs=0.01)
+
+
+def test_the_readme_states_the_luck_of_the_split() -> None:
+    # "81.2 to\n  89.7 % on test (mean 84.9 %" for each of the two
+    found = re.findall(r"([\d.]+)\s+to\s+([\d.]+) %[^()]*\(mean ([\d.]+) %", README)
+    other = RECORD["bundled_from_other_seeds"]
+    recorded = [
+        [100 * measure(other[name]) for measure in (min, max, statistics.mean)]
+        for name in ("bag_of_words", "words_and_pairs")
+    ]
+    stated = [[float(value) for value in row] for row in found]
+    assert stated == [pytest.approx(row, abs=0.051) for row in recorded]
+
+
+def test_the_readme_counts_the_templates() -> None:
+    kinds = {template.group: template.group.split("/")[1] for template in spam.read_templates()}
+    counts = Counter(kinds.values())
+    stated = re.search(r"(\d+) of ham, (\d+) of spam and (\d+) pairs", README).groups()
+    assert [int(value) for value in stated] == [counts[kind] for kind in ("ham", "spam", "pair")]
+    assert f"{RECORD['bundled']['test_groups']} templates make up the test set" in README

@@ -18,6 +18,7 @@ from lora_edu.datasets import (
     Split,
     load_menu,
     load_spam,
+    load_stories,
     load_tales,
     near_duplicate_key,
     parse_meaning,
@@ -27,6 +28,7 @@ from lora_edu.datasets import (
     split_sms,
 )
 from lora_edu.files import DATA_SETS, data_path
+from lora_edu.tokenizer import load_tokenizer
 
 PARTS = Split._fields
 
@@ -229,6 +231,29 @@ def test_real_menus_keep_their_authors_split_with_references_gathered(
     assert split.train == [Pair("name[A]", "A, it is."), Pair("name[A]", "Go to A.")]
     assert split.validation == [Pair("name[B]", "B.", ("B.",))]
     assert split.test == [Pair("name[C]", "C.", ("C.", "To C!")), Pair("name[D]", "D.", ("D.",))]
+
+
+def test_real_training_sentences_that_test_or_validation_has_nearly_alike_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = e2e_zip(
+        {
+            "trainset": [("name[A]", "Go to a pub!"), ("name[A]", "B it is."), ("name[A]", "A!")],
+            "devset": [("name[B]", "b, it is")],
+            "testset_w_refs": [("name[C]", "C."), ("name[C]", "go to a PUB")],
+        }
+    )
+    real_copies(tmp_path, monkeypatch, "e2e_nlg/e2e-dataset.zip", archive)
+    split = load_menu("real")
+    assert split.train == [Pair("name[A]", "A!")]
+    assert split.test == [Pair("name[C]", "C.", ("C.", "go to a PUB"))]
+
+
+def test_stories_are_short_and_none_is_a_tale() -> None:
+    stories, encoding = load_stories(), load_tokenizer("mini")
+    assert len(set(map(near_duplicate_key, stories))) == 10
+    assert all(100 < len(encoding.encode_ordinary(story)) < 200 for story in stories)
+    assert not any("hearties" in story for story in stories)
 
 
 def test_a_message_is_never_run() -> None:

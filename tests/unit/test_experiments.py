@@ -9,9 +9,11 @@ import os
 import pytest
 import torch
 
+from lora_edu import experiments
 from lora_edu.evaluation import Predictions
 from lora_edu.evaluation import f1 as f1_of_one_run
 from lora_edu.experiments import (
+    OutOfTime,
     Record,
     accuracy_score,
     compare,
@@ -50,6 +52,28 @@ def test_a_recorded_run_is_not_repeated(tmp_path):
     assert calls == [KEYS[0], KEYS[1], KEYS[2], KEYS[2], KEYS[3]]
     assert [run["key"] for run in results] == KEYS
     assert [run["score"] for run in results] == [0.1, 1.1, 0.2, 1.2]
+
+
+def test_when_time_is_up_no_run_starts_and_the_next_call_goes_on(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(experiments.time, "monotonic", lambda: clock[0])
+
+    def slow(key: dict) -> dict:
+        clock[0] += 10
+        return work(key)
+
+    with pytest.raises(OutOfTime, match="2 runs are left; give the same command again"):
+        run_all(record(tmp_path), KEYS, slow, seconds=15)
+    assert [run["key"] for run in record(tmp_path).content["runs"]] == KEYS[:2]
+    results = run_all(record(tmp_path), KEYS, slow, seconds=15)
+    assert [run["key"] for run in results] == KEYS
+    assert clock == [40.0]
+
+
+def test_processes_start_no_run_after_the_end(tmp_path):
+    with pytest.raises(OutOfTime, match="4 runs are left"):
+        run_all(record(tmp_path), KEYS, work, workers=2, seconds=0)
+    assert record(tmp_path).content["runs"] == []
 
 
 def test_runs_in_processes_give_the_same_record(tmp_path):

@@ -4,7 +4,8 @@ import json
 import random
 import re
 from collections import Counter
-from itertools import pairwise
+from difflib import SequenceMatcher
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
@@ -82,8 +83,43 @@ def test_spam_and_ham_of_a_topic_share_their_words() -> None:
         kept.update(re.findall(r"\w+", template.text.lower()))
     both = {topic: kept for topic, kept in words.items() if kept["spam"] and kept["ham"]}
     shared = [len(kept["spam"] & kept["ham"]) / len(kept["spam"]) for kept in both.values()]
-    assert len(both) >= 18
+    assert len(both) >= 28
     assert sum(shared) / len(shared) > 0.4
+
+
+def spam_groups(part: str) -> list[str]:
+    lines = data_path("spam", f"{part}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["template"] for line in lines]
+
+
+def test_enough_templates_make_up_the_test_set() -> None:
+    groups = {part: spam_groups(part) for part in ("train", "validation", "test")}
+    assert len(set(groups["test"])) >= 90
+    assert max(Counter(groups["test"]).values()) <= 6  # so no template weighs much
+    sizes = [len(groups[part]) for part in ("train", "test", "validation")]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_pairs_are_a_hard_minority_of_each_part(part: str) -> None:
+    groups = spam_groups(part)
+    share = sum("/pair/" in group for group in groups) / len(groups)
+    assert 0.05 < share < 0.11
+
+
+def test_no_two_templates_say_the_same_in_the_same_words() -> None:
+    # A template in train that nearly is one in test would let a model pass by heart.
+    templates = [
+        (template.group, re.findall(r"\{?\w+\}?", template.text.removeprefix("{hi}").lower()))
+        for template in spam.read_templates()
+    ]
+    counts = [Counter(words) for _, words in templates]
+    for first, second in combinations(range(len(templates)), 2):
+        (group, one), (other_group, other) = templates[first], templates[second]
+        # In the same order at most what they have in common at all; the order is slow to compare.
+        common = 2 * (counts[first] & counts[second]).total() / (len(one) + len(other))
+        if group != other_group and common >= 0.7:
+            assert SequenceMatcher(None, one, other).ratio() < 0.7, (one, other)
 
 
 def test_messages_are_as_long_as_text_messages() -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+import toy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from lora_edu import training
 from lora_edu.precision import choose_device, choose_precision, loss_scaler, mixed_precision
 
 
@@ -56,3 +60,40 @@ def test_only_fp16_scales_the_loss():
     assert loss_scaler(cpu, "fp16").scale(loss) == 65536
     assert loss_scaler(cpu, "bf16").scale(loss) == 1
     assert loss_scaler(cpu, "fp32").scale(loss) == 1
+
+
+class WithoutBf16(TorchDispatchMode):
+    """A card that cannot compute in bf16: whatever gives such a tensor fails."""
+
+    def __torch_dispatch__(self, function, types, arguments=(), keywords=None):
+        given = function(*arguments, **(keywords or {}))
+        for part in tree_leaves(given):
+            if isinstance(part, torch.Tensor) and part.dtype == torch.bfloat16:
+                raise RuntimeError(f"{function} needs bf16")
+        return given
+
+
+def fit_on(capability, monkeypatch):
+    """Trains on the CPU as `fit` would on a card of this capability, without bf16."""
+    monkeypatch.setattr(
+        training, "choose_precision", lambda device: choose_precision("cuda", capability)
+    )
+    torch.manual_seed(0)
+    model = toy.lora_classifier()
+    with WithoutBf16():
+        history = training.fit(
+            model, toy.batches(), training.classification_loss, steps=20, lr=1e-2, device="cpu"
+        )
+    return model, history
+
+
+def test_a_t4_trains_in_fp16_and_never_meets_bf16(monkeypatch):
+    model, history = fit_on((7, 5), monkeypatch)
+    assert (history.precision, history.stopped) == ("fp16", "finished")
+    assert sum(history.losses[-5:]) < sum(history.losses[:5])
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_the_simulated_card_does_refuse_bf16(monkeypatch):
+    with pytest.raises(RuntimeError, match="needs bf16"):
+        fit_on((8, 0), monkeypatch)

@@ -6,7 +6,7 @@ import ipywidgets
 import pytest
 
 from lora_edu import display
-from lora_edu.display import WIDGET_VIEW, show_widget
+from lora_edu.display import WIDGET_VIEW, show_text, show_widget
 from lora_edu.figures import figure, png
 from lora_edu.plots import show
 from lora_edu.widgets import predict, reveal
@@ -19,9 +19,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict, dict]]:
     """Collects what is displayed: (bundle, metadata)."""
     seen: list[tuple[dict, dict]] = []
 
-    def record(bundle: dict, *, metadata: dict, raw: bool) -> None:
+    def record(bundle: dict, *, metadata: dict, raw: bool, **named: object) -> None:
         assert raw
-        seen.append((bundle, metadata))
+        seen.append((bundle, metadata | named))
 
     monkeypatch.setattr(display, "display", record)
     return seen
@@ -137,3 +137,29 @@ def test_a_figure_is_shown_once_with_its_text(shown: list) -> None:
     ((bundle, metadata),) = shown
     assert base64.b64decode(bundle["image/png"]) == png(drawn)
     assert metadata["image/png"]["alt"] == "A falling line."
+
+
+def test_a_widgets_text_is_seen_only_where_nothing_is_live(monkeypatch) -> None:
+    seen = []
+    monkeypatch.setattr(display, "show_widget", lambda widget, text: seen.append((widget, text)))
+    show_text("word " * 40 + "\nnext")
+    ((widget, text),) = seen
+    assert widget.layout.display == "none"
+    lines = text.split("\n")
+    assert (" ".join(lines[:-1]), lines[-1]) == (("word " * 40).strip(), "next")
+    assert max(map(len, lines)) <= 92
+
+
+def test_what_stands_behind_a_name_is_replaced(shown: list) -> None:
+    show_widget(ipywidgets.IntSlider(), "before", b"1", display_id="run")
+    show_widget(ipywidgets.IntSlider(), "after", b"2", alt="end", display_id="run", update=True)
+    named = {"display_id": "run", "update": True}
+    assert shown[0][1] == {"image/png": {"alt": "before"}} | named | {"update": False}
+    assert shown[1][1] == {"image/png": {"alt": "end"}} | named
+
+
+def test_a_long_reveal_breaks_between_words() -> None:
+    prediction = predict("Which?", ["a", "b"])
+    text = repr(reveal(prediction, "a", because="a reason " * 12))
+    assert all(len(line) <= 92 for line in text.split("\n"))
+    assert " ".join(text.split()).startswith("No prediction recorded. Found: a. Because a reason a")

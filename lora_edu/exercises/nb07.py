@@ -1,0 +1,161 @@
+"""The exercises of notebook 07, "Adapters as files"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lora_edu.exercises import nb07_answers as answers
+from lora_edu.exercises.core import Wrong, exercise
+
+
+@exercise(
+    "07.mistakes",
+    right=[answers.MISTAKES],
+    wrong=answers.WRONG_MISTAKES,
+    praise="Each of the three runs without an error. Only a look at the outputs shows it.",
+)
+def mistakes(answer: Any) -> None:
+    """Judges which mistake each symptom belongs to."""
+    if not isinstance(answer, dict) or answer.keys() != answers.MISTAKES.keys():
+        raise Wrong(f"Keep the dict with its {len(answers.MISTAKES)} symptoms as keys.")
+    allowed = set(answers.MISTAKES.values())
+    if strange := [value for value in answer.values() if value not in allowed]:
+        raise Wrong(f"Choose among {', '.join(sorted(allowed))}; {strange[0]!r} is none of them.")
+    equal_to_base, guessed, twice = answer.values()
+    if equal_to_base == "head lost":
+        raise Wrong(
+            "Without its head the adapter's A and B would still move every output a little. Equal "
+            "bit for bit means that no A and no B takes part."
+        )
+    if equal_to_base == "merged twice":
+        raise Wrong("An adapter that is merged twice changes the outputs twice as much, not never.")
+    if guessed == "not loaded":
+        raise Wrong(
+            "A and B are right, it says, so the adapter is loaded. What else was trained for the "
+            "classes, and is random in a fresh model?"
+        )
+    if guessed == "merged twice":
+        raise Wrong(
+            "Too large an update does harm, but a classifier that only guesses lacks the layer "
+            "that turns its 192 numbers into classes."
+        )
+    if twice != "merged twice":
+        raise Wrong("An update that is not there, or not read by the head, has not doubled.")
+
+
+@exercise(
+    "07.merge",
+    right=answers.RIGHT_MERGES,
+    wrong=answers.WRONG_MERGES,
+    praise="One addition, and inference costs what the base costs.",
+)
+def merge(answer: Any) -> None:
+    """Judges (weight, A, B, multiplier) → the merged weight of an nn.Linear."""
+    generator = torch.Generator().manual_seed(0)
+    for n_in, n_out in ((5, 3), (4, 4)):
+        a, b = torch.randn(n_in, 2, generator=generator), torch.randn(2, n_out, generator=generator)
+        weight = torch.randn(n_out, n_in, generator=generator)
+        kept, update = weight.clone(), (a @ b).T
+        try:
+            found = answer(weight, a.clone(), b.clone(), 3.0)
+        except RuntimeError as error:
+            if "must match the size" not in str(error):
+                raise
+            raise Wrong(
+                f"The layer maps {n_in} numbers to {n_out}. A @ B has shape {tuple(update.T.shape)}"
+                f", but nn.Linear stores its weight as (out, in), here {tuple(weight.shape)}."
+            ) from None
+        if not torch.equal(weight, kept):
+            raise Wrong(
+                "You wrote into the weight that was given, so the base is lost. Return a new one."
+            )
+        if not isinstance(found, Tensor) or found.shape != weight.shape:
+            raise Wrong(f"Return a weight of shape {tuple(weight.shape)}, as the one given.")
+        for wrong, words in (
+            (kept, "That is the base's weight: no update is in it."),
+            (kept + update, "The multiplier is missing: the update is multiplier · A B."),
+            (3 * update, "That is the update alone; it is added to the weight."),
+            (kept - 3 * update, "You subtracted the update. That is how one takes it out again."),
+            (
+                3 * (kept + update),
+                "The multiplier is the update's alone; the weight keeps its size.",
+            ),
+            (kept + 6 * update, "The update is in it twice."),
+        ):
+            if torch.allclose(found, wrong, atol=1e-4):
+                raise Wrong(words)
+        if not torch.allclose(found, kept + 3 * update, atol=1e-4):
+            raise Wrong("With it the layer does not compute x W + multiplier · x A B.")
+
+
+@exercise(
+    "07.bytes",
+    right=answers.RIGHT_BYTES,
+    wrong=answers.WRONG_BYTES,
+    praise="The base is there once; each task adds its small file.",
+)
+def bytes_of_tasks(answer: Any) -> None:
+    """Judges (base_bytes, adapter_bytes, n_tasks) → bytes of one base with n adapters."""
+    for base, adapter, n in ((1000, 10, 3), (700, 9, 50), (700, 9, 1)):
+        found, case = (
+            answer(base, adapter, n),
+            f"A base of {base} bytes and {n} adapters of {adapter}",
+        )
+        wanted = base + n * adapter
+        if found == wanted:
+            continue
+        for wrong, words in (
+            (n * (base + adapter), "you store the base again with every task."),
+            (n * base, "you count a whole model for every task: that is without adapters."),
+            (n * adapter, "the base is missing: adapters alone say nothing."),
+            (base + adapter, "you count one adapter, whatever the number of tasks."),
+        ):
+            if found == wrong:
+                raise Wrong(f"{case}: {words}")
+        raise Wrong(f"{case} take {wanted} bytes, yours gives {found}.")
+
+
+@exercise(
+    "07.blend",
+    right=answers.RIGHT_BLENDS,
+    wrong=answers.WRONG_BLENDS,
+    praise="The ranks add up, and not a bit of either update is lost.",
+)
+def blend(answer: Any) -> None:
+    """Judges ((A₁, B₁), (A₂, B₂)) → (A, B) with A B = (A₁ B₁ + A₂ B₂) / 2."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = ((6, 2), (2, 7), (6, 2), (2, 7))
+    a1, b1, a2, b2 = (torch.randn(*size, generator=generator) for size in sizes)
+    pair = answer((a1.clone(), b1.clone()), (a2.clone(), b2.clone()))
+    if isinstance(pair, Tensor):
+        raise Wrong(
+            f"You returned one matrix of {pair.numel()} numbers. An adapter is a pair: return A "
+            "and B with that product."
+        )
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise Wrong("Return two matrices, A and B.")
+    a, b = pair
+    if a.shape[0] != 6 or b.shape[1] != 7 or a.shape[1] != b.shape[0]:
+        raise Wrong(
+            f"A of shape {tuple(a.shape)} and B of shape {tuple(b.shape)} do not map 6 numbers to "
+            "7. Put the A side by side and the B below each other: it is the rank that grows."
+        )
+    product, wanted = a @ b, (a1 @ b1 + a2 @ b2) / 2
+    for wrong, words in (
+        (
+            (a1 + a2) @ (b1 + b2) / 4,
+            "Averaging the A and the B is not averaging the updates: (A₁ + A₂)(B₁ + B₂) also holds "
+            "A₁ B₂ and A₂ B₁, which no task has learnt.",
+        ),
+        (2 * wanted, "That is the sum of the two updates, not their average."),
+        (wanted / 2, "You halved both A and B, so the product is a quarter of the sum."),
+        ((a1 @ b2 + a2 @ b1) / 2, "Each A must meet its own B: keep the same order in both."),
+        (a1 @ b1 / 2, "The second adapter takes no part."),
+    ):
+        if torch.allclose(product, wrong, atol=1e-4):
+            raise Wrong(words)
+    if not torch.allclose(product, wanted, atol=1e-4):
+        raise Wrong("A @ B is not the average of A₁ @ B₁ and A₂ @ B₂.")

@@ -1,0 +1,106 @@
+"""The fast path: the same model with the arithmetic of its adapted layers fused, and back.
+
+    fuse(model)      # trains and answers faster; agrees to rounding
+    unfuse(model)    # the readable model again
+
+Nothing is copied or renamed. A layer stays the object that it was, with the same weights under
+the same names, and only computes otherwise: its class changes to one that differs in `forward`.
+So files, optimizers and whoever holds the layer go on as before. What is computed stands in
+`fused_products.py`.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from lora_edu.fused_products import Gelu, Norm, adapted_products
+from lora_edu.gpt import Block, KeyValueCache
+from lora_edu.lora import LinearWithLoRA
+
+
+class FusedLinearWithLoRA(LinearWithLoRA):
+    """A `LinearWithLoRA` that adds its update in place. Made by `fuse`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in_dim) → (..., out_dim)."""
+        return adapted_products(x, [self])[0]
+
+
+class FusedBlock(Block):
+    """A transformer block that keeps 10 numbers a token and channel for backward, not 16.
+
+    Query, key and value come from one function of the block's input; layer norms and the GELU are
+    computed again on the way back. Made by `fuse`.
+    """
+
+    def forward(self, x: Tensor, block: int = 0, cache: KeyValueCache | None = None) -> Tensor:
+        """(B, T, C) → (B, T, C)."""
+        attention, mlp = self.attention, self.mlp
+        layers = [attention.query, attention.key, attention.value]
+        projected = adapted_products(x, layers, Norm(self.attention_norm))
+        mixed = attention.mix(*projected, block, cache)
+        x = x + self.dropout(adapted_products(mixed, [attention.out])[0])
+        (hidden,) = adapted_products(x, [mlp.fc_in], Norm(self.mlp_norm))
+        return x + self.dropout(adapted_products(hidden, [mlp.fc_out], Gelu())[0])
+
+
+FUSED = {LinearWithLoRA: FusedLinearWithLoRA, Block: FusedBlock}
+READABLE = {fused: readable for readable, fused in FUSED.items()}
+
+
+def fuse(model: nn.Module) -> list[str]:
+    """Makes the adapted layers of `model` compute fast, in place.
+
+    A GPT's blocks are fused whole where all that learns in them is A and B; an adapted `nn.Linear`
+    elsewhere by itself. Everything else stays as it is.
+
+    Args:
+        model: With `LinearWithLoRA` layers on a frozen base.
+
+    Returns:
+        The names of the modules that were fused, in the model's order.
+
+    Raises:
+        ValueError: there is nothing to fuse.
+
+    Example:
+        >>> import torch
+        >>> from lora_edu.lora import freeze, replace_linear_with_lora
+        >>> model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> freeze(model)
+        >>> _ = replace_linear_with_lora(model, rank=2, alpha=4)
+        >>> before = model(torch.ones(1, 8))
+        >>> fuse(model)
+        ['0', '2']
+        >>> torch.allclose(model(torch.ones(1, 8)), before)
+        True
+    """
+    names = [name for name, module in model.named_modules() if _can_be_fused(module)]
+    if not names:
+        raise ValueError(
+            "nothing to fuse: model has no adapted nn.Linear on a frozen base; call freeze(model), "
+            "then replace_linear_with_lora(model, ...), then fuse(model)"
+        )
+    for name in names:
+        module = model.get_submodule(name)
+        module.__class__ = FUSED[type(module)]
+    return names
+
+
+def unfuse(model: nn.Module) -> None:
+    """Makes a fused model readable again, in place; a model that is not fused stays as it is."""
+    for module in model.modules():
+        module.__class__ = READABLE.get(type(module), type(module))
+
+
+def _can_be_fused(module: nn.Module) -> bool:
+    """Whether A and B are all that learns in it, and its layers are of the kind we know."""
+    if type(module) not in FUSED:
+        return False
+    layers = [m for m in module.modules() if isinstance(m, LinearWithLoRA)]
+    updates = {id(p) for layer in layers for p in layer.lora.parameters()}
+    return (
+        bool(layers)
+        and all(isinstance(layer.linear, nn.Linear) for layer in layers)
+        and not any(p.requires_grad for p in module.parameters() if id(p) not in updates)
+    )

@@ -1,0 +1,88 @@
+"""The picture of a training run: loss against steps, and accuracy where it is measured."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lora_edu.history import History
+from lora_edu.plots import figure, house_style, line_style
+from lora_edu.widgets.canvas import Canvas
+
+SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
+_LOSS_GRID = 0.5  # the loss axis ends at a multiple of this
+
+
+def smoothed(losses: list[float], window: int = SMOOTHED_STEPS) -> list[float]:
+    """The mean of each loss and those just before it.
+
+    Example:
+        >>> smoothed([3.0, 1.0, 2.0], window=2)
+        [3.0, 2.0, 1.5]
+    """
+    ends = range(1, len(losses) + 1)
+    return [sum(losses[max(0, i - window) : i]) / min(i, window) for i in ends]
+
+
+class TrainingPicture:
+    """One figure; its curves grow with the history.
+
+    Args:
+        steps: Length of the whole run.
+        accuracy: Whether evaluations bring an accuracy, which then gets axes of its own.
+    """
+
+    def __init__(self, steps: int, accuracy: bool) -> None:
+        drawn = figure(
+            x_label="step", y_label="loss (nats)", panels=1 + accuracy, size_inches=(7.6, 3.2)
+        )
+        self._loss_axis = drawn.axes[0]
+        thin = {"color": line_style(0)["color"], "alpha": 0.3, "linewidth": 1}
+        with house_style():
+            self.title = drawn.suptitle(" ", x=0.01, ha="left", fontsize=11, fontweight="bold")
+            self._curves: dict[str, Any] = {
+                "batches": self._loss_axis.plot([], [], **thin)[0],
+                "training": self._curve(0, 0, "training", marker=""),
+                "validation": self._curve(0, 1, "validation"),
+            }
+            self._loss_axis.set_ylim(0, 1)
+            self._loss_axis.legend(loc="upper right", fontsize=9)
+            if accuracy:
+                self._curves["accuracy"] = self._curve(1, 2, "accuracy on validation")
+                drawn.axes[1].set_ylabel("accuracy, per cent")
+                drawn.axes[1].set_ylim(0, 105)
+                drawn.axes[1].legend(loc="lower right", fontsize=9)
+            for axis in drawn.axes:
+                axis.set_xlim(0, 1.03 * steps)  # room for the last marker
+        self.canvas = Canvas(drawn, [self.title, *self._curves.values()])
+
+    def _curve(self, panel: int, style: int, label: str, **changed: Any) -> Any:
+        axis = self._loss_axis.figure.axes[panel]
+        return axis.plot([], [], label=label, **line_style(style) | changed)[0]
+
+    def png(self, title: str, history: History) -> bytes:
+        """Draws a history as far as it goes.
+
+        Args:
+            title: What is trained, and how far it is.
+            history: The record of the run.
+        """
+        self.title.set_text(title)
+        self._curves["batches"].set_data(history.steps, history.losses)
+        self._curves["training"].set_data(history.steps, smoothed(history.losses))
+        validation = _measured(history, "loss")
+        self._curves["validation"].set_data(*validation)
+        if "accuracy" in self._curves:
+            steps, shares = _measured(history, "accuracy")
+            self._curves["accuracy"].set_data(steps, [100 * share for share in shares])
+        seen = [loss for loss in (*history.losses, *validation[1]) if math.isfinite(loss)]
+        top = _LOSS_GRID * math.ceil(max(seen, default=1) * 1.05 / _LOSS_GRID)
+        self._loss_axis.set_ylim(0, top)
+        return self.canvas.png(scale=top)
+
+
+def _measured(history: History, measure: str) -> tuple[list[float], list[float]]:
+    """Steps and values of `measure` on validation."""
+    name = f"validation_{measure}"
+    rows = [row for row in history.evaluations if name in row]
+    return [row["step"] for row in rows], [row[name] for row in rows]

@@ -1,0 +1,205 @@
+"""A live view of a training run: loss and accuracy as they come, with buttons to stop and go on.
+
+    history = watch(lambda follow: fit(model, …, steps=40, callbacks=[follow]), steps=40)
+
+The run has a thread of its own, and stopping *holds* it between two steps: nothing is lost, and
+going on gives the run that was never stopped. The cell waits for the run to end or to be held.
+While it waits, JupyterLab delivers a click on a button; an older kernel, Colab's for one, delivers
+it only when the cell has ended. There the cell's own stop button does the same.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from html import escape
+
+import ipywidgets
+from torch import nn
+
+from lora_edu.display import image_tag, show_text, show_widget
+from lora_edu.history import History
+from lora_edu.widgets.training_picture import TrainingPicture, smoothed
+
+Follow = Callable[[nn.Module, History], None]
+
+HELD = "held"
+_REDRAW_SECONDS = 0.5  # between two pictures: drawing takes time from training
+_LOOK_SECONDS = 0.05  # how often the waiting cell looks whether the run has ended or is held
+
+
+class TrainingView:
+    """A picture of a run under two buttons.
+
+    Args:
+        train: Trains with the callback that it is given, and returns the history: a call of
+            `fit` with `callbacks=[follow]`.
+        steps: Length of the run.
+        title: What is trained.
+        accuracy: Whether the evaluations bring `validation_accuracy`.
+    """
+
+    def __init__(
+        self, train: Callable[[Follow], History], steps: int, title: str, accuracy: bool
+    ) -> None:
+        self.history = History()
+        self._train, self._steps, self._name = train, steps, title
+        self._drawing = TrainingPicture(steps, accuracy)
+        self._hold, self._held, self._ended = (threading.Event() for _ in range(3))
+        self._next_drawing = 0.0
+        self._error: BaseException | None = None
+        self._cell_waits = True  # as long as it does, it stores the picture, and not the run
+        self._display_id = f"training-{id(self)}"
+        self.stop = self._button("Stop", "Hold the run after the step that it is in", self.hold)
+        self.go_on = self._button("Go on", "Take the run up again where it is held", self.resume)
+        self.picture = ipywidgets.HTML(layout=ipywidgets.Layout(height="355px"))
+        self.text = ipywidgets.HTML()
+        buttons = ipywidgets.HBox([self.stop, self.go_on])
+        self.widget = ipywidgets.VBox([buttons, self.picture, self.text])
+
+    @staticmethod
+    def _button(name: str, tooltip: str, act: Callable[[], None]) -> ipywidgets.Button:
+        button = ipywidgets.Button(description=name, tooltip=tooltip)
+        button.on_click(lambda _: act())
+        return button
+
+    def run(self) -> History:
+        """Shows the view, starts the run and waits until it has ended or is held.
+
+        Returns:
+            The history; of a run that is held, as far as it went. It grows when the run goes on.
+
+        Raises:
+            Exception: whatever `train` raised.
+        """
+        self.draw()
+        self._show(update=False)
+        threading.Thread(target=self._work, daemon=True).start()
+        try:
+            self.wait()
+        except KeyboardInterrupt:  # the cell's own stop button
+            self.hold()
+            self.wait()
+        self._cell_waits = False
+        self._show(update=True)
+        if self._error is not None:
+            raise self._error
+        show_text(self.verdict())
+        return self.history
+
+    def hold(self) -> None:
+        """Stops the run after the step that it is in; after its end this does nothing."""
+        if not self._ended.is_set():
+            self._hold.set()
+
+    def resume(self) -> None:
+        """Goes on where the run is held."""
+        self._held.clear()
+        self._hold.clear()
+
+    def follow(self, model: nn.Module, history: History) -> None:
+        """Draws the history, now and then, and holds the run where that is asked for.
+
+        Args:
+            model: In evaluation mode while it is held.
+            history: Of the run so far.
+        """
+        self.history = history
+        if self._hold.is_set() and history.last_step < self._steps:
+            self._wait_held(model)
+        if time.monotonic() >= self._next_drawing:
+            self.draw()
+            self._next_drawing = time.monotonic() + _REDRAW_SECONDS
+
+    def _wait_held(self, model: nn.Module) -> None:
+        was_training = model.training
+        model.eval()
+        self.history.stopped = HELD
+        self._pause()
+        while self._hold.is_set():
+            time.sleep(_LOOK_SECONDS)
+        self.history.stopped = ""
+        model.train(was_training)
+
+    def _work(self) -> None:
+        try:
+            self.history = self._train(self.follow)
+        except Exception as error:  # `run` raises it in the cell, if that still waits
+            self._error = error
+        self._ended.set()
+        self._pause()
+
+    def _pause(self) -> None:
+        """Shows where the run has come to, and lets the cell end."""
+        self.draw()
+        if not self._cell_waits:
+            self._show(update=True)
+        self._held.set()
+
+    def wait(self) -> None:
+        """Waits until the run has ended or is held."""
+        while not self._held.is_set():
+            time.sleep(_LOOK_SECONDS)
+
+    def state(self) -> str:
+        """How far the run is, in a few words."""
+        done, total = self.history.last_step, self._steps
+        if self._error is not None:
+            return f"ended after {done} of {total} steps by an error: {self._error}"
+        return f"{self.history.stopped or 'training'}, {done} of {total} steps"
+
+    def verdict(self) -> str:
+        """What the curves say, without digits that differ between machines."""
+        losses = smoothed(self.history.losses)
+        if len(losses) < 2:
+            return f"{self._name}: {self.state()}."
+        falls = "fell" if losses[-1] < losses[0] else "did not fall"
+        return f"{self._name}: {self.state()}. The training loss {falls}."
+
+    def draw(self) -> None:
+        """Brings picture, text and buttons up to date."""
+        title = f"{self._name}: {self.state()}"
+        self.png = self._drawing.png(title, self.history)
+        self.picture.value = image_tag(self.png, self.describe())
+        self.text.value = f'<p aria-live="polite">{escape(self.describe())}</p>'
+        held = self.history.stopped == HELD
+        self.stop.disabled, self.go_on.disabled = held or self._ended.is_set(), not held
+
+    def describe(self) -> str:
+        """The picture in words, with its latest numbers."""
+        words = f"{self._name}: {self.state()}. Training loss against step"
+        if self.history.losses:
+            now, first = smoothed(self.history.losses)[-1], self.history.losses[0]
+            words += f", {first:.2f} nats at first and {now:.2f} over the last steps"
+        for measure, value in (self.history.evaluations or [{}])[-1].items():
+            if measure != "step":
+                words += f"; {measure.replace('_', ' ')} {value:.2f}"
+        return words + "."
+
+    def _show(self, update: bool) -> None:
+        show_widget(
+            self.widget,
+            f"{self._name}: loss against step, drawn while the model trains.",
+            self.png,
+            alt=self.verdict(),
+            display_id=self._display_id,
+            update=update,
+        )
+
+
+def watch(
+    train: Callable[[Follow], History], *, steps: int, title: str, accuracy: bool = False
+) -> History:
+    """Trains under a live view; see `TrainingView`.
+
+    Args:
+        train: Trains with the callback it is given: `lambda follow: fit(…, callbacks=[follow])`.
+        steps: Length of the run.
+        title: What is trained.
+        accuracy: Whether the evaluations bring `validation_accuracy`, which is then drawn too.
+
+    Raises:
+        Exception: whatever `train` raises.
+    """
+    return TrainingView(train, steps, title, accuracy).run()

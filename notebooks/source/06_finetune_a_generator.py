@@ -1,0 +1,679 @@
+# %% [markdown]
+# # Fine-tune a generator
+#
+# Teach a small GPT to say what it is told, and to talk like a pirate; then find what it forgot.
+#
+# **You will be able to**
+# - turn data and sentences into training rows whose loss counts the sentence alone
+# - draw text from a model, and say what temperature and top-k do to it
+# - judge generated text: slot errors, BLEU, perplexity, and what each of them does not see
+# - compare a prompt, LoRA and full fine-tuning, each at its own learning rate, over three seeds
+# - measure what was forgotten, with the adapter on and off, and read a learning-forgetting curve
+#
+# **You need** notebook 03, or: you know that LoRA adds a small trainable update beside frozen
+# layers.
+#
+# **Time:** 50 minutes to read and try; running all cells takes about 50 seconds on a CPU with two
+# cores (estimate for a GPU: 20 seconds).
+# %% bootstrap
+# %% [markdown]
+# ## The task
+# A machine knows something, as a list of **slots**, and shall say it in a sentence: a weather
+# report, a summary of a form. The bundled set was written for this course and is about places to
+# eat. For real data change one word: `"real"` fetches the E2E NLG set, on which the LoRA paper
+# tested GPT-2.
+# %%
+import torch
+
+from lora_edu import choose_device, generate_text, load_menu, load_pretrained, load_tokenizer
+
+SOURCE = "bundled"  # or "real"
+data = load_menu(SOURCE)
+device = choose_device()  # a GPU if there is one
+encoding, base = load_tokenizer("mini"), load_pretrained("mini", device=device)
+for pair in data.train[:2]:
+    print(f"meaning:  {pair.meaning}\nsentence: {pair.sentence}\n")
+print({part: len(rows) for part, rows in data._asdict().items()})
+# %% [markdown]
+# In the test part each meaning stands once, with all the sentences that people wrote for it, the
+# **references**. The base has read stories, and nothing like this. Let it try: the meaning and a
+# line break are the *prompt*.
+# %%
+from lora_edu.batching import prompt
+
+meaning = data.test[0].meaning
+print("prompt:   ", meaning)
+for reference in data.test[0].references[:3]:
+    print("reference:", reference)
+written = generate_text(base, encoding, prompt(meaning), 25)[len(prompt(meaning)) :]
+print("the base: ", " ".join(written.split()))
+# %% [markdown]
+# ## What the loss counts
+# Training is what you know from pre-training: at each position the model is asked for the *next*
+# token. But the meaning will always be given, so there is no need to learn to write meanings. The
+# positions where the next token belongs to the prompt get the target -100, which
+# `torch.nn.functional.cross_entropy` ignores. This is **prompt masking**.
+#
+# A worked example without a mask: for the text 5 6 7 8 the input is 5 6 7, the targets are 6 7 8.
+#
+# **Exercise 1, fill in.** The text is prompt, sentence and an end of text; the input is all of it
+# but the last token. Give the targets.
+# %% exercise="06.mask"
+from lora_edu.exercises import check
+
+
+def mask(prompt_ids, sentence_ids, end):
+    """Targets of the input prompt_ids + sentence_ids; -100 where nothing counts."""
+    # <solution>
+    hidden = [-100] * (len(prompt_ids) - 1)
+    return hidden + sentence_ids + [end]
+    # </solution>
+    # <student>
+    # hidden = ...  # a list of so many -100
+    # return ...  # hidden, and what counts
+    # </student>
+
+
+masking = check("06.mask", mask)
+masking
+# %% [markdown]
+# <details><summary>Hint</summary>
+# With three tokens in the prompt, positions 1 and 2 have a next token that belongs to the prompt.
+# Position 3 does not: its next token is the first of the sentence.
+# </details>
+#
+# The parity cell: the course's `generation_rows` masks the same positions. (Until yours passes, it
+# compares the course's with itself.)
+# %%
+from lora_edu import Batches, generation_rows
+from lora_edu.datasets import Split
+
+TOKENS = 128
+parts = (data.train[:2000], data.validation, data.test[:100])  # enough for a lesson
+rows = Split(*(generation_rows(part, encoding, TOKENS) for part in parts))
+same = 0
+for pair, row in zip(data.train[:50], rows.train):
+    ids = encoding.encode_ordinary(prompt(pair.meaning)), encoding.encode_ordinary(pair.sentence)
+    mine = mask(*ids, encoding.eot_token) if masking.passed else row.target
+    same += mine == row.target
+print(f"the same targets in {same} of 50 rows")
+# %%
+from lora_edu.widgets import predict, reveal
+
+share = predict("Of 100 tokens that the model reads in training, how many does the loss count?")
+share
+# %%
+read = sum(len(row.token_ids) for row in rows.train)
+counted = sum(target != -100 for row in rows.train for target in row.target)
+reveal(share, round(100 * counted / read), because="the rest is meaning, which is only read")
+# %% [markdown]
+# ## Draw the next token
+# A language model gives a probability to each token. To write, one has to choose:
+#
+# - always the likeliest, which is called **greedy**: the same text each time, and often a loop
+# - a draw, after the logits were divided by a **temperature** $T$: $p \propto e^{z / T}$. Below 1
+#   the likely get likelier; above 1 all become more alike
+# - a draw among the $k$ likeliest only, **top-k**: what is far down the list is mostly nonsense,
+#   but there is a lot of it, and its probabilities add up
+#
+# A worked example: for logits 2 and 0, $T = 1$ gives 0.88 and 0.12, $T = 2$ gives 0.73 and 0.27.
+#
+# **Exercise 2, own code.** Write `probabilities(logits, temperature, top_k)` for one row of logits.
+# %% exercise="06.sample"
+def probabilities(logits, temperature, top_k):
+    """What the next token is drawn from; logits is a tensor with one number for each token."""
+    # <solution>
+    weakest = logits.topk(top_k).values[-1]
+    hidden = logits.masked_fill(logits < weakest, float("-inf"))
+    return (hidden / temperature).softmax(-1)
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+sampling = check("06.sample", probabilities)
+sampling
+# %% [markdown]
+# <details><summary>Hint</summary>
+# <code>logits.topk(top_k).values[-1]</code> is the smallest logit that stays. A logit of minus
+# infinity has probability 0: <code>logits.masked_fill(condition, float("-inf"))</code>. Softmax
+# comes last.
+# </details>
+#
+# The parity cell draws twenty tokens with yours and with the course's `generate`.
+# %%
+from lora_edu import generate
+
+if not sampling.passed:
+
+    def probabilities(logits, temperature, top_k):
+        hidden = logits.masked_fill(logits < logits.topk(top_k).values[-1], float("-inf"))
+        return (hidden / temperature).softmax(-1)
+
+
+OPENING = "Once upon a time there was a"
+ids = torch.tensor([encoding.encode_ordinary(OPENING)], device=device)
+with torch.no_grad():
+    logits = base(ids)[0, -1].float()
+agree = 0
+for seed in range(20):
+    dice, other = (torch.Generator(device).manual_seed(seed) for _ in range(2))
+    mine = torch.multinomial(probabilities(logits, 0.8, 20), 1, generator=dice)
+    theirs = generate(base, ids, 1, temperature=0.8, top_k=20, generator=other)[0, -1]
+    agree += mine.item() == theirs.item()
+print("the same token at least 19 times out of 20:", agree >= 19)
+# %%
+from lora_edu.plots import Line, line_chart, show
+
+temperatures, places = (0.5, 1.0, 2.0), range(1, 11)
+lines, outside = [], {}
+for t in temperatures:
+    ranked = probabilities(logits, t, len(logits)).sort(descending=True).values.cpu()
+    lines.append(Line(f"T = {t:g}", places, ranked[:10]))
+    outside[t] = f"{1 - ranked[:10].sum().item():.0%} at T = {t:g}"
+title = f"Outside the ten likeliest tokens: {outside[0.5]}, {outside[2.0]}"
+chart = line_chart(lines, title=title, x_label="place in the list", y_label="probability")
+show(chart, alt=f"Probability of the ten likeliest next tokens; steepest at T = 0.5. {title}.")
+# %%
+for temperature, top_k in ((0.0, None), (0.7, None), (2.0, None), (2.0, 5)):
+    dice = torch.Generator(device).manual_seed(1)
+    settings = {"temperature": temperature, "top_k": top_k, "generator": dice}
+    text = generate_text(base, encoding, OPENING, 22, **settings)
+    print(f"T = {temperature:g}, top-k {top_k}: {' '.join(text.split())}")
+# %% [markdown]
+# **Takeaway:** a high temperature is reckless, and top-k keeps it within reason. **Modify:** which
+# pair would you choose for stories? And which for sentences that must be true? Below, where a
+# sentence must say its meaning, the choice is greedy: no dice.
+#
+# ## Judge what was written
+# The loss says how likely the reference was. It does not say whether what the model *writes* is
+# true. So count, slot by slot, against what was meant:
+#
+# | kind | meant | said |
+# |---|---|---|
+# | missing | the slot | nothing of it |
+# | wrong | the slot | another value of it |
+# | added | no such slot | a value of it |
+#
+# **Exercise 3, own code.** Write `count(meant, said)` for two dictionaries from slot to value: how
+# many slots are missing, wrong, and added? A slot counts once.
+# %% exercise="06.slots"
+def count(meant, said):
+    """(missing, wrong, added) of two dictionaries {slot: value}."""
+    # <solution>
+    missing = sum(slot not in said for slot in meant)
+    wrong = sum(slot in said and said[slot] != value for slot, value in meant.items())
+    added = sum(slot not in meant for slot in said)
+    return missing, wrong, added
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+check("06.slots", count)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# Go through <code>meant.items()</code> once: is the slot in <code>said</code>, and if so, with the
+# same value? Then go through <code>said</code>: was the slot meant at all?
+# </details>
+#
+# To read a sentence, `lora_edu/slots.py` has a pattern for each value of each slot: the phrases
+# that say it. The **slot error rate** is all errors over all slots meant. Check the measure before
+# you trust it: what does it say of the people's own sentences?
+# %%
+from lora_edu.slots import e2e_patterns, menu_patterns, said_slots, slot_error_rate, slot_errors
+
+every = [pair.meaning for part in data for pair in part]
+patterns = menu_patterns() if SOURCE == "bundled" else e2e_patterns(every)
+example = data.test[0]
+print("it reads: ", said_slots(example.sentence, patterns))
+print("it counts:", slot_errors(example.meaning, example.sentence, patterns))
+people = [
+    slot_errors(pair.meaning, reference, patterns)
+    for pair in data.test[:100]
+    for reference in pair.references
+]
+print(f"slot error rate of {len(people)} references: {slot_error_rate(people):.1%}")
+# %% [markdown]
+# On the bundled set the references are perfect, because a program wrote them from a list of
+# phrases. On the real set they are not: people leave slots out, and no list holds all their ways of
+# saying something. What the references score there is the floor.
+#
+# **BLEU** is the older measure: how many runs of one to four words does a text share with its
+# references? It sees wording, and hardly notices whether *cheap* became *expensive*. Both together
+# say more than either.
+#
+# ## What was tried before
+# Each way of training has its own learning rate, found on validation; that takes many runs, so
+# they are recorded. The file names its command, and a run that is in it is not repeated.
+# %%
+from lora_edu import data_path
+from lora_edu.experiments import read_record, runs_of
+
+files = {name: data_path("results", f"generator_{name}.json") for name in ("bundled", "real")}
+results = {name: read_record(file) for name, file in files.items()}
+record = results[SOURCE]
+print(record["command"], "\n")
+TRAINED = {"LoRA": {"method": "lora", "rank": 8}, "full": {"method": "full"}}
+rates = {}
+for name, key in TRAINED.items():
+    tuning = runs_of(record, stage="tune", task="menu", **key)
+    tuning.sort(key=lambda run: run["key"]["lr"])
+    rates[name] = min(tuning, key=lambda run: run["validation_loss"])["key"]["lr"]
+    tried = ", ".join(f"{run['key']['lr']:g}: {run['validation_loss']:.3f}" for run in tuning)
+    print(f"{name:4} | best {rates[name]:g} | validation loss by learning rate | {tried}")
+# %% [markdown]
+# ## Train one yourself
+# LoRA and full fine-tuning, each at its rate, with fewer steps than in the record. `prepare` does
+# for LoRA what you know: freeze, then put updates of rank 8 beside the layers of the blocks. Alpha
+# is twice the rank, with the scaling alpha / rank, so $xAB$ is multiplied by 2. Nothing else is
+# new: the head stays, as it is what writes.
+# %%
+from lora_edu import count_parameters, fit, mean_loss, next_token_loss
+from lora_edu.writers import prepare
+
+validation = Batches(rows.validation[:50], 32, shuffle=False)
+LIVE_STEPS = {"LoRA": 80, "full": 60}
+models, histories = {}, {}
+
+
+# %%
+def train(name):
+    """One run with seed 0 at the recorded rate."""
+    models[name] = load_pretrained("mini", device=device)
+    prepare(models[name], TRAINED[name]["method"], rank=8, seed=0)
+    histories[name] = fit(
+        models[name],
+        Batches(rows.train, 16, seed=0),
+        next_token_loss,
+        lr=rates[name],
+        steps=LIVE_STEPS[name],
+        evaluate=lambda model: {"validation_loss": mean_loss(model, validation)},
+        eval_every=LIVE_STEPS[name] // 4,
+    )
+
+
+# %%
+for name in TRAINED:
+    train(name)
+    trained = count_parameters(models[name])
+    share = trained.trainable / trained.total
+    print(f"{name:4} | {trained.trainable:9,} numbers learn ({share:.1%} of all in the model)")
+before = mean_loss(base, validation)
+for name, history in histories.items():
+    fell = before - history.evaluations[-1]["validation_loss"]
+    print(f"{name:4} | validation loss fell by more than 2 nats per token: {fell > 2}")
+# %%
+lines = []
+for name, history in histories.items():
+    points = [(row["step"], row["validation_loss"]) for row in history.evaluations]
+    lines.append(Line(name, *zip((0, before), *points)))
+far = all(before - history.evaluations[-1]["validation_loss"] > 2 for history in histories.values())
+title = "A few dozen steps teach most of a form of text never seen before" if far else "Both learn"
+chart = line_chart(lines, title=title, x_label="step", y_label="validation loss (nats per token)")
+show(chart, alt=f"Validation loss of LoRA and of full fine-tuning over steps: both fall. {title}.")
+# %% [markdown]
+# And what do they write? The digits of your machine decide between near ties, so these sentences
+# are your own; the third line is the adapter that ships with the course, which trained longer.
+# %% tags=["nbval-ignore-output"]
+from lora_edu import attach, load_adapter
+from lora_edu.writers import write_sentences
+
+menu = load_menu()  # the bundled set, which the shipped adapter belongs to
+shipped = load_pretrained("mini", device=device)
+attach(shipped, load_adapter(data_path("adapters", "menu")))
+for meaning in (menu.test[3].meaning, "name[Old Oak], dish[carrot cake], children[no]"):
+    print(meaning)
+    for name, model in {**models, "shipped adapter": shipped}.items():
+        print(f"  {name}: {write_sentences(model, encoding, [meaning])[0]}")
+# %% [markdown]
+# **Make:** put a meaning of your own into the loop, with slots from the training part. What happens
+# with a dish that is not on any list, say `dish[roast moon]`?
+#
+# ## Side by side
+# Now the recorded comparison, on the test part, three seeds each:
+#
+# - **base**: just the prompt
+# - **prompt**: two or three examples from the training part stand before the prompt. This costs no
+#   training at all, and every learner should ask what it gives before training anything
+# - **LoRA** and **full**
+# %%
+GUESSES = ["the prompt with examples", "LoRA", "full fine-tuning", "not shown"]
+fewest = predict("Which way makes the fewest slot errors, clearly?", GUESSES)
+fewest
+# %%
+import math
+from statistics import mean, stdev
+
+from lora_edu.experiments import digits, summarise
+from lora_edu.writers import error_rate_score
+
+WAYS = {"base": {"method": "base"}, "prompt": {"method": "prompt"}, **TRAINED}
+
+
+# %%
+def finals(record, task="menu", **key):
+    """The final runs of one way: three seeds, but one for the base, which draws nothing."""
+    runs = runs_of(record, stage="final", task=task, **key)
+    return runs if len(runs) > 1 else runs * 3
+
+
+def spread(runs, measure, form="{:.3f} ± {:.3f}"):
+    """Mean and standard deviation over seeds."""
+    values = [run[measure] for run in runs]
+    return form.format(mean(values), stdev(values))
+
+
+def wrong_slots(record, **key):
+    """Slot errors of each test sentence, (seeds, meanings)."""
+    return torch.stack([digits(run["errors"]) for run in finals(record, **key)])
+
+
+# %%
+def side_by_side(record, ways):
+    """Prints the table; returns the slot error rates with their intervals."""
+    slots, rates = digits(record["about"]["test_slots"]), {}
+    print("way    | test loss     | perplexity | BLEU         | slot errors (95 % interval)")
+    for name, key in ways.items():
+        runs = finals(record, **key)
+        rates[name] = summarise(slots, wrong_slots(record, **key), error_rate_score)
+        rate = rates[name]
+        interval = f" ({rate.low:.1%} to {rate.high:.1%})" if rate.value < 1 else ""
+        words = math.exp(mean(run["test_loss"] for run in runs))
+        print(
+            f"{name:6} | {spread(runs, 'test_loss')} | {words:10.1f} |"
+            f" {spread(runs, 'bleu', '{:4.1f} ± {:4.1f}')}  | {rate.value:.1%}{interval}"
+        )
+    return rates
+
+
+error_rates = side_by_side(record, WAYS)
+# %%
+from lora_edu.experiments import compare
+
+slots = digits(record["about"]["test_slots"])
+errors = {name: wrong_slots(record, **key) for name, key in WAYS.items()}
+gap = compare(slots, errors["LoRA"], errors["full"], error_rate_score)
+print(f"LoRA minus full: {gap.value:+.1%} slot errors ({gap.low:+.1%} to {gap.high:+.1%})")
+trained_best = "LoRA" if gap.high < 0 else "full fine-tuning" if gap.low > 0 else "not shown"
+asked = error_rates["prompt"].value < min(error_rates["LoRA"].value, error_rates["full"].value)
+reveal(
+    fewest,
+    GUESSES[0] if asked else trained_best,
+    because="the interval of the paired difference decides between the two that train",
+)
+# %%
+from lora_edu.plots import bar_chart
+
+title = ", ".join(f"{name} {rate.value:.0%}" for name, rate in error_rates.items())
+title = f"Slots said wrongly or not at all: {title}"
+chart = bar_chart(
+    {name: 100 * rate.value for name, rate in error_rates.items()},
+    intervals={n: (100 * r.low, 100 * r.high) for n, r in error_rates.items() if r.value < 1},
+    title=title,
+    y_label="slot errors (% of the slots meant)",
+    label_format="{:.1f}",
+)
+show(chart, alt=f"Four bars, for the base, a prompt with examples, LoRA and full. {title}.")
+# %% [markdown]
+# **Takeaway:** what training is worth is the distance from the second bar, not from the first. A
+# base that has read little but stories can take little from examples; large models take a lot, and
+# there the prompt is the first thing to try. Look also at which measures agree on the order: a low
+# loss does not promise a true sentence.
+#
+# **Investigate:** what was said, by seed 0 of each way? Choose another number below 20.
+# %%
+NUMBER = 5
+print("meant: ", data.test[NUMBER].meaning)
+for name, key in WAYS.items():
+    sentence = finals(record, **key)[0]["sentences"][NUMBER]
+    kinds = slot_errors(data.test[NUMBER].meaning, sentence, patterns)
+    print(f"{name:6}: {sentence[:110]}")
+    print(f"        missing {kinds.missing}, wrong {kinds.wrong}, added {kinds.added}")
+# %% [markdown]
+# ## Another voice
+# The second task changes not what is said, but how: tales in a pirate's voice. Nothing is masked
+# here, as there is no prompt. One base, and an adapter of a third of a megabyte:
+# %%
+from lora_edu import detach
+
+detach(shipped)
+OPENINGS = ("One day, the captain", "There was a little girl")
+for name in ("base", "pirate"):
+    if name == "pirate":
+        attach(shipped, load_adapter(data_path("adapters", "tales")))
+    for opening in OPENINGS:
+        text = generate_text(shipped, encoding, opening, 40)
+        print(f"{name:6}: {' '.join(text.split())}\n")
+# %%
+voice = {name: finals(results["bundled"], "voice", **key) for name, key in WAYS.items()}
+print("way    | loss on tales | perplexity")
+for name, runs in voice.items():
+    words = math.exp(mean(run["test_loss"] for run in runs))
+    print(f"{name:6} | {spread(runs, 'test_loss')} | {words:10.1f}")
+# %% [markdown]
+# Here *prompt* means: a whole tale stands before the one that is judged.
+#
+# ## What was forgotten
+# The base could tell stories. Can it still? Perplexity on stories, before and after, answers that.
+# The text must be one that the base has not read, or we would measure memory. So it is measured
+# twice: live on ten stories written for this course, and in the record on stories that were held
+# out of pre-training, which are not ours to ship. The base's own samples would not do: it finds
+# whatever it wrote itself likely, so any change would look like a loss.
+#
+# **Exercise 4, own code.** From the summed loss of each story in nats, and its number of tokens,
+# compute the perplexity over all tokens: $\exp(\text{nats per token})$.
+# %% exercise="06.perplexity"
+def perplexity(nats, tokens):
+    """Perplexity over all tokens; two lists, one number for each story."""
+    # <solution>
+    return math.exp(sum(nats) / sum(tokens))
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+measured = check("06.perplexity", perplexity)
+measured
+# %% [markdown]
+# <details><summary>Hint</summary>
+# All nats over all tokens is the mean loss; <code>math.exp</code> of it is the perplexity.
+# </details>
+# %%
+from lora_edu import load_stories, set_strength, text_rows
+
+if not measured.passed:
+
+    def perplexity(nats, tokens):
+        return math.exp(sum(nats) / sum(tokens))
+
+
+stories = text_rows(load_stories(), encoding, 256)
+tokens = [len(row.target) for row in stories]
+
+
+def on_stories(model):
+    """Perplexity on the ten stories that ship."""
+    losses = [mean_loss(model, Batches([row], 1)) for row in stories]
+    return perplexity([loss * count for loss, count in zip(losses, tokens)], tokens)
+
+
+# %%
+outcomes = ["finds stories as likely as before", "finds stories less likely"]
+question = "LoRA froze every weight of the base and learnt menus. With the adapter on, the model"
+after = predict(question, outcomes)
+after
+# %% [markdown]
+# **Exercise 5.** And which of these models tells stories *exactly* as the base does: LoRA with the
+# adapter on, with the adapter off, merged into the weights, or full fine-tuning?
+# %% exercise="06.forgot"
+# <solution>
+as_before = {"adapter on": False, "adapter off": True, "merged": False, "full": False}
+# </solution>
+# <student>
+# as_before = {"adapter on": ..., "adapter off": ..., "merged": ..., "full": ...}  # True or False
+# </student>
+check("06.forgot", as_before)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# Write down for each which numbers the forward pass uses: the base's weights alone, or with
+# something added?
+# </details>
+# %%
+found = {"base": on_stories(base), "full": on_stories(models["full"])}
+found["LoRA,\nadapter on"] = on_stories(models["LoRA"])
+set_strength(models["LoRA"], 0.0)
+found["LoRA,\nadapter off"] = on_stories(models["LoRA"])
+ids = torch.tensor([stories[0].token_ids], device=device)
+with torch.inference_mode():
+    exactly = torch.equal(models["LoRA"].eval()(ids), base.eval()(ids))
+set_strength(models["LoRA"], 1.0)
+print("adapter off: the logits are the base's, bit for bit:", exactly)
+harder = found["LoRA,\nadapter on"] > 1.5 * found["base"]
+reveal(after, outcomes[1] if harder else outcomes[0], because="the update is added to any text")
+# %%
+title = "With the adapter off nothing is forgotten" + ("; with it on, much is" if harder else "")
+base_line = ("base", found["base"])
+chart = bar_chart(found, title=title, y_label="perplexity on ten stories", reference=base_line)
+show(chart, alt=f"Perplexity of the base, of full, of LoRA with adapter on and off. {title}.")
+# %% [markdown]
+# **Takeaway:** "the base has forgotten" is true of full fine-tuning, and of a merged adapter. With
+# the adapter off the base is there, bit for bit. But while the adapter is *on*, it changes whatever
+# the model reads.
+#
+# ## Learning against forgetting
+# Does LoRA, while it is on, forget less than full fine-tuning? One number each would not answer
+# that, as who learns less also forgets less. So here are all recorded rates: each point is a run,
+# each line a method, from the lowest rate to the highest. To the left is better learnt, below is
+# less forgotten.
+# %%
+question = "At equal learning, which forgets less: full fine-tuning, LoRA, or can't one say so?"
+tendency = predict(question, ["LoRA", "full", "it depends"])
+tendency
+# %%
+bundled = results["bundled"]
+CURVES = {f"LoRA, rank {rank}": {"method": "lora", "rank": rank} for rank in (1, 2, 8, 32)}
+CURVES["full"] = {"method": "full"}
+points = {}
+for name, key in CURVES.items():
+    runs = sorted(runs_of(bundled, stage="tune", task="menu", **key), key=lambda r: r["key"]["lr"])
+    points[name] = [(run["validation_loss"], run["story_loss"]) for run in runs]
+start = finals(bundled, method="base")[0]
+points["base"] = [(start["validation_loss"], start["story_loss"])]
+
+
+def beaten(these, those):
+    """How many of these points have one of those to the left of them and below."""
+    return sum(any(x < a and y < b for x, y in those) for a, b in these)
+
+
+# %%
+lora_points = [point for name, some in points.items() if "LoRA" in name for point in some]
+lost = beaten(lora_points, points["full"]), beaten(points["full"], lora_points)
+title = f"In both: full beats {lost[0]} of {len(lora_points)} LoRA runs"
+title += f", LoRA beats {lost[1]} of {len(points['full'])} full runs"
+chart = line_chart(
+    [Line(name, *zip(*some)) for name, some in points.items()],
+    title=title,
+    x_label="validation loss on menus (nats per token): learning",
+    y_label="loss on held-out stories (nats per token)",
+)
+show(chart, alt=f"Loss on stories over loss on menus, a line for each rank and full. {title}.")
+# %%
+ahead = "LoRA" if lost[0] == 0 < lost[1] else "full" if lost[1] == 0 < lost[0] else "it depends"
+reveal(tendency, ahead, because="a method is ahead only if no run of it is beaten in both")
+# %%
+print("each at its own best rate, three seeds, test part and held-out stories:")
+for name, key in CURVES.items():
+    runs = finals(bundled, **key)
+    rise = [run["story_loss"] - start["story_loss"] for run in runs]
+    print(
+        f"{name:13} | rate {runs[0]['key']['lr']:g} | loss on menus {spread(runs, 'test_loss')}"
+        f" | loss on stories up by {mean(rise):.2f} ± {stdev(rise):.2f}"
+    )
+off = [run["off_is_base"] for run in bundled["runs"] if "off_is_base" in run]
+print(f"adapter off equals the base, bit for bit: {sum(off)} of {len(off)} recorded runs")
+# %% [markdown]
+# **Takeaway:** this is what one small model says about one task, and no law. The learning rate
+# moves a run along its line at least as much as the method does. Published runs disagree too:
+#
+# - Biderman et al. 2024 fine-tuned Llama 2 on code and mathematics: LoRA learnt less and forgot
+#   less
+# - the PEFT library's own comparison on mathematics (Llama 3.2 3B, one seed) has it the other way
+#   round: its measure of forgetting is 0.03 for full fine-tuning, 0.05 for LoRA of rank 32, and
+#   0.11 for rank 64 with the larger scaling of rsLoRA
+# - Schulman et al. 2025 find no difference in what is *learnt*, if all layers are adapted and the
+#   data fits into the adapter
+#
+# So measure it for your own case. What holds in every case is the other thing: a frozen base can
+# be had back at no cost.
+#
+# ## The real data, and what the LoRA paper found there
+# On E2E NLG the LoRA paper (table 3) reports for GPT-2 medium a BLEU of 68.2 after full
+# fine-tuning of 354.92 million parameters, and 70.4 ± 0.1 with LoRA of 0.35 million, that is 0.1 %.
+# Our record on the same data, with the mini GPT:
+# %%
+real_rates = side_by_side(results["real"], WAYS)
+floor = results["real"]["about"]["slot_error_rate_of_references"]
+print(f"the people's own sentences, by the same patterns: {floor:.1%} slot errors")
+real_runs = {name: finals(results["real"], **key) for name, key in TRAINED.items()}
+few, all_of_it = (real_runs[name][0]["trainable_parameters"] for name in ("LoRA", "full"))
+print(f"LoRA of rank 8 trains {few:,} parameters, {few / all_of_it:.1%} of the model")
+# %%
+about = results["real"]["about"]
+seen = about["steps"]["menu"] * about["batch_rows"]
+print(f"each run has seen {seen:,} examples of {about['rows']['menu']['train']:,}")
+gain = mean(r["bleu"] for r in real_runs["LoRA"]) - mean(r["bleu"] for r in real_runs["full"])
+print(f"BLEU, LoRA minus full: {gain:+.1f}; the paper on GPT-2 medium: +2.2")
+# %% [markdown]
+# Why not the same? Much changes with scale. The share of parameters falls as rank over width: rank
+# 8 on six kinds of layers is one in twenty at width 192, and the paper's rank 4 on two kinds is one
+# in a thousand at width 1,024. A large base knows English and restaurants, so that a small update
+# can steer what is there; ours knows stories for children, and has to learn the words as well. And
+# ours has not even seen all examples once, where the paper made five passes through them.
+#
+# BLEU here is `sacrebleu`'s against all references; the paper used the challenge's own script,
+# which breaks words a little differently. Compare within a table, not across.
+#
+# ## Three sentences to remember
+# 1. Mask the prompt: the model reads the meaning, and learns the sentence and where it ends.
+# 2. Judge what is written by what it says: a low loss and a high BLEU do not make a sentence true.
+# 3. With the adapter on, a model forgets as any other does; with it off, nothing was forgotten.
+#
+# ## Five questions
+# 1. Which positions of a row have a target that counts, and why does the last token of the prompt
+#    belong to them?
+# 2. What do temperature 0.5 and top-k 5 change in the probabilities of the next token?
+# 3. A sentence says *expensive* where *cheap* was meant. What do slot errors and BLEU say?
+# 4. Why measure forgetting on stories that the base has neither read nor written?
+# 5. Someone reports that LoRA forgot less than full fine-tuning, each at one learning rate. What do
+#    you ask?
+#
+# <details><summary>Answers</summary>
+# First: those whose next token is of the sentence or the end; the first word of the sentence must
+# be learnt too. Second: the likely get likelier, and all but the five likeliest get 0. Third: one
+# slot is wrong; BLEU loses a few runs of words and hardly moves. Fourth: what it has read it may
+# know by heart, and what it wrote it finds likely by construction. Fifth: how much each of them
+# learnt, at other rates too, over how many seeds.
+# </details>
+#
+# ## Where next
+# How full fine-tuning and LoRA compare where there is a right answer: [Fine-tune a
+# classifier](05_finetune_a_classifier.ipynb). What a step costs in memory: [Count before you
+# train](04_count_before_you_train.ipynb).
+#
+# ## Further reading
+# - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), section 5.4 and table 3
+# - Novikova, Dušek and Rieser 2017, [the E2E data set](https://arxiv.org/abs/1706.09254), and
+#   Dušek, Howcroft and Rieser 2019, [on the noise in it](https://arxiv.org/abs/1911.03905)
+# - Papineni et al. 2002, [BLEU](https://aclanthology.org/P02-1040/), and Post 2018, [a call for
+#   clarity in reporting it](https://arxiv.org/abs/1804.08771)
+# - Fan, Lewis and Dauphin 2018, [top-k](https://arxiv.org/abs/1805.04833), and Holtzman et al.
+#   2020, [why greedy text repeats itself](https://arxiv.org/abs/1904.09751)
+# - Biderman et al. 2024, [LoRA Learns Less and Forgets Less](https://arxiv.org/abs/2405.09673);
+#   the other side: PEFT's [method
+#   comparison](https://github.com/huggingface/peft/tree/main/method_comparison), and Schulman et
+#   al. 2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/)

@@ -1,0 +1,154 @@
+"""The generator's record: who is chosen, what is measured, and when the test set is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sacrebleu
+import torch
+
+from lora_edu.datasets import Pair, Split, load_tales
+from lora_edu.gpt import GPT, GPTConfig
+from lora_edu.lora import lora_layers
+from lora_edu.tokenizer import load_tokenizer
+from lora_edu.writers import prepare
+from scripts import generator_tasks, sweep_generator
+from scripts.sweep_generator import key_of, off_is_base, one_run, settings, sweep
+
+ENCODING = load_tokenizer("mini")
+CONFIG = GPTConfig(vocab_size=2048, context_length=256, n_layer=1, n_head=2, n_embd=16)
+TEST_ONLY = {"test_loss", "slot_error_rate", "bleu", "errors", "sentences"}
+
+
+def small_gpt(base: str) -> GPT:
+    torch.manual_seed(0)
+    return GPT(CONFIG)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small base, and a few rows of each part."""
+    whole = {which: generator_tasks.task("bundled", which) for which in ("menu", "voice")}
+
+    def few(name: str, which: str) -> generator_tasks.Task:
+        job = whole[which]
+        pairs = job.pairs and Split(*(part[:3] for part in job.pairs))
+        return generator_tasks.Task(Split(*(part[:3] for part in job.rows)), pairs, job.patterns)
+
+    monkeypatch.setattr(sweep_generator, "load_pretrained", small_gpt)
+    monkeypatch.setattr(sweep_generator, "task", few)
+
+
+def run(key: dict, stories: Path | None = None) -> dict:
+    steps = {"menu": 1, "voice": 1}
+    text = None if stories is None else str(stories)
+    return one_run(key, name="bundled", base="mini", steps=steps, stories=text)
+
+
+def test_the_test_set_is_opened_in_the_final_stage_only(small) -> None:
+    tuned = run(key_of("tune", "menu", "lora", 1, 1e-2))
+    final = run(key_of("final", "menu", "lora", 1, 1e-2))
+    assert not TEST_ONLY & tuned.keys()
+    assert final.keys() > TEST_ONLY
+    assert final["validation_loss"] == tuned["validation_loss"]
+    assert final["off_is_base"]
+    assert len(final["errors"]) == len(final["sentences"]) == 3
+    assert "sentences" not in run(key_of("final", "menu", "full", 0, 1e-2, seed=1))
+
+
+def test_base_and_prompt_tell_stories_alike_and_training_changes_them(
+    small, tmp_path: Path
+) -> None:
+    text = tmp_path / "stories.txt"
+    text.write_text("One day.<|endoftext|>Two cats sat.<|endoftext|>The dog ran home.")
+    runs = {
+        method: run(key_of("final", "voice", method, lr=1e-2), text)
+        for method in ("base", "prompt", "full")
+    }
+    for measure in ("own_story_loss", "story_loss"):
+        assert runs["base"][measure] == runs["prompt"][measure] != runs["full"][measure]
+    losses = {run["test_loss"] for run in runs.values()}
+    assert len(losses) == 3
+    assert "slot_error_rate" not in runs["full"]
+
+
+def test_an_adapter_that_is_off_is_found_to_be_the_base_and_a_changed_base_is_not(small) -> None:
+    model = small_gpt("mini")
+    prepare(model, "lora", rank=2)
+    for layer in lora_layers(model).values():
+        torch.nn.init.ones_(layer.lora.B)
+    rows = sweep_generator.task("bundled", "menu").rows.test
+    assert off_is_base(model, "mini", rows)
+    assert {layer.lora.multiplier for layer in lora_layers(model).values()} == {2.0}
+    with torch.no_grad():
+        model.blocks[0].attention.query.linear.weight[0, 0] += 0.5
+    assert not off_is_base(model, "mini", rows)
+
+
+def test_each_setting_goes_on_with_its_own_best_rate() -> None:
+    asked, best = [], {}
+    for number, setting in enumerate(settings("bundled")):
+        grid = sweep_generator.GRIDS[setting[1]]
+        best[setting] = grid[number % len(grid)]
+
+    def do(keys: list[dict]) -> list[dict]:
+        asked.extend(keys)
+        return [{"key": key, "validation_loss": float(key["lr"] != rate(key))} for key in keys]
+
+    def rate(key: dict) -> float:
+        return best.get((key["task"], key["method"], key["rank"]), 0.0)
+
+    sweep("bundled", do)
+    assert {setting[:2] for setting in best} == {
+        ("menu", "lora"),
+        ("menu", "full"),
+        ("voice", "lora"),
+        ("voice", "full"),
+    }
+    final = [key for key in asked if key["stage"] == "final" and key["method"] in ("lora", "full")]
+    assert final == [
+        key_of("final", *setting, lr, seed) for setting, lr in best.items() for seed in range(3)
+    ]
+    assert {key["seed"] for key in asked if key["stage"] == "tune"} == {0}
+
+
+def test_the_prompts_of_all_tasks_fit_into_the_context() -> None:
+    for which in ("menu", "voice"):
+        job = generator_tasks.task("bundled", which)
+        longest = max(len(row.token_ids) for part in job.rows for row in part)
+        before = [len(generator_tasks.examples("bundled", which, seed)) for seed in range(3)]
+        assert max(before) + longest <= 256
+        assert min(before) > 30
+    longest = max(
+        len(ENCODING.encode_ordinary(p.meaning))
+        for p in generator_tasks.task("bundled", "menu").pairs.test
+    )
+    assert generator_tasks.EXAMPLE_TOKENS + longest + 1 + generator_tasks.NEW_TOKENS <= 256
+
+
+def test_the_tale_before_a_tale_is_a_whole_training_tale() -> None:
+    *tale, end = generator_tasks.examples("bundled", "voice", 0)
+    assert end == ENCODING.eot_token
+    assert ENCODING.decode(tale) in load_tales().train
+
+
+PAIRS = [
+    Pair("a", "", ("The cat sat on the mat.", "A cat sat on a mat today.", "On the mat sat it.")),
+    Pair("b", "", ("It is a cheap place near the park.",)),
+]
+
+
+def test_bleu_of_a_reference_is_perfect_whichever_it_is() -> None:
+    for first in PAIRS[0].references:
+        score, _ = generator_tasks.bleu([first, PAIRS[1].references[0]], PAIRS)
+        assert score == pytest.approx(100)
+
+
+def test_a_meaning_with_fewer_references_is_not_judged_by_others() -> None:
+    said = ["The cat sat on a mat.", "It is a place near the old park."]
+    padded = [[PAIRS[0].references[n], PAIRS[1].references[0]] for n in range(3)]
+    score, signature = generator_tasks.bleu(said, PAIRS)
+    assert score == pytest.approx(sacrebleu.corpus_bleu(said, padded).score)
+    assert 0 < score < 100
+    assert "nrefs:var" in signature

@@ -1,0 +1,145 @@
+"""The live view of training: held and taken up again, a run ends as if it had never stopped."""
+
+import _thread
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from lora_edu.classifiers import FeatureBatches, feature_loss
+from lora_edu.history import History
+from lora_edu.training import fit
+from lora_edu.widgets.training_picture import TrainingPicture
+from lora_edu.widgets.training_view import HELD, TrainingView, watch
+
+STEPS = 12
+PATIENCE_SECONDS = 60
+
+
+def head() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 2))
+
+
+def train(model: nn.Module, *callbacks) -> History:
+    features = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
+    batches = FeatureBatches(features, (features[:, 0] > 0).long(), 8)
+    return fit(
+        model,
+        batches,
+        feature_loss,
+        lr=0.05,
+        steps=STEPS,
+        device="cpu",
+        evaluate=lambda model: {"validation_loss": 0.5, "validation_accuracy": 0.75},
+        eval_every=4,
+        callbacks=callbacks,
+    )
+
+
+def view_of(model: nn.Module, at_step: int, act) -> TrainingView:
+    """A view whose run calls `act(view)` once, after a step."""
+
+    def once(_: nn.Module, history: History) -> None:
+        if history.last_step == at_step:
+            act(view)
+
+    view = TrainingView(lambda follow: train(model, once, follow), STEPS, "a head", True)
+    return view
+
+
+def without_time(history: History) -> dict:
+    return {key: value for key, value in history.to_dict().items() if key != "seconds"}
+
+
+def test_a_run_that_was_held_ends_bit_for_bit_like_one_that_was_not():
+    plain, held = head(), head()
+    expected = train(plain)
+    view = view_of(held, 5, TrainingView.hold)
+    history = view.run()
+    assert (history.stopped, history.last_step) == (HELD, 5)
+    assert not held.training
+    view.resume()
+    view.wait()
+    assert without_time(view.history) == without_time(expected)
+    torch.testing.assert_close(held.state_dict(), plain.state_dict(), rtol=0, atol=0)
+
+
+def test_the_buttons_hold_the_run_and_take_it_up_again():
+    view = view_of(head(), 5, lambda view: view.stop.click())
+    assert view.run().last_step == 5
+    assert (view.stop.disabled, view.go_on.disabled) == (True, False)
+    held = view.png
+    view.go_on.click()
+    view.wait()
+    assert view.history.stopped == "finished"
+    assert (view.stop.disabled, view.go_on.disabled) == (True, True)
+    assert view.png != held
+
+
+def test_interrupting_the_cell_holds_the_run():
+    def interrupt(view: TrainingView) -> None:
+        _thread.interrupt_main()
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not view._hold.is_set() and time.monotonic() < end:
+            time.sleep(0.01)
+
+    view = view_of(head(), 7, interrupt)
+    assert view.run().last_step == 7
+    view.resume()
+    view.wait()
+    assert view.history.last_step == STEPS
+
+
+def test_buttons_do_nothing_once_the_run_has_ended():
+    view = view_of(head(), 0, None)
+    view.run()
+    shown = view.picture.value
+    view.stop.click()
+    view.go_on.click()
+    assert view.picture.value == shown
+    assert view.history.stopped == "finished"
+
+
+def test_an_error_reaches_the_cell_and_the_view_names_it():
+    def fail(_: TrainingView) -> None:
+        raise ValueError("no data left")
+
+    view = view_of(head(), 3, fail)
+    with pytest.raises(ValueError, match="no data left"):
+        view.run()
+    assert "ended after 3 of 12 steps by an error: no data left" in view.text.value
+
+
+def test_words_give_the_latest_numbers_and_what_is_stored_gives_none():
+    view = view_of(head(), 0, None)
+    history = view.run()
+    last = sum(history.losses[-6:]) / 6
+    assert f"{history.losses[0]:.2f} nats at first and {last:.2f}" in view.describe()
+    assert "validation loss 0.50; validation accuracy 0.75." in view.describe()
+    assert view.verdict() == "a head: finished, 12 of 12 steps. The training loss fell."
+
+
+def test_the_curves_are_the_history():
+    history = History()
+    for loss in (2.0, 1.0, 3.0):
+        history.record_step(loss, 0.1, 1)
+    history.evaluations = [{"step": 2, "validation_loss": 1.5, "validation_accuracy": 0.25}]
+    picture = TrainingPicture(10, accuracy=True)
+    picture.png("three steps", history)
+    curves = {name: curve.get_xydata().tolist() for name, curve in picture._curves.items()}
+    assert curves == {
+        "batches": [[1, 2], [2, 1], [3, 3]],
+        "training": [[1, 2], [2, 1.5], [3, 2]],
+        "validation": [[2, 1.5]],
+        "accuracy": [[2, 25]],
+    }
+    loss_axis = picture.canvas.figure.axes[0]
+    assert loss_axis.get_ylim() == (0, 3.5)
+
+
+def test_watch_returns_what_fit_returns():
+    expected = train(head())
+    history = watch(lambda follow: train(head(), follow), steps=STEPS, title="a head")
+    assert without_time(history) == without_time(expected)
