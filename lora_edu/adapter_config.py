@@ -153,7 +153,7 @@ def from_peft(fields: dict[str, Any]) -> AdapterConfig:
         _check_field(name, value)
     rank, alpha = fields["r"], float(fields["lora_alpha"])
     if fields["peft_type"] != "LORA":
-        raise AdapterError(f"peft_type is {fields['peft_type']!r}; only 'LORA' can be loaded")
+        raise AdapterError(f"peft_type is {fields['peft_type']!r:.60}; only 'LORA' can be loaded")
     if rank < 1:
         raise AdapterError(f"r must be at least 1, got {rank}")
     targets = fields["target_modules"]
@@ -174,7 +174,7 @@ def _check_field(name: str, value: Any) -> None:
     if types is None:
         if not any(value is off or value == off for off in _OFF.get(name, _OFF_BY_DEFAULT)):
             raise AdapterError(
-                f"adapter_config.json switches on {name} = {str(value)[:60]!r}, which may change "
+                f"adapter_config.json switches on {name!r:.60} = {value!r:.60}, which may change "
                 "the adapter's output and is not supported; train or convert it without"
             )
         return

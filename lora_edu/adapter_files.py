@@ -155,7 +155,7 @@ def read_files(folder: str | Path) -> tuple[bytes, dict[str, Tensor], dict[str, 
         tensors = safetensors.torch.load(data)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise AdapterError(
-            f"{folder / WEIGHTS_NAME} is damaged ({error}); save or fetch the adapter again"
+            f"{folder / WEIGHTS_NAME} is damaged ({error!s:.200}); save or fetch the adapter again"
         ) from None
     metadata = _metadata(data)
     ours = {"sha256", "adapter_config"} & metadata.keys()  # PEFT's files state neither

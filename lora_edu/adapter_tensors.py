@@ -23,6 +23,7 @@ _TENSOR_NAME = re.compile(
     re.escape(PREFIX) + r"(?P<module>\w+(?:\.\w+)*?)\.(?P<part>lora_A\.weight|lora_B\.weight|\w+)",
     re.ASCII,
 )
+MAX_NAME_CHARACTERS = 500  # of a layer's path in its model; those of real models have about 50
 Matrices = dict[str, tuple[Tensor, Tensor]]
 Heads = dict[str, dict[str, Tensor]]
 V = TypeVar("V")
@@ -98,13 +99,15 @@ def from_tensors(
     halves: dict[str, dict[str, Tensor]] = {}
     heads: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        match = _TENSOR_NAME.fullmatch(name)
+        match = _TENSOR_NAME.fullmatch(name) if len(name) <= MAX_NAME_CHARACTERS else None
         module, part = (match["module"], match["part"]) if match else ("", "")
         if tensor.dtype not in _DTYPES:
-            raise AdapterError(f"tensor {name!r} holds {tensor.dtype}; expected floating point")
+            raise AdapterError(
+                f"tensor {name!r:.100} holds {tensor.dtype}; expected floating point"
+            )
         if not torch.isfinite(tensor).all():
             raise AdapterError(
-                f"tensor {name!r} is not finite: training diverged, or it is damaged"
+                f"tensor {name!r:.100} is not finite: training diverged, or it is damaged"
             )
         if part.startswith("lora_"):
             if tensor.dim() != 2:
@@ -114,8 +117,8 @@ def from_tensors(
             heads.setdefault(module, {})[part] = tensor
         else:
             raise AdapterError(
-                f"unknown tensor {name[:100]!r}: neither a pair lora_A, lora_B nor part of a layer "
-                f"under modules_to_save {list(config.heads)}"
+                f"unknown tensor {name!r:.100}: neither a pair lora_A, lora_B nor part of a layer "
+                f"under modules_to_save {list(config.heads)!r:.100}"
             )
     matrices = {
         module: _pair(module, pair, value_for(module, ranks or {}, config.rank))
@@ -151,7 +154,9 @@ def _check_complete(matrices: Matrices, heads: Heads, config: AdapterConfig) -> 
     ):
         for name in names:
             if not any(matches(module, (name,)) for module in found):
-                raise AdapterError(f"{kind} lists {name!r}, but the adapter holds nothing for it")
+                raise AdapterError(
+                    f"{kind} lists {name!r:.100}, but the adapter holds nothing for it"
+                )
     for module, parts in heads.items():
         if module in matrices or "weight" not in parts or parts["weight"].dim() != 2:
             raise AdapterError(

@@ -426,6 +426,24 @@ def a_field_of_the_wrong_type(folder: Path, rng: random.Random) -> None:
 
 
 @kind(FOREIGN)
+def text_without_end_or_unprintable(folder: Path, rng: random.Random) -> None:
+    text = rng.choice(("x" * rng.randint(1_000, 200_000), "line\nbreak", "\x1b[31mred", "\u202e"))
+    edit_config(
+        folder,
+        **rng.choice(
+            (
+                {text: True},
+                {"peft_type": text},
+                {"target_modules": [text]},
+                {"modules_to_save": ["head", text]},
+                {"init_lora_weights": text},
+                {"r": text},
+            )
+        ),
+    )
+
+
+@kind(FOREIGN)
 def a_field_missing(folder: Path, rng: random.Random) -> None:
     config = json.loads((folder / CONFIG_NAME).read_text())
     del config[rng.choice(("r", "lora_alpha", "target_modules", "peft_type"))]

@@ -104,9 +104,9 @@ def test_a_killed_save_leaves_the_old_or_the_new_adapter_whole(tmp_path):
     assert figures["within_a_save"] > 0
     assert_is_one_of_the_two(folder)
     print(
-        f"\n{N_KILLS} saves killed (signal {signal.SIGKILL:d}): {figures['within_a_save']} within "
-        f"a save, {figures['between_the_files']} of them between the two files; the adapter was "
-        f"whole after {figures['whole']}"
+        f"\n{N_KILLS} saves killed (signal {signal.SIGKILL:d}): {figures['within_a_save']} left a "
+        f"file half-written or waiting, {figures['between_the_files']} left the configuration of "
+        f"the other adapter beside the weights; the adapter was whole after {figures['whole']}"
     )
 
 
