@@ -13,8 +13,10 @@ from lora_edu.adapters import (
     load_adapter,
     save_adapter,
     set_strength,
+    switch,
 )
 from lora_edu.batching import Batch, Batches, Row, classification_rows, generation_rows, text_rows
+from lora_edu.blending import blend
 from lora_edu.budget import (
     adapter_bytes,
     break_even_rank,
@@ -58,6 +60,8 @@ from lora_edu.lora import (
     unmerge,
 )
 from lora_edu.memory import MemoryBudget, memory_budget
+from lora_edu.merging import MergeError, merge_errors
+from lora_edu.mixed import MixedAdapters
 from lora_edu.model_shapes import MODEL_SHAPES, ModelShape, gpt_shape
 from lora_edu.peft_gpt2 import load_from_gpt2, save_for_gpt2
 from lora_edu.precision import choose_device, choose_precision
@@ -84,6 +88,7 @@ __all__ = [
     "base_fingerprint",
     "Batch",
     "Batches",
+    "blend",
     "break_even_rank",
     "checkpoint_bytes",
     "choose_device",
@@ -132,6 +137,9 @@ __all__ = [
     "memory_budget",
     "MemoryBudget",
     "merge",
+    "merge_errors",
+    "MergeError",
+    "MixedAdapters",
     "model_break_even_rank",
     "MODEL_SHAPES",
     "ModelShape",
@@ -155,6 +163,7 @@ __all__ = [
     "singular_values",
     "Split",
     "subspace_similarity",
+    "switch",
     "text_rows",
     "truncate",
     "unmerge",

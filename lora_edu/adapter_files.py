@@ -76,18 +76,25 @@ def write_files(
         OSError: the folder cannot be written; nothing has changed then.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(fields, indent=2) + "\n"
     metadata = {"format": "pt", "adapter_config": text} | stated
     if base_fingerprint is not None:
         metadata["base_fingerprint"] = base_fingerprint
     metadata["sha256"] = _digest(tensors, metadata)
     weights = _serialize(tensors, metadata)
-    with atomic_write(folder / CONFIG_NAME) as config_part:
-        config_part.write_text(text, encoding="utf-8")
-        with atomic_write(folder / WEIGHTS_NAME) as weights_part:
-            weights_part.write_bytes(weights)
-    _settle(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(folder / CONFIG_NAME) as config_part:
+            config_part.write_text(text, encoding="utf-8")
+            with atomic_write(folder / WEIGHTS_NAME) as weights_part:
+                weights_part.write_bytes(weights)
+        _settle(folder)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"could not save the adapter to {folder}: {error.strerror}; make room there, or give "
+            "another folder. An adapter that was there before still is",
+        ) from error
     return folder
 
 
@@ -151,7 +158,8 @@ def read_files(folder: str | Path) -> tuple[bytes, dict[str, Tensor], dict[str, 
             f"{folder / WEIGHTS_NAME} is damaged ({error}); save or fetch the adapter again"
         ) from None
     metadata = _metadata(data)
-    if "sha256" in metadata and metadata["sha256"] != _digest(tensors, metadata):
+    ours = {"sha256", "adapter_config"} & metadata.keys()  # PEFT's files state neither
+    if ours and metadata.get("sha256") != _digest(tensors, metadata):
         raise AdapterError(
             f"{folder / WEIGHTS_NAME} was changed after it was saved: its contents do not have the "
             "hash it states; save or fetch the adapter again"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lora_edu.adapter_config import AdapterConfig, AdapterError
+from lora_edu.lora import scaling_factor
 
 PREFIX = "base_model.model."
 # PEFT's adapters come in these types; a matrix of integers is no adapter.
@@ -51,6 +52,11 @@ class Adapter:
     heads: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     base_fingerprint: str | None = None
     targets: tuple[str, ...] = ()
+
+    @property
+    def multiplier(self) -> float:
+        """What A B is multiplied by."""
+        return scaling_factor(self.alpha, self.rank, self.scaling)
 
     @property
     def dtype(self) -> torch.dtype:

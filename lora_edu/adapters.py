@@ -1,7 +1,8 @@
-"""Adapters as things of their own: save one, load it, attach it to a base, take it off again.
+"""Adapters as things of their own: save one, load it, attach it to a base, switch, take it off.
 
 The base is never touched. Attaching replaces some layers of a model by `LinearWithLoRA`, which
-keep the original layer inside; detaching puts the very same modules back.
+keep the original layer inside; detaching puts the very same modules back. To merge an attached
+adapter into the weights and back, see `lora.merge` and `lora.unmerge`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,9 @@ from torch import Tensor, nn
 
 from lora_edu.adapter_config import AdapterError
 from lora_edu.adapter_files import read_adapter, write_adapter
-from lora_edu.adapter_tensors import Adapter, matches
-from lora_edu.lora import LinearWithLoRA, lora_layers, scaling_factor, unmerge
-from lora_edu.targets import is_linear_like, linear_shape
-
-# The model's attribute that remembers which heads an attached adapter replaced.
-_REPLACED_HEADS = "replaced_heads"
+from lora_edu.adapter_layers import REPLACED_HEADS, base_modules, new_layers, swap_modules
+from lora_edu.adapter_tensors import Adapter
+from lora_edu.lora import lora_layers, scaling_factor, unmerge
 
 
 def save_adapter(
@@ -90,7 +88,7 @@ def _trained_heads(model: nn.Module) -> dict[str, nn.Module]:
     layers = lora_layers(model)
     of_lora = {id(p) for layer in layers.values() for p in layer.lora.parameters()}
     bases = {id(layer.linear) for layer in layers.values()}
-    replaced = getattr(model, _REPLACED_HEADS, {})
+    replaced = getattr(model, REPLACED_HEADS, {})
     heads, unsaved = {}, []
     for name, module in model.named_modules():
         own = dict(module.named_parameters(recurse=False))
@@ -154,69 +152,44 @@ def attach(model: nn.Module, adapter: Adapter) -> None:
         ['0.weight', '0.bias']
     """
     if lora_layers(model):
-        raise AdapterError("model has LoRA layers already; call detach(model) first")
-    modules = dict(model.named_modules())
-    _check_shapes(modules, adapter)
-    new: dict[str, nn.Module] = {}
-    with torch.random.fork_rng(devices=[]):  # A's random start is overwritten: draw nothing
-        for name, (a, b) in adapter.matrices.items():
-            layer = LinearWithLoRA(
-                modules[name], adapter.rank, adapter.alpha, scaling=adapter.scaling
-            )
-            with torch.no_grad():
-                layer.lora.A.copy_(a)
-                layer.lora.B.copy_(b)
-            new[name] = layer
-        for name, parts in adapter.heads.items():
-            n_out, n_in = parts["weight"].shape
-            like = modules[name].weight
-            head = nn.Linear(n_in, n_out, bias="bias" in parts).to(like.device, like.dtype)
-            head.load_state_dict(parts)
-            new[name] = head
-    setattr(model, _REPLACED_HEADS, {name: modules[name] for name in adapter.heads})
-    for name, module in new.items():
-        model.set_submodule(name, module.train(modules[name].training))
-
-
-def _check_shapes(modules: dict[str, nn.Module], adapter: Adapter) -> None:
-    """Refuses an adapter that does not fit, before anything is changed."""
-    for name, (a, b) in adapter.matrices.items():
-        wanted = (a.shape[0], b.shape[1])
-        module = _linear(modules, name)
-        if linear_shape(module) != wanted:
-            raise AdapterError(
-                f"layer {name!r} maps {linear_shape(module)[0]} to {linear_shape(module)[1]}, the "
-                f"adapter {wanted[0]} to {wanted[1]}: it belongs to another model"
-            )
-    for name, parts in adapter.heads.items():
-        width = linear_shape(_linear(modules, name))[0]
-        n_out, n_in = parts["weight"].shape
-        if n_in != width or parts.get("bias", parts["weight"][:, 0]).shape != (n_out,):
-            raise AdapterError(
-                f"the stored layer {name!r} has shapes "
-                f"{ {part: tuple(tensor.shape) for part, tensor in parts.items()} }, but the "
-                f"model's takes {width} inputs: it belongs to another model"
-            )
-    for name, module in modules.items():
-        asked = adapter.targets and matches(name, adapter.targets) and is_linear_like(module)
-        if asked and name not in adapter.matrices:
-            raise AdapterError(
-                f"the adapter asks for {name!r} but has no matrices for it; its file is incomplete"
-            )
-
-
-def _linear(modules: dict[str, nn.Module], name: str) -> nn.Module:
-    if name not in modules or not is_linear_like(modules[name]):
-        linear = [other for other, module in modules.items() if is_linear_like(module)]
         raise AdapterError(
-            f"model has no linear layer {name!r}: the adapter belongs to another model; its "
-            f"linear layers are {', '.join(linear[:8])}{', …' if len(linear) > 8 else ''}"
+            "model has LoRA layers already; call detach(model) first, or switch(model, adapter)"
         )
-    return modules[name]
+    _install(model, adapter, new_layers(base_modules(model), adapter))
+
+
+def switch(model: nn.Module, adapter: Adapter) -> None:
+    """Takes the adapter off that is on a model, if any, and puts another one on, in place.
+
+    Nothing of the first one remains: it is as if the second had been attached to the bare base.
+
+    Raises:
+        AdapterError: as for `attach`; the model keeps the adapter that it has then.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 3))
+        >>> pair = (torch.ones(4, 1), torch.ones(1, 3))
+        >>> switch(model, Adapter(1, 2.0, "alpha", {"0": pair}))
+        >>> switch(model, Adapter(1, 5.0, "alpha", {"0": pair}))
+        >>> model[0].lora.alpha
+        5.0
+    """
+    new = new_layers(base_modules(model), adapter)  # whatever is wrong shows here
+    if lora_layers(model):
+        detach(model)
+    _install(model, adapter, new)
+
+
+def _install(model: nn.Module, adapter: Adapter, new: dict[str, nn.Module]) -> None:
+    modules = dict(model.named_modules())
+    setattr(model, REPLACED_HEADS, {name: modules[name] for name in adapter.heads})
+    swap_modules(model, {modules[name]: layer for name, layer in new.items()})
 
 
 def detach(model: nn.Module) -> None:
     """Takes the adapter off, in place: the model's own modules return, the very same objects.
+
+    A merged adapter is unmerged first. A head that you put on the model yourself stays.
 
     Raises:
         AdapterError: there is no adapter on the model.
@@ -226,12 +199,13 @@ def detach(model: nn.Module) -> None:
         raise AdapterError("model has no LoRA layer: nothing to detach")
     if any(layer.merged for layer in layers.values()):
         unmerge(model)
-    for name, layer in layers.items():
-        model.set_submodule(name, layer.linear)
-    for name, head in getattr(model, _REPLACED_HEADS, {}).items():
-        model.set_submodule(name, head)
-    if hasattr(model, _REPLACED_HEADS):
-        delattr(model, _REPLACED_HEADS)
+    swaps: dict[nn.Module, nn.Module] = {layer: layer.linear for layer in layers.values()}
+    for name, head in getattr(model, REPLACED_HEADS, {}).items():
+        on_the_model = model.get_submodule(name)
+        swaps[on_the_model] = head.to(on_the_model.weight)  # the model may have moved meanwhile
+    swap_modules(model, swaps)
+    if hasattr(model, REPLACED_HEADS):
+        delattr(model, REPLACED_HEADS)
 
 
 def set_strength(model: nn.Module, strength: float) -> None:
