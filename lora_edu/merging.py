@@ -1,9 +1,9 @@
 """What merging costs in precision: an adapter in the weights against one beside them.
 
-In exact arithmetic x (W + ΔW) and x W + x ΔW are equal. In a computer, W + ΔW is rounded to the
-weight's type. An update is much smaller than the weight it is added to, so in a type with few
-digits a good part of it falls off the end, while an update kept beside the weight keeps its own
-digits.
+In exact arithmetic x (W + ΔW) and x W + x ΔW are equal. In a computer W + ΔW is rounded to the
+weight's type, and what ΔW has below the weight's last digit is lost: the smaller an update is
+beside its weight, the larger that part. An update beside the weight keeps all its digits, but its
+own products are rounded too. Which of the two comes closer is a matter of measuring.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ class MixedAdapters:
             rows of one batch share their output layer.
 
     Raises:
-        AdapterError: no adapter, one with a head or one that does not fit, or the model has an
-            adapter on it already.
+        AdapterError: no adapter, one with a head or one that does not fit, adapters of different
+            bases, or the model has an adapter on it already.
 
     Source:
         The gathered stacks are the baseline "S-LoRA-bmm" of Sheng et al. 2023, arXiv:2311.03285,
@@ -59,6 +59,12 @@ class MixedAdapters:
             raise AdapterError("model has an adapter on it already; call detach(model) first")
         if not adapters:
             raise AdapterError("adapters is empty; give at least one, as {name: adapter}")
+        bases = {adapter.base_fingerprint for adapter in adapters.values()} - {None}
+        if len(bases) > 1:
+            raise AdapterError(
+                f"the adapters were trained on {len(bases)} different bases; a batch runs through "
+                "one, so make a MixedAdapters for each"
+            )
         modules = base_modules(model)
         for name, adapter in adapters.items():
             if adapter.heads:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -180,6 +181,13 @@ def test_a_model_with_an_adapter_on_it_is_refused():
             mixed.rows(["task 1"]).__enter__()
         with pytest.raises(AdapterError):
             attach(model, ADAPTERS["task 1"])
+
+
+def test_adapters_of_different_bases_are_refused():
+    one, two = (replace(ADAPTERS["task 0"], base_fingerprint=letter * 64) for letter in "ab")
+    with pytest.raises(AdapterError, match="2 different bases"):
+        MixedAdapters(make_base(), {"one": one, "two": two, "unstated": ADAPTERS["task 1"]})
+    MixedAdapters(make_base(), {"one": one, "unstated": ADAPTERS["task 1"]})
 
 
 def test_an_adapter_with_a_head_or_of_another_model_is_refused_by_name(tmp_path):
