@@ -60,7 +60,7 @@ def scaling_factor(alpha: float, rank: int, scaling: str = "alpha") -> float:
 class LoRALayer(nn.Module):
     """A trainable update of rank at most `rank`: x ↦ multiplier · x A B.
 
-    A is random and B is zero, so training starts at the base. Kaiming's rule takes its fan-in
+    A is random and B is zero, so training starts at the base. PyTorch's Kaiming takes its fan-in
     from the second dimension of the matrix it is given, which makes two customs of one call:
     "reference" draws A as stored here, uniform within ±1/√rank; "peft" draws its transpose, as
     the paper's code and PEFT do, uniform within ±1/√in_dim.
@@ -122,6 +122,11 @@ class LoRALayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_dim) → (..., out_dim)."""
         return self.multiplier * (x @ self.A @ self.B)
+
+    def extra_repr(self) -> str:
+        """Returns what `print` shows: sizes, rank, multiplier."""
+        sizes = f"{self.A.shape[0]} → {self.B.shape[1]}"
+        return f"{sizes}, rank={self.rank}, multiplier={self.multiplier:g}"
 
     def delta(self) -> Tensor:
         """Returns the update as one matrix, multiplier · A B: (in_dim, out_dim), at least float32.

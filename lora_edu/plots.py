@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -66,6 +65,7 @@ def line_chart(
     y_label: str,
     x_log2: bool = False,
     y_log10: bool = False,
+    y_log2: bool = False,
 ) -> Figure:
     """Draws curves, each with its band where it has an interval.
 
@@ -76,6 +76,7 @@ def line_chart(
         y_label: Vertical axis, with the unit.
         x_log2: Space the horizontal axis by powers of two, labelled 1, 2, 4 …
         y_log10: Logarithmic vertical axis.
+        y_log2: Space the vertical axis by powers of two.
     """
     made = figure(title, x_label, y_label)
     axis = made.axes[0]
@@ -87,7 +88,11 @@ def line_chart(
                 band = {"color": style["color"], "alpha": 0.18, "linewidth": 0}
                 axis.fill_between(line.x, line.low, line.high, **band)
         if x_log2:
-            _powers_of_two(axis)
+            axis.set_xscale("log", base=2)
+            axis.xaxis.set_major_formatter(_plain)
+        if y_log2:
+            axis.set_yscale("log", base=2)
+            axis.yaxis.set_major_formatter(_plain)
         if y_log10:
             axis.set_yscale("log")
         if any(line.label for line in lines):
@@ -95,9 +100,9 @@ def line_chart(
     return made
 
 
-def _powers_of_two(axis: Axes) -> None:
-    axis.set_xscale("log", base=2)
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+def _plain(value: float, _: int) -> str:
+    """Labels a power of two by its value: 1, 2, 4."""
+    return f"{value:g}"
 
 
 def bar_chart(

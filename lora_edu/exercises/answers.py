@@ -46,22 +46,65 @@ def is_blank(answer: Any) -> bool:
     return False
 
 
-def _has_blank_code(function: types.FunctionType) -> bool:
-    """Says whether a function's source still has a `...` to fill in (an index `x[..., 0]` is none).
+def is_half_written(answer: Any) -> bool:
+    """Says whether a blank answer has something beside its blanks: code, or other members.
 
-    The source decides, since bytecode differs between Python versions; without source the
-    function counts as written.
+    Example:
+        >>> is_half_written((1, ...)), is_half_written((..., ...)), is_half_written(...)
+        (True, False, False)
+    """
+    if isinstance(answer, dict):
+        return not all(map(is_blank, answer.values()))
+    if isinstance(answer, (list, tuple)):
+        return not all(map(is_blank, answer))
+    if isinstance(answer, types.FunctionType):
+        tree = _tree(answer)
+        functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)] if tree else []
+        return not functions or bool(_code(functions[0]))
+    return isinstance(answer, type)
+
+
+def _tree(function: types.FunctionType) -> ast.Module | None:
+    """Parses a function's source; None where there is none.
+
+    The source decides what is blank, since bytecode differs between Python versions.
     """
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        return ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError, IndexError):
+        return None
+
+
+def _code(function: ast.FunctionDef) -> list[ast.stmt]:
+    """The statements of a body that somebody wrote: no docstring, `...` or `return ...`.
+
+    `super().__init__()` is not one either: every module's `__init__` has it, written or not.
+    """
+    start = ast.dump(ast.parse("super().__init__()").body[0])
+    return [
+        part
+        for part in function.body
+        if not (isinstance(part, (ast.Expr, ast.Return)) and isinstance(part.value, ast.Constant))
+        and ast.dump(part) != start
+    ]
+
+
+def _has_blank_code(function: types.FunctionType) -> bool:
+    """Says whether a function's source still has a `...` to fill in.
+
+    An index such as `x[..., 0]` is none, and neither is a line `...` that was left standing in a
+    body with code. Without source the function counts as written.
+    """
+    if (tree := _tree(function)) is None:
         return False
-    indices: set[ast.AST] = set()
+    harmless: set[ast.AST] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript):
-            indices.update(ast.walk(node.slice))
+            harmless.update(ast.walk(node.slice))
+        if isinstance(node, ast.FunctionDef) and _code(node):
+            harmless.update(part.value for part in node.body if isinstance(part, ast.Expr))
     return any(
-        isinstance(node, ast.Constant) and node.value is ... and node not in indices
+        isinstance(node, ast.Constant) and node.value is ... and node not in harmless
         for node in ast.walk(tree)
     )
 

@@ -21,10 +21,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lora_edu.exercises.answers import NotTried, explain_error, guard, is_blank
+from lora_edu.exercises.answers import (
+    NotTried,
+    explain_error,
+    guard,
+    is_blank,
+    is_half_written,
+)
 
 State = Literal["passed", "wrong", "not tried"]
 _MARKS = {"passed": "✓", "wrong": "✗", "not tried": "○"}
+_STILL_BLANK = "A `...` is still in it: replace every one."
 _REGISTRY: dict[str, Exercise] = {}
 
 
@@ -136,8 +143,8 @@ def exercises(notebook: str) -> list[Exercise]:
 def check(name: str, answer: Any = ...) -> Verdict:
     """Judges an answer: passed, or the misconception behind it, or not tried yet.
 
-    An answer counts as not tried while it is `None` or `...`, a function whose body is still
-    `...`, or a class or collection with such a part.
+    An answer counts as not tried while it is `None` or `...`, a function with a `...` to fill in,
+    or a class or collection with such a part. Where only a part is blank, the message says so.
 
     Args:
         name: The exercise, such as "02.scaling".
@@ -158,7 +165,7 @@ def check(name: str, answer: Any = ...) -> Verdict:
             raise NotTried
         task.checker(guard(answer, task.in_place))
     except NotTried:
-        return Verdict(name, "not tried")
+        return Verdict(name, "not tried", _STILL_BLANK if is_half_written(answer) else "")
     except Wrong as wrong:
         return Verdict(name, "wrong", wrong.misconception)
     except Exception as error:  # the learner's code may raise anything

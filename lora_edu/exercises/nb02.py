@@ -19,20 +19,20 @@ from lora_edu.lora import LoRALayer
 
 @exercise(
     "02.gradient_at_start",
-    right=[{"W": False, "A": False, "B": True}],
+    right=[{"W": False, "A": True, "B": False}],
     wrong=answers.WRONG_GRADIENTS,
-    praise="A's gradient carries a factor B, which is zero; B's carries x A, which is not.",
+    praise="B's gradient carries x A, which is zero here; A's carries B, which is not.",
 )
 def gradient_at_start(answer: Any) -> None:
-    """Judges a dict that says whether W (frozen), A and B get a gradient at step 0."""
+    """Judges which of W (frozen), A (zero) and B (random) get a gradient at step 0."""
     if answer["W"]:
         raise Wrong("W is frozen: requires_grad is off, so it gets no gradient, now or later.")
     if answer["A"] and answer["B"]:
-        raise Wrong("Not both. The gradient of A contains B as a factor: what is B at step 0?")
-    if answer["A"]:
-        raise Wrong("The other way round: the gradient of A contains B, that of B contains A.")
-    if not answer["B"]:
-        raise Wrong("Then nothing would ever move. The gradient of B contains x @ A: is it zero?")
+        raise Wrong("Not both. The gradient of B contains x @ A as a factor: what is A here?")
+    if answer["B"]:
+        raise Wrong("That is the usual start. Here A is zero: which gradient contains A?")
+    if not answer["A"]:
+        raise Wrong("Then nothing would ever move. The gradient of A contains B: is it zero here?")
 
 
 @exercise(
@@ -44,6 +44,7 @@ def gradient_at_start(answer: Any) -> None:
 def scaling(answer: Any) -> None:
     """Judges a function (alpha, rank, scaling) → multiplier."""
     found = {name: float(answer(24, 4, name)) for name in ("alpha", "alpha/rank")}
+    over_rank_10 = float(answer(16, 10, "alpha/rank"))
     root = float(answer(24, 4, "alpha/sqrt(rank)"))
     if not math.isclose(found["alpha"], 24):
         raise Wrong('With scaling "alpha" the multiplier is alpha itself, whatever the rank.')
@@ -57,8 +58,14 @@ def scaling(answer: Any) -> None:
         raise Wrong("Upside down: alpha is divided by the rank, not the rank by alpha.")
     if not math.isclose(found["alpha/rank"], 6):
         raise Wrong('With scaling "alpha/rank", alpha 24 and rank 4 give 6.')
+    if not math.isclose(over_rank_10, 1.6):
+        raise Wrong("With alpha 16 and rank 10 it must be 1.6: / keeps the decimals, // does not.")
     if math.isclose(root, 6):
         raise Wrong("rsLoRA divides by the square root of the rank; you divided by the rank.")
+    if math.isclose(root, 48):
+        raise Wrong("You multiplied by the root of the rank; alpha is divided by it.")
+    if math.isclose(root, math.sqrt(6)):
+        raise Wrong("The root is taken of the rank alone, not of alpha / rank.")
     if not math.isclose(root, 12):
         raise Wrong('With scaling "alpha/sqrt(rank)", alpha 24 and rank 4 give 12.')
 
@@ -108,8 +115,12 @@ def merge(answer: Any) -> None:
             raise Wrong("The multiplier is missing: the update is alpha * A @ B, not A @ B.")
         if close(found, 3.0 * product.T):
             raise Wrong("That is the update alone: merging adds it to linear.weight.")
+        if close(found, W + 1.5 * product.T):
+            raise Wrong("You divided by the rank. LoRALayer multiplies by alpha itself.")
+        if close(found, W.T + 3.0 * product):
+            raise Wrong("Return it shaped like linear.weight, which is (out, in).")
         if not close(found, W + 3.0 * product.T):
-            raise Wrong("The merged weight must give the same outputs: weight + alpha * (A @ B).T")
+            raise Wrong("For the same x, F.linear(x, merged, bias) must equal linear(x) + lora(x).")
 
 
 @exercise(
@@ -122,14 +133,14 @@ def another_pair(answer: Any) -> None:
     """Judges a function (A, B) → another pair with the same product."""
     A, B = torch.randn(7, 3), torch.randn(3, 5)
     result = answer(A.clone(), B.clone())
-    if not isinstance(result, tuple) or len(result) != 2:
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise Wrong("Return two matrices: return new_A, new_B")
     new_A, new_B = result
     if new_A.shape != A.shape or new_B.shape != B.shape:
         raise Wrong(f"Keep the shapes {tuple(A.shape)} and {tuple(B.shape)}: the rank is fixed.")
     if close(new_A, A) and close(new_B, B):
         raise Wrong("These are the same A and B. Find others with the same product.")
-    if not close(new_A @ new_B, A @ B):
+    if not (new_A @ new_B - A @ B).norm() <= 1e-2 * (A @ B).norm():  # inverting M rounds
         raise Wrong(
             "The product changed, so the model would behave differently. What you do to A must be "
             "undone in B: if A is doubled, what must happen to B?"
@@ -149,6 +160,8 @@ def elbow(answer: Any) -> None:
         if found == planted:
             continue
         ranks = list(losses)
+        if not isinstance(found, int) or isinstance(found, bool):
+            raise Wrong("Return one rank, a whole number; a loss or a list of ranks is none.")
         drops = {r: losses[before] - losses[r] for before, r in zip(ranks, ranks[1:], strict=False)}
         if found == min(losses, key=losses.__getitem__):
             raise Wrong(
@@ -162,4 +175,9 @@ def elbow(answer: Any) -> None:
             )
         if found == ranks.index(planted):
             raise Wrong("You return a position in the list; the rank itself is asked for.")
+        if found in ranks and found > planted:
+            raise Wrong(
+                "Your margin is narrower than the chance in the losses: at the elbow the loss may "
+                "lie a few per cent above the lowest."
+            )
         raise Wrong(f"For {losses} the loss stops falling at rank {planted}, you found {found}.")

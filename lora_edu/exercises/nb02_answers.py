@@ -27,6 +27,7 @@ def _layer(
     multiplier: Callable[[float, int], float] = lambda alpha, rank: alpha,
     keep: Callable[[Tensor], Any] = nn.Parameter,
     add_input: bool = False,
+    end: Callable[[Tensor], Any] = lambda update: update,
 ) -> type:
     """Makes a LoRALayer with one thing different."""
 
@@ -38,7 +39,7 @@ def _layer(
 
         def forward(self, x: Tensor) -> Tensor:
             update = self.scale * (x @ self.A @ self.B)
-            return x[..., :1] + update if add_input else update
+            return end(x[..., :1] + update if add_input else update)
 
     return Answer
 
@@ -59,7 +60,11 @@ WRONG_LAYERS = (
     _layer(draw_A=torch.randn),  # not Kaiming
     _layer(multiplier=lambda alpha, rank: alpha / rank),
     _layer(multiplier=lambda alpha, rank: 1.0),
+    _layer(multiplier=lambda alpha, rank: alpha * alpha),
     _layer(keep=lambda tensor: tensor),  # not parameters
+    _layer(keep=lambda tensor: nn.Parameter(tensor, requires_grad=False)),
+    _layer(end=Tensor.detach),
+    _layer(end=lambda update: None),  # no return
     _layer(add_input=True),
     _layer(draw_A=lambda rows, columns: _random(rows, rows)),  # a wrong shape
     _PaperShapes,
@@ -100,6 +105,12 @@ def _sum(self: Any, x: Tensor) -> Tensor:
     return self.linear(x) + self.lora(x)
 
 
+def _no_gradient_through_linear(self: Any, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        y = self.linear(x)
+    return y + self.lora(x)
+
+
 RIGHT_WRAPPERS = (LinearWithLoRA, _wrapper(_sum))
 WRONG_WRAPPERS = (
     _wrapper(lambda self, x: self.lora(x)),  # W itself is factorised
@@ -107,7 +118,13 @@ WRONG_WRAPPERS = (
     _wrapper(lambda self, x: self.linear(x) - self.lora(x)),
     _wrapper(_sum, renew=True),
     _wrapper(_sum, shape=lambda linear, rank: (linear.in_features, linear.out_features, rank + 1)),
+    _wrapper(_sum, shape=lambda linear, rank: (linear.out_features, linear.in_features, rank)),
     _wrapper(_sum, pass_alpha=False),
+    _wrapper(lambda self, x: self.linear(x) + 3.0 * self.lora(x)),  # alpha twice
+    _wrapper(lambda self, x: (y := self.linear(x)) + self.lora(y)),  # one behind the other
+    _wrapper(lambda self, x: None),  # no return
+    _wrapper(_no_gradient_through_linear),
+    _wrapper(lambda self, x: self.linear(x) + self.lora(x).detach()),
     _OtherNames,
 )
 
@@ -116,7 +133,7 @@ WRONG_WRAPPERS = (
 WRONG_GRADIENTS = (
     {"W": True, "A": True, "B": True},
     {"W": False, "A": True, "B": True},
-    {"W": False, "A": True, "B": False},
+    {"W": False, "A": False, "B": True},
     {"W": False, "A": False, "B": False},
 )
 
@@ -145,6 +162,9 @@ WRONG_SCALES = (
     _scale(lambda alpha, rank: alpha - rank, _by_root),
     _scale(_divided, _divided),
     _scale(_divided, lambda alpha, rank: math.sqrt(alpha / rank)),
+    _scale(_divided, lambda alpha, rank: alpha * math.sqrt(rank)),
+    _scale(_divided, lambda alpha, rank: alpha - math.sqrt(rank)),
+    _scale(lambda alpha, rank: alpha // rank, _by_root),
     lambda alpha, rank, scaling: alpha / rank,
 )
 
@@ -166,12 +186,23 @@ WRONG_MERGES = (
     lambda linear, lora: linear.weight + (lora.A @ lora.B).T,
     lambda linear, lora: lora.alpha * (lora.A @ lora.B).T,
     lambda linear, lora: copy.deepcopy(linear.weight),
+    lambda linear, lora: linear.weight + lora.alpha / 2 * (lora.A @ lora.B).T,  # rank 2
+    lambda linear, lora: (linear.weight + lora.alpha * (lora.A @ lora.B).T).T,
     _in_place,
 )
 
 # 02.another_pair
 
+
+def _by_random_matrix(A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
+    """Mixes the columns of A; some random matrices are nearly singular, so their inverse rounds."""
+    M = torch.randn(3, 3)
+    return A @ M, torch.linalg.inv(M) @ B
+
+
 RIGHT_PAIRS = (
+    _by_random_matrix,
+    lambda A, B: [2 * A, B / 2],
     lambda A, B: (2 * A, B / 2),
     lambda A, B: (-A, -B),
     lambda A, B: (A.flip(1), B.flip(0)),
@@ -212,5 +243,7 @@ WRONG_ELBOWS = (
     lambda losses: min(losses, key=losses.get),
     _largest_gain,
     lambda losses: list(losses).index(_within(1.5)(losses)),
+    _within(1.012),
+    lambda losses: [_within(1.5)(losses)],
     lambda losses: 5,
 )

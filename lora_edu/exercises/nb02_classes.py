@@ -46,7 +46,27 @@ def lora_layer(answer: Any) -> None:
     _judge_kaiming(answer(256, 32, 16, 1.0).A.detach().abs().max().item())
     fill(B)
     x = torch.randn(2, 8)
-    _judge_forward(layer(x), x, (x @ A @ B).detach())
+    found = returned(layer(x))
+    _judge_forward(found, (x @ A @ B).detach())
+    if not (A.requires_grad and B.requires_grad):
+        raise Wrong("A and B must both learn: leave requires_grad of an nn.Parameter as it is.")
+    if not (found.requires_grad and _reaches(found, A) and _reaches(found, B)):
+        raise Wrong(
+            "No gradient reaches A and B: forward must not use .detach(), .data or torch.no_grad()."
+        )
+
+
+def returned(output: Any) -> Any:
+    """Returns a layer's output, if there is one."""
+    if output is None:
+        raise Wrong("forward returned None: is the return missing?")
+    return output
+
+
+def _reaches(output: Tensor, source: Tensor) -> bool:
+    """Says whether a gradient comes from `output` to `source`."""
+    (gradient,) = torch.autograd.grad(output.sum(), source, retain_graph=True, allow_unused=True)
+    return gradient is not None
 
 
 def _judge_shapes(A: Tensor, B: Tensor) -> None:
@@ -95,12 +115,14 @@ def _judge_kaiming(largest: float) -> None:
         )
 
 
-def _judge_forward(found: Any, x: Tensor, product: Tensor) -> None:
+def _judge_forward(found: Any, product: Tensor) -> None:
     """Judges the output for x of width 8, with alpha 4 and rank 3."""
     if close(found, 4.0 * product):
         return
     if close(found, product):
         raise Wrong("alpha is missing: the reference multiplies x @ A @ B by alpha.")
+    if close(found, 16.0 * product):
+        raise Wrong("alpha is applied twice: once is enough.")
     if close(found, 4.0 / 3 * product):
         raise Wrong(
             "You multiplied by alpha / rank, as the paper does. The reference multiplies by alpha "
@@ -129,22 +151,61 @@ def linear_with_lora(answer: Any) -> None:
             "You made a new linear layer, with new random weights: the pretrained ones are lost. "
             "Keep the very layer you are given, self.linear = linear."
         )
+    shapes = tuple(layer.lora.A.shape), tuple(layer.lora.B.shape)
+    if shapes != ((6, 2), (2, 5)):
+        raise Wrong(
+            f"For nn.Linear(6, 5) and rank 2 the update's A should be (6, 2) and B (2, 5), got "
+            f"{shapes[0]} and {shapes[1]}: pass in_features, out_features and rank, in that order."
+        )
+    _judge_order(layer)
     base = linear(x)
-    if not torch.is_tensor(layer(x)) or not layer(x).any():
+    if not torch.is_tensor(returned(layer(x))) or not layer(x).any():
         raise Wrong(
             "The output is zero at the start: you return the update alone. W itself is not "
             "factorised, it is still there: linear(x) plus the update."
         )
-    if tuple(layer.lora.A.shape) != (6, 2):
-        raise Wrong(
-            f"For nn.Linear(6, 5) and rank 2 the update's A should be (6, 2), got "
-            f"{tuple(layer.lora.A.shape)}: pass in_features, out_features and rank, in that order."
-        )
     fill(layer.lora.B)
-    if close(layer(x), base):
+    _judge_sum(layer(x), base, x @ layer.lora.A @ layer.lora.B)
+    _judge_gradient(layer, x)
+
+
+def _judge_order(layer: Any) -> None:
+    """Judges what the update gets: the layer's input, not its output."""
+    seen: list[Tensor] = []
+    layer.lora.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    x = torch.randn(4, 6)
+    try:
+        layer(x)
+    except RuntimeError:
+        if not seen or seen[0].shape == x.shape:
+            raise
+    if seen and seen[0].shape != x.shape:
+        raise Wrong("The update stands beside the layer, not behind it: both get x.")
+
+
+def _judge_sum(found: Any, base: Tensor, product: Tensor) -> None:
+    """Judges the output of a layer with alpha 3."""
+    if close(found, base):
         raise Wrong("The update does not reach the output: add self.lora(x) to self.linear(x).")
-    product = x @ layer.lora.A @ layer.lora.B
-    if close(layer(x), base + product):
+    if close(found, base + product):
         raise Wrong("The update reaches the output without alpha: pass alpha on to LoRALayer.")
-    if not close(layer(x), base + 3.0 * product):
+    if close(found, base + 9.0 * product):
+        raise Wrong("LoRALayer applies alpha already; you multiply by it once more.")
+    if not close(found, base + 3.0 * product):
         raise Wrong("forward must return self.linear(x) + self.lora(x), with alpha passed on.")
+
+
+def _judge_gradient(layer: Any, x: Tensor) -> None:
+    """Judges whether the gradient passes through both parts, to A and B and to the layers below."""
+    A, B, weight = layer.lora.A, layer.lora.B, layer.linear.weight
+    x = x.clone().requires_grad_()
+    output = layer(x)
+    if not (output.requires_grad and _reaches(output, A) and _reaches(output, B)):
+        raise Wrong("No gradient reaches A and B: forward must not detach the update.")
+    (found,) = torch.autograd.grad(output.sum(), x, allow_unused=True)
+    wanted = (weight + 3.0 * (A @ B).T).sum(0).expand(4, 6)
+    if not close(found, wanted.detach()):
+        raise Wrong(
+            "The gradient does not pass through linear(x). W is frozen by requires_grad, not by "
+            "torch.no_grad() or .detach(): the layers below need what passes through it."
+        )

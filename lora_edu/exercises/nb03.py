@@ -13,6 +13,10 @@ from lora_edu.exercises.core import Wrong, exercise
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.targets import find_targets, is_wrapped
 
+_NAMED_NAME = (
+    "`module.name` means an attribute called *name*; use setattr(module, name, ...), which takes "
+    "the variable's value."
+)
 TINY = GPTConfig(vocab_size=11, context_length=4, n_layer=6, n_head=2, n_embd=4)
 
 
@@ -29,14 +33,7 @@ def targets(answer: Any) -> None:
     try:
         found = find_targets(model, answer)
     except ValueError:
-        if "(" in str(answer) or "\\" in str(answer):
-            raise Wrong(
-                "That is a regular expression. Shell patterns know *, ? and [45] only."
-            ) from None
-        raise Wrong(
-            "One of these matches no layer. A target is a whole name, its last part, or a pattern; "
-            "'attention' is a group of layers, so the layers in it are 'attention.*'."
-        ) from None
+        raise Wrong(_no_match(model, [answer] if isinstance(answer, str) else answer)) from None
     blocks = sorted({name.split(".")[1] for name in found if name.startswith("blocks")})
     if any("mlp" in name or name == "head" for name in found):
         raise Wrong(
@@ -47,6 +44,8 @@ def targets(answer: Any) -> None:
             f"This matches in the blocks {', '.join(blocks)}. Only the last two are asked for, "
             "numbers 4 and 5, since counting starts at 0."
         )
+    if blocks != ["4", "5"] and "6" in str(answer):
+        raise Wrong("Counting starts at 0: there is no block 6, the last of six is number 5.")
     if blocks != ["4", "5"]:
         raise Wrong(f"This matches in block {blocks[0]} only; [45] in a pattern means 4 or 5.")
     if found != wanted:
@@ -55,11 +54,34 @@ def targets(answer: Any) -> None:
         )
 
 
+def _no_match(model: nn.Module, patterns: list[str]) -> str:
+    """Says what is wrong with the first pattern that matches nothing."""
+    if any(mark in str(patterns) for mark in "(\\"):
+        return "That is a regular expression. Shell patterns know *, ? and [45] only."
+    unmatched = next((pattern for pattern in patterns if not _matches(model, pattern)), "")
+    if unmatched.endswith("attention"):
+        return (
+            f"{unmatched!r} is a group of layers, no layer. A target is a whole name, its last "
+            "part, or a pattern: the layers in a group 'mlp' are 'mlp.*'."
+        )
+    return (
+        f"{unmatched!r} matches no layer. Compare it with the names that the model printed: a "
+        "target is a whole name, its last part, or a pattern."
+    )
+
+
+def _matches(model: nn.Module, pattern: str) -> bool:
+    try:
+        return bool(find_targets(model, pattern))
+    except ValueError:
+        return False
+
+
 @exercise(
     "03.replace",
     right=answers.RIGHT_REPLACES,
     wrong=answers.WRONG_REPLACES,
-    praise="A dozen lines for any model made of nn.Linear layers.",
+    praise="Five lines for any model made of nn.Linear layers.",
     in_place=True,
 )
 def replace(answer: Any) -> None:
@@ -75,12 +97,18 @@ def replace(answer: Any) -> None:
             "It never ends: it wraps the layer inside each wrapper again. A layer that you have "
             "just wrapped is done; do not go into it."
         ) from None
+    except RuntimeError as error:
+        if "during iteration" not in str(error):
+            raise
+        raise Wrong(_NAMED_NAME) from None
     wrapped = {name: layer for name, layer in model.named_modules() if is_wrapped(layer)}
     if not wrapped:
-        raise Wrong(_nothing_replaced(returned, is_wrapped(block.query)))
+        raise Wrong(_nothing_replaced(returned, block))
     if twice := [name for name in wrapped if name.endswith(".linear")]:
         raise Wrong(f"{twice[0]} is a wrapper inside a wrapper; each layer is wrapped once.")
     last_names = {name.rpartition(".")[2] for name in wrapped}
+    if "name" in last_names:
+        raise Wrong(_NAMED_NAME)
     if last_names - wanted:
         raise Wrong(
             f"With targets {{'query', 'value'}} it also wrapped {min(last_names - wanted)}: "
@@ -99,10 +127,45 @@ def replace(answer: Any) -> None:
                 f"Asked for rank 2 and alpha 3, the layers have rank {layer.lora.rank} and alpha "
                 f"{layer.lora.alpha:g}: hand both on, also in the recursive call."
             )
+        if layer.lora.multiplier != 3.0:
+            raise Wrong(
+                "You kept scaling= from the example; call LinearWithLoRA(child, rank, alpha)."
+            )
+    _judge_other_names(answer)
 
 
-def _nothing_replaced(returned: Any, works_on_direct_children: bool) -> str:
-    if works_on_direct_children:
+def _judge_other_names(answer: Any) -> None:
+    """Judges the function on a model with a group, and a longer name, like the target's."""
+    group = nn.ModuleDict({"key": nn.Linear(4, 4)})
+    probe = nn.ModuleDict(
+        {"key": group, "key_norm": nn.Linear(4, 4), "query": nn.Linear(4, 4)},
+    )
+    try:
+        answer(probe, 2, 3.0, {"key"})
+    except ValueError:
+        raise Wrong(
+            "Wrap a child only if it is an nn.Linear; a group may have a target's name."
+        ) from None
+    wrapped = {name for name, layer in probe.named_modules() if is_wrapped(layer)}
+    if "query" in wrapped:
+        raise Wrong("Use the `targets` given: with targets {'key'} it wrapped query.")
+    if "key_norm" in wrapped:
+        raise Wrong("Compare whole names: 'key' is not 'key_norm'.")
+    if wrapped != {"key.key"}:
+        raise Wrong(
+            "With targets {'key'}, a layer named key in a group named key is missed. Use the "
+            "`targets` given, and look into every child that is no layer to wrap."
+        )
+
+
+def _nothing_replaced(returned: Any, attention: nn.Module) -> str:
+    """Says why a whole model is as before; `attention` was given to the answer, too."""
+    if is_wrapped(attention.query) and not is_wrapped(attention.value):
+        return (
+            "A `return` inside the loop ends it at the first child. Call replace(child, ...) "
+            "without `return`, so that the loop goes on."
+        )
+    if is_wrapped(attention.query):
         return (
             "Only the children of the module itself are looked at, and a GPT's are embeddings and "
             "blocks. For a child that is no target, call the function again on that child."
@@ -150,24 +213,33 @@ def order(answer: Any) -> None:
 )
 def snapshot(answer: Any) -> None:
     """Judges a function model → {name: a copy of each tensor}."""
-    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3), nn.BatchNorm1d(3))
+    model[1].weight = model[0].weight  # tied, as the head of the GPT is
     model[0].requires_grad_(False)
     old = copy.deepcopy(model.state_dict())
     taken = answer(model)
     if not isinstance(taken, dict):
         raise Wrong("Return a dict of names and tensors, so that each can be compared by name.")
-    if missing := [name for name in old if name not in taken]:
+    missing = [name for name in old if name not in taken]
+    if missing and not set(missing) & {name for name, _ in model.named_parameters()}:
+        raise Wrong(
+            "named_parameters() lists a tied tensor once and leaves out buffers; use "
+            f"model.state_dict(). {missing[0]} is missing."
+        )
+    if missing:
         raise Wrong(
             f"{missing[0]} is missing. The frozen tensors are the ones to watch: take all of "
             "model.state_dict()."
         )
-    if not all(isinstance(taken[n], Tensor) and taken[n].shape == old[n].shape for n in old):
+    if not all(isinstance(taken[name], Tensor) for name in old):
+        raise Wrong("Keep tensors: the next cell uses torch.equal.")
+    if not all(taken[name].shape == old[name].shape for name in old):
         raise Wrong(
             "Keep whole tensors. A sum or a mean can stay the same while the entries change."
         )
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(1.0)
+        for tensor in (*model.parameters(), *model.buffers()):
+            tensor.add_(1)
     if all(torch.equal(taken[name], new) for name, new in model.state_dict().items()):
         raise Wrong(
             "When the model changed, your snapshot changed with it: it holds the model's own "
@@ -185,7 +257,7 @@ def snapshot(answer: Any) -> None:
 )
 def backward(answer: Any) -> None:
     """Judges (blocks with an adapter, n_layer) → the blocks that the gradient enters."""
-    for adapted, n_layer in (([2], 6), ([1, 4], 6), ([0], 3), ([5], 6)):
+    for adapted, n_layer in (([1, 4], 6), ([2], 6), ([0], 3), ([5], 6), ([4, 1], 6)):
         found = sorted(answer(list(adapted), n_layer))
         wanted = list(range(min(adapted), n_layer))
         if found == wanted:
@@ -205,6 +277,13 @@ def backward(answer: Any) -> None:
             )
         if found == list(range(min(adapted) + 1, n_layer)):
             raise Wrong(f"{case} the lowest adapted block is missing: its A and B wait for it.")
+        if found == list(range(min(adapted), max(adapted) + 1)):
+            raise Wrong(
+                f"{case} you leave out the blocks above the highest: the gradient starts at the "
+                "loss and must cross them first."
+            )
+        if found == list(range(adapted[0], n_layer)):
+            raise Wrong(f"{case} you start at the first of the list; it need not be the lowest.")
         if found == list(range(max(adapted), n_layer)):
             raise Wrong(f"{case} you stop at the highest adapter; the lower ones get nothing.")
         raise Wrong(f"{case} the gradient enters {wanted}, you listed {found}.")

@@ -24,6 +24,8 @@ WRONG_TARGETS = (
     "attention.*",
     "blocks.5.attention.*",
     ["blocks.[45].attention.query", "blocks.[45].attention.value"],
+    ["blocks.4.attention.*", "block.5.attention.*"],
+    "blocks.[56].attention.*",
 )
 
 # 03.replace
@@ -36,14 +38,16 @@ def _replace(
     recursive: bool = True,
     go_on: bool = False,
     hand_on: bool = True,
+    kinds: type | tuple[type, ...] = nn.Linear,
+    **scaling: str,
 ) -> Callable[..., None]:
     """Makes a replace function with one thing different."""
 
     def answer(module: nn.Module, rank: int, alpha: float, targets: Collection[str]) -> None:
         for name, child in module.named_children():
-            is_target = isinstance(child, nn.Linear) and chosen(name, targets)
+            is_target = isinstance(child, kinds) and chosen(name, targets)
             if is_target:
-                put(module, name, LinearWithLoRA(inside(child), rank, alpha))
+                put(module, name, LinearWithLoRA(inside(child), rank, alpha, **scaling))
             if recursive and (go_on or not is_target):
                 below = getattr(module, name) if go_on else child
                 answer(below, *((rank, alpha) if hand_on else (4, 1.0)), targets)
@@ -56,6 +60,32 @@ def _forgets_the_first_block(
 ) -> None:
     blocks = getattr(module, "blocks", None)
     _replace()(module if blocks is None else blocks[1:], rank, alpha, targets)
+
+
+def _returns_in_the_loop(
+    module: nn.Module, rank: int, alpha: float, targets: Collection[str]
+) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear) and name in targets:
+            setattr(module, name, LinearWithLoRA(child, rank, alpha))
+        else:
+            return _returns_in_the_loop(child, rank, alpha, targets)
+    return None
+
+
+def _does_not_look_into_groups(
+    module: nn.Module, rank: int, alpha: float, targets: Collection[str]
+) -> None:
+    for name, child in module.named_children():
+        if name not in targets:
+            _does_not_look_into_groups(child, rank, alpha, targets)
+        elif isinstance(child, nn.Linear):
+            setattr(module, name, LinearWithLoRA(child, rank, alpha))
+
+
+def _named_name(module: nn.Module, name: str, child: nn.Module) -> None:
+    """What `module.name = LinearWithLoRA(child, ...)` does."""
+    module.name = child
 
 
 def _wraps_twice(module: nn.Module, rank: int, alpha: float, targets: Collection[str]) -> None:
@@ -93,6 +123,13 @@ WRONG_REPLACES = (
     _forgets_the_first_block,
     _replace(inside=_new_linear),
     _replace(hand_on=False),
+    _replace(scaling="alpha/rank"),
+    _replace(chosen=lambda name, targets: name in {"query", "value"}),
+    _replace(kinds=nn.Module),
+    _replace(chosen=lambda name, targets: any(target in name for target in targets)),
+    _does_not_look_into_groups,
+    _returns_in_the_loop,
+    _replace(put=_named_name),
 )
 
 # 03.order
@@ -110,13 +147,14 @@ WRONG_ORDERS = (
 
 RIGHT_SNAPSHOTS = (
     lambda model: {name: tensor.clone() for name, tensor in model.state_dict().items()},
-    lambda model: {name: p.detach().clone() for name, p in model.named_parameters()},
     lambda model: copy.deepcopy(model.state_dict()),
 )
 WRONG_SNAPSHOTS = (
     lambda model: model.state_dict(),
     lambda model: [tensor.clone() for tensor in model.state_dict().values()],
     lambda model: {n: p.clone() for n, p in model.named_parameters() if p.requires_grad},
+    lambda model: {n: p.detach().clone() for n, p in model.named_parameters()},
+    lambda model: {n: tensor.tolist() for n, tensor in model.state_dict().items()},
     lambda model: {name: tensor.sum() for name, tensor in model.state_dict().items()},
     lambda model: {name: tensor.half() * 0 for name, tensor in model.state_dict().items()},
 )
@@ -133,5 +171,7 @@ WRONG_PASSED = (
     lambda adapted, n_layer: list(range(max(adapted) + 1)),
     lambda adapted, n_layer: list(range(min(adapted) + 1, n_layer)),
     lambda adapted, n_layer: list(range(max(adapted), n_layer)),
+    lambda adapted, n_layer: list(range(min(adapted), max(adapted) + 1)),
+    lambda adapted, n_layer: list(range(adapted[0], n_layer)),
     lambda adapted, n_layer: [0],
 )

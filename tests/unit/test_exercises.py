@@ -155,12 +155,34 @@ class HalfWritten:
         self.factor = ...
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [..., None, returns_blank, only_blank, HalfWritten, (1, ...), [None], {"a": ...}],
-)
-def test_an_unfinished_answer_is_not_tried(answer: object) -> None:
+@pytest.mark.parametrize("answer", [..., None, only_blank, [None], {"a": ...}])
+def test_an_untouched_answer_is_not_tried(answer: object) -> None:
     assert repr(check("97.scaling", answer)) == "○ 97.scaling: not tried yet."
+
+
+@pytest.mark.parametrize("answer", [returns_blank, HalfWritten, (1, ...), {"a": ..., "b": 1}])
+def test_a_half_written_answer_is_told_that_a_blank_is_left(answer: object) -> None:
+    assert repr(check("97.scaling", answer)) == (
+        "○ 97.scaling: not tried yet. A `...` is still in it: replace every one."
+    )
+
+
+def test_dots_left_standing_beside_the_code_are_no_blank() -> None:
+    def scale(a: int, r: int) -> float:
+        """Divides."""
+        ...  # your code
+        return a / r
+
+    assert check("97.scaling", scale).passed
+
+
+def test_dots_below_what_every_module_starts_with_are_a_blank() -> None:
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            ...
+
+    assert check("97.scaling", Scale).state == "not tried"
 
 
 def test_a_blank_that_only_shows_when_called_is_not_tried() -> None:

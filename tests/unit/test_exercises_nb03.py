@@ -18,6 +18,8 @@ MESSAGES = {
         "in the blocks 0, 1, 2, 3, 4, 5",
         "in block 5 only",
         "4 layers match, 8 are asked for",
+        "'block.5.attention.*' matches no layer",
+        "there is no block 6",
     ],
     "03.replace": [
         "call the function again on that child",
@@ -29,6 +31,13 @@ MESSAGES = {
         "10 layers are wrapped, 12 should be",
         "the pretrained weights are lost",
         "also in the recursive call",
+        "You kept scaling= from the example",
+        "with targets {'key'} it wrapped query",
+        "only if it is an nn.Linear",
+        "'key' is not 'key_norm'",
+        "in a group named key is missed",
+        "`return` inside the loop",
+        "an attribute called *name*",
     ],
     "03.order": [
         "freezes nothing",
@@ -40,7 +49,9 @@ MESSAGES = {
     "03.snapshot": [
         "the model's own memory",
         "Return a dict",
-        "0.weight is missing",
+        "The frozen tensors are the ones to watch",
+        "lists a tied tensor once and leaves out buffers",
+        "Keep tensors",
         "Keep whole tensors",
         "not equal to the tensors",
     ],
@@ -50,6 +61,8 @@ MESSAGES = {
         "starts at the loss",
         "the lowest adapted block is missing",
         "you stop at the highest adapter",
+        "leave out the blocks above the highest",
+        "it need not be the lowest",
         "you listed [0]",
     ],
 }
