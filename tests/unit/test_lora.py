@@ -160,6 +160,11 @@ def test_scaling_factor_is_alpha_over_its_divisor(alpha, rank, scaling):
     assert scaling_factor(alpha, rank, scaling) == pytest.approx(expected, rel=1e-15)
 
 
+def test_a_layer_prints_its_sizes_rank_and_multiplier():
+    layer = LoRALayer(6, 4, rank=2, alpha=5, scaling="alpha/rank")
+    assert repr(layer) == "LoRALayer(6 → 4, rank=2, multiplier=2.5)"
+
+
 def test_the_multiplier_is_what_forward_uses():
     layer = trained(LoRALayer(6, 5, 2, 4, scaling="alpha/rank"))
     x = torch.randn(3, 6)

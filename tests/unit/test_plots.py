@@ -89,6 +89,14 @@ def test_powers_of_two_are_written_as_numbers() -> None:
     assert axis.xaxis.get_major_formatter()(64, None) == "64"
 
 
+def test_a_vertical_axis_by_powers_of_two_has_them_as_labels() -> None:
+    axis = line_chart([Line("a", [1, 2], [1, 16])], **LABELS, y_log2=True).axes[0]
+    axis.figure.canvas.draw()
+    labels = [label.get_text() for label in axis.get_yticklabels()]
+    assert (axis.get_xscale(), axis.get_yscale()) == ("linear", "log")
+    assert {"1", "2", "4", "8", "16"} <= set(labels)
+
+
 def test_bars_have_their_heights_whiskers_values_and_baseline() -> None:
     values = {"head only": 0.9, "LoRA": 0.95}
     made = bar_chart(
