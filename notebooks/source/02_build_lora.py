@@ -191,7 +191,7 @@ with torch.no_grad():
 layer.zero_grad()
 F.mse_loss(layer(x), y).backward()
 print("after one step, A has a gradient:", layer.lora.A.grad.any().item())
-
+# %%
 A, B = layer.lora.A, layer.lora.B
 with torch.no_grad():
     G = 2 * (layer(x) - y) / y.numel()  # the loss is the mean of all squares; alpha is 1
@@ -318,7 +318,7 @@ def singular_values(rank, alpha=1.0):
 def number_not_zero(values):
     return int((values > 1e-5 * values[0]).sum())  # what is below is rounding
 
-
+# %%
 values = {f"A B, rank {rank}": singular_values(rank) for rank in (1, 4, 16)}
 values["W"] = lora_edu.singular_values(base.weight)
 for name, strengths in values.items():
@@ -419,6 +419,7 @@ ranks = [1, 2, 4, 8, 16, 32, 64]
 multiplier = {
     name: [lora_edu.scaling_factor(16, rank, name) for rank in ranks] for name in lora_edu.SCALINGS
 }
+# %%
 at_16 = ", ".join(f"{multiplier[name][4]:g}" for name in lora_edu.SCALINGS)
 chart = line_chart(
     [Line(name, ranks, multiplier[name]) for name in multiplier],
@@ -661,7 +662,7 @@ def sweep(change, seed=0, ranks=RANKS):
     """Fits a student of each rank; returns its loss on new examples, by rank."""
     return {rank: student(change, rank, seed)[1] for rank in ranks}
 
-
+# %%
 planted = plant([1.0] * PLANTED)
 sweeps = [sweep(planted, seed) for seed in (0, 1, 2)]
 # %% [markdown]
@@ -735,7 +736,7 @@ def resized(strengths):
     total = math.sqrt(sum(s * s for s in strengths))
     return [s * size / total for s in strengths]
 
-
+# %%
 controls = {
     f"{PLANTED} equal directions": sweeps[0],
     f"{PLANTED} directions, each half the one before": sweep(

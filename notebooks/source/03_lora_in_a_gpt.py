@@ -114,7 +114,7 @@ def embed(model, ids):
     positions = torch.arange(ids.shape[1], device=ids.device)
     return model.token_embedding(ids) + model.position_embedding(positions)
 
-
+# %%
 with torch.no_grad():
     x = embed(model, ids)
     print(f"{ids.shape[1]} tokens, as vectors: {tuple(x.shape)}")
@@ -246,6 +246,7 @@ if not verdict.passed:
         replace_linear_with_lora(module, rank, alpha, targets=targets)
 
 
+# %%
 mine, theirs = load_pretrained("mini"), load_pretrained("mini")
 torch.manual_seed(0)
 replace(mine, 8, 2.0, {"query", "value"})
@@ -331,7 +332,7 @@ def prepared(order, targets="blocks.*"):
             replace_linear_with_lora(model, 8, 16, targets=targets, scaling="alpha/rank")
     return model
 
-
+# %%
 trials = {order: prepared(order) for order in ("freeze, replace", "replace, freeze", "replace")}
 for order, trial in trials.items():
     total, trainable = count_parameters(trial)
@@ -486,7 +487,7 @@ def update_sizes(model):
             sizes[row, column] = 100 * layer.lora.delta().norm() / layer.linear.weight.norm()
     return sizes
 
-
+# %%
 def picture(sizes, init):
     return heat_map(
         sizes,
