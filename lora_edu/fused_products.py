@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from lora_edu.lora import LinearWithLoRA
 
@@ -36,11 +36,11 @@ class Identity:
         return x, ()
 
     def again(self, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns f(x) a second time."""
+        """Returns f(x) a second time, (N, in)."""
         return x
 
     def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns the gradient of x."""
+        """Returns the gradient of x, (N, in)."""
         return dz
 
 
@@ -52,11 +52,11 @@ class Gelu(Identity):
         return nn.functional.gelu(x, approximate="tanh"), ()
 
     def again(self, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns f(x) a second time."""
+        """Returns f(x) a second time, (N, in)."""
         return nn.functional.gelu(x, approximate="tanh")
 
     def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns the gradient of x."""
+        """Returns the gradient of x, (N, in)."""
         return torch.ops.aten.gelu_backward(dz, x, approximate="tanh")
 
 
@@ -75,14 +75,14 @@ class Norm(Identity):
         return z, (mean, scale)
 
     def again(self, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns f(x) a second time, from the kept mean and scale."""
+        """Returns f(x) a second time, (N, in), from the kept mean and scale."""
         mean, scale = kept
         return torch.addcmul(
             self.norm.bias.to(x.dtype), (x - mean).mul_(scale), self.norm.weight.to(x.dtype)
         ).to(x.dtype)
 
     def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns the gradient of x."""
+        """Returns the gradient of x, (N, in)."""
         weight, bias = self.norm.weight.to(x.dtype), self.norm.bias.to(x.dtype)
         shape, wanted = self.norm.normalized_shape, [True, False, False]
         return torch.ops.aten.native_layer_norm_backward(dz, x, shape, *kept, weight, bias, wanted)[
@@ -124,7 +124,13 @@ class AdaptedProducts(torch.autograd.Function):
     """x → y₁ … yₙ for n layers that read the same f(x); see the head of this module."""
 
     @staticmethod
-    def forward(ctx, x, before, multipliers, *tensors):  # noqa: ANN001, ANN205
+    def forward(
+        ctx: FunctionCtx,
+        x: Tensor,
+        before: Identity,
+        multipliers: Sequence[float],
+        *tensors: Tensor | None,
+    ) -> tuple[Tensor, ...]:
         """Computes all outputs; x and they are (N, in) and (N, out)."""
         layers = [Factors(*tensors[i : i + 4]) for i in range(0, len(tensors), 4)]
         z, kept = before.forward(x)
@@ -142,7 +148,7 @@ class AdaptedProducts(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, *dys):  # noqa: ANN001, ANN205
+    def backward(ctx: FunctionCtx, *dys: Tensor) -> tuple[Tensor | None, ...]:
         """Computes the gradients of x, and of each A and B."""
         x, *rest = ctx.saved_tensors
         tensors, rest = rest[: 4 * ctx.layers], rest[4 * ctx.layers :]

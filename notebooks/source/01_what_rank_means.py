@@ -249,10 +249,10 @@ print("10 times as many or more in", sum(ratio >= 10 for ratio in times), "of 36
 # So put the cut update *back into the model* and let it do its task. What full fine-tuning changed
 # outside these matrices stays in; "rank 0" shows what that alone is worth.
 # %%
-from lora_edu.experiments import read_record
+from lora_edu.experiments import read_record, runs_of
 
 record = read_record(data_path("results", "rank_of_delta.json"))
-final = [run for run in record["runs"] if run["key"]["stage"] == "final"]
+final = runs_of(record, stage="final")  # in the order of the seeds
 tuned = [run for run in final if run["key"]["method"] == "full"]
 
 
@@ -329,9 +329,8 @@ show(chart, alt=f"Loss against rank for ΔW cut, LoRA and two controls; {finding
 # Read the four curves against each other. The *cut* and the *random directions* have the same
 # rank; the *random update* has even the same length as the cut. What differs is which directions
 # they hold. And LoRA at rank $r$ did not get its directions from a finished ΔW: it learned them,
-# with all other weights
-# frozen. (Its learning rate was chosen at rank 8 and kept, so its right end may be worse than it
-# need be.)
+# with all other weights frozen. (Its learning rate was chosen at rank 8 and kept, so its right end
+# may be worse than it need be.)
 # %%
 for rank in (1, 8):
     print(f"rank {rank}")
@@ -359,8 +358,14 @@ def with_cut(rank):
                 weight += truncate(change[name], rank) if name in updates else change[name]
     return model
 # %%
-from lora_edu import Batches, accuracy_interval, classification_rows, classify
-from lora_edu import load_spam, load_tokenizer
+from lora_edu import (
+    Batches,
+    accuracy_interval,
+    classification_rows,
+    classify,
+    load_spam,
+    load_tokenizer,
+)
 
 messages = classification_rows(load_spam().test, load_tokenizer("mini"), 64)
 

@@ -469,7 +469,8 @@ scores = {
 baselines = json.loads(data_path("results", "baselines.json").read_text())
 words = baselines[SOURCE]["bag_of_words"]["f1"][0]
 beaten = sum(scores[m].low > words for m in METHODS)
-title = f"{('None', 'One', 'Two', 'All')[beaten]} of the three methods clearly beat a bag of words"
+which = ("No method beats", "One method beats", "Two methods beat", "All methods beat")[beaten]
+title = f"{which} a bag of words clearly"
 chart = bar_chart(
     {name: score.value for name, score in scores.items()},
     intervals={name: (score.low, score.high) for name, score in scores.items()},

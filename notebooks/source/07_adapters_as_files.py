@@ -27,8 +27,17 @@
 # %%
 import torch
 
-from lora_edu import Batches, fit, freeze, load_pretrained, load_tales, load_tokenizer
-from lora_edu import next_token_loss, replace_linear_with_lora, text_rows
+from lora_edu import (
+    Batches,
+    fit,
+    freeze,
+    load_pretrained,
+    load_tales,
+    load_tokenizer,
+    next_token_loss,
+    replace_linear_with_lora,
+    text_rows,
+)
 from lora_edu.exercises import check
 from lora_edu.widgets import predict, reveal
 
@@ -58,7 +67,8 @@ base_bytes = data_path("mini_gpt", "model.safetensors").stat().st_size
 adapter_bytes = (folder / "adapter_model.safetensors").stat().st_size
 for path in sorted(folder.iterdir()):
     print(f"{path.name:26} {path.stat().st_size / 1000:6.0f} kB")
-reveal(size, round(adapter_bytes / 1000), because=f"{history.trainable_parameters:,} numbers of two bytes, and a header")
+why = f"{history.trainable_parameters:,} numbers of two bytes, and a header"
+reveal(size, round(adapter_bytes / 1000), because=why)
 # %% [markdown]
 # ## Look inside
 # There is no magic in the two files. The configuration is JSON, and says how to use the matrices.
@@ -68,7 +78,8 @@ import json
 config = json.loads((folder / "adapter_config.json").read_text())
 for key in ("peft_type", "r", "lora_alpha", "use_rslora", "modules_to_save"):
     print(f"{key:16} {config[key]}")
-print(f"target_modules   {config['target_modules'][0]} and {len(config['target_modules']) - 1} more")
+first, *others = config["target_modules"]
+print(f"target_modules   {first} and {len(others)} more")
 # %% [markdown]
 # The other file begins with eight bytes that say how long its header is. The header is JSON again:
 # for each tensor its type, its shape and where its numbers lie. Behind it come the numbers, and
@@ -105,7 +116,8 @@ with torch.no_grad():
     save_file({"logits": model(torch.arange(64).view(2, 32))}, result)
 """
 result = folder.parent / "logits.safetensors"
-subprocess.run([sys.executable, "-c", PROGRAM, str(folder), str(result)], check=True)
+done = subprocess.run([sys.executable, "-c", PROGRAM, str(folder), str(result)])
+print("the other process ended well:", done.returncode == 0)
 # %%
 from safetensors.torch import load_file
 
