@@ -752,7 +752,7 @@ for name, share in shares.items():
 _, fading, all_equal = shares.values()
 title = "Of what rank 32 brings, rank 4 has " + ", ".join(f"{s:.0%}" for s in shares.values())
 if fading > 0.9 and all_equal < 0.2:
-    title = "Rank 4 is nearly enough for fading directions, and brings little for 48 equal ones"
+    title = "Rank 4 is nearly enough for fading directions, not for 48 equal ones"
 chart = line_chart(
     [Line(name, RANKS, list(losses.values())) for name, losses in controls.items()],
     title=title,

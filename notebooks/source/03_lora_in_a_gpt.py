@@ -13,7 +13,7 @@
 # **You need** basic PyTorch (`nn.Module`, `backward`) and LoRA's formula, repeated below.
 # Notebook 02, where you build it, helps, but is not needed.
 #
-# **Time:** 50 minutes to read and do; running all cells takes about 40 seconds on a CPU with two
+# **Time:** 50 minutes to read and do; running all cells takes about 30 seconds on a CPU with two
 # cores (estimate for a GPU: 15 seconds).
 # %% bootstrap
 # %% [markdown]
@@ -523,8 +523,8 @@ stands_out = pefts[:, 5].mean() > 1.25 * pefts[:, :5].mean()
 print("the column of fc_out is at least a quarter above the others:", stands_out.item())
 show(picture(pefts, "peft"), "The same table with PEFT's initialisation of A.")
 # %% [markdown]
-# **Takeaway:** all 36 layers took part. None was overturned: each update is well below the size
-# of the $W$ beside it, which stands as it was. But which layers *look* busiest depends on how $A$
+# **Takeaway:** all 36 layers took part. None was overturned: each update is smaller than half of
+# the $W$ beside it, which stands as it was. But which layers *look* busiest depends on how $A$
 # was drawn, so do not read such a map as a map of where learning is needed. How many *directions*
 # the changes have is the question of notebook 01.
 #
@@ -632,7 +632,7 @@ trained = count.trainable / count.total
 print(f"LoRA on all layers saves {100 - lora_share:.0f} % of the operations")
 chart = bar_chart(
     shares | {"full fine-\ntuning": 100.0},
-    title=f"LoRA trains {trained:.0%} of the parameters with {lora_share:.0f} % of the arithmetic",
+    title=f"LoRA trains {100 * trained:.0f} % of the parameters with {lora_share:.0f} % of the arithmetic",
     y_label="operations of a step (% of full fine-tuning)",
     label_format="{:.0f}",
 )
