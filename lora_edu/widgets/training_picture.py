@@ -46,6 +46,7 @@ class TrainingPicture:
                 "validation": self._curve(0, 1, "validation"),
             }
             self._loss_axis.set_ylim(0, 1)
+            self._loss_axis.yaxis.set_major_formatter("{x:.2f}")  # as wide at the end as now
             self._loss_axis.legend(loc="upper right", fontsize=9)
             if accuracy:
                 self._curves["accuracy"] = self._curve(1, 2, "accuracy on validation")

@@ -271,6 +271,8 @@ reveal(
 # while the cell waits. On Colab they wait for the cell: use its own stop button there, then
 # **Go on**.)
 # %%
+import math
+
 from lora_edu import classify
 from lora_edu.classifiers import measures
 from lora_edu.widgets.training_view import watch
@@ -286,7 +288,7 @@ def train(model, method):
         "lr": rates[method],
         "steps": STEPS,
         "evaluate": lambda model: measures(classify(model, validation), "validation"),
-        "eval_every": STEPS // 3,
+        "eval_every": math.ceil(STEPS / 3),
     }
     batches = Batches(rows.train, about["batch_rows"], seed=0)
     return watch(
@@ -385,9 +387,6 @@ for method, predictions in answers.items():
 # **Exercise 4, own code.** Write `half_width(accuracy, messages)`: half the width of the 95 %
 # interval, as a share.
 # %% exercise="05.half_width"
-import math
-
-
 def half_width(accuracy, messages):
     """Half the width of the 95 % interval of an accuracy, as a share."""
     # <solution>
