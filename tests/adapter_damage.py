@@ -130,7 +130,7 @@ def no_file_in_its_place(folder: Path, rng: random.Random) -> None:
             lambda: None,
             path.mkdir,
             lambda: path.symlink_to(path),
-            lambda: path.symlink_to("/dev/zero"),
+            lambda: path.symlink_to("/dev/null"),
             lambda: os.mkfifo(path),
         )
     )()

@@ -199,6 +199,17 @@ def test_switching_is_attaching_the_second_to_the_bare_base(tmp_path, heads, mer
     assert torch.equal(logits(model), base)
 
 
+def test_switching_from_a_new_head_to_an_update_of_the_old_one(tmp_path):
+    classes = load_adapter(save(tmp_path, head=True))
+    tokens = Adapter(1, 1.0, "alpha", {"head": (torch.ones(32, 1), torch.ones(1, 40))})
+    model, wanted = make_base(), make_base()
+    attach(model, classes)
+    switch(model, tokens)
+    attach(wanted, tokens)
+    assert torch.equal(logits(model), logits(wanted))
+    assert model.head.linear.weight is model.token_embedding.weight
+
+
 def test_switching_to_what_does_not_fit_keeps_the_first_adapter(tmp_path):
     model = make_base()
     attach(model, load_adapter(save(tmp_path, head=True)))

@@ -60,6 +60,9 @@ for _ in range(kills):
     figures["whole"] += torch.equal(logits(model), whole[adapter.rank])
     figures["between_the_files"] += stated != adapter.rank
     figures["ranks"].append(adapter.rank)
+    save_adapter(models[adapter.rank], folder)  # each kill by itself: what others left goes
+    for part in folder.glob(".*.partial"):
+        part.unlink()
 print(json.dumps(figures))
 """
 
@@ -135,6 +138,23 @@ def test_two_saves_that_overlap_leave_the_one_that_ends_last(tmp_path):
             second.write_text("second")
         assert (tmp_path / "file").read_text() == "second"
     assert contents(tmp_path) == {"file": b"first"}
+
+
+def test_a_save_that_comes_between_the_two_files_of_another_wins_whole(tmp_path, monkeypatch):
+    """Weights of the first, all of the second, then the configuration of the first."""
+    first, second = make_adapted(rank=2, seed=1), make_adapted(rank=5, seed=2)
+    replace, came = os.replace, []
+
+    def replace_and_be_overtaken(source: Path, target: Path) -> None:
+        replace(source, target)
+        if target.name == WEIGHTS_NAME and not came:
+            came.append(True)
+            save_adapter(second, tmp_path)
+
+    monkeypatch.setattr(os, "replace", replace_and_be_overtaken)
+    save_adapter(first, tmp_path)
+    assert came and load_adapter(tmp_path).rank == 5
+    assert_is_one_of_the_two(tmp_path)
 
 
 @pytest.mark.parametrize("room", [0, 300, 2_000, 10_000], ids="{} bytes".format)
