@@ -72,7 +72,7 @@ def check_fits(modules: dict[str, nn.Module], adapter: Adapter) -> None:
     Raises:
         AdapterError: the base lacks a layer, a shape differs, or the adapter is incomplete.
     """
-    for name, (a, b) in adapter.matrices.items():
+    for name, (a, b) in sorted(adapter.matrices.items()):
         wanted = (a.shape[0], b.shape[1])
         module = _linear(modules, name)
         if linear_shape(module) != wanted:

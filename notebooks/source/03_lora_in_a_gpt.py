@@ -628,11 +628,11 @@ shares = {name: 100 * operations(case) / full_work for name, case in cases.items
 # %%
 lora_share = shares["LoRA in\nall blocks"]
 count = count_parameters(cases["LoRA in\nall blocks"])
-trained = count.trainable / count.total
+trained = 100 * count.trainable / count.total
 print(f"LoRA on all layers saves {100 - lora_share:.0f} % of the operations")
 chart = bar_chart(
     shares | {"full fine-\ntuning": 100.0},
-    title=f"LoRA trains {100 * trained:.0f} % of the parameters with {lora_share:.0f} % of the arithmetic",
+    title=f"LoRA: {trained:.0f} % of the parameters, {lora_share:.0f} % of the arithmetic",
     y_label="operations of a step (% of full fine-tuning)",
     label_format="{:.0f}",
 )

@@ -71,7 +71,8 @@ def test_the_readme_states_the_hash_of_each_file() -> None:
     stated = dict(
         re.findall(r"^\| `(\w+/\w+\.jsonl?)` \|.*\| `(\w{64})` \|$", README, re.MULTILINE)
     )
-    files = [path for name in ("spam", "menu", "tales") for path in data_path(name).iterdir()]
+    folders = ("spam", "menu", "tales", "stories")
+    files = [path for name in folders for path in data_path(name).iterdir()]
     assert stated == {
         f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files

@@ -71,14 +71,14 @@ def test_the_rate_rises_rests_and_falls_to_zero() -> None:
     assert rates[1000] == 0.0
 
 
-def test_dropout_is_on_in_the_first_third_only() -> None:
+def test_dropout_is_on_in_the_first_four_fifths_only() -> None:
     tokens = torch.randint(60, (400,), generator=torch.Generator().manual_seed(1))
     model, optimizers, run = new_run(steps=6)
     seen = []
     while run["step"] < 6:
         advance(model, optimizers, tokens, run, run["step"] + 1)
         seen.append({m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)})
-    assert seen == [{pretrain.DROPOUT}] * 2 + [{0.0}] * 4
+    assert seen == [{pretrain.DROPOUT}] * 5 + [{0.0}]
 
 
 def test_minutes_become_steps_by_the_median_step() -> None:

@@ -2,6 +2,7 @@
 
 import _thread
 import asyncio
+import signal
 import time
 
 import pytest
@@ -84,7 +85,15 @@ def test_the_buttons_hold_the_run_and_take_it_up_again():
     assert view.png != held
 
 
-def test_interrupting_the_cell_holds_the_run():
+@pytest.fixture
+def interrupts():
+    """A Ctrl-C arrives as in a kernel; the workers of a parallel test run ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupting_the_cell_holds_the_run(interrupts):
     def interrupt(view: TrainingView) -> None:
         _thread.interrupt_main()
         end = time.monotonic() + PATIENCE_SECONDS
