@@ -376,6 +376,7 @@ def accuracy_at(rank):
     return accuracy_interval(predictions).value
 
 
+# %%
 seed_0 = {rank: seeds_at("cut", rank)[0].item() for rank in RANKS}
 print("rank 1 as recorded, within two points:", abs(accuracy_at(1) - seed_0[1]) < 0.02)
 half_width = 1.96 * (everything * (1 - everything) / len(messages)) ** 0.5

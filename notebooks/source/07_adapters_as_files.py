@@ -41,6 +41,7 @@ from lora_edu import (
 from lora_edu.exercises import check
 from lora_edu.widgets import predict, reveal
 
+# %%
 encoding = load_tokenizer("mini")
 model = load_pretrained("mini")
 freeze(model)
