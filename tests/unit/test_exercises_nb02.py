@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.exercises import assert_each_has_its_own_message, assert_not_tried_yet, assert_passes
 from torch import nn
 
 from lora_edu.exercises import check, exercises
@@ -88,11 +89,6 @@ MESSAGES = {
 TASKS = {task.name: task for task in exercises("02")}
 
 
-def flat(text: object) -> str:
-    """Undoes the line breaks of a verdict."""
-    return " ".join(str(text).split())
-
-
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
@@ -106,22 +102,17 @@ def test_the_exercises_come_in_the_order_of_the_notebook():
     ("name", "answer"), [(name, answer) for name in TASKS for answer in TASKS[name].right]
 )
 def test_a_right_answer_passes(name, answer):
-    verdict = check(name, answer)
-    assert verdict.passed, verdict
+    assert_passes(name, answer)
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_each_known_wrong_answer_gets_its_own_message(name):
-    verdicts = [check(name, answer) for answer in TASKS[name].wrong]
-    assert [verdict.state for verdict in verdicts] == ["wrong"] * len(MESSAGES[name])
-    for verdict, words in zip(verdicts, MESSAGES[name], strict=True):
-        assert words in flat(verdict), verdict
-    assert len({verdict.message for verdict in verdicts}) == len(verdicts)
+    assert_each_has_its_own_message(name, TASKS[name].wrong, MESSAGES[name])
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_an_untouched_blank_is_not_tried_yet(name):
-    assert flat(check(name)) == f"○ {name}: not tried yet."
+    assert_not_tried_yet(name)
 
 
 def test_classes_with_a_blank_left_are_not_tried_yet():
