@@ -55,6 +55,8 @@ SEEDS = range(3)
 # Learning rates tried, about a factor of 3 apart. The lower ones learn less: they are there for
 # the learning-forgetting curve too.
 GRIDS = {"lora": (1e-3, 3e-3, 1e-2, 3e-2), "full": (3e-4, 1e-3, 3e-3, 1e-2)}
+# Tried where the highest rate of the grid wins.
+BEYOND = {"lora": 1e-1, "full": 3e-2}
 MINUTES = {"bundled": 20.0, "real": 60.0}
 Setting = tuple[str, str, int]  # task, method, rank
 
@@ -106,7 +108,7 @@ def one_run(
     if key["method"] == "lora":
         result["off_is_base"] = off_is_base(model, base, job.rows.test)
     if job.pairs is not None:
-        result |= written(model, job, prefix, shown=key["seed"] == 0)
+        result |= written(model, job, prefix, shown=key["seed"] == 0 and name == "bundled")
     return result
 
 
@@ -148,17 +150,31 @@ def untrained(name: str) -> list[dict[str, Any]]:
 def sweep(name: str, do: Callable[[list[dict[str, Any]]], list[dict]]) -> None:
     """Tunes all settings, then runs the final seeds of all; everything lands in the record.
 
-    Two calls, not one a setting, so that no process waits for another one's last run.
+    Few calls, not one a setting, so that no process waits for another one's last run. Where the
+    highest rate of a grid won, the next one up is tried as well, so that the best has a worse
+    neighbour on either side.
     """
     tuned = do(
         [key_of("tune", *setting, lr) for setting in settings(name) for lr in GRIDS[setting[1]]]
     )
+    tuned += do(
+        [
+            key_of("tune", *setting, BEYOND[setting[1]])
+            for setting in settings(name)
+            if best_rate(tuned, setting) == max(GRIDS[setting[1]])
+        ]
+    )
     final = untrained(name)
     for setting in settings(name):
-        tried = [run for run in tuned if setting_of(run["key"]) == setting]
-        best = min(tried, key=lambda run: run["validation_loss"])["key"]["lr"]
+        best = best_rate(tuned, setting)
         final += [key_of("final", *setting, best, seed) for seed in SEEDS]
     do(final)
+
+
+def best_rate(tuned: Sequence[dict[str, Any]], setting: Setting) -> float:
+    """The learning rate of the run with the lowest validation loss in a setting."""
+    tried = [run for run in tuned if setting_of(run["key"]) == setting]
+    return min(tried, key=lambda run: run["validation_loss"])["key"]["lr"]
 
 
 def setting_of(key: dict[str, Any]) -> Setting:
