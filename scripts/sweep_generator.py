@@ -52,11 +52,13 @@ BATCH_ROWS = 16
 STEPS = {"bundled": {"menu": 150, "voice": 64}, "real": {"menu": 600}}
 RANKS = {"bundled": {"menu": (8, 1, 2, 32), "voice": (8,)}, "real": {"menu": (8,)}}
 SEEDS = range(3)
-# Learning rates tried, about a factor of 3 apart. The lower ones learn less: they are there for
-# the learning-forgetting curve too.
-GRIDS = {"lora": (1e-3, 3e-3, 1e-2, 3e-2), "full": (3e-4, 1e-3, 3e-3, 1e-2)}
-# Tried where the highest rate of the grid wins.
-BEYOND = {"lora": 1e-1, "full": 3e-2}
+# Learning rates, about a factor of 3 apart. Those tried first on the real data lie about the best
+# ones of the bundled set; there the lower ones are for the learning-forgetting curve, too.
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+GRIDS = {
+    "bundled": {"lora": RATES[2:6], "full": RATES[1:5]},
+    "real": {"lora": RATES[2:5], "full": RATES[1:4]},
+}
 MINUTES = {"bundled": 20.0, "real": 60.0}
 Setting = tuple[str, str, int]  # task, method, rank
 
@@ -150,18 +152,23 @@ def untrained(name: str) -> list[dict[str, Any]]:
 def sweep(name: str, do: Callable[[list[dict[str, Any]]], list[dict]]) -> None:
     """Tunes all settings, then runs the final seeds of all; everything lands in the record.
 
-    Few calls, not one a setting, so that no process waits for another one's last run. Where the
-    highest rate of a grid won, the next one up is tried as well, so that the best has a worse
-    neighbour on either side.
+    Few calls, not one a setting, so that no process waits for another one's last run. Where a rate
+    at the edge of a grid won, the next one is tried as well, so that the best has a worse neighbour
+    on either side.
     """
     tuned = do(
-        [key_of("tune", *setting, lr) for setting in settings(name) for lr in GRIDS[setting[1]]]
+        [
+            key_of("tune", *setting, lr)
+            for setting in settings(name)
+            for lr in GRIDS[name][setting[1]]
+        ]
     )
     tuned += do(
         [
-            key_of("tune", *setting, BEYOND[setting[1]])
+            key_of("tune", *setting, RATES[RATES.index(edge) + step])
             for setting in settings(name)
-            if best_rate(tuned, setting) == max(GRIDS[setting[1]])
+            for step, edge in ((-1, GRIDS[name][setting[1]][0]), (1, GRIDS[name][setting[1]][-1]))
+            if best_rate(tuned, setting) == edge
         ]
     )
     final = untrained(name)

@@ -423,13 +423,15 @@ show(chart, alt=f"Four bars, for the base, a prompt with examples, LoRA and full
 # there the prompt is the first thing to try. Look also at which measures agree on the order: a low
 # loss does not promise a true sentence.
 #
-# **Investigate:** what was said, by seed 0 of each way? Choose another number below 20.
+# **Investigate:** what was said of the bundled set, by seed 0 of each way? Choose another number
+# below 20.
 # %%
 NUMBER = 5
-print("meant: ", data.test[NUMBER].meaning)
+bundled, meaning = results["bundled"], menu.test[NUMBER].meaning
+print("meant: ", meaning)
 for name, key in WAYS.items():
-    sentence = finals(record, **key)[0]["sentences"][NUMBER]
-    kinds = slot_errors(data.test[NUMBER].meaning, sentence, patterns)
+    sentence = finals(bundled, **key)[0]["sentences"][NUMBER]
+    kinds = slot_errors(meaning, sentence, menu_patterns())
     print(f"{name:6}: {sentence[:110]}")
     print(f"        missing {kinds.missing}, wrong {kinds.wrong}, added {kinds.added}")
 # %% [markdown]
@@ -448,7 +450,7 @@ for name in ("base", "pirate"):
         text = generate_text(shipped, encoding, opening, 40)
         print(f"{name:6}: {' '.join(text.split())}\n")
 # %%
-voice = {name: finals(results["bundled"], "voice", **key) for name, key in WAYS.items()}
+voice = {name: finals(bundled, "voice", **key) for name, key in WAYS.items()}
 print("way    | loss on tales | perplexity")
 for name, runs in voice.items():
     words = math.exp(mean(run["test_loss"] for run in runs))
@@ -555,7 +557,6 @@ question = "At equal learning, which forgets less: full fine-tuning, LoRA, or ca
 tendency = predict(question, ["LoRA", "full", "it depends"])
 tendency
 # %%
-bundled = results["bundled"]
 CURVES = {f"LoRA, rank {rank}": {"method": "lora", "rank": rank} for rank in (1, 2, 8, 32)}
 CURVES["full"] = {"method": "full"}
 points = {}

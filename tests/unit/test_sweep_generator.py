@@ -89,7 +89,7 @@ def test_an_adapter_that_is_off_is_found_to_be_the_base_and_a_changed_base_is_no
 def test_each_setting_goes_on_with_its_own_best_rate() -> None:
     asked, best = [], {}
     for number, setting in enumerate(settings("bundled")):
-        grid = sweep_generator.GRIDS[setting[1]]
+        grid = sweep_generator.GRIDS["bundled"][setting[1]]
         best[setting] = grid[number % len(grid)]
 
     def do(keys: list[dict]) -> list[dict]:
@@ -111,6 +111,29 @@ def test_each_setting_goes_on_with_its_own_best_rate() -> None:
         key_of("final", *setting, lr, seed) for setting, lr in best.items() for seed in range(3)
     ]
     assert {key["seed"] for key in asked if key["stage"] == "tune"} == {0}
+
+
+def test_a_rate_at_the_edge_of_its_grid_gets_a_neighbour() -> None:
+    asked = []
+
+    def do(keys: list[dict]) -> list[dict]:
+        asked.extend(keys)
+        return [{"key": key, "validation_loss": wanted(key["method"], key["lr"])} for key in keys]
+
+    def wanted(method: str, lr: float) -> float:
+        """The lowest rate is the best of LoRA, the highest that of full fine-tuning."""
+        return lr if method == "lora" else -lr
+
+    sweep("real", do)
+    rates = {
+        method: sorted(
+            key["lr"] for key in asked if (key["stage"], key["method"]) == ("tune", method)
+        )
+        for method in ("lora", "full")
+    }
+    assert rates == {"lora": [3e-4, 1e-3, 3e-3, 1e-2], "full": [3e-4, 1e-3, 3e-3, 1e-2]}
+    final = {(key["method"], key["lr"]) for key in asked if key["stage"] == "final"}
+    assert final == {("base", 0.0), ("prompt", 0.0), ("lora", 3e-4), ("full", 1e-2)}
 
 
 def test_the_prompts_of_all_tasks_fit_into_the_context() -> None:
