@@ -147,8 +147,8 @@ chart = line_chart(
     x_label="strength of the adapter",
     y_label="probability as next token (%)",
 )
-crossing = f"cross just below strength {strengths[first]}"
-show(chart, alt=f"Two curves {crossing}: that of “girl” falls, that of “pirate” rises.")
+between = f"between strength {strengths[first - 1]} and {strengths[first]}"
+show(chart, alt=f"Two curves cross {between}: there “girl” falls and “pirate” rises.")
 # %% [markdown]
 # **Takeaway:** strength is a continuous dial. The text flips where two curves cross. Strength 1 is
 # special only in that training took place there; the pirate's curve still rises beyond it, and

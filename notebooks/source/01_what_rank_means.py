@@ -49,7 +49,7 @@ plane
 # are parallel, always: that is what rank 1 means. A negative strength moves them the other way; at
 # 0 the update is gone.
 # </details>
-#
+# %% [markdown]
 # **Exercise 1, make one.** Choose $A$ (a column) and $B$ (a row) such that $x = (1, 0)$ is moved
 # by $(0, 2)$ and $x = (0, 1)$ not at all.
 # %% exercise="01.make_update"
@@ -406,7 +406,7 @@ put_back
 # that they hold nearly all of ΔW; at full rank they hold all of it. A star may well lie off the
 # curve: compare it with what the text says was recorded for its seed.
 # </details>
-#
+# %% [markdown]
 # **Takeaway:** low rank in the sense of the spectrum and low rank in the sense of the task are two
 # things. LoRA needs only the second. So both sides of the literature can be right, each about its
 # own question. This is one task, one small model and three seeds: a harder task, such as the code

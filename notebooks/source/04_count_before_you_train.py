@@ -197,7 +197,7 @@ explorer
 # tied to the embedding and 50,257 wide: a single layer that costs 8 · (768 + 50,257) = 408,200,
 # more than all queries and values together.
 # </details>
-#
+# %% [markdown]
 # **Exercise 4.** Take Llama 3 8B and tick all layers of the blocks, the gate too, but not the
 # head. What is the smallest rank on the slider at which the adapter has more than 1 % of the
 # model's parameters?
