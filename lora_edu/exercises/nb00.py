@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lora_edu.exercises.core import Wrong, exercise
+from lora_edu.exercises.statements import judge_statements
 
 RANK, ALPHA, LAYERS, WIDTH = 8, 16, 36, 192  # of the shipped adapters and their base
 
@@ -14,7 +15,7 @@ RANK, ALPHA, LAYERS, WIDTH = 8, 16, 36, 192  # of the shipped adapters and their
     "00.first",
     right=[RANK],
     wrong=[ALPHA, LAYERS, WIDTH, "8", 5],
-    praise="The matrices between the base's layers are 8 numbers wide; the layers are 192.",
+    praise="A and B share the width 8; the layer beside them is 192 wide.",
 )
 def first(answer: Any) -> None:
     """The rank of the tales adapter, a whole number."""
@@ -31,7 +32,7 @@ def first(answer: Any) -> None:
     if answer == WIDTH:
         raise Wrong("That is the width of the base's layers. The rank is much smaller.")
     if answer != RANK:
-        raise Wrong("Read it off `tales.rank`, in the cell above.")
+        raise Wrong("Read it off the two shapes above: it is the number that they share.")
 
 
 STATEMENTS = {"forgotten": False, "inside": False, "zero": True, "free": False}
@@ -59,19 +60,13 @@ def _statements(**changes: bool) -> dict[str, bool]:
         _statements(zero=False),
         _statements(free=True),
         {"forgotten": False},
+        _statements() | {"free": "False"},
     ],
     praise="All four are right.",
 )
 def true_or_false(answer: Any) -> None:
     """Four statements, name → True or False."""
-    if not isinstance(answer, dict) or answer.keys() != STATEMENTS.keys():
-        raise Wrong(f"Keep the dict with the four names {', '.join(STATEMENTS)}.")
-    for name, value in answer.items():
-        if value not in (True, False):
-            raise Wrong(f'"{name}" must be True or False, without quotation marks.')
-    for name, wanted in STATEMENTS.items():
-        if bool(answer[name]) != wanted:
-            raise Wrong(f'"{name}": {_MISCONCEPTIONS[name]}.')
+    judge_statements(answer, STATEMENTS, _MISCONCEPTIONS)
 
 
 def _whole_adapters(base_bytes: int, adapter_bytes: int) -> int:
@@ -140,6 +135,7 @@ def _first_not_holding(strengths: Sequence[float], holds: Callable[[float], bool
         _last_holding,
         _first_not_holding,
         _last_not_holding,
+        lambda strengths, holds: [s for s in strengths if holds(s)],
         lambda strengths, holds: 0.5,
     ],
     praise="Between the strength before it and this one, the model changes its mind.",
@@ -152,12 +148,17 @@ def flip(answer: Callable[[Sequence[float], Callable[[float], bool]], float]) ->
         return strength >= 0.75
 
     found = answer(strengths, from_075_on)
+    if isinstance(found, (list, tuple)):
+        raise Wrong("You returned all strengths at which it holds. Return the lowest of them.")
     if found == 3:
         raise Wrong("You returned the position in the list. Return the strength that stands there.")
     if found == 1.25:
         raise Wrong("That is the last strength at which it holds. Look from the low end.")
     if found == 0.0:
-        raise Wrong("You returned a strength at which it does not hold: is the condition reversed?")
+        raise Wrong(
+            "You returned a strength at which it does not hold: is the condition reversed, or "
+            "`holds` never called?"
+        )
     if found == 0.5 and answer(strengths, lambda s: s >= 0.25) == 0.5:
         raise Wrong(
             "You returned 0.5 whatever holds. Nothing says that half the strength is half the "

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lora_edu.exercises.core import Wrong, exercise
+from lora_edu.exercises.statements import judge_statements
 from lora_edu.spectra import truncate
 
 _TARGET = torch.tensor([[0.0, 2.0], [0.0, 0.0]])
@@ -26,6 +27,8 @@ def _pair(a: list[float], b: list[float]) -> tuple[Tensor, Tensor]:
         _pair([1.0, 0.0], [0.0, 1.0]),
         _pair([1.0, 1.0], [0.0, 2.0]),
         (torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])),
+        ([[1.0], [0.0]], [[0.0, 2.0]]),
+        _pair([1.0, 0.0], [0.0, -2.0]),
         _pair([3.0, 0.0], [0.0, 3.0]),
     ],
     praise="A names the direction that is read, B the direction that is written.",
@@ -33,8 +36,10 @@ def _pair(a: list[float], b: list[float]) -> tuple[Tensor, Tensor]:
 def make_update(answer: Any) -> None:
     """Judges a pair (A, B) that moves (1, 0) by (0, 2) and leaves (0, 1) alone."""
     a, b = answer
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+        raise Wrong("Make tensors of the lists: A = torch.tensor(…), B = torch.tensor(…).")
     if a.shape != (2, 1) or b.shape != (1, 2):
-        raise Wrong("A must be a column, (2, 1), and B a row, (1, 2): write [[1.0], [0.0]].")
+        raise Wrong("A must be a column, (2, 1), and B a row, (1, 2): mind the brackets.")
     made = a.float() @ b.float()
     if torch.equal(made, _TARGET.T):
         raise Wrong("The roles are swapped: here (0, 1) is moved. x @ A reads, @ B writes.")
@@ -42,6 +47,8 @@ def make_update(answer: Any) -> None:
         raise Wrong("This also moves (0, 1). A must not see it: its second number must be 0.")
     if made[0, 0]:
         raise Wrong("(1, 0) is moved along the first axis. B says where it goes: (0, something).")
+    if made[0, 1] == -2:
+        raise Wrong("The sign is wrong: (1, 0) moves by (0, -2). Two minus signs would cancel.")
     if made[0, 1] == 1:
         raise Wrong("The direction is right, the strength is not: (1, 0) moves by 1 instead of 2.")
     if not torch.allclose(made, _TARGET):
@@ -109,41 +116,51 @@ def cut(answer: Any) -> None:
         lambda values, rank: (values[rank:] ** 2).sum() / (values**2).sum(),
         lambda values, rank: (values[:rank] ** 2).sum(),
         lambda values, rank: ((values[:rank] ** 2).sum() / (values**2).sum()) ** 0.5,
+        lambda values, rank: (values[: rank + 1] ** 2).sum() / (values**2).sum(),
+        lambda values, rank: values[rank - 1] ** 2 / (values**2).sum(),
+        lambda values, rank: values[:rank] ** 2 / (values**2).sum(),
+        lambda values, rank: 100 * (values[:rank] ** 2).sum() / (values**2).sum(),
     ],
     praise="Squares add up, as in Pythagoras: the pieces are perpendicular.",
 )
 def energy(answer: Any) -> None:
     """Judges a function (singular values, rank) → share of energy kept."""
-    found = float(answer(torch.tensor([4.0, 2.0, 2.0, 1.0]), 1))
+    found = answer(torch.tensor([4.0, 2.0, 2.0, 1.0]), 2)
+    if isinstance(found, Tensor) and found.numel() > 1:
+        raise Wrong("That is a share for each piece. Add up those that the cut keeps.")
     for wrong, misconception in (
-        (4 / 9, "You added the strengths themselves. Energy adds their squares."),
-        (1 / 4, "That is the share of directions kept. They are not equally strong."),
-        (9 / 25, "That is what the cut throws away: the squares behind the rank."),
-        (16, "That is the energy kept; divide by all of it to get a share."),
-        (0.8, "That is the share of the norm. Energy is the norm squared: no root."),
+        (6 / 9, "You added the strengths themselves. Energy adds their squares."),
+        (1 / 2, "That is the share of directions kept. They are not equally strong."),
+        (5 / 25, "That is what the cut throws away: the squares behind the rank."),
+        (20, "That is the energy kept; divide by all of it to get a share."),
+        (0.8**0.5, "That is the share of the norm. Energy is the norm squared: no root."),
+        (24 / 25, "That is one piece too many: the first `rank` pieces end before index `rank`."),
+        (4 / 25, "That is the share of one piece alone. The cut keeps all up to the rank."),
     ):
-        if abs(found - wrong) < 1e-6:
+        if abs(float(found) - wrong) < 1e-6:
             raise Wrong(misconception)
-    if abs(found - 16 / 25) > 1e-6:
-        raise Wrong("For σ = (4, 2, 2, 1) and rank 1 the share is 16 / 25.")
+    if abs(float(found) - 20 / 25) > 1e-6:
+        raise Wrong("For σ = (4, 2, 2, 1) and rank 2 the share is 20 / 25.")
 
 
 _TRUTH = {"closest": True, "task": False, "factorised": False, "unique": False}
+_MISCONCEPTIONS = {
+    "closest": "that much Eckart and Young do promise: no matrix of that rank is closer",
+    "task": "closest in norm need not be best for the task: nobody asked the task",
+    "factorised": "LoRA never computes ΔW first. A and B are learned, W is not factorised",
+    "unique": "A · 2 and B / 2 give the same product: only the product is identified",
+}
 
 
 @exercise(
     "01.true_or_false",
     right=[_TRUTH],
-    wrong=[{**_TRUTH, name: not value} for name, value in _TRUTH.items()],
+    wrong=[
+        *({**_TRUTH, name: not value} for name, value in _TRUTH.items()),
+        _TRUTH | {"task": "False"},
+    ],
     praise="Closest in norm is a statement about numbers, not about what they are for.",
 )
 def true_or_false(answer: Any) -> None:
     """Judges four statements about rank."""
-    if not answer["closest"]:
-        raise Wrong("That much Eckart and Young do promise: no matrix of that rank is closer.")
-    if answer["task"]:
-        raise Wrong("Closest in norm need not be best for the task: nobody asked the task.")
-    if answer["factorised"]:
-        raise Wrong("LoRA never computes ΔW first. A and B are learned, W is not factorised.")
-    if answer["unique"]:
-        raise Wrong("A · 2 and B / 2 give the same product: only the product is identified.")
+    judge_statements(answer, _TRUTH, _MISCONCEPTIONS)

@@ -7,6 +7,7 @@ from typing import Any
 
 from lora_edu.budget import break_even_rank
 from lora_edu.exercises.core import Wrong, exercise
+from lora_edu.exercises.statements import judge_statements
 
 
 @exercise(
@@ -32,8 +33,10 @@ def one_layer(answer: Any) -> None:
         raise Wrong("A and B are stored side by side: their sizes add up, they do not multiply.")
     if found == m + n:
         raise Wrong("That is right for rank 1 only. A has `rank` columns, B has `rank` rows.")
-    if found == 2 * r * m:
-        raise Wrong("Right for a square layer. B is rank × out_dim: what if in and out differ?")
+    if found in (2 * r * m, 2 * r * n):
+        raise Wrong(
+            "Right for a square layer. A is in_dim × rank, B is rank × out_dim: count both."
+        )
     if found in (r * m, r * n):
         raise Wrong("That is one of the two matrices. Count A and B.")
     if found == r * (m + n) + m * n:
@@ -50,24 +53,27 @@ def one_layer(answer: Any) -> None:
         lambda m, n: min(m, n) / 2,
         lambda m, n: m * n,
         lambda m, n: (m + n) / 2,
+        lambda m, n: m * n // (m + n),
         lambda m, n: math.sqrt(m * n) / 2,
     ],
     praise="Always below the smaller side, and half of it where the layer is square.",
 )
 def break_even(answer: Any) -> None:
     """Judges a function (in_dim, out_dim) → rank at which A and B are as large as W."""
-    found = float(answer(60, 30))
-    if math.isclose(found, 30):
+    found = float(answer(60, 36))
+    if math.isclose(found, 36):
         raise Wrong("That is the largest rank an update can have. Long before it, A and B have "
                     "outgrown W.")  # fmt: skip
-    if math.isclose(found, 15):
+    if found in (18, 30):
         raise Wrong("Half the side is right for square layers alone. Solve r (m + n) = m n for r.")
-    if math.isclose(found, 1800):
+    if math.isclose(found, 2160):
         raise Wrong("That is the size of W. Which rank makes r (m + n) as large?")
-    if math.isclose(found, 45):
+    if math.isclose(found, 48):
         raise Wrong("That is the mean of the sides. Divide the size of W by m + n.")
-    if not math.isclose(found, 20):
-        raise Wrong("For 60 inputs and 30 outputs r · 90 = 1,800, so r = 20. Solve it in general.")
+    if math.isclose(found, 22):
+        raise Wrong("You dropped the fraction. The break-even rank need not be whole: use /.")
+    if not math.isclose(found, 22.5):
+        raise Wrong("For 60 inputs and 36 outputs r · 96 = 2,160, so r = 22.5. Solve in general.")
 
 
 @exercise(
@@ -106,11 +112,13 @@ def model(answer: Any) -> None:
 @exercise(
     "04.explorer",
     right=[32],
-    wrong=[16, 64, 8, 5461],
+    wrong=[16, 64, 8, 5461, "32"],
     praise="83.9 million numbers, and still a hundredth of the model.",
 )
 def explorer(answer: Any) -> None:
     """Judges the smallest rank of the slider whose adapters pass 1 % of Llama 3 8B."""
+    if isinstance(answer, str):
+        raise Wrong("This is text. Write the number without quotation marks.")
     if answer == 16:
         raise Wrong("At rank 16 it is 0.52 %: not yet. Are all seven kinds of layers ticked?")
     if answer == 64:
@@ -121,30 +129,26 @@ def explorer(answer: Any) -> None:
         raise Wrong("Too high. Read the share in the text under the picture, not the curve.")
 
 
+_TRUTH = {"no_backward": False, "optimizer": True, "share": False, "checkpointing": False}
+_MISCONCEPTIONS = {
+    "no_backward": "a frozen layer gets no gradient of its own, but it passes the error on to the "
+    "layers below it: their adapters need it. So most activations stay",
+    "optimizer": "Adam keeps two numbers per *trained* parameter; a frozen one has none",
+    "share": "the share of trained parameters says nothing about weights and activations, which "
+    "stay. Compare the bars of full fine-tuning and LoRA in the last figure",
+    "checkpointing": "checkpointing computes activations a second time; weights stay as they are",
+}
+
+
 @exercise(
     "04.true_or_false",
-    right=[{"no_backward": False, "optimizer": True, "share": False, "checkpointing": False}],
+    right=[_TRUTH],
     wrong=[
-        {"no_backward": True, "optimizer": True, "share": False, "checkpointing": False},
-        {"no_backward": False, "optimizer": False, "share": False, "checkpointing": False},
-        {"no_backward": False, "optimizer": True, "share": True, "checkpointing": False},
-        {"no_backward": False, "optimizer": True, "share": False, "checkpointing": True},
+        *({**_TRUTH, name: not value} for name, value in _TRUTH.items()),
+        _TRUTH | {"share": "False"},
     ],
     praise="Frozen layers stay in memory and on the way back; only their own updates are spared.",
 )
 def true_or_false(answer: Any) -> None:
     """Judges four statements about memory."""
-    if answer["no_backward"]:
-        raise Wrong(
-            "A frozen layer gets no gradient of its own, but it passes the error on to the layers "
-            "below it: their adapters need it. So two thirds of the work and most activations stay."
-        )
-    if not answer["optimizer"]:
-        raise Wrong("Adam keeps two numbers per *trained* parameter; a frozen one has none.")
-    if answer["share"]:
-        raise Wrong(
-            "The share of trained parameters says nothing about weights and activations, which "
-            "stay. Compare the two bars in the last figure."
-        )
-    if answer["checkpointing"]:
-        raise Wrong("Checkpointing computes activations a second time; weights stay as they are.")
+    judge_statements(answer, _TRUTH, _MISCONCEPTIONS)

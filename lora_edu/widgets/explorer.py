@@ -83,7 +83,7 @@ def explain(state: ExplorerState) -> str:
         + (
             "Below it A and B hold fewer numbers than the weights they adapt."
             if state.rank < even
-            else "From there on A and B hold more numbers than the weights they adapt."
+            else "Above it A and B hold more numbers than the weights they adapt."
         ),
     ]
     narrow = min(
@@ -173,8 +173,8 @@ def describe(state: ExplorerState, has_prediction: bool = False) -> str:
     return (
         f"Left, a rising straight line on logarithmic scales: trainable parameters of "
         f"{state.model} against rank, {in_words(sum(counts.values()))} at rank {state.rank}."
-        f"{cross} Right, a bar a kind of layer: {largest} holds the most, "
-        f"{percent(counts[largest] / sum(counts.values()))}."
+        f"{cross} Right, one bar for each kind of layer; the longest, {largest}, is "
+        f"{percent(counts[largest] / sum(counts.values()))} of the adapter."
     )
 
 

@@ -103,7 +103,7 @@ def explain(state: MemoryState) -> str:
     share = lora.activations_bytes / lora.total_bytes
     if share > 0.5:
         advice = "" if state.checkpointing else " Checkpointing or shorter rows help more here."
-        sentences.append(f"They are {percent(share)} of what LoRA needs.{advice}")
+        sentences.append(f"Activations are {percent(share)} of what LoRA needs.{advice}")
     return " ".join(sentences)
 
 

@@ -1,24 +1,25 @@
 # %% [markdown]
 # # Start here: one model, many behaviours
 #
-# One small language model becomes a pirate, a waiter and a spam filter, as you swap small files.
+# With LoRA, one small language model becomes a pirate, a waiter and a spam filter: you swap files.
 #
 # **You will be able to**
-# - load a base model and put an adapter on it and take it off again
+# - load a language model, put an adapter on it and take it off again
 # - set an adapter's strength, and say what strength 0, 1, 2 and −1 mean
-# - say what an adapter's file holds, and why the base never changes
+# - say what an adapter's file holds, and why the model beneath it never changes
 # - check your machine, and find your way through the course
 #
 # **You need** a little Python and PyTorch: you know what a tensor and an `nn.Module` are.
 #
-# **Time:** 20 minutes to read and try; running all cells takes about 15 seconds on a CPU with two
+# **Time:** 20 minutes to read and try; running all cells takes about 10 seconds on a CPU with two
 # cores (estimate for a GPU: the same).
 # %% bootstrap
 # %% [markdown]
 # ## The win
 # Below is a language model of 3 million parameters that has read ten thousand short stories and
-# nothing else. It is frozen: its numbers never change again. Beside it lie three *adapters*, small
-# files that were trained for one task each.
+# nothing else: the *base*. It is *frozen*: its numbers never change again. Beside it lie three
+# *adapters*, small files that were trained for one task each. The method is LoRA, *low-rank
+# adaptation*; what is low about it you see below.
 #
 # Choose an adapter, then drag **Strength** (or focus it and use the arrow keys). The words in bold
 # come from the model. The bars show how probable it holds a few tokens to be the next one; a token
@@ -38,7 +39,7 @@ explorer
 # Below 0 the change is subtracted: the model moves <em>away</em> from pirates, and the text may
 # suffer as well.
 # </details>
-#
+# %% [markdown]
 # The recorded answers come at once. **Run it live** asks the model on your machine, with your own
 # prompt if you write one. It knows few words beyond those of stories for small children.
 #
@@ -56,9 +57,10 @@ model = load_pretrained("mini", device=device)
 opening = "Once upon a time, there was a little"
 print(generate_text(model, encoding, opening, 6))
 # %% [markdown]
-# Now the adapter. `attach` leaves every layer of the base where it is, and puts a small update
-# beside it: the layer computed $W x$, now it computes $W x$ plus a little more. (What the little
-# more is, you build yourself in notebook 02.)
+# Now the adapter. Its file names the base that it was trained on by a *fingerprint*, and
+# `load_adapter` refuses any other. `attach` leaves every layer of the base where it is, and puts a
+# small update beside it: the layer computed $W x$, now it computes $W x$ plus a little more. (What
+# the little more is, you build yourself in notebook 02.)
 # %%
 from lora_edu import attach, base_fingerprint, data_path, load_adapter
 
@@ -75,8 +77,8 @@ print(tuple(a.shape), tuple(b.shape))
 # solutions lie in the folder `solutions`.
 #
 # **Exercise 1, to warm up.** Each update is two thin matrices, $A$ and $B$. The number that they
-# share, the width inside, is called the **rank**. What is the rank of the tales adapter? Replace
-# the dots.
+# share, the width inside, is called the **rank**. In LoRA it is low. What is the rank of the tales
+# adapter? Replace the dots.
 # %% exercise="00.first"
 from lora_edu.exercises import check
 
@@ -97,8 +99,7 @@ check("00.first", rank)
 # With strength $s$ each adapted layer computes $W x + s \cdot$ update. So 1 is the adapter as
 # trained.
 #
-# Before you run on, commit yourself: in this course you predict first and look afterwards. Wrong
-# predictions teach most.
+# In this course you predict first and look afterwards: choose an answer, then run on.
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -146,14 +147,16 @@ chart = line_chart(
     x_label="strength of the adapter",
     y_label="probability as next token (%)",
 )
-show(chart, alt="Over strength −1 to 2 the curve of the plain word falls, the pirate's rises.")
+between = f"between strength {strengths[first - 1]} and {strengths[first]}"
+show(chart, alt=f"Two curves cross {between}: there “girl” falls and “pirate” rises.")
 # %% [markdown]
 # **Takeaway:** strength is a continuous dial. The text flips where two curves cross. Strength 1 is
-# special only in that training took place there.
+# special only in that training took place there; the pirate's curve still rises beyond it, and
+# falls where other tokens take over.
 #
 # **Exercise 2, own code.** Write `first_flip(strengths, holds)`: the lowest of the strengths at
-# which `holds(strength)` is true. A worked example of such a `holds` stands below it, and the last
-# line applies your function to the model.
+# which `holds(strength)` is true. An example of such a `holds` stands below it, and the next cell
+# applies your function to it.
 # %% exercise="00.flip"
 def first_flip(strengths, holds):
     """The lowest strength at which `holds` is true; `strengths` rise."""
@@ -181,8 +184,8 @@ print("as in the figure:", "not tried yet" if flipped is None else flipped == st
 #
 # ## Other files, other behaviours
 # The menu adapter turns data into a sentence. The spam adapter does not even write: besides its
-# updates it carries a new last layer, a *head* with two outputs, that takes the place of the old
-# one with an output for each of 2,048 tokens. Swapping is `detach`, then `attach`.
+# updates it carries a new last layer, a *head* with two outputs, in place of the old one. Swapping
+# is `detach`, then `attach`.
 # %%
 from lora_edu import detach
 
@@ -201,14 +204,15 @@ for message in (
     with torch.no_grad():
         said = model(message_ids)[0, -1].argmax().item()
     print(f"{('not spam', 'spam')[said]:9}| {message}")
-print(f"\nThe head now has {model.head.out_features} outputs.")
+heads = model.head.out_features, base.head.out_features
+print(f"\nThe head has {heads[0]} outputs; the base's has {heads[1]:,}, one for each token.")
 # %% [markdown]
 # How good are they? Each adapter's folder in `data/adapters` has a `metrics.json` with its results
 # on data that it never saw in training, and the command that made it. Two messages prove nothing.
 #
 # ## One small file per task
 # The base's file holds 3 million numbers in half precision. An adapter's file holds $A$ and $B$ of
-# 36 layers.
+# 36 layers, in half precision too.
 # %%
 percentage = predict("One adapter's file takes how many per cent of the base's file?")
 percentage
@@ -226,7 +230,7 @@ chart = bar_chart(
     y_label="file size (kB)",
     label_format="{:,.0f}",
 )
-show(chart, alt="Four bars: the base is large, the three adapters are equal and small.")
+show(chart, alt=f"Four bars: each of the three adapters is about {share:.1f} per cent of the base.")
 # %%
 copies = 3 * sizes_bytes["base"] / 1e6
 shared = sum(sizes_bytes.values()) / 1e6
@@ -255,9 +259,9 @@ check("00.fit", adapters_per_base)
 # </details>
 #
 # ## The base has forgotten nothing
-# The model has been a pirate, a waiter and a spam filter. A model that is trained in full on a new
-# task loses part of the old one. And this one? Take the adapter off and compare every tensor with
-# the file.
+# The model has been a pirate, a waiter and a spam filter. A model whose own numbers are trained on
+# a new task can lose part of the old one. And this one? Take the adapter off and compare every
+# tensor with the file.
 # %%
 detach(model)
 stored = load_pretrained("mini", device=device).state_dict()
@@ -267,8 +271,8 @@ print("same bits: ", all(torch.equal(now[name], stored[name]) for name in stored
 with torch.no_grad():
     print("same story:", torch.equal(model(token_ids), base(token_ids)))
 # %% [markdown]
-# It is not only close: every bit is the same, since nobody ever wrote to it. With the adapter
-# *on*, though, the model may well be worse at plain stories: the pirate cannot help it.
+# Every bit is the same, since nobody ever wrote to it. With the adapter *on*, though, the model may
+# well be worse at plain stories.
 #
 # The adapter is not free either: beside each adapted layer two thin products are computed in
 # addition. Merged into the base (notebook 02) they cost nothing, but then the base *is* changed
@@ -277,7 +281,7 @@ with torch.no_grad():
 weights = sum(a.shape[0] * b.shape[1] for a, b in tales.matrices.values())
 extra = sum(a.numel() + b.numel() for a, b in tales.matrices.values())
 print(f"{weights:,} weights in the adapted layers, {extra:,} numbers in A and B:")
-print(f"{extra / weights:.2%} more multiplications per token while the adapter is attached")
+print(f"{extra / weights:.2%} more multiplications in these layers while the adapter is attached")
 # %% [markdown]
 # **Exercise 4.** True or false? Replace the dots by `True` or `False`.
 #
@@ -300,8 +304,7 @@ check("00.true_or_false", answers)
 # </details>
 #
 # ## Check your machine
-# Every notebook of the core runs on a laptop's processor, without internet. This cell says what
-# you have.
+# Every notebook runs on a laptop's processor, without internet. This cell says what you have.
 # %% tags=["nbval-ignore-output"]
 import os
 import platform
@@ -323,8 +326,8 @@ print(f"about {100 / seconds:.0f} tokens per second")
 #   becomes available.
 # - **1 thread on several cores**: something limits torch, often the variable `OMP_NUM_THREADS`.
 #   Training will take longer than stated.
-# - **fewer than 50 tokens per second**: a slow or busy machine. Everything works; double the times
-#   that are stated.
+# - **fewer than 50 tokens per second**: a slow or busy machine. Everything works, and takes longer
+#   than stated.
 #
 # ## The map
 # | | notebook | you will be able to |
@@ -335,12 +338,13 @@ print(f"about {100 / seconds:.0f} tokens per second")
 # | 03 | [LoRA in a small GPT](03_lora_in_a_gpt.ipynb) | replace layers, prove what is frozen |
 # | 04 | [Count before you train](04_count_before_you_train.ipynb) | predict files and memory |
 # | 05 | [Fine-tune a classifier](05_finetune_a_classifier.ipynb) | compare three ways fairly |
+# | 07 | [Adapters as files](07_adapters_as_files.ipynb) | save, blend and merge adapters |
 #
-# Each starts from shipped files, so you can begin anywhere; in order they take an afternoon.
+# Each starts from shipped files, so you can begin anywhere; 00 to 05 in order take an afternoon.
 #
 # LoRA makes four promises. Each is ticked off where it is *measured*: fewer trainable parameters
 # (04), original weights unchanged (03), training only the small matrices (05), one small file per
-# task (a first look here).
+# task (07, and a first look here).
 #
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and adds a small, separately stored update beside them.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Count before you train
 #
-# You learn to say what a fine-tuning run will cost, from 3 million to 175 billion parameters.
+# You learn to say what a fine-tuning run will take, from 3 million to 175 billion parameters.
 #
 # **You will be able to**
 # - count LoRA's trainable parameters for any set of layers, grouped-query attention included
@@ -27,7 +27,7 @@ from lora_edu import LoRALayer
 m, n, r = 768, 768, 16
 print(f"W: {m} × {n} = {m * n:,} numbers, frozen")
 print(f"A: {m} × {r} = {m * r:,}    B: {r} × {n} = {r * n:,}    together {m * r + r * n:,}")
-real = LoRALayer(m, n, rank=r, alpha=16)
+real = LoRALayer(m, n, rank=r, alpha=16)  # alpha is a multiplier and costs nothing
 print(f"in a real LoRALayer: {sum(p.numel() for p in real.parameters()):,}")
 # %% [markdown]
 # **Exercise 1, fill in.** Write the count for any layer.
@@ -94,15 +94,16 @@ from lora_edu import budget
 
 for in_dim, out_dim in ((192, 192), (768, 3072), (4096, 1024), (12288, 12288)):
     rank = budget.break_even_rank(in_dim, out_dim)
-    share = 8 / rank
+    share = 8 / rank  # 8 (m + n) / (m n)
     print(f"{in_dim:6} → {out_dim:6}: break-even rank {rank:5,.0f}; rank 8 trains {share:.2%} of W")
 # %% [markdown]
 # **Takeaway:** the wider the layer, the smaller the share that a given rank trains. That is why
 # LoRA looks modest on a toy and dramatic on a giant.
 #
 # ## A whole model
-# A model is a list of layers, each kind standing once in every block. Write a number before you
-# run on: count the layers, then one layer's numbers. A rough number is fine.
+# A model is a list of layers, each kind standing once in every block. GPT-2's query and value,
+# two of attention's layers, are square. Write a number before you run on: count the layers, then
+# one layer's numbers. A rough number is fine.
 # %%
 guess = predict(
     "GPT-2 small: 12 blocks, width 768. How many parameters does LoRA of rank 8 "
@@ -162,7 +163,7 @@ check("04.model", count_lora)
 # Loop over the triples: <code>for in_dim, out_dim, copies in layers</code>. You have the count of
 # one layer from exercise 1.
 # </details>
-#
+# %% [markdown]
 # Your function against the package, for every model of the table:
 # %%
 def parity(rank):
@@ -196,7 +197,7 @@ explorer
 # tied to the embedding and 50,257 wide: a single layer that costs 8 · (768 + 50,257) = 408,200,
 # more than all queries and values together.
 # </details>
-#
+# %% [markdown]
 # **Exercise 4.** Take Llama 3 8B and tick all layers of the blocks, the gate too, but not the
 # head. What is the smallest rank on the slider at which the adapter has more than 1 % of the
 # model's parameters?
@@ -215,9 +216,9 @@ check("04.explorer", smallest_rank)
 # </details>
 #
 # ## Published figures, checked
-# Arithmetic can check a paper. The first line is appendix E of "Build a Large Language Model From
-# Scratch", which wraps every linear layer, its new 2-class head too. Then the LoRA paper: GPT-3
-# with LoRA on query and value.
+# Arithmetic can check a paper. The first two lines are appendix E of "Build a Large Language Model
+# (From Scratch)", which wraps every linear layer, its new 2-class head too. Then the LoRA paper,
+# table 4: GPT-3 with LoRA on query and value.
 # %%
 small = MODEL_SHAPES["GPT-2 small (124M)"].with_classifier(2)
 gpt3, medium = MODEL_SHAPES["GPT-3 175B"], MODEL_SHAPES["GPT-2 medium (355M)"]
@@ -237,17 +238,20 @@ for rank, published in ((1, "4.7 M"), (8, "37.7 M")):
     computed = budget.lora_parameters(gpt3, rank, qv) / 1e6
     compare(f"GPT-3, rank {rank}, query and value", published, f"{computed:.1f} M")
 # %% [markdown]
-# To the digit. Now two figures from the same paper that do *not* follow from the formula.
+# To the last digit printed. Now two figures from the same paper (section 4.2 and table 3) that do
+# *not* follow from the formula.
 # %%
 file_bytes = budget.adapter_bytes(gpt3, 4, qv, bytes_per_number=2)
 compare("GPT-3, rank 4: checkpoint in 16 bits", "35 MB", f"{file_bytes / 1e6:.1f} MB")
 compare("  the same, in units of 2²⁰ bytes", "35 MB", f"{file_bytes / 2**20:.1f} MiB")
 count = budget.lora_parameters(medium, 4, qv)
 compare("GPT-2 medium, rank 4, query and value", "0.35 M", f"{count / 1e6:.2f} M")
+print(f"350 GB are {350e9 / file_bytes:,.0f} such files; 0.35 M is rank {0.35e6 / (count / 4):.1f}")
 # %% [markdown]
-# The paper says "roughly 10,000 times (from 350 GB to 35 MB)": a round number, and the ratio it
-# gives is about 9,300. The 0.35 M would need a rank of 3.6; the
-# released recipe adapts query and value with rank 4, and that is 0.39 M.
+# The paper says "roughly 10,000×", from 350 GB to 35 MB: round numbers. The 0.35 M would need a
+# rank that is not whole. The [released
+# recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) adapts query and value with rank
+# 4, and that is 0.39 M.
 #
 # **Takeaway:** a figure in a paper is a claim. When it can be computed, compute it.
 #
@@ -270,7 +274,8 @@ for task in ("tales", "menu"):
 # ## Memory: what LoRA spares and what it does not
 # A training step keeps four things: the **weights**, a **gradient** for each trained weight, the
 # **optimizer's** state (Adam: two numbers for each), and the **activations**: what the forward
-# pass must remember so that the backward pass can compute gradients.
+# pass must remember so that the backward pass can compute gradients. We take 2 bytes for each
+# number (16 bits), and 4 for each of Adam's two.
 # %%
 MOST, MUCH, SOME, LITTLE = "over 95 %", "about 70 %", "about half", "under 10 %"
 saving = predict(
@@ -291,7 +296,7 @@ for part in ("weights", "gradients", "optimizer", "activations", "total"):
 saved = 1 - lora.total_bytes / full.total_bytes
 # %%
 size = MOST if saved > 0.95 else MUCH if saved > 0.6 else SOME if saved > 0.3 else LITTLE
-why = f"{saved:.0%}: gradients and optimizer vanish, the activations mostly stay"
+why = f"{saved:.0%}: gradients and optimizer nearly vanish, the activations mostly stay"
 reveal(saving, size, because=why)
 # %% [markdown]
 # Why do activations stay? A frozen layer gets no gradient of its own. But the error must pass
@@ -328,7 +333,8 @@ for method, targets, rank in (("full", names, 0), ("LoRA", qv, 8)):
     computed = activation_bytes(mini, targets, rank=rank, **row)
     near = abs(computed / measured - 1) < 0.1
     print(f"{method}: formula within 10 % of what PyTorch kept: {near}")
-print(f"LoRA keeps {measured / activation_bytes(mini, names, **row):.0%} of it")
+share = measured / activation_bytes(mini, names, **row)
+print(f"On the mini GPT, LoRA keeps {share:.0%} of full fine-tuning's activations")
 # %% [markdown]
 # Now for any model, against common cards. Three bars: full fine-tuning, LoRA, and QLoRA, which is
 # LoRA beside frozen weights of 4 bits each.
@@ -338,17 +344,20 @@ from lora_edu.widgets.memory_bars import MemoryState, memory_bars
 bars = memory_bars(MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024))
 bars
 # %% [markdown]
-# **To find out:** which smallest card takes LoRA as set? Which *one* change makes QLoRA fit a T4?
-# Then put the rows to 32: does LoRA still save most of the memory?
+# **To find out:** which is the smallest card that takes LoRA as set? Does ticking *activation
+# checkpointing* (a block keeps its input only, and computes the rest a second time) make QLoRA fit a
+# T4? Untick it and put the rows to 32: does LoRA still save most of the memory?
 #
 # <details><summary>What to look for</summary>
-# Checkpointing alone brings QLoRA to a T4, since activations were most of it. With many rows the
-# activations dominate all three bars, and the methods come closer to each other: LoRA removes what
-# grows with the <em>model</em>, not what grows with the <em>batch</em>.
+# An A100 of 40 GB takes LoRA. Checkpointing brings QLoRA to a T4, since activations were most of
+# it; so would half as many tokens. With 32 rows the activations dominate all three bars, and LoRA
+# saves less than half: it removes what grows with the <em>model</em>, not what grows with the
+# <em>batch</em>.
 # </details>
-#
+# %% [markdown]
 # The QLoRA paper's headline, checked: 65 billion parameters on one card of 48 GB, where 16-bit
-# full fine-tuning needs more than 780 GB.
+# full fine-tuning needs more than 780 GB. We take one row of 512 tokens, rank 64 on all layers of
+# the blocks, and checkpointing.
 # %%
 large = MODEL_SHAPES["LLaMA 65B"]
 settings = {"rank": 64, "length_tokens": 512, "checkpointing": True}
@@ -358,17 +367,19 @@ for method in ("full", "lora", "qlora"):
     smallest = (needs.cards_that_fit() or ["no single card"])[0]
     print(f"{method:5} {needs.total_bytes / 1e9:6.1f} GB: {smallest}")
 # %% [markdown]
-# The LoRA paper reports 1.2 TB falling to 350 GB for GPT-3. The 350 GB are its weights in 16 bits.
-# The 1.2 TB do not follow from these formulas:
+# The LoRA paper (section 4.2) reports 1.2 TB falling to 350 GB for GPT-3. The 350 GB are its weights
+# in 16 bits. The 1.2 TB do not follow from these formulas:
 # %%
 half = memory_budget(gpt3, "full")
 without = (half.total_bytes - half.activations_bytes) / 1e12
 compare("GPT-3, full fine-tuning, activations left out", "1.2 TB", f"{without:.1f} TB")
 weights = budget.checkpoint_bytes(gpt3, 2) / 1e9
 compare("GPT-3, weights in 16 bits, to two digits", "350 GB", f"{round(weights, -1):.0f} GB")
+ours = without * 1e12 / gpt3.parameters
+print(f"Bytes a parameter: {1.2e12 / gpt3.parameters:.1f} in the paper, {ours:.1f} by our count")
 # %% [markdown]
-# Two bytes each for weight and gradient and eight for Adam make 12 bytes a parameter, 2.1 TB. The
-# paper does not say how it counted; 1.2 TB would be 6.9 bytes a parameter.
+# Two bytes each for weight and gradient and eight for Adam make 12. The paper does not say how it
+# counted.
 #
 # **Exercise 5.** True or false? Replace the dots by `True` or `False`.
 #
@@ -406,7 +417,7 @@ print("✓ promise 1: fewer trainable parameters")
 # ## Three sentences to remember
 # 1. LoRA trains $r(m+n)$ numbers a layer instead of $m n$; the wider the layer, the smaller the
 #    share.
-# 2. From rank $mn/(m+n)$ on, half the width of a square layer, LoRA is the larger choice.
+# 2. Beyond rank $mn/(m+n)$, half the width of a square layer, LoRA is the larger choice.
 # 3. LoRA spares gradients and optimizer states, not the frozen weights and not most of the
 #    activations.
 #
@@ -429,7 +440,7 @@ print("✓ promise 1: fewer trainable parameters")
 # may suffice: [What rank means](01_what_rank_means.ipynb).
 #
 # ## Further reading
-# - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), sections 4.2 and 5.1, table 4
+# - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), sections 4.2 and 5.1, tables 3 and 4
 # - Dettmers et al. 2023, [QLoRA](https://arxiv.org/abs/2305.14314), section 3
 # - Korthikanti et al. 2022, [Reducing Activation Recomputation in Large Transformer
 #   Models](https://arxiv.org/abs/2205.05198), section 4

@@ -27,6 +27,8 @@ def test_the_answer_read_off_the_explorer_is_the_formulas() -> None:
         ("04.one_layer", lambda m, n, r: 2 * r * m, "square layer"),
         ("04.break_even", lambda m, n: min(m, n), "outgrown W"),
         ("04.break_even", lambda m, n: min(m, n) / 2, "square layers alone"),
+        ("04.break_even", lambda m, n: m / 2, "square layers alone"),
+        ("04.break_even", lambda m, n: m * n // (m + n), "dropped the fraction"),
         ("04.model", lambda layers, r: sum(r * (m + n) for m, n, _ in layers), "copies"),
         (
             "04.model",

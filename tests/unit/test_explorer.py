@@ -45,7 +45,7 @@ def test_appendix_e_can_be_set() -> None:
 def test_the_text_says_on_which_side_of_break_even_the_rank_lies() -> None:
     state = partial(ExplorerState, "GPT-2 small (124M)", targets=("query",))
     assert "Break-even rank: 384. Below it" in explorer.explain(state(256))
-    assert "Break-even rank: 384. From there on" in explorer.explain(state(512))
+    assert "Break-even rank: 384. Above it" in explorer.explain(state(512))
 
 
 def test_a_rank_no_layer_can_use_is_named() -> None:
