@@ -35,7 +35,7 @@ class Decoder:
         >>> from lora_edu.gpt import GPTConfig
         >>> model = GPT(GPTConfig(vocab_size=50, n_layer=1, n_head=2, n_embd=8)).eval()
         >>> cache = KeyValueCache(model.config, 2, like=model.token_embedding.weight)
-        >>> Decoder(model)(torch.tensor([7, 3]), cache).shape, cache.length
+        >>> Decoder(model).logits(torch.tensor([7, 3]), cache).shape, cache.length
         (torch.Size([2, 50]), 1)
     """
 
@@ -45,8 +45,13 @@ class Decoder:
         self.blocks = [[_bare(layer) for layer in _layers(block)] for block in model.blocks]
         self.final_norm, self.head = _bare(model.final_norm), _bare(model.head)
 
-    def __call__(self, token_ids: Tensor, cache: KeyValueCache) -> Tensor:
-        """Computes the logits behind the new tokens."""
+    def logits(self, token_ids: Tensor, cache: KeyValueCache) -> Tensor:
+        """Computes the logits behind the new tokens.
+
+        Args:
+            token_ids: One a row.
+            cache: What was read before; it is extended.
+        """
         heads = (len(token_ids), self.config.n_head, 1, self.config.head_size)
         x = self.embed(token_ids) + self.positions[cache.length]
         for i, (norm, query, key, value, out, mlp_norm, fc_in, fc_out) in enumerate(self.blocks):

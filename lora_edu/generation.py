@@ -58,13 +58,13 @@ def generate(
     """
     _check(token_ids, max_new_tokens, temperature, top_k)
     with _evaluation_mode(model), torch.inference_mode():
-        cache = decode = None
+        cache = decoder = None
         if use_cache:
             cache = KeyValueCache(model.config, len(token_ids), like=model.token_embedding.weight)
-            decode = Decoder(model) if can_decode(model) else None
+            decoder = Decoder(model) if can_decode(model) else None
         ended = torch.zeros(len(token_ids), 1, dtype=torch.bool, device=token_ids.device)
         for _ in range(max_new_tokens):
-            logits = _next_logits(model, token_ids, cache, decode)
+            logits = _next_logits(model, token_ids, cache, decoder)
             new = _choose(logits, temperature, top_k, generator)
             if stop_id is not None:
                 new = new.masked_fill(ended, stop_id)
@@ -127,7 +127,7 @@ def _check(token_ids: Tensor, max_new_tokens: int, temperature: float, top_k: in
 
 
 def _next_logits(
-    model: GPT, token_ids: Tensor, cache: KeyValueCache | None, decode: Decoder | None
+    model: GPT, token_ids: Tensor, cache: KeyValueCache | None, decoder: Decoder | None
 ) -> Tensor:
     """Logits of the token behind each row, (B, V)."""
     new = token_ids[:, -model.config.context_length :]
@@ -135,8 +135,8 @@ def _next_logits(
         cache = None  # the window has moved, and what was kept with it
     if cache is not None:
         new = new[:, cache.length :]
-        if decode is not None and new.shape[1] == 1:
-            return decode(new[:, 0], cache)
+        if decoder is not None and new.shape[1] == 1:
+            return decoder.logits(new[:, 0], cache)
     last = torch.full((len(new),), new.shape[1] - 1, device=new.device)
     return model(new, positions=last, cache=cache)
 

@@ -60,8 +60,8 @@ def test_its_logits_are_the_models(name, rows):
     assert can_decode(model)
     cache = KeyValueCache(CONFIG, rows, like=model.token_embedding.weight)
     model(TOKENS[:rows, :4], cache=cache)
-    decode = Decoder(model)
-    logits = [decode(TOKENS[:rows, i], cache) for i in range(4, 12)]  # to the last position
+    decoder = Decoder(model)
+    logits = [decoder.logits(TOKENS[:rows, i], cache) for i in range(4, 12)]  # to the last position
     expected = model(TOKENS[:rows])[:, 4:]
     torch.testing.assert_close(torch.stack(logits, dim=1), expected, rtol=0, atol=1e-12)
     assert cache.length == 12
@@ -74,8 +74,8 @@ def test_each_row_may_have_its_own_adapter():
     adapters = {"query": Adapter(1, 1.0, "alpha", {"blocks.0.attention.query": pair})}
     with MixedAdapters(model, adapters).rows(["query", None]):
         cache = KeyValueCache(CONFIG, 2, like=model.token_embedding.weight)
-        decode = Decoder(model)
-        logits = torch.stack([decode(TOKENS[:, i], cache) for i in range(12)], dim=1)
+        decoder = Decoder(model)
+        logits = torch.stack([decoder.logits(TOKENS[:, i], cache) for i in range(12)], dim=1)
         expected = model(TOKENS)
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
     assert not torch.allclose(logits, model(TOKENS))

@@ -193,6 +193,20 @@ def test_a_head_that_comes_with_an_adapter_is_as_wide_as_what_it_reads(tmp_path)
 
 
 @torch.no_grad()
+def test_a_tied_head_comes_back_in_float32_when_the_one_in_its_place_was_held(tmp_path):
+    adapter = load_adapter(save_adapter(toy.lora_classifier(), tmp_path))
+    model = adapted()
+    detach(model)
+    before = model.token_embedding.weight.clone()
+    attach(model, adapter)
+    freeze(model)
+    assert "head" in hold_base(model)
+    detach(model)
+    assert model.head.weight is model.token_embedding.weight
+    assert torch.equal(model.token_embedding.weight, before)
+
+
+@torch.no_grad()
 def test_merging_rounds_once_to_the_held_type_and_unmerging_restores():
     model = held(adapted())
     before, name = toy.weights(model), "blocks.0.attention.query"
