@@ -10,7 +10,7 @@ from torch import nn
 from lora_edu.adapter_config import AdapterError
 from lora_edu.adapter_tensors import Adapter, matches
 from lora_edu.lora import LinearWithLoRA, lora_layers
-from lora_edu.targets import is_linear_like, linear_shape
+from lora_edu.targets import is_linear_like, linear_dtype, linear_shape
 
 # The model's attribute that remembers which heads an attached adapter replaced.
 REPLACED_HEADS = "replaced_heads"
@@ -48,8 +48,10 @@ def new_layers(modules: dict[str, nn.Module], adapter: Adapter) -> dict[str, nn.
             new[name] = layer
         for name, parts in adapter.heads.items():
             n_out, n_in = parts["weight"].shape
-            like = modules[name].weight
-            head = nn.Linear(n_in, n_out, bias="bias" in parts).to(like.device, like.dtype)
+            replaced = modules[name]
+            head = nn.Linear(n_in, n_out, bias="bias" in parts).to(
+                replaced.weight.device, linear_dtype(replaced)
+            )
             head.load_state_dict(parts)
             new[name] = head
     return {name: layer.train(modules[name].training) for name, layer in new.items()}

@@ -19,6 +19,7 @@ from lora_edu.adapter_files import read_adapter, write_adapter
 from lora_edu.adapter_layers import REPLACED_HEADS, base_modules, new_layers, swap_modules
 from lora_edu.adapter_tensors import Adapter
 from lora_edu.lora import lora_layers, scaling_factor, unmerge
+from lora_edu.targets import linear_dtype
 
 
 def save_adapter(
@@ -202,7 +203,9 @@ def detach(model: nn.Module) -> None:
     swaps: dict[nn.Module, nn.Module] = {layer: layer.linear for layer in layers.values()}
     for name, head in getattr(model, REPLACED_HEADS, {}).items():
         on_the_model = model.get_submodule(name)
-        swaps[on_the_model] = head.to(on_the_model.weight)  # the model may have moved meanwhile
+        # The model may have moved meanwhile.
+        device, dtype = on_the_model.weight.device, linear_dtype(on_the_model)
+        swaps[on_the_model] = head.to(device, dtype)
     swap_modules(model, swaps)
     if hasattr(model, REPLACED_HEADS):
         delattr(model, REPLACED_HEADS)

@@ -170,11 +170,14 @@ def load_checkpoint(path: str | Path, state: RunState, settings: dict[str, Any])
         )
     _check_settings(path, json.loads(metadata["settings"]), json.loads(json.dumps(settings)))
     restore(state.model, _part(tensors, "model."))
+    fused = state.optimizer.defaults["fused"]
     for name, parameter in trainable_parameters(state.model).items():
         for key, tensor in _part(tensors, f"optimizer.{name}.").items():
-            # AdamW keeps its step count on the CPU, the moments beside the parameter.
-            where = parameter.device if tensor.ndim else tensor.device
-            state.optimizer.state[parameter][key] = tensor.to(where)
+            if key == "step":
+                kept = tensor.to(parameter.device if fused else "cpu")
+            else:  # a moment, in the parameter's memory layout: a fused AdamW counts on it
+                kept = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+            state.optimizer.state[parameter][key] = kept
     state.best = _part(tensors, "best.")
     state.history.__dict__.update(json.loads(metadata["history"]))
     state.scaler.load_state_dict(json.loads(metadata["scaler"]))

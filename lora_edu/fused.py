@@ -14,7 +14,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from lora_edu.fused_products import Gelu, Norm, adapted_products
-from lora_edu.gpt import Block, KeyValueCache
+from lora_edu.gpt import Block, KeyValueCache, pick
 from lora_edu.lora import LinearWithLoRA
 
 
@@ -33,13 +33,23 @@ class FusedBlock(Block):
     computed again on the way back. Made by `fuse`.
     """
 
-    def forward(self, x: Tensor, block: int = 0, cache: KeyValueCache | None = None) -> Tensor:
-        """(B, T, C) → (B, T, C)."""
-        attention, mlp = self.attention, self.mlp
-        layers = [attention.query, attention.key, attention.value]
-        projected = adapted_products(x, layers, Norm(self.attention_norm))
-        mixed = attention.mix(*projected, block, cache)
-        x = x + self.dropout(adapted_products(mixed, [attention.out])[0])
+    def forward(
+        self,
+        x: Tensor,
+        block: int = 0,
+        cache: KeyValueCache | None = None,
+        at: Tensor | None = None,
+    ) -> Tensor:
+        """(B, T, C) → (B, T, C), or with `at`, (B,) positions, → (B, 1, C)."""
+        attention, mlp, norm = self.attention, self.mlp, Norm(self.attention_norm)
+        layers, asked = [attention.key, attention.value], pick(x, at)
+        if at is None:
+            query, key, value = adapted_products(x, [attention.query, *layers], norm)
+        else:
+            (query,) = adapted_products(asked, [attention.query], norm)
+            key, value = adapted_products(x, layers, norm)
+        mixed = attention.mix(query, key, value, block, cache, at)
+        x = asked + self.dropout(adapted_products(mixed, [attention.out])[0])
         (hidden,) = adapted_products(x, [mlp.fc_in], Norm(self.mlp_norm))
         return x + self.dropout(adapted_products(hidden, [mlp.fc_out], Gelu())[0])
 

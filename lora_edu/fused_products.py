@@ -190,10 +190,10 @@ def adapted_products(
     parts, multipliers = zip(*map(factors, layers), strict=True)
     tensors = [tensor for part in parts for tensor in part]
     device = x.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-        x = x.to(dtype)
-        tensors = [None if tensor is None else tensor.to(dtype) for tensor in tensors]
+    autocast = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if autocast else x.dtype
+    x = x.to(dtype)
+    tensors = [None if tensor is None else tensor.to(dtype) for tensor in tensors]
     with torch.autocast(device, enabled=False):
         flat = x.reshape(-1, x.shape[-1])
         outputs = AdaptedProducts.apply(flat, before or Identity(), multipliers, *tensors)

@@ -16,6 +16,7 @@ import tiktoken
 import torch
 from torch import Tensor, nn
 
+from lora_edu.decoding import Decoder, can_decode
 from lora_edu.gpt import GPT, KeyValueCache
 
 
@@ -57,12 +58,13 @@ def generate(
     """
     _check(token_ids, max_new_tokens, temperature, top_k)
     with _evaluation_mode(model), torch.inference_mode():
-        cache = None
+        cache = decoder = None
         if use_cache:
             cache = KeyValueCache(model.config, len(token_ids), like=model.token_embedding.weight)
+            decoder = Decoder(model) if can_decode(model) else None
         ended = torch.zeros(len(token_ids), 1, dtype=torch.bool, device=token_ids.device)
         for _ in range(max_new_tokens):
-            logits = _next_logits(model, token_ids, cache)
+            logits = _next_logits(model, token_ids, cache, decoder)
             new = _choose(logits, temperature, top_k, generator)
             if stop_id is not None:
                 new = new.masked_fill(ended, stop_id)
@@ -124,12 +126,19 @@ def _check(token_ids: Tensor, max_new_tokens: int, temperature: float, top_k: in
         raise ValueError(f"top_k must be at least 1, got {top_k}; None draws among all tokens")
 
 
-def _next_logits(model: GPT, token_ids: Tensor, cache: KeyValueCache | None) -> Tensor:
+def _next_logits(
+    model: GPT, token_ids: Tensor, cache: KeyValueCache | None, decoder: Decoder | None
+) -> Tensor:
     """Logits of the token behind each row, (B, V)."""
-    window = token_ids[:, -model.config.context_length :]
-    if cache is None or token_ids.shape[1] > model.config.context_length:
-        return model(window)[:, -1]
-    return model(window[:, cache.length :], cache=cache)[:, -1]
+    new = token_ids[:, -model.config.context_length :]
+    if token_ids.shape[1] > model.config.context_length:
+        cache = None  # the window has moved, and what was kept with it
+    if cache is not None:
+        new = new[:, cache.length :]
+        if decoder is not None and new.shape[1] == 1:
+            return decoder.logits(new[:, 0], cache)
+    last = torch.full((len(new),), new.shape[1] - 1, device=new.device)
+    return model(new, positions=last, cache=cache)
 
 
 def _choose(

@@ -98,11 +98,16 @@ class KeyValueCache:
         return self.keys[block][:, :, :end], self.values[block][:, :, :end]
 
 
+def pick(x: Tensor, at: Tensor | None) -> Tensor:
+    """Picks one token a row, the one at position `at[row]`: (B, T, C) → (B, 1, C). None: all."""
+    return x if at is None else x[torch.arange(len(x), device=x.device), at, None]
+
+
 class Attention(nn.Module):
     """Causal multi-head self-attention: softmax(q kᵀ / √D) v, then a projection.
 
     Shape:
-        Input and output (B, T, C).
+        Input and output (B, T, C); output (B, 1, C) with `at`, (B,) positions in 0 … T - 1.
 
     Source:
         Vaswani et al. 2017, arXiv:1706.03762, section 3.2.
@@ -116,26 +121,43 @@ class Attention(nn.Module):
         self.value = nn.Linear(config.n_embd, config.n_embd)
         self.out = nn.Linear(config.n_embd, config.n_embd)
 
-    def forward(self, x: Tensor, block: int = 0, cache: KeyValueCache | None = None) -> Tensor:
-        """Mixes each token with those before it; `block` says whose cache entry to use."""
-        return self.out(self.mix(self.query(x), self.key(x), self.value(x), block, cache))
+    def forward(
+        self,
+        x: Tensor,
+        block: int = 0,
+        cache: KeyValueCache | None = None,
+        at: Tensor | None = None,
+    ) -> Tensor:
+        """Mixes each token, or the one at `at`, with those before it.
+
+        `block` says whose cache entry to use.
+        """
+        query, key, value = self.query(pick(x, at)), self.key(x), self.value(x)
+        return self.out(self.mix(query, key, value, block, cache, at))
 
     def mix(
-        self, query: Tensor, key: Tensor, value: Tensor, block: int, cache: KeyValueCache | None
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        block: int,
+        cache: KeyValueCache | None,
+        at: Tensor | None = None,
     ) -> Tensor:
-        """Computes softmax(q kᵀ / √D) v of each head: three times (B, T, C) → (B, T, C)."""
+        """Computes softmax(q kᵀ / √D) v of each head; the result has the shape of `query`."""
         q, k, v = (  # each (B, H, T, D)
             projected.unflatten(-1, (self.n_head, -1)).transpose(1, 2)
             for projected in (query, key, value)
         )
-        mask = None
         if cache is not None:
             k, v = cache.extend(block, k, v)
-            if 1 < q.shape[2] < k.shape[2]:  # several new tokens after old ones
-                mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device)
-                mask = mask.tril(k.shape[2] - q.shape[2])
+        new, read = key.shape[1], k.shape[2]
+        mask = None  # is_causal does where no token is old, and a single new one sees all
+        if at is not None or 1 < new < read:
+            mask = torch.ones(new, read, dtype=torch.bool, device=q.device).tril(read - new)
+            mask = mask if at is None else mask[at, None, None]
         mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=q.shape[2] == k.shape[2]
+            q, k, v, attn_mask=mask, is_causal=mask is None and new == read
         )
         return mixed.transpose(1, 2).flatten(2)
 
@@ -164,9 +186,15 @@ class Block(nn.Module):
         self.mlp = MLP(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, block: int = 0, cache: KeyValueCache | None = None) -> Tensor:
-        """(B, T, C) → (B, T, C)."""
-        x = x + self.dropout(self.attention(self.attention_norm(x), block, cache))
+    def forward(
+        self,
+        x: Tensor,
+        block: int = 0,
+        cache: KeyValueCache | None = None,
+        at: Tensor | None = None,
+    ) -> Tensor:
+        """(B, T, C) → (B, T, C), or with `at`, (B,) positions, → (B, 1, C)."""
+        x = pick(x, at) + self.dropout(self.attention(self.attention_norm(x), block, cache, at))
         return x + self.dropout(self.mlp(self.mlp_norm(x)))
 
 
@@ -224,7 +252,8 @@ class GPT(nn.Module):
             token_ids: (B, T). With a cache, only the tokens that are new.
             positions: (B,), one index into T a row: logits are computed there alone. For a
                 classifier, the last real token of each row; padding behind it changes nothing,
-                since attention is causal.
+                since attention is causal. What the last block says of other tokens is not
+                computed, as nobody reads it; their keys and values are.
             cache: What was read before; it is extended.
 
         Raises:
@@ -239,10 +268,12 @@ class GPT(nn.Module):
             )
         position_ids = torch.arange(start, end, device=token_ids.device)
         x = self.dropout(self.token_embedding(token_ids) + self.position_embedding(position_ids))
-        for i, block in enumerate(self.blocks):
+        *before, last = self.blocks
+        for i, block in enumerate(before):
             x = block(x, i, cache)
+        x = last(x, len(before), cache, positions)
         if cache is not None:
             cache.length = end
         if positions is not None:
-            x = x[torch.arange(x.shape[0], device=x.device), positions]
+            x = x[:, 0]
         return self.head(self.final_norm(x))

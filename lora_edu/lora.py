@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lora_edu.targets import find_targets, is_conv1d, is_linear_like, linear_shape
+from lora_edu.targets import find_targets, is_conv1d, is_linear_like, linear_dtype, linear_shape
 
 SCALINGS = ("alpha", "alpha/rank", "alpha/sqrt(rank)")
 INITS = ("reference", "peft")
@@ -140,7 +140,7 @@ class LoRALayer(nn.Module):
 class LinearWithLoRA(nn.Module):
     """A linear layer with its update beside it: x ↦ linear(x) + lora(x).
 
-    The linear layer is taken as it is, frozen or not. A and B take its device and dtype.
+    The linear layer is taken as it is, frozen or not. A and B take its device and `linear_dtype`.
 
     Args:
         linear: An `nn.Linear`, or a Hugging Face `Conv1D`.
@@ -174,7 +174,7 @@ class LinearWithLoRA(nn.Module):
                 f"linear must be an nn.Linear or a Conv1D, got {type(linear).__name__}; "
                 "wrap the linear layers inside it, each once"
             )
-        like = {"device": linear.weight.device, "dtype": linear.weight.dtype}
+        like = {"device": linear.weight.device, "dtype": linear_dtype(linear)}
         self.linear = linear
         self.lora = LoRALayer(
             *linear_shape(linear), rank, alpha, scaling=scaling, init=init, **like

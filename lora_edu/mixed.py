@@ -22,7 +22,7 @@ from lora_edu.adapter_config import AdapterError
 from lora_edu.adapter_layers import base_modules, check_fits, swap_modules
 from lora_edu.adapter_tensors import Adapter
 from lora_edu.lora import lora_layers
-from lora_edu.targets import linear_shape
+from lora_edu.targets import linear_dtype, linear_shape
 
 
 class MixedAdapters:
@@ -126,7 +126,8 @@ def _stack(linear: nn.Module, layer: str, adapters: list[Adapter]) -> tuple[Tens
     """
     n_in, n_out = linear_shape(linear)
     rank = max(adapter.rank for adapter in adapters)
-    stacked_a = linear.weight.new_zeros(len(adapters) + 1, n_in, rank)
+    like = {"device": linear.weight.device, "dtype": linear_dtype(linear)}
+    stacked_a = torch.zeros(len(adapters) + 1, n_in, rank, **like)
     stacked_b = stacked_a.new_zeros(len(adapters) + 1, rank, n_out)
     for a, b, adapter in zip(stacked_a, stacked_b, adapters):
         if layer in adapter.matrices:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lora_edu.precision import PRECISIONS
+
+FUSED_DEVICES = ("cpu", "cuda")  # of those on which torch has a fused AdamW, the ones we test
 
 SCHEDULES = ("linear", "cosine", "constant")
 
@@ -75,6 +78,25 @@ class Plan:
 def trainable_parameters(model: nn.Module) -> dict[str, Tensor]:
     """Names and parameters that `requires_grad`; a tied one stands there once."""
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def can_be_updated_fused(parameter: Tensor) -> bool:
+    """Whether AdamW may update it by one kernel for all parameters, instead of a dozen for each.
+
+    That kernel runs through memory without looking at strides: a parameter must lie as its
+    gradient and moments will, which is the layout of `empty_like`. A slice of a tensor does not.
+
+    Example:
+        >>> square = torch.ones(4, 4)
+        >>> can_be_updated_fused(square.T), can_be_updated_fused(square[:, :2])
+        (True, False)
+    """
+    moment = torch.empty_like(parameter, device="meta")
+    return (
+        parameter.device.type in FUSED_DEVICES
+        and parameter.is_floating_point()
+        and parameter.stride() == moment.stride()
+    )
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

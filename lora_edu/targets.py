@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
+import torch
 from torch import nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
@@ -52,6 +53,18 @@ def linear_shape(module: nn.Module) -> tuple[int, int]:
     """
     rows, columns = module.weight.shape
     return (rows, columns) if is_conv1d(module) else (columns, rows)
+
+
+def linear_dtype(module: nn.Module) -> torch.dtype:
+    """Returns the type in which a linear-like layer takes and gives numbers: its weight's.
+
+    A layer whose weight is held narrower than that says so in `outer_dtype`.
+
+    Example:
+        >>> linear_dtype(nn.Linear(3, 2))
+        torch.float32
+    """
+    return getattr(module, "outer_dtype", module.weight.dtype)
 
 
 def linear_names(model: nn.Module) -> list[str]:

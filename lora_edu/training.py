@@ -30,7 +30,13 @@ from lora_edu.checkpoint import (
 )
 from lora_edu.fit_checks import check_pairs, check_trainable, explain_not_finite
 from lora_edu.history import History
-from lora_edu.optimization import Groups, Plan, parameter_groups, trainable_parameters
+from lora_edu.optimization import (
+    Groups,
+    Plan,
+    can_be_updated_fused,
+    parameter_groups,
+    trainable_parameters,
+)
 from lora_edu.precision import choose_device, choose_precision, loss_scaler, mixed_precision
 
 Loss = Callable[[nn.Module, Any], Tensor]
@@ -210,7 +216,8 @@ def _start(model: nn.Module, plan: Plan, groups: Groups, device: torch.device) -
     """The state before the first step."""
     history = History(precision=plan.precision, device=str(device))
     history.trainable_parameters = sum(p.numel() for p in trainable_parameters(model).values())
-    optimizer = torch.optim.AdamW(groups(model, plan.weight_decay), lr=plan.lr)
+    fused = all(map(can_be_updated_fused, trainable_parameters(model).values()))
+    optimizer = torch.optim.AdamW(groups(model, plan.weight_decay), lr=plan.lr, fused=fused)
     for group in optimizer.param_groups:
         group["peak_lr"] = group["lr"]
     return RunState(model, optimizer, loss_scaler(device, plan.precision), history)

@@ -75,6 +75,42 @@ def test_logits_and_gradients_are_those_of_the_readable_model(targets, dtype, to
         assert (found[name] - expected[name]).norm() <= 4 * tolerance * expected[name].norm(), name
 
 
+@pytest.mark.parametrize("targets", [ALL, ("query", "value"), ("fc_in",)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)], ids=["f64", "f32"]
+)
+def test_at_the_last_token_a_fused_model_is_the_readable_one_read_everywhere(
+    targets, dtype, tolerance
+):
+    model = adapted(targets, dtype)
+    last, rows = torch.tensor([9, 4]), torch.arange(2)
+    expected = model(TOKENS)[rows, last]
+    expected.square().mean().backward()
+    for other in (copy.deepcopy(model), fused_copy(model)):
+        other.zero_grad()
+        found = other(TOKENS, positions=last)
+        found.square().mean().backward()
+        assert (found - expected).norm() <= tolerance * expected.norm()
+        for name, layer in lora_layers(model).items():
+            for factor in ("A", "B"):
+                wanted = getattr(layer.lora, factor).grad
+                grad = getattr(other.get_submodule(name).lora, factor).grad
+                assert (grad - wanted).norm() <= 4 * tolerance * wanted.norm(), (name, factor)
+
+
+def test_at_the_last_token_merged_and_autocast_agree():
+    model = adapted()
+    last = torch.tensor([9, 4])
+    expected = model(TOKENS)[torch.arange(2), last]
+    for other in (copy.deepcopy(model), fused_copy(model)):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rounded = other(TOKENS, positions=last)
+        assert rounded.dtype == torch.bfloat16
+        assert 0 < (rounded - expected).norm() < 0.02 * expected.norm()
+        merge(other)
+        torch.testing.assert_close(other(TOKENS, positions=last), expected, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("before", ["identity", "gelu", "norm"])
 @pytest.mark.parametrize("shape", [(4, 5), (2, 3, 5), (0, 5)], ids=str)
 def test_gradients_are_the_numerical_ones(before, shape):
@@ -175,6 +211,8 @@ def test_it_runs_under_torch_compile():
     model = adapted()
     fast = torch.compile(fused_copy(model), backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(fast(TOKENS), model(TOKENS))
+    last = torch.tensor([9, 4])
+    torch.testing.assert_close(fast(TOKENS, positions=last), model(TOKENS, positions=last))
     expected = gradients(model)
     fast(TOKENS).square().mean().backward()
     found = {n.removeprefix("_orig_mod."): p.grad for n, p in fast.named_parameters()}

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lora_edu.gpt import GPT, Attention, GPTConfig, KeyValueCache
 
@@ -67,6 +68,47 @@ def test_positions_pick_logits_and_padding_changes_nothing() -> None:
     picked = model(padded, positions=lengths - 1)
     for row, length in enumerate(lengths):
         close(picked[row], model(TOKENS[row : row + 1, :length])[0, -1])
+
+
+LAST = torch.tensor([3, 9, 0])
+
+
+def at_last(logits: torch.Tensor) -> torch.Tensor:
+    return logits[torch.arange(len(LAST)), LAST]
+
+
+def test_logits_and_gradients_at_positions_are_those_of_the_whole_computation() -> None:
+    results = []
+    for compute in (lambda m: m(TOKENS, positions=LAST), lambda m: at_last(m(TOKENS))):
+        model = some_gpt()
+        logits = compute(model)
+        logits.square().sum().backward()
+        results.append([logits, *(parameter.grad for parameter in model.parameters())])
+    for shortened, whole in zip(*results, strict=True):
+        torch.testing.assert_close(shortened, whole, rtol=1e-12, atol=1e-12)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rows", [1, 3])
+def test_positions_count_the_new_tokens_behind_a_cache(rows) -> None:
+    model, at = some_gpt(), torch.tensor([2, 5, 0])[:rows]
+    cache = KeyValueCache(model.config, rows, like=model.token_embedding.weight)
+    model(TOKENS[:rows, :4], cache=cache)
+    shortened = model(TOKENS[:rows, 4:], positions=at, cache=cache)
+    close(shortened, model(TOKENS[:rows])[torch.arange(rows), 4 + at])
+    close(model(TOKENS[:rows, :1], cache=cache), model(TOKENS[:rows, [*range(10), 0]])[:, -1:])
+
+
+def test_the_last_block_computes_query_output_and_mlp_at_one_token_a_row() -> None:
+    """Of 12 products of width C a token, 10 are left out everywhere else; and the head's."""
+    operations = {}
+    for name, options in (("all", {}), ("picked", {"positions": LAST})):
+        with FlopCounterMode(display=False) as counter:
+            some_gpt()(TOKENS, **options)
+        counts = counter.get_flop_counts()["Global"]
+        operations[name] = sum(n for op, n in counts.items() if "mm" in str(op))
+    left_out = 3 * 10 - 3
+    assert operations["all"] - operations["picked"] == left_out * 2 * (10 * 32**2 + 32 * 50)
 
 
 @torch.no_grad()
