@@ -26,7 +26,7 @@ from lora_edu.gpt import GPTConfig
 from lora_edu.optimization import parameter_groups
 
 CLIP = 1.0  # as `fit`
-WARM_UP_ROUNDS = 3
+WARM_UP_ROUNDS = 2
 
 Loss = Callable[[nn.Module, Any], Tensor]
 

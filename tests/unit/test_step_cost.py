@@ -138,9 +138,9 @@ def test_rounds_are_interleaved_and_medians_leave_the_warm_up_out():
 
         return run
 
-    steps = {"a": step("a", [9, 9, 9, 1, 2, 6]), "b": step("b", [9, 9, 9, 5, 3, 4])}
+    steps = {"a": step("a", [9, 9, 1, 2, 6]), "b": step("b", [9, 9, 5, 3, 4])}
     found = interleaved_medians(steps, rounds=3)
-    assert order == ["a", "b"] * 6
+    assert order == ["a", "b"] * 5
     assert found == {"a": StepSeconds(2, 4, 0), "b": StepSeconds(4, 8, 0)}
 
 
