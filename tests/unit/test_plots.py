@@ -56,15 +56,16 @@ def test_panels_share_one_title() -> None:
 
 
 def test_panels_stand_in_rows() -> None:
-    made = figure("Four", "x", "y", panels=4, rows=2)
-    corners = [(axis.get_position().x0, axis.get_position().y0) for axis in made.axes]
-    (left, top), (right, _), (_, bottom), last = corners
-    assert corners == [(left, top), (right, top), (left, bottom), (right, bottom)] and last
-    assert left < right and bottom < top
-    assert [axis.get_ylabel() for axis in made.axes] == ["y", "", "y", ""]
-    for rows in (0, 3):
-        with pytest.raises(ValueError, match=f"rows must .* divide panels = 4, got {rows}"):
-            figure(panels=4, rows=rows)
+    made = figure("Six", "x", "y", panels=6, rows=2)
+    places = [(axis.get_position().x0, axis.get_position().y0) for axis in made.axes]
+    across = sorted({x for x, _ in places})
+    down = sorted({y for _, y in places}, reverse=True)
+    assert (len(across), len(down)) == (3, 2)
+    assert places == [(x, y) for y in down for x in across]
+    assert [axis.get_ylabel() for axis in made.axes] == ["y", "", "", "y", "", ""]
+    for rows in (0, 4):
+        with pytest.raises(ValueError, match=f"rows must .* divide panels = 6, got {rows}"):
+            figure(panels=6, rows=rows)
 
 
 def test_stacked_bars_stand_one_behind_the_other() -> None:
