@@ -70,26 +70,30 @@ def interleaved(
     """Times contenders in turns: seconds of each, one for every round.
 
     Who begins moves on by one each round, and every other round runs backwards, so that nobody
-    always follows the same neighbour. Garbage is collected between calls, not during them.
+    always follows the same neighbour. Garbage is collected between rounds, not during them.
     """
     names = list(contenders)
     for number in range(rounds.warmup):
         for name in names:
             contenders[name].call(number)
     times: dict[str, list[float]] = {name: [] for name in names}
+    gc.collect()
+    gc.freeze()  # what is there already need not be looked through again every round
     begun = clock()
-    for number in range(rounds.wanted):
-        if number and clock() - begun > rounds.box_seconds:
-            break
-        for name in turn(names, number):
+    try:
+        for number in range(rounds.wanted):
+            if number and clock() - begun > rounds.box_seconds:
+                break
             gc.collect()
             gc.disable()
-            try:
+            for name in turn(names, number):
                 start = clock()
                 contenders[name].call(number)
                 times[name].append((clock() - start) * contenders[name].weight)
-            finally:
-                gc.enable()
+            gc.enable()
+    finally:
+        gc.enable()
+        gc.unfreeze()
     return times
 
 
