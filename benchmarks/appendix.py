@@ -10,8 +10,6 @@ them, and no dropout. The head is trained in full instead of being wrapped.
 from __future__ import annotations
 
 import torch
-from llms_from_scratch.appendix_e import replace_linear_with_lora
-from llms_from_scratch.ch04 import GPTModel
 from torch import Tensor, nn
 
 from benchmarks.shapes import Shape
@@ -53,8 +51,15 @@ def their_state(ours: GPT) -> dict[str, Tensor]:
     return theirs
 
 
-def adapted(shape: Shape) -> GPTModel:
-    """Returns the appendix's model with our weights and the shape's adapter."""
+def adapted(shape: Shape) -> nn.Module:
+    """Returns the appendix's model with our weights and the shape's adapter.
+
+    Raises:
+        ModuleNotFoundError: `make bench` installs the package; nothing else needs it.
+    """
+    from llms_from_scratch.appendix_e import replace_linear_with_lora
+    from llms_from_scratch.ch04 import GPTModel
+
     base = shape.base
     config = base.config
     model = GPTModel(

@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import groupby
 
 import torch
@@ -36,6 +36,7 @@ LONGEST = 120  # tokens; the appendix's longest message in GPT-2's tokens
 STRATA = 5
 
 
+@cache
 def task_rows() -> tuple[list[Row], str]:
     """Returns the training messages as the appendix takes them, and where they come from.
 

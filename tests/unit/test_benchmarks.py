@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import random
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.protocol import (
+pytest.importorskip("peft", reason="PEFT is not installed (extra `peers`)")
+pytest.importorskip("transformers", reason="transformers is not installed (extra `peers`)")
+
+from benchmarks import run  # noqa: E402
+from benchmarks.machine import machine, versions  # noqa: E402
+from benchmarks.protocol import (  # noqa: E402
     AGAIN,
     Contender,
     Ratio,
@@ -18,9 +25,10 @@ from benchmarks.protocol import (
     paired_ratio,
     turn,
 )
-from benchmarks.record import Outcome, Record
-from benchmarks.report import results, verdict
-from benchmarks.table import Race, Row, Target
+from benchmarks.record import Outcome, Record  # noqa: E402
+from benchmarks.report import results, verdict  # noqa: E402
+from benchmarks.table import Race, Row, Target  # noqa: E402
+from benchmarks.trainer import UnequalLosses  # noqa: E402
 
 MACHINE = {
     "processor": "A",
@@ -208,7 +216,6 @@ def race_of(contenders, **options) -> Race:
 
 
 def test_a_race_shares_rounds_among_rows_and_runs_the_control():
-    run = pytest.importorskip("benchmarks.run", reason="the peers are not installed")
     names = []
     contenders = {
         name: Contender(lambda number, name=name: names.append(name))
@@ -226,7 +233,6 @@ def test_a_race_shares_rounds_among_rows_and_runs_the_control():
 
 
 def test_bf16_is_not_measured_where_it_is_slower(monkeypatch):
-    run = pytest.importorskip("benchmarks.run", reason="the peers are not installed")
     monkeypatch.setattr(run, "bf16_pays", lambda: False)
     outcomes = run.run_race(race_of({}, precision="bf16"), {"row": ROW})
     assert outcomes["row"].value is None
@@ -234,9 +240,6 @@ def test_bf16_is_not_measured_where_it_is_slower(monkeypatch):
 
 
 def test_unequal_losses_are_a_failed_row_and_the_others_go_on(monkeypatch):
-    run = pytest.importorskip("benchmarks.run", reason="the peers are not installed")
-    from benchmarks.trainer import UnequalLosses
-
     def build(names):
         raise UnequalLosses("after 0 updates the loss of 'ours' is 1 and that of 'PEFT' 2")
 
@@ -253,11 +256,6 @@ def test_unequal_losses_are_a_failed_row_and_the_others_go_on(monkeypatch):
 
 
 def test_the_machine_is_described_without_names_and_paths():
-    import os
-    import platform
-
-    from benchmarks.machine import machine, versions
-
     text = str([machine(), versions()])
     assert platform.node() not in text
     assert os.sep not in text.replace("//", "")
