@@ -59,6 +59,7 @@ def figure(
     y_label: str = "",
     *,
     panels: int = 1,
+    rows: int = 1,
     size_inches: tuple[float, float] = SIZE_INCHES,
 ) -> Figure:
     """Makes an empty figure in the house style: the one place where figures are made.
@@ -66,12 +67,13 @@ def figure(
     Args:
         title: The finding, in one sentence; with several panels, above all of them.
         x_label: What the horizontal axes show, with the unit.
-        y_label: What the first vertical axis shows, with the unit.
-        panels: Number of axes side by side, `figure.axes[0]` and so on.
+        y_label: What the first vertical axis of each row shows, with the unit.
+        panels: Number of axes, `figure.axes[0]` and so on, row by row.
+        rows: Rows that the panels stand in; divides `panels`.
         size_inches: Width and height.
 
     Raises:
-        ValueError: `panels` is below 1.
+        ValueError: `panels` is below 1, or `rows` does not divide it.
 
     Example:
         >>> figure("Loss falls", "step", "loss (nats per token)").axes[0].get_xlabel()
@@ -79,15 +81,18 @@ def figure(
     """
     if panels < 1:
         raise ValueError(f"panels must be at least 1, got {panels}")
+    if rows < 1 or panels % rows:
+        raise ValueError(f"rows must be at least 1 and divide panels = {panels}, got {rows}")
     with house_style():
         made = Figure(figsize=size_inches, dpi=DOTS_PER_INCH, layout="constrained")
         FigureCanvasAgg(made)
-        axes = made.subplots(1, panels, squeeze=False)[0]
-        for axis in axes:
+        axes = made.subplots(rows, panels // rows, squeeze=False)
+        for axis in axes.flat:
             axis.set_xlabel(x_label)
-        axes[0].set_ylabel(y_label)
+        for first in axes[:, 0]:
+            first.set_ylabel(y_label)
         if panels == 1:
-            axes[0].set_title(title)
+            axes[0, 0].set_title(title)
         elif title:
             made.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     return made

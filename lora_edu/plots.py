@@ -33,6 +33,7 @@ __all__ = [
     "line_style",
     "png",
     "show",
+    "stacked_bars",
 ]
 
 
@@ -144,6 +145,45 @@ def bar_chart(
         axis.set_xticks(range(len(values)), list(values))
         axis.grid(False, axis="x")
         axis.set_ylim(top=top * (1.25 if reference else 1.12) if top > 0 else None)
+    return made
+
+
+def stacked_bars(
+    values: Mapping[str, Sequence[float]],
+    *,
+    parts: Sequence[str],
+    title: str,
+    x_label: str,
+) -> Figure:
+    """Draws one lying bar a name, put together from its parts, from top to bottom.
+
+    Args:
+        values: Name → length of each part.
+        parts: What the parts are called.
+        title: The finding.
+        x_label: What the lengths are, with the unit.
+
+    Raises:
+        ValueError: a name has another number of values than there are parts.
+    """
+    for name, lengths in values.items():
+        if len(lengths) != len(parts):
+            raise ValueError(
+                f"values[{name!r}] has {len(lengths)} lengths for {len(parts)} parts; give one each"
+            )
+    made = figure(title, x_label)
+    axis = made.axes[0]
+    rows = np.arange(len(values))
+    ends = np.zeros(len(values))
+    with house_style():
+        for index, (part, lengths) in enumerate(zip(parts, zip(*values.values()))):
+            style = {"color": COLOURS[index % len(COLOURS)], "hatch": HATCHES[index % len(HATCHES)]}
+            axis.barh(rows, lengths, 0.62, left=ends, label=part, edgecolor="white", **style)
+            ends = ends + lengths
+        axis.set_yticks(rows, list(values))
+        axis.invert_yaxis()
+        axis.grid(False, axis="y")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=len(parts))
     return made
 
 

@@ -7,6 +7,7 @@
 # - train a new head only, LoRA, and the whole model, each at its own learning rate
 # - read training and validation curves
 # - say what LoRA saves in parameters, bytes, arithmetic and time, and what it does not save
+# - predict the arithmetic of a step, and say why its time need not follow
 # - distrust a single number: intervals, seeds, and controls
 #
 # **You need** notebook 03, or: you know that LoRA adds a small trainable update beside frozen
@@ -207,63 +208,6 @@ prepare(same, "lora", seed=0)
 pairs = zip(lora.state_dict().items(), same.state_dict().items(), strict=True)
 print(all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs))
 # %% [markdown]
-# Before you train: a step has three parts, each worth about one forward pass through the model.
-#
-# | part | what it computes |
-# |---|---|
-# | forward | the loss |
-# | error backwards | how the loss changes with the *input* of each layer, from last to first |
-# | gradients of weights | how the loss changes with the *weight* of each layer |
-#
-# **Exercise 3.** How many of the three does a step need in each method? Count a part as 0 if
-# hardly anything of it is left, and do not count on cached features.
-# %% exercise="05.work"
-# <solution>
-work = {"full": 3, "lora": 2, "head": 1}
-# </solution>
-# <student>
-# work = {"full": ..., "lora": ..., "head": ...}
-# </student>
-check("05.work", work)
-# %% [markdown]
-# <details><summary>Hint</summary>
-# The $A$ and $B$ of the first block need a gradient too. How does the error get there from the
-# loss? And whose weights' gradients does nobody need?
-# </details>
-# %%
-PARTS = ["1 / 20, like the trainable parameters", "about 1 / 3", "about 2 / 3", "all of it"]
-question = "Which part of the arithmetic of a full step does a LoRA step need?"
-arithmetic = predict(question, PARTS)
-arithmetic
-# %% [markdown]
-# Count instead of arguing: torch can count the multiplications and additions of one step.
-# %%
-from torch.utils.flop_counter import FlopCounterMode
-
-from lora_edu import classification_loss
-
-
-def operations(method):
-    """Floating-point operations of one step on the first batch."""
-    model = load_pretrained("mini", device=device)
-    prepare(model, method, seed=0)
-    batch = next(Batches(rows.train, 16, shuffle=False).epoch(0)).to(device)
-    with FlopCounterMode(display=False) as counter:
-        classification_loss(model, batch).backward()
-    return counter.get_total_flops()
-
-
-# %%
-counted = {method: operations(method) for method in METHODS}
-for method, count in counted.items():
-    print(f"{method:4} | {count / counted['full']:.2f} of the operations of a full step")
-share = counted["lora"] / counted["full"]
-reveal(
-    arithmetic,
-    PARTS[2] if 0.5 < share < 0.8 else PARTS[3],
-    because="the error travels back through all frozen layers",
-)
-# %% [markdown]
 # Now train. `evaluate` measures on validation, three times in the run.
 #
 # The view below draws loss and accuracy as they come. **Stop** holds the run after the step that it
@@ -273,7 +217,7 @@ reveal(
 # %%
 import math
 
-from lora_edu import classify
+from lora_edu import classification_loss, classify
 from lora_edu.classifiers import measures
 from lora_edu.widgets.training_view import watch
 
@@ -315,7 +259,7 @@ print("full:", histories["full"].stopped, "after", histories["full"].last_step, 
 # ## Read the curves
 # Single batches jump, so the training lines show the mean of the last few steps.
 # %%
-from lora_edu.plots import Line, line_chart
+from lora_edu.plots import Line, line_chart, stacked_bars
 from lora_edu.widgets.training_picture import smoothed
 
 lines = []
@@ -374,17 +318,168 @@ for method, predictions in answers.items():
     difference = accuracy_interval(predictions).value - recorded[0]["test_accuracy"]
     print(f"{method:4} | within 5 points of the recorded run: {abs(difference) < 0.05}")
 # %% [markdown]
-# **Takeaway:** LoRA trains about 5 % of the parameters and keeps 5 % of the bytes, but needs more
-# than two thirds of the arithmetic. On a small model it saves little or nothing on the clock,
-# since its many thin products are too small to keep a processor busy. Disk and memory are where it
-# saves.
+# **Takeaway:** LoRA trains about 5 % of the parameters and keeps 5 % of the bytes, but a step does
+# not take 5 % of the time. Disk and memory are where it saves.
+#
+# ## Where does a step's time go?
+# A step has three parts, each worth about one forward pass through the model.
+#
+# | part | what it computes |
+# |---|---|
+# | forward | the loss |
+# | error backwards | how the loss changes with the *input* of each layer, from last to first |
+# | gradients of weights | how the loss changes with the *weight* of each layer |
+#
+# **Exercise 3.** How many of the three does a step need in each method? Count a part as 0 if
+# hardly anything of it is left, and do not count on cached features.
+# %% exercise="05.work"
+# <solution>
+work = {"full": 3, "lora": 2, "head": 1}
+# </solution>
+# <student>
+# work = {"full": ..., "lora": ..., "head": ...}
+# </student>
+check("05.work", work)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# The $A$ and $B$ of the first block need a gradient too. How does the error get there from the
+# loss? And whose weights' gradients does nobody need?
+# </details>
+# %%
+PARTS = ["1 / 20, like the trainable parameters", "about 1 / 3", "about 2 / 3", "all of it"]
+question = "Which part of the arithmetic of a full step does a LoRA step need?"
+arithmetic = predict(question, PARTS)
+arithmetic
+# %% [markdown]
+# Count instead of arguing: torch can count the multiplications and additions of one step.
+# %%
+from torch.utils.flop_counter import FlopCounterMode
+
+batch = next(Batches(rows.train, about["batch_rows"], seed=0).epoch(0)).to(device)
+PRODUCTS = torch.ops.aten.mm, torch.ops.aten.addmm
+
+
+def operations(model):
+    """Floating-point operations of one step, in the products of the linear layers."""
+    with FlopCounterMode(display=False) as counter:
+        classification_loss(model, batch).backward()
+    model.zero_grad()
+    return sum(counter.get_flop_counts()["Global"][product] for product in PRODUCTS)
+
+
+# %%
+counted = {method: operations(model) for method, model in models.items()}
+for method, count in counted.items():
+    print(f"{method:4} | {count / counted['full']:.3f} of the operations of a full step")
+need = counted["lora"] / counted["full"]
+reveal(
+    arithmetic,
+    PARTS[2] if 0.5 < need < 0.8 else PARTS[3],
+    because="the error travels back through all frozen layers",
+)
+# %% [markdown]
+# Why is it more than two thirds? The thin products with $A$ and $B$ have the three parts as well. A
+# worked example: a layer of $d$ inputs and $d$ outputs needs $d^2$ multiplications a token for each
+# part, $A$ and $B$ together $r \cdot 2d$. So LoRA's share is
+#
+# $$\frac{2 \cdot d^2 + 3 \cdot 2 r d}{3 \cdot d^2} = \frac{2}{3} + 2\,\frac{r}{d}$$
+#
+# **Exercise 4, own code.** A block has four such layers, and the MLP's two: $d \to 4d$ and
+# $4d \to d$. All six are adapted. Write LoRA's share for the whole block.
+# %% exercise="05.share"
+def share(width, rank):
+    """Operations of a LoRA step / those of a full step, in a block."""
+    # <solution>
+    wide = 4 * width * width + 2 * width * 4 * width
+    thin = 4 * rank * (width + width) + 2 * rank * (width + 4 * width)
+    return (2 * wide + 3 * thin) / (3 * wide)
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+check("05.share", share)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# Add up in × out over the six layers, and rank × (in + out). The first sum is needed twice under
+# LoRA and three times without it, the second three times.
+# </details>
+# %%
+from lora_edu.step_cost import block_share, classifier_step_flops
+
+width, tokens = lora.config.n_embd, batch.token_ids.numel()
+yours, package = share(width, 8), block_share(width, 8)
+verdict = "not tried yet" if yours is None else abs(yours - package) < 1e-9
+print(f"2/3 + 1.5 r/d for a block: {package:.3f}; yours equal: {verdict}")
+shape = {"rows": len(batch.lengths), "tokens": tokens}
+for method, rank in (("full", None), ("lora", 8)):
+    exact = classifier_step_flops(lora.config, rank=rank, **shape)
+    print(f"{method:4} | all layers by the formula, as counted: {exact == counted[method]}")
+# %% [markdown]
+# The whole model needs a little less than its blocks: no one waits for the error at the frozen
+# embeddings, so the first block's query, key and value hand none on. (Attention's own products are
+# in neither number. They are the same for both methods, and small for texts as short as these.)
+#
+# Operations are not seconds. The layers of `lora_edu` are written to be read; `fuse` lets the same
+# layers compute in fewer and larger operations. Loss and gradients are the same, and less is kept
+# for the way back: that can be counted too, by a hook on whatever the forward pass keeps.
+# %%
+import copy
+
+from lora_edu.fused import fuse
+from lora_edu.step_cost import kept_bytes
+
+timed = {"full": full, "LoRA": lora, "LoRA, fused": copy.deepcopy(lora)}
+fuse(timed["LoRA, fused"])
+losses = {name: classification_loss(model, batch).item() for name, model in timed.items()}
+kept = {name: kept_bytes(model, batch, classification_loss) for name, model in timed.items()}
+print("fused and readable, same loss:", math.isclose(*list(losses.values())[1:], rel_tol=1e-4))
+for name, size in kept.items():
+    print(f"{name:11} | keeps {size / kept['full']:.2f} of the bytes that a full step keeps")
+# %% [markdown]
+# Now the clock. The three take turns, so that a busy moment of your machine hits all of them, and
+# the table has medians, of what fits into five seconds. The optimizer's learning rate is 0 here: as
+# much work, and no change.
+# %% tags=["nbval-ignore-output"]
+from lora_edu.step_cost import interleaved_medians, training_step
+
+takes = {name: training_step(model, batch, classification_loss) for name, model in timed.items()}
+parts = interleaved_medians(takes, rounds=12, limit_seconds=5)
+print("milliseconds | forward | backward | optimizer | whole step | of full")
+for name, times in parts.items():
+    ms = " | ".join(f"{1000 * t:{w}.1f}" for t, w in zip(times, (7, 8, 9)))
+    whole, part = 1000 * sum(times), sum(times) / sum(parts["full"])
+    print(f"{name:12} | {ms} | {whole:10.1f} | {part:6.0%}")
+# %%
+spent = {name: times.optimizer / sum(times) for name, times in parts.items()}
+title = f"The optimizer takes {spent['full']:.0%} of a full step, {spent['LoRA']:.0%} under LoRA"
+chart = stacked_bars(
+    {name: [1000 * second for second in times] for name, times in parts.items()},
+    parts=["forward", "backward", "optimizer"],
+    title=title,
+    x_label="milliseconds of one step",
+)
+alt = "One bar each for a full step, a LoRA step, and a LoRA step with fused layers"
+show(chart, alt=f"{alt}: the milliseconds of its forward pass, backward pass and optimizer.")
+# %% [markdown]
+# **Takeaway:** counting says two thirds and a little; the clock need not agree.
+#
+# - *Forward*, LoRA does more than full fine-tuning, not less. *Backward* it saves the gradients of
+#   the wide weights, and pays with thin products: little arithmetic, but each must be started,
+#   and it reads and writes as much as its wide neighbour. On a small model that eats up most of
+#   what was saved; the wider the model, the nearer the clock comes to the count.
+# - AdamW computes little, but for each trained number it reads four (weight, gradient, two moments)
+#   and writes three. LoRA trains few numbers, but in many small tensors, each of which must be
+#   started too.
+# - Fusing changes neither the formula nor the loss. It adds in place, keeps less, and starts less.
 #
 # ## Distrust a single number
 # An accuracy on $n$ messages is itself a measurement. If the true share of right answers is $p$,
 # each answer has variance $p(1-p)$, the mean of $n$ has $p(1-p)/n$, and 95 % of cases lie within
 # 1.96 standard deviations.
 #
-# **Exercise 4, own code.** Write `half_width(accuracy, messages)`: half the width of the 95 %
+# **Exercise 5, own code.** Write `half_width(accuracy, messages)`: half the width of the 95 %
 # interval, as a share.
 # %% exercise="05.half_width"
 def half_width(accuracy, messages):

@@ -27,6 +27,18 @@ MESSAGES = {
         "does not shrink with the number of trainable parameters",
         "For full fine-tuning: forward 1",
     ],
+    "05.share": [
+        "leaves out the thin products",
+        "the share of the trained numbers",
+        "a layer of d inputs and d outputs",
+        "have three parts too",
+        "You counted one wide product",
+        "You counted three wide products",
+        "turn the fraction round",
+        "in per cent",
+        "adds up to 12 d²",
+        "use the arguments",
+    ],
     "05.choose": [
         "by test accuracy",
         "by training loss",

@@ -9,7 +9,17 @@ from matplotlib.colors import to_rgb
 
 from lora_edu.display import image_tag
 from lora_edu.figures import COLOURS, DASHES, DOTS_PER_INCH, HATCHES, MARKERS, SIZE_INCHES
-from lora_edu.plots import Line, bar_chart, figure, heat_map, line_chart, line_style, png, show
+from lora_edu.plots import (
+    Line,
+    bar_chart,
+    figure,
+    heat_map,
+    line_chart,
+    line_style,
+    png,
+    show,
+    stacked_bars,
+)
 
 LABELS = {"title": "It falls", "x_label": "step", "y_label": "loss (nats per token)"}
 
@@ -43,6 +53,35 @@ def test_panels_share_one_title() -> None:
     assert made.get_suptitle() == "Both fall"
     with pytest.raises(ValueError, match="panels must be at least 1, got 0"):
         figure(panels=0)
+
+
+def test_panels_stand_in_rows() -> None:
+    made = figure("Six", "x", "y", panels=6, rows=2)
+    places = [(axis.get_position().x0, axis.get_position().y0) for axis in made.axes]
+    across = sorted({x for x, _ in places})
+    down = sorted({y for _, y in places}, reverse=True)
+    assert (len(across), len(down)) == (3, 2)
+    assert places == [(x, y) for y in down for x in across]
+    assert [axis.get_ylabel() for axis in made.axes] == ["y", "", "", "y", "", ""]
+    for rows in (0, 4):
+        with pytest.raises(ValueError, match=f"rows must .* divide panels = 6, got {rows}"):
+            figure(panels=6, rows=rows)
+
+
+def test_stacked_bars_stand_one_behind_the_other() -> None:
+    values = {"full": [1.0, 2.0, 4.0], "LoRA": [3.0, 0.5, 0.25]}
+    made = stacked_bars(values, parts=["a", "b", "c"], title="It adds up", x_label="ms")
+    axis = made.axes[0]
+    bars = [[(bar.get_x(), bar.get_width()) for bar in part] for part in axis.containers]
+    assert bars == [[(0, 1), (0, 3)], [(1, 2), (3, 0.5)], [(3, 4), (3.5, 0.25)]]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["full", "LoRA"]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["a", "b", "c"]
+    assert axis.yaxis_inverted() and (axis.get_title(loc="left"), axis.get_xlabel()) == (
+        "It adds up",
+        "ms",
+    )
+    with pytest.raises(ValueError, match="'LoRA'.* has 1 lengths for 2 parts"):
+        stacked_bars({"full": [1, 2], "LoRA": [1]}, parts=["a", "b"], title="", x_label="")
 
 
 def test_making_figures_leaves_matplotlib_settings_alone() -> None:

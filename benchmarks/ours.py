@@ -1,0 +1,82 @@
+"""Our contenders: LoRA readable and fused, with one A for query, key and value, and everything
+trained."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.shapes import TARGETS, Shape
+from benchmarks.trainer import Trainer
+from lora_edu.batching import Batch
+from lora_edu.fused import fuse
+from lora_edu.gpt import GPT
+from lora_edu.lora import lora_layers, merge, replace_linear_with_lora
+
+
+def last_token_logits(model: nn.Module, batch: Batch) -> Tensor:
+    """What our GPT says of each row's class, bare or inside PEFT's wrapper."""
+    return model(batch.token_ids, positions=batch.lengths - 1)
+
+
+def adapted(shape: Shape, *, one_a: bool = False) -> GPT:
+    """Returns a new copy of the base with the shape's adapter, readable.
+
+    Args:
+        shape: Base and adapter.
+        one_a: Let query, key and value of a block share their A, as PEFT's `c_attn` does.
+    """
+    model = shape.new_base()
+    options = {"targets": TARGETS, "scaling": "alpha/rank", "init": "peft"}
+    replace_linear_with_lora(model, shape.rank, shape.alpha, **options)
+    with torch.no_grad():
+        for name, layer in lora_layers(model).items():
+            a, b = shape.factors[name]
+            layer.lora.A.copy_(a)
+            layer.lora.B.copy_(b)
+    if one_a:
+        for block in model.blocks:
+            attention = block.attention
+            attention.key.lora.A = attention.value.lora.A = attention.query.lora.A
+    model.head.requires_grad_(True)
+    return model
+
+
+def fused(shape: Shape, *, one_a: bool = False) -> GPT:
+    """Returns the same model with its layers fused."""
+    model = adapted(shape, one_a=one_a)
+    fuse(model)
+    return model
+
+
+def merged(shape: Shape) -> GPT:
+    """Returns a bare GPT whose weights contain the adapter."""
+    model = adapted(shape)
+    merge(model)
+    for name, layer in lora_layers(model).items():
+        model.set_submodule(name, layer.linear)
+    return model
+
+
+def readable_trainer(shape: Shape, precision: str = "fp32") -> Trainer:
+    """LoRA, the class that the course builds."""
+    options = {"precision": precision, "family": "three A"}
+    return Trainer(adapted(shape), last_token_logits, shape.batches, **options)
+
+
+def fused_trainer(shape: Shape, precision: str = "fp32") -> Trainer:
+    """LoRA, fused."""
+    options = {"precision": precision, "family": "three A"}
+    return Trainer(fused(shape), last_token_logits, shape.batches, **options)
+
+
+def one_a_trainer(shape: Shape, precision: str = "fp32") -> Trainer:
+    """LoRA, fused, with one A for query, key and value."""
+    options = {"precision": precision, "family": "one A"}
+    return Trainer(fused(shape, one_a=True), last_token_logits, shape.batches, **options)
+
+
+def full_trainer(shape: Shape) -> Trainer:
+    """Full fine-tuning, from weights that contain the adapter, so that the first loss is equal."""
+    model = merged(shape).requires_grad_(True)
+    return Trainer(model, last_token_logits, shape.batches, family="full")

@@ -1,0 +1,103 @@
+"""`RESULTS.md` from the record: one table for each machine, misses named as misses."""
+
+from __future__ import annotations
+
+import json
+
+from benchmarks.protocol import LEAST_ROUNDS, Ratio
+from benchmarks.record import Outcome, Record
+from benchmarks.rows import ROWS
+from benchmarks.table import Row
+
+HEAD = """# Results of `make bench`
+
+Written by `python -m benchmarks`; do not edit. A ratio below 1 says that the first of the two is
+faster. Contenders have the same weights, read the same batches, and took turns; that their losses
+(or logits, or tokens) are equal was checked first. A ratio is the median over rounds of two times
+of the same round, with its 95 % bootstrap interval. **Control** is one contender against a second
+copy of itself: its interval must hold 1.00, or the row does not count.
+
+S is the mini GPT with rank 8 and 16 messages a batch. B is GPT-2 124M's shape with random weights,
+rank 16, 8 × 120 tokens. Both adapt all linear layers of the blocks and classify at the last real
+token. AdamW is `fused=True` for us, for full fine-tuning and for PEFT; the appendix has its own
+line. PEFT has no dropout and gets no attention mask. Where PEFT runs on Hugging Face's GPT-2, our
+model shares one A among query, key and value, as `c_attn` does.
+"""
+COLUMNS = "| what | measured [95 %] | limit | target | verdict | control [95 %] | rounds | peer |"
+
+
+def verdict(row: Row, outcome: Outcome) -> str:
+    """Says whether the target is met: in one word where all is well."""
+    if outcome.value is None:
+        return outcome.note
+    if outcome.control is not None and not Ratio(*outcome.control).holds_one():
+        return "control failed, does not count"
+    if row.race and outcome.rounds < LEAST_ROUNDS:
+        return f"too few rounds ({outcome.rounds}), does not count"
+    if str(row.target) == "–":
+        return "–"
+    if not row.target.is_met(outcome.value):
+        return "**missed**"
+    inside = all(map(row.target.is_met, outcome.interval or ()))
+    return "met" if inside else "met, but the interval reaches beyond"
+
+
+def table_line(row: Row, outcome: Outcome, versions: dict[str, str]) -> str:
+    """Returns one line of the table."""
+    measured = "–" if outcome.value is None else f"{number(outcome.value)}{row.unit}"
+    if outcome.interval is not None:
+        measured += f" [{number(outcome.interval[0])}, {number(outcome.interval[1])}]"
+    control = "–"
+    if outcome.control is not None:
+        median, low, high = map(number, outcome.control)
+        control = f"{median} [{low}, {high}]"
+    peers = ", ".join(f"{name} {versions.get(name, 'not installed')}" for name in row.peers) or "–"
+    cells = [row.what, measured, row.limit, str(row.target), verdict(row, outcome), control]
+    return "| " + " | ".join([*cells, str(outcome.rounds), peers]) + " |"
+
+
+def number(value: float) -> str:
+    """Returns a number with as many digits as matter: 0.74, 4.21, 134."""
+    return f"{value:.3f}" if abs(value) < 2 else f"{value:.3g}"
+
+
+def detail_line(row: Row, outcome: Outcome) -> str:
+    """Returns what else was measured, or nothing."""
+    parts = [f"{who} {1000 * seconds:.4g} ms" for who, seconds in outcome.seconds.items()]
+    parts += [f"{name} {number(value)}" for name, value in outcome.figures.items()]
+    parts += [outcome.note] if outcome.note and outcome.value is not None else []
+    return f"- {row.what}: {'; '.join(parts)}." if parts else ""
+
+
+def described(machine: dict, versions: dict) -> str:
+    """Returns a machine in a sentence or two."""
+    instructions = ", ".join(machine["instructions"]) or "none of those that matter"
+    others = [f"{name} {version}" for name, version in versions.items() if name != "torch"]
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB of memory, "
+        f"{machine['system']}; instructions: {instructions}. torch {versions['torch']} (uses "
+        f"{machine['torch_uses']}), {machine['threads']} threads; {', '.join(others)}."
+    )
+
+
+def results(record: Record) -> str:
+    """Returns the text of `RESULTS.md`."""
+    places: dict[str, list[str]] = {}
+    for name in ROWS:
+        if name in record.entries:
+            entry = record.entries[name]
+            key = json.dumps([entry["machine"], entry["versions"]], sort_keys=True)
+            places.setdefault(key, []).append(name)
+    text = [HEAD]
+    for key, names in places.items():
+        machine, versions = json.loads(key)
+        found = {name: record.outcome(name) for name in names}
+        lines = [table_line(ROWS[name], outcome, versions) for name, outcome in found.items()]
+        text += ["## Measured on", "", described(machine, versions), ""]
+        text += [COLUMNS, "|---" * COLUMNS.count(" |") + "|", *lines, ""]
+        details = filter(None, (detail_line(ROWS[n], outcome) for n, outcome in found.items()))
+        text += ["Median times, and what else was measured:", "", *details, ""]
+        missing = [name for name in ROWS if name not in record.entries]
+    if places and missing:
+        text += [f"Not measured yet: {', '.join(missing)}.", ""]
+    return "\n".join(text)

@@ -1,0 +1,253 @@
+"""What is measured: one row for each line of the table, and the races that serve them.
+
+Rows of one race are measured together: contenders that several rows need run once a round.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from benchmarks.accuracy import accuracies
+from benchmarks.decode import base_b, base_s, decoders, generators
+from benchmarks.epoch import epoch_note, epochs
+from benchmarks.figures import ceiling, import_time
+from benchmarks.memory import peak_memory, saved_activations
+from benchmarks.protocol import Rounds
+from benchmarks.shapes import shape_b, shape_s
+from benchmarks.steps import forwards, steps
+from benchmarks.table import Race, Row, Target
+
+# Steps make their warm-up while their losses are checked.
+RACES = {
+    "steps S": Race(partial(steps, shape_s), Rounds(100, 150, warmup=0)),
+    "steps B": Race(partial(steps, shape_b), Rounds(20, 600, warmup=0)),
+    "steps S, bf16": Race(
+        partial(steps, shape_s, precision="bf16"), Rounds(100, 100, 0), precision="bf16"
+    ),
+    "steps B, bf16": Race(
+        partial(steps, shape_b, precision="bf16"), Rounds(20, 300, 0), precision="bf16"
+    ),
+    "epoch": Race(epochs, Rounds(20, 400, warmup=1), control="appendix", note=epoch_note),
+    "forward S": Race(partial(forwards, shape_s, repeats=5), Rounds(100, 90)),
+    "forward B": Race(partial(forwards, shape_b), Rounds(30, 120)),
+    "decode S": Race(partial(decoders, base_s, 8, repeats=10), Rounds(100, 90)),
+    "decode B": Race(partial(decoders, base_b, 16, repeats=2), Rounds(20, 90)),
+    "generation": Race(generators, Rounds(40, 90)),
+}
+
+PEFT, HF, BOOK = ("peft",), ("peft", "transformers"), ("llms-from-scratch",)
+
+
+def _paired(race: str, top: str, bottom: str, what: str, limit: str, target: Target, peers=()):  # noqa: ANN001, ANN202
+    return Row(what, limit, target, peers, race, top, bottom)
+
+
+ROWS = {
+    "ceiling_fp32": Row(
+        "large matrix products, fp32",
+        "–",
+        Target(),
+        unit=" GFLOP/s",
+        measure=lambda quick: ceiling(torch.float32),
+    ),
+    "ceiling_bf16": Row(
+        "large matrix products, bf16",
+        "–",
+        Target(),
+        unit=" GFLOP/s",
+        measure=lambda quick: ceiling(torch.bfloat16),
+    ),
+    "step_full_B": _paired(
+        "steps B",
+        "ours",
+        "full",
+        "B: our LoRA step / our full fine-tuning step",
+        "0.70 by FLOPs",
+        Target(high=0.74),
+    ),
+    "step_readable_B": _paired(
+        "steps B",
+        "ours",
+        "ours, readable",
+        "B: our LoRA step, fused / readable",
+        "–",
+        Target(),
+    ),
+    "step_peft_S": _paired(
+        "steps S",
+        "ours",
+        "PEFT",
+        "S: our LoRA step / PEFT on our GPT",
+        "~0.8",
+        Target(high=0.82),
+        PEFT,
+    ),
+    "step_peft_B": _paired(
+        "steps B",
+        "ours",
+        "PEFT",
+        "B: our LoRA step / PEFT on our GPT",
+        "~0.8",
+        Target(high=0.82),
+        PEFT,
+    ),
+    "step_gpt2_S": _paired(
+        "steps S",
+        "ours, one A",
+        "PEFT on GPT-2",
+        "S: our LoRA step / PEFT on Hugging Face's GPT-2, fp32",
+        "~0.7",
+        Target(high=0.70),
+        HF,
+    ),
+    "step_gpt2_B": _paired(
+        "steps B",
+        "ours, one A",
+        "PEFT on GPT-2",
+        "B: our LoRA step / PEFT on Hugging Face's GPT-2, fp32",
+        "~0.7",
+        Target(high=0.70),
+        HF,
+    ),
+    "step_gpt2_S_bf16": _paired(
+        "steps S, bf16",
+        "ours, one A",
+        "PEFT on GPT-2",
+        "S: our LoRA step / PEFT on Hugging Face's GPT-2, bf16",
+        "~0.7",
+        Target(high=0.70),
+        HF,
+    ),
+    "step_gpt2_B_bf16": _paired(
+        "steps B, bf16",
+        "ours, one A",
+        "PEFT on GPT-2",
+        "B: our LoRA step / PEFT on Hugging Face's GPT-2, bf16",
+        "~0.7",
+        Target(high=0.70),
+        HF,
+    ),
+    "step_appendix_B": _paired(
+        "steps B",
+        "ours",
+        "appendix",
+        "B: our LoRA step / the appendix's, same maths, fp32",
+        "~0.8",
+        Target(high=0.85),
+        BOOK,
+    ),
+    "epoch_B": _paired(
+        "epoch",
+        "ours",
+        "appendix",
+        "B: our epoch of the SMS task / the appendix's",
+        "~0.08",
+        Target(high=0.12),
+        BOOK,
+    ),
+    "accuracy_S": Row(
+        "S: accuracy after the same steps, ours − the appendix's",
+        "0 within noise",
+        Target(),
+        BOOK,
+        unit=" points",
+        measure=lambda quick: accuracies(4, 1) if quick else accuracies(),
+    ),
+    "saved_B": Row(
+        "B: bytes saved for backward, ours / PEFT on our GPT",
+        "0.63",
+        Target(high=0.70),
+        PEFT,
+        measure=lambda quick: saved_activations(),
+    ),
+    "memory_B": Row(
+        "B: peak memory LoRA / full, over what the formula says",
+        "1",
+        Target(high=1.1),
+        measure=lambda quick: peak_memory(1 if quick else 3),
+    ),
+    "merged_S": _paired(
+        "forward S",
+        "merged",
+        "base",
+        "S: forward, merged / base",
+        "1.00",
+        Target(0.98, 1.02),
+    ),
+    "merged_B": _paired(
+        "forward B",
+        "merged",
+        "base",
+        "B: forward, merged / base",
+        "1.00",
+        Target(0.98, 1.02),
+    ),
+    "unmerged_S": _paired(
+        "forward S",
+        "unmerged",
+        "base",
+        "S: forward, unmerged / base",
+        "1.06",
+        Target(high=1.18),
+    ),
+    "unmerged_B": _paired(
+        "forward B",
+        "unmerged",
+        "base",
+        "B: forward, unmerged / base",
+        "1.03",
+        Target(high=1.07),
+    ),
+    "adapters8_S": _paired(
+        "decode S",
+        "sequential",
+        "batched",
+        "S: decode with 8 adapters, one by one / in one batch",
+        "8",
+        Target(low=4),
+    ),
+    "adapters8_peft_S": _paired(
+        "decode S",
+        "PEFT, mixed",
+        "batched",
+        "S: decode with 8 adapters in one batch, PEFT / ours",
+        "–",
+        Target(low=1.5),
+        PEFT,
+    ),
+    "adapters8_B": _paired(
+        "decode B",
+        "sequential",
+        "batched",
+        "B: decode with 8 adapters, one by one / in one batch",
+        "8",
+        Target(low=4),
+    ),
+    "adapters8_peft_B": _paired(
+        "decode B",
+        "PEFT, mixed",
+        "batched",
+        "B: decode with 8 adapters in one batch, PEFT / ours",
+        "–",
+        Target(low=1.5),
+        PEFT,
+    ),
+    "generation_S": _paired(
+        "generation",
+        "transformers",
+        "ours",
+        "S: generation, our tokens a second / those of transformers' `generate`",
+        "–",
+        Target(low=2.5),
+        ("transformers",),
+    ),
+    "import": Row(
+        "`import lora_edu`, where torch is imported",
+        "0",
+        Target(high=50),
+        unit=" ms",
+        measure=lambda quick: import_time(2 if quick else 20),
+    ),
+}
