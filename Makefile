@@ -70,9 +70,9 @@ wheel: $(VENV)/.test
 	@$(PYTEST) tests/project/test_wheel.py
 
 notebooks: $(VENV)/.test
-	@echo "== notebooks: their standard, then every stored output against a new run"
+	@echo "== notebooks: their standard, then every stored output against a new run, and every control"
 	@$(PYTEST) -n 2 tests/notebooks
-	@$(NBVAL)
+	@$(NBVAL) -p tests.support.poke
 	@if grep -q avx512 /proc/cpuinfo 2>/dev/null; then \
 		echo "== notebooks again, with the processor limited to AVX2"; $(AVX2) $(NBVAL); \
 	else echo "No AVX-512 on this processor: the pass above is the pass limited to AVX2."; fi
