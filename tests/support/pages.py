@@ -26,7 +26,7 @@ from support.lab import Lab
 BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
 FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 EMPTY_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="20"/>'
-OPEN_SECONDS, RUN_SECONDS, END_SECONDS = 120, 300, 30
+OPEN_SECONDS, RUN_SECONDS, END_SECONDS = 120, 600, 30
 AT_ONCE = 2  # notebooks that run: one for each core
 
 KERNEL_READY = """async () => {
