@@ -42,6 +42,8 @@ $(VENV)/.test: $(VENV)/.lab
 SPEED := tests/unit/test_generation.py::test_the_cache_is_at_least_five_times_as_fast
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q
 TOGETHER := -n 2 --dist loadscope
+# Where they share nothing but their lengths differ, a process that is done takes over from the other.
+SHARED_OUT := -n 2 --dist worksteal
 NBVAL := $(PYTEST) $(TOGETHER) --nbval --nbval-current-env --nbval-cell-timeout=300 \
 	--nbval-sanitize-with=tests/notebooks/sanitize.cfg notebooks
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2
@@ -70,9 +72,9 @@ wheel: $(VENV)/.test
 	@$(PYTEST) tests/project/test_wheel.py
 
 notebooks: $(VENV)/.test
-	@echo "== notebooks: their standard, then every stored output against a new run"
-	@$(PYTEST) -n 2 tests/notebooks
-	@$(NBVAL)
+	@echo "== notebooks: their standard, then every stored output against a new run, and every control"
+	@$(PYTEST) $(SHARED_OUT) tests/notebooks
+	@$(NBVAL) -p tests.support.poke
 	@if grep -q avx512 /proc/cpuinfo 2>/dev/null; then \
 		echo "== notebooks again, with the processor limited to AVX2"; $(AVX2) $(NBVAL); \
 	else echo "No AVX-512 on this processor: the pass above is the pass limited to AVX2."; fi
@@ -87,7 +89,7 @@ browser: $(VENV)/.test chromium
 
 colab: $(VENV)/.test
 	@echo "== colab: each notebook alone, installed from the wheel, with Colab's older ipywidgets"
-	@$(PYTEST) -n 2 tests/colab
+	@$(PYTEST) $(SHARED_OUT) tests/colab
 
 # What make test does in small doses, in full, with its figures. Not part of make test.
 stress: $(VENV)/.test

@@ -137,7 +137,9 @@ def bar_chart(
                 whisker = [[value - low], [high - value]]
                 axis.errorbar(index, value, yerr=whisker, color="black", capsize=5)
             text = label_format.format(value)
-            axis.annotate(text, (index, high), (0, 4), textcoords="offset points", ha="center")
+            paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # above the reference
+            place = {"textcoords": "offset points", "ha": "center", "bbox": paper}
+            axis.annotate(text, (index, high), (0, 4), **place)
             top = max(top, high)
         if reference:
             axis.axhline(reference[1], color="#555555", linestyle="--", label=reference[0])

@@ -133,7 +133,7 @@ def playground(start: PlaygroundState | None = None) -> LivePicture:
         "strength": slider("strength", STRENGTHS, "Strength (alpha)"),
     }
     rows = [("angle_in", "angle_out"), ("strength",)]
-    return LivePicture(controls, view, rows, height_px=440)
+    return LivePicture(controls, view, rows, height_px=515)
 
 
 def _finding(state: PlaygroundState) -> str:

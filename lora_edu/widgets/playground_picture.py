@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,13 @@ def _grid() -> Tensor:
     return torch.cat([torch.stack([ends, fixed], -1), torch.stack([fixed, ends], -1)])
 
 
+def _strokes(lines: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Lines (K, 2, 2) as one curve, broken after each: drawn at once, ten times as fast."""
+    gap = torch.full((len(lines), 1, 2), float("nan"))
+    points = torch.cat([lines, gap], dim=1).flatten(0, 1).numpy()
+    return points[:, 0], points[:, 1]
+
+
 class PlaygroundPicture:
     """One figure whose lines and arrows move with the update.
 
@@ -30,32 +38,31 @@ class PlaygroundPicture:
 
     def __init__(self, weight: Tensor, arrows: Tensor) -> None:
         self.weight, self.arrows, self.grid = weight, arrows, _grid()
-        drawn = figure(panels=2, size_inches=(7.6, 4.0))
+        drawn = figure(panels=2, size_inches=(7.6, 4.65))
         plane, image = drawn.axes
         with house_style():
             self.title = drawn.suptitle(" ", x=0.01, ha="left", fontsize=11, fontweight="bold")
             for axis, name in ((plane, "inputs x"), (image, "outputs")):
-                axis.set(xlim=(-_BOUND, _BOUND), ylim=(-_BOUND, _BOUND), aspect="equal")
+                axis.set(xlim=(-_BOUND, _BOUND), ylim=(-_BOUND, _BOUND), aspect="equal", anchor="N")
                 axis.set(xlabel=f"{name}, first number", ylabel=f"{name}, second number")
                 axis.grid(False)
-            for start, end in self.grid:
-                plane.plot(*zip(start.tolist(), end.tolist()), color=_GREY, linewidth=0.8)
-            for start, end in self.grid @ weight:
-                image.plot(*zip(start.tolist(), end.tolist()), color=_GREY, linewidth=0.8)
+            plane.plot(*_strokes(self.grid), color=_GREY, linewidth=0.8)
+            image.plot(*_strokes(self.grid @ weight), color=_GREY, linewidth=0.8)
             plane.plot(*arrows.T, "o", color="black", label="8 arrows")
             self.read = plane.plot([], [], color=_GREEN, linewidth=3, label="A reads this")[0]
             silent = {"color": "black", "linestyle": ":", "label": "A does not see this"}
             self.silent = plane.plot([], [], **silent)[0]
-            self.lines = [image.plot([], [], color=_BLUE, linewidth=1)[0] for _ in self.grid]
-            self.lines[0].set_label("grid under W + update")
+            after = {"color": _BLUE, "linewidth": 1, "label": "grid under W + update"}
+            self.after = image.plot([], [], **after)[0]
             image.plot([], [], color=_GREY, label="grid under W")
-            self.moves = [image.plot([], [], "-", color=_RED, linewidth=2)[0] for _ in arrows]
-            self.moves[0].set_label("how the arrows move, along B")
+            moves = {"color": _RED, "linewidth": 2, "label": "how the arrows move, along B"}
+            self.moves = image.plot([], [], **moves)[0]
             self.heads = image.plot([], [], "o", color=_RED, markersize=6)[0]
-            box = {"loc": "lower left", "fontsize": 8, "frameon": True, "edgecolor": "none"}
-            legends = [axis.legend(**box) for axis in (plane, image)]
-        lines = [self.silent, self.read, *self.lines, *self.moves, self.heads]
-        self.canvas = Canvas(drawn, [self.title, *lines, *legends])
+            for axis in (plane, image):  # below, where they hide nothing and need no new drawing
+                box = {"loc": "upper left", "bbox_to_anchor": (0, -0.13), "fontsize": 8}
+                axis.legend(**box)
+        lines = [self.silent, self.read, self.after, self.moves, self.heads]
+        self.canvas = Canvas(drawn, [self.title, *lines])
 
     def png(self, update: Tensor, reads: Tensor, title: str) -> bytes:
         """Draws a state.
@@ -69,10 +76,8 @@ class PlaygroundPicture:
         a, b = (1.9 * reads).tolist()
         self.read.set_data([-a, a], [-b, b])
         self.silent.set_data([1.6 * b, -1.6 * b], [-1.6 * a, 1.6 * a])
-        for line, points in zip(self.lines, self.grid @ (self.weight + update), strict=True):
-            line.set_data(points[:, 0].tolist(), points[:, 1].tolist())
+        self.after.set_data(*_strokes(self.grid @ (self.weight + update)))
         before, after = self.arrows @ self.weight, self.arrows @ (self.weight + update)
-        for line, start, end in zip(self.moves, before, after, strict=True):
-            line.set_data([start[0].item(), end[0].item()], [start[1].item(), end[1].item()])
+        self.moves.set_data(*_strokes(torch.stack([before, after], dim=1)))
         self.heads.set_data(after[:, 0].tolist(), after[:, 1].tolist())
         return self.canvas.png()

@@ -38,21 +38,20 @@ class TrainingPicture:
         )
         self._loss_axis = drawn.axes[0]
         thin = {"color": line_style(0)["color"], "alpha": 0.3, "linewidth": 1}
+        thin["label"] = "training, each batch"
         with house_style():
             self.title = drawn.suptitle(" ", x=0.01, ha="left", fontsize=11, fontweight="bold")
             self._curves: dict[str, Any] = {
                 "batches": self._loss_axis.plot([], [], **thin)[0],
-                "training": self._curve(0, 0, "training", marker=""),
+                "training": self._curve(0, 0, f"its mean over {SMOOTHED_STEPS} steps", marker=""),
                 "validation": self._curve(0, 1, "validation"),
             }
             self._loss_axis.set_ylim(0, 1)
             self._loss_axis.yaxis.set_major_formatter("{x:.2f}")  # as wide at the end as now
-            self._loss_axis.legend(loc="upper right", fontsize=9)
             if accuracy:
                 self._curves["accuracy"] = self._curve(1, 2, "accuracy on validation")
                 drawn.axes[1].set_ylabel("accuracy, per cent")
                 drawn.axes[1].set_ylim(0, 105)
-                drawn.axes[1].legend(loc="lower right", fontsize=9)
             for axis in drawn.axes:
                 axis.set_xlim(0, 1.03 * steps)  # room for the last marker
         self.canvas = Canvas(drawn, [self.title, *self._curves.values()])
@@ -79,7 +78,18 @@ class TrainingPicture:
         seen = [loss for loss in (*history.losses, *validation[1]) if math.isfinite(loss)]
         top = _LOSS_GRID * math.ceil(max(seen, default=1) * 1.05 / _LOSS_GRID)
         self._loss_axis.set_ylim(0, top)
-        return self.canvas.png(scale=top)
+        return self.canvas.png(scale=(top, *self._name_curves()))
+
+    def _name_curves(self) -> list[str]:
+        """Gives each axes a legend of the curves that have begun; returns those."""
+        begun = [name for name, line in self._curves.items() if len(line.get_xdata())]
+        for axis, place in zip(self.canvas.figure.axes, ("upper right", "lower right")):
+            lines = [self._curves[name] for name in begun if self._curves[name].axes is axis]
+            names = [] if axis.get_legend() is None else axis.get_legend().get_texts()
+            if len(names) != len(lines):
+                with house_style():
+                    axis.legend(handles=lines, loc=place, fontsize=9)
+        return begun
 
 
 def _measured(history: History, measure: str) -> tuple[list[float], list[float]]:

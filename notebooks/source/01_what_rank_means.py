@@ -310,9 +310,11 @@ def four_curves(measure, title, y_label):
 gained = (seeds_at("cut", 1).mean() - nothing) / (everything - nothing)
 title = f"Rank 1 keeps {kept_energy:.0%} of the energy and {gained:.0%} of the gain in accuracy"
 chart = four_curves("test_accuracy", title, "accuracy on the test set")
-for height, name, side in ((everything, "ΔW whole", "bottom"), (nothing, "rank 0", "top")):
-    chart.axes[0].axhline(height, color="#555555", linestyle=":")
-    chart.axes[0].text(1, height, name, va=side, fontsize=8)
+axis = chart.axes[0]
+for height, name in ((everything, "ΔW whole"), (nothing, "rank 0")):
+    axis.axhline(height, color="#555555", linestyle=":")
+    beside = {"transform": axis.get_yaxis_transform(), "va": "center", "fontsize": 8}
+    axis.text(1.01, height, name, **beside)
 show(chart, alt=f"Accuracy against rank for ΔW cut, LoRA and two controls. {title}.")
 # %%
 answer = MORE if gained > kept_energy + 0.1 else LESS if gained < kept_energy - 0.1 else SAME

@@ -1,4 +1,8 @@
-"""One JupyterLab on a copy of the notebooks, one browser; each notebook is opened and run once."""
+"""One JupyterLab on a copy of the notebooks, one browser; each notebook is opened and run once.
+
+All notebooks that the tests ask for run first, two at a time; the tests follow one by one, so
+that key presses are timed with nothing else going on.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
-from support.lab import Lab, browser_page, find_browser, jupyterlab, open_notebook, run_all
+from playwright.sync_api import BrowserContext, Page
+from support.lab import Lab, jupyterlab
 from support.latency import report
+from support.pages import close, find_browser, headless, run_notebooks, screenshots
 from support.project import ROOT, notebook_names
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
@@ -37,22 +42,27 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def page(executable: str) -> Iterator[Page]:
-    with browser_page(executable) as page:
-        yield page
+def browser(executable: str) -> Iterator[BrowserContext]:
+    with headless(executable) as browser:
+        yield browser
 
 
-@pytest.fixture(scope="module", params=notebook_names())
-def notebook(request: pytest.FixtureRequest, lab: Lab, page: Page) -> Iterator[Page]:
+@pytest.fixture(scope="session")
+def pages(request: pytest.FixtureRequest, lab: Lab, browser: BrowserContext) -> dict[str, Page]:
+    """The notebooks that this session tests, each in a page and run to its end."""
+    chosen = [getattr(item, "callspec", None) for item in request.session.items]
+    wanted = {each.params.get("notebook") for each in chosen if each}
+    return run_notebooks([name for name in notebook_names() if name in wanted], lab, browser)
+
+
+@pytest.fixture(scope="session", params=notebook_names())
+def notebook(request: pytest.FixtureRequest, pages: dict[str, Page]) -> Iterator[Page]:
     """The page with a notebook that ran to its end; `page.errors` has what went wrong."""
-    page.said.clear()
-    page.asked.clear()
-    page.name = request.param
-    open_notebook(page, lab, f"notebooks/{request.param}.ipynb")
-    page.errors = run_all(page)
-    screenshots(page, request.param)
+    page = pages[request.param]
+    page.bring_to_front()
+    screenshots(page, ARTIFACTS)
     yield page
-    page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
+    close(page)
 
 
 @pytest.fixture(scope="session")
@@ -61,15 +71,3 @@ def latencies() -> Iterator[dict[str, list[float]]]:
     measured: dict[str, list[float]] = {}
     yield measured
     sys.stdout.write(report(measured))
-
-
-def screenshots(page: Page, name: str) -> None:
-    """Keeps pictures of the whole notebook, a screen each, for people to look at."""
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.set_viewport_size({"width": 1280, "height": 1400})
-    scroll = "([top]) => { const box = document.querySelector('.jp-WindowedPanel-outer');"
-    total = page.evaluate(scroll + " box.scrollTop = top; return box.scrollHeight; }", [0])
-    for number, top in enumerate(range(0, total, 1250)):
-        page.evaluate(scroll + " box.scrollTop = top; }", [top])
-        page.screenshot(path=ARTIFACTS / f"{name}_{number:02d}.png")
-    page.set_viewport_size({"width": 1280, "height": 1000})

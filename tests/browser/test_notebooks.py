@@ -7,13 +7,13 @@ from statistics import median
 
 from playwright.sync_api import Page
 from support.controls import controls, operate
-from support.lab import errors
 from support.latency import (
     AIM_MEDIAN_MS,
     AIM_PERCENTILE_95_MS,
     milliseconds_to_picture,
     percentile_95,
 )
+from support.pages import errors
 
 # What JupyterLab itself writes to the console, whatever the notebook.
 NOT_OURS = re.compile(r"ResizeObserver loop")

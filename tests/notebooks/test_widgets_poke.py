@@ -1,45 +1,25 @@
-"""Every control of every notebook is moved through its range, and no callback fails."""
+"""What moves every control of every notebook catches a broken callback of any kind.
+
+`make notebooks` moves the controls themselves, in the kernels in which nbval runs the notebooks.
+"""
+
+from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook
-from support.project import ROOT, notebook_names
+from jupyter_client.blocking import BlockingKernelClient
+from jupyter_client.manager import start_new_kernel
+from nbformat.v4 import new_code_cell, new_notebook, writes
+from support.poke import CallbackError, poke, run
+from support.project import ROOT
 
 from scripts.build_notebooks import ONE_THREAD
-
-POKE = (ROOT / "tests/support/poke_kernel.py").read_text(encoding="utf-8")
-
-
-def poke(notebook: NotebookNode, folder: Path) -> int:
-    """Runs a notebook, moves its controls and returns how many moves were made.
-
-    Raises:
-        CellExecutionError: a cell or a callback raised.
-    """
-    notebook.cells.append(new_code_cell(POKE))
-    client = NotebookClient(
-        notebook,
-        timeout=300,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-    )
-    client.execute(env=os.environ | ONE_THREAD)
-    printed = "".join(output.get("text", "") for output in notebook.cells[-1].outputs)
-    return int(re.search(r"POKED (\d+)", printed)[1])
-
-
-@pytest.mark.parametrize("name", notebook_names())
-def test_every_control_can_be_moved(name: str) -> None:
-    notebook = nbformat.read(ROOT / f"notebooks/{name}.ipynb", as_version=4)
-    assert poke(notebook, ROOT / "notebooks") > 0
-
 
 BROKEN = {
     "observer of a slider, at its end only": """
@@ -68,19 +48,31 @@ control = widgets.DatePicker()
 }
 
 
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[BlockingKernelClient]:
+    manager, client = start_new_kernel(kernel_name="python3", env=os.environ | ONE_THREAD)
+    yield client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def client(kernel: BlockingKernelClient) -> BlockingKernelClient:
+    """A kernel without widgets."""
+    run(kernel, "import ipywidgets as widgets\nwidgets.Widget.close_all()")
+    return kernel
+
+
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_broken_callback_is_caught(fault: str, tmp_path: Path) -> None:
-    cell = new_code_cell(f"import ipywidgets as widgets\n{BROKEN[fault]}")
-    with pytest.raises(CellExecutionError) as raised:
-        poke(new_notebook(cells=[cell]), tmp_path)
-    assert re.match(
-        r"errors: \[.*Error|errors: \[\]; unknown controls: \[.*DatePicker", raised.value.evalue
-    )
+def test_a_broken_callback_is_caught(fault: str, client: BlockingKernelClient) -> None:
+    run(client, BROKEN[fault])
+    caught = r"errors: \[.*Error|errors: \[\]; unknown controls: \[.*DatePicker"
+    with pytest.raises(CallbackError, match=f"^({caught})"):
+        poke(client)
 
 
-def test_working_controls_pass_and_are_counted(tmp_path: Path) -> None:
+def test_working_controls_pass_and_are_counted(client: BlockingKernelClient) -> None:
     source = """
-import ipywidgets as widgets
 slider = widgets.IntSlider(min=1, max=8)
 log_slider = widgets.FloatLogSlider(min=-3, max=3, base=10)
 both = widgets.IntRangeSlider(min=0, max=4)
@@ -93,4 +85,25 @@ heading = widgets.HTML("text")
 """
     # Each setting tried and the old one: 9 + 13 + 6 for the sliders, 3 + 5 for the choices,
     # 3 for the box, 6 for the text; and one press.
-    assert poke(new_notebook(cells=[new_code_cell(source)]), tmp_path) == 46
+    run(client, source)
+    assert poke(client) == 46
+
+
+def test_nbval_moves_the_controls_of_every_notebook(tmp_path: Path) -> None:
+    head = "import ipywidgets as widgets\n"
+    sources = {"good": "_ = widgets.IntSlider()", "none": "", "broken": BROKEN["choice"]}
+    for name, source in sources.items():
+        notebook = new_notebook(cells=[new_code_cell(head + source)])
+        (tmp_path / f"{name}.ipynb").write_text(writes(notebook), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-rA", "-p", "tests.support.poke", "--nbval"]
+    command += ["--nbval-current-env", "-p", "no:cacheprovider", "-c", os.devnull, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    verdicts = re.findall(r"^(PASSED|FAILED) \S*?(\w+)\.ipynb::(\w+)", done.stdout, re.M)
+    assert {(name, test): verdict for verdict, name, test in verdicts} == {
+        ("good", "Cell"): "PASSED",
+        ("good", "controls"): "PASSED",
+        ("none", "Cell"): "PASSED",
+        ("none", "controls"): "FAILED",
+        ("broken", "Cell"): "PASSED",
+        ("broken", "controls"): "FAILED",
+    }

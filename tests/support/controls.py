@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from playwright.sync_api import Locator, Page
 
-from support.lab import settle
+from support.pages import settle
 
 # Kinds of controls: how to find what takes the keyboard, and the keys that operate it. Later keys
 # are tried where the earlier ones change nothing: a slider at its end, the last of a list.

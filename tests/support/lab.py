@@ -1,9 +1,4 @@
-"""JupyterLab on this machine, driven in a headless Chromium.
-
-Two races decide how this is written. JupyterLab may swap a notebook's kernel just after opening
-it, so "idle" counts only when the same kernel has been idle for several looks. And a picture may
-arrive well after the key that asked for it, so `settle` waits for pictures to stop changing.
-"""
+"""JupyterLab on this machine: a server on a folder, ended with the tests."""
 
 from __future__ import annotations
 
@@ -11,7 +6,6 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,14 +14,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, Route, sync_playwright
-
-BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
-FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
-EMPTY_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="20"/>'
-START_SECONDS, RUN_SECONDS = 120, 300
+START_SECONDS = 120
 
 # All cells drawn at once, so that every control can be found; no news, no questions.
 SETTINGS = {
@@ -39,43 +27,6 @@ SETTINGS = {
     },
 }
 
-KERNEL_READY = """async () => {
-  const context = window.jupyterapp.shell.currentWidget.context;
-  await context.ready; await context.sessionContext.ready;
-  let last = null, looks = 0;
-  for (let i = 0; i < 300 && looks < 5; i++) {
-    const kernel = context.sessionContext.session?.kernel;
-    const ready = kernel && kernel.connectionStatus === 'connected' && kernel.status === 'idle';
-    looks = ready && kernel.id === last ? looks + 1 : 0;
-    last = kernel?.id;
-    await new Promise(done => setTimeout(done, 100));
-  }
-  if (looks < 5) throw new Error('the kernel did not become ready');
-}"""
-
-ALL_RUN = """() => {
-  const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
-  const indicator = document.querySelector('.jp-Notebook-ExecutionIndicator');
-  return indicator?.dataset.status === 'idle' && prompts.length > 0
-    && prompts.every(prompt => /\\[\\d+\\]/.test(prompt.textContent));
-}"""
-
-SETTLED = """async ([quietMs, timeoutMs]) => {
-  const look = () => [...document.querySelectorAll('.jp-OutputArea-output')]
-    .map(area => area.innerHTML.length + area.textContent
-      + [...area.querySelectorAll('img')].map(image => image.src.slice(-400)).join()).join();
-  const start = performance.now();
-  let last = look(), since = start;
-  while (performance.now() - start < timeoutMs) {
-    await new Promise(done => setTimeout(done, 40));
-    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel;
-    const now = look();
-    if (now !== last || kernel?.status !== 'idle') { last = now; since = performance.now(); }
-    if (performance.now() - since > quietMs) return;
-  }
-  throw new Error('the notebook did not settle');
-}"""
-
 
 class Lab(NamedTuple):
     """A running JupyterLab, and the folder that it shows."""
@@ -83,11 +34,6 @@ class Lab(NamedTuple):
     url: str
     token: str
     root: Path
-
-
-def find_browser() -> str | None:
-    """Returns the path of a Chromium or Chrome, or None."""
-    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def free_port() -> int:
@@ -144,60 +90,3 @@ def jupyterlab(root: Path, private: Path) -> Iterator[Lab]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-@contextlib.contextmanager
-def browser_page(executable: str) -> Iterator[Page]:
-    """Opens a page in a headless browser that is cut off from the internet.
-
-    `page.said` collects the errors on its console, `page.asked` what it wanted from outside.
-    """
-    # Root may not use Chromium's sandbox; the pages shown come from this machine alone.
-    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=flags)
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.said, page.asked = [], []
-
-        def answer(route: Route) -> None:
-            page.asked.append(route.request.url)
-            route.fulfill(status=200, content_type="image/svg+xml", body=EMPTY_PICTURE)
-
-        page.route(lambda url: urlsplit(url).hostname not in (None, "127.0.0.1"), answer)
-        page.on("console", lambda line: line.type == "error" and page.said.append(line.text))
-        page.on("pageerror", lambda error: page.said.append(f"uncaught: {error}"))
-        try:
-            yield page
-        finally:
-            browser.close()
-
-
-def open_notebook(page: Page, lab: Lab, path: str) -> None:
-    """Opens a notebook by itself and waits until its kernel is ready."""
-    page.goto(f"{lab.url}/doc/tree/{path}?token={lab.token}", timeout=START_SECONDS * 1000)
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START_SECONDS * 1000)
-    page.evaluate(KERNEL_READY)
-
-
-def start_all(page: Page) -> None:
-    """Starts all cells and does not wait for them."""
-    # Not awaited: the command's promise has no time limit.
-    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
-
-
-def run_all(page: Page) -> list[str]:
-    """Runs all cells; returns the error messages in the outputs, those of widgets included."""
-    start_all(page)
-    page.wait_for_function(ALL_RUN, timeout=RUN_SECONDS * 1000)
-    settle(page)
-    return errors(page)
-
-
-def errors(page: Page) -> list[str]:
-    """Returns the texts of all error outputs on the page."""
-    return page.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts()
-
-
-def settle(page: Page, quiet_ms: int = 250, timeout_ms: int = 60_000) -> None:
-    """Waits until the kernel is idle and no output has changed for `quiet_ms`."""
-    page.evaluate(SETTLED, [quiet_ms, timeout_ms])

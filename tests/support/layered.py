@@ -18,6 +18,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# What `pip list` says, at a tenth of its time; of two versions the first on the path counts.
+LIST_INSTALLED = """
+import json
+from importlib.metadata import distributions
+rows = [(each.metadata["Name"], each.version) for each in distributions()]
+print(json.dumps(dict(reversed(rows))))
+"""
+
 
 def build_wheel(folder: Path) -> Path:
     """Builds the course's wheel from the checkout; returns its path."""
@@ -65,8 +73,7 @@ def hidden_entries(distributions: Collection[str]) -> set[str]:
 
 def installed(python: Path) -> dict[str, str]:
     """Returns name and version of every package that this Python sees."""
-    listing = run([str(python), "-m", "pip", "list", "--format=json"])
-    return {row["name"]: row["version"] for row in json.loads(listing)}
+    return json.loads(run([str(python), "-c", LIST_INSTALLED]))
 
 
 def run(

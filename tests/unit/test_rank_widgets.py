@@ -7,6 +7,7 @@ from lora_edu.lora import LoRALayer
 from lora_edu.spectra import truncate
 from lora_edu.widgets import playground, svd_cut
 from lora_edu.widgets.playground import DEGREES, PlaygroundState
+from lora_edu.widgets.playground_picture import PlaygroundPicture
 from lora_edu.widgets.svd_cut import CutState, Factors
 
 
@@ -36,6 +37,24 @@ def test_moving_any_control_of_the_playground_changes_picture_and_text() -> None
         assert widget.shown.alt != before.alt or name == "strength"
     widget.controls["strength"].value = 0.0
     assert "nothing moves" in repr(widget)
+
+
+def test_the_playgrounds_grid_and_arrows_are_drawn_where_the_matrices_put_them() -> None:
+    state = PlaygroundState(30, 105, -1.5)
+    picture = PlaygroundPicture(playground.W, playground.ARROWS)
+    picture.png(state.update, state.A[:, 0], "a finding")
+
+    def strokes(curve) -> torch.Tensor:  # three points each: start, end, a gap
+        points = torch.as_tensor(curve.get_xydata(), dtype=torch.float32).unflatten(0, (-1, 3))
+        assert points[:, 2].isnan().all()
+        return points[:, :2]
+
+    ends = [(i / 2 - 2, 2.0) for i in range(9)]
+    inputs = [[(-y, x), (y, x)] for x, y in ends] + [[(x, -y), (x, y)] for x, y in ends]
+    moved = playground.W + state.update
+    torch.testing.assert_close(strokes(picture.after), torch.tensor(inputs) @ moved)
+    ways = torch.stack([playground.ARROWS @ playground.W, playground.ARROWS @ moved], dim=1)
+    torch.testing.assert_close(strokes(picture.moves), ways)
 
 
 def gaussian(rows: int, columns: int) -> torch.Tensor:

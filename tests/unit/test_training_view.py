@@ -154,6 +154,25 @@ def test_the_curves_are_the_history():
     assert loss_axis.get_ylim() == (0, 3.5)
 
 
+def test_the_legends_name_the_curves_that_have_begun_and_no_other():
+    history = History()
+    picture = TrainingPicture(10, accuracy=True)
+
+    def named() -> list[list[str]]:
+        picture.png("so far", history)
+        legends = [axis.get_legend() for axis in picture.canvas.figure.axes]
+        return [[text.get_text() for text in each.get_texts()] if each else [] for each in legends]
+
+    training = ["training, each batch", "its mean over 6 steps"]
+    assert named() == [[], []]
+    history.record_step(2.0, 0.1, 1)
+    assert named() == [training, []]
+    history.evaluations = [{"step": 1, "validation_loss": 1.5}]
+    assert named() == [[*training, "validation"], []]
+    history.evaluations[0]["validation_accuracy"] = 0.5
+    assert named() == [[*training, "validation"], ["accuracy on validation"]]
+
+
 def test_watch_returns_what_fit_returns():
     expected = train(head())
     run = watch(lambda follow: train(head(), follow), steps=STEPS, title="a head")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from playwright.sync_api import Locator, Page
-from support.lab import settle
+from support.pages import settle
 
 from lora_edu.model_shapes import MODEL_SHAPES, TARGETS
 

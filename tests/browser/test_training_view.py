@@ -1,0 +1,117 @@
+"""A run is held and taken up again by keyboard, and its last picture is what the file keeps."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, writes
+from playwright.sync_api import BrowserContext, Page
+from support.lab import Lab
+from support.pages import close, errors, new_page, open_notebook, start_all
+
+STEPS = 60
+PATIENCE_MS = 120_000
+LOOKS = 40
+PATH = "notebooks/training.ipynb"
+# Without its name JupyterLab asks which kernel to use, and waits for the answer.
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+
+# Slow on purpose: a learner has six seconds to press a button in.
+SOURCE = f"""
+import time
+
+import torch
+from torch import nn
+
+from lora_edu import fit
+from lora_edu.classifiers import FeatureBatches, feature_loss
+from lora_edu.widgets.training_view import watch
+
+
+def slow_loss(model, batch):
+    time.sleep(0.1)
+    return feature_loss(model, batch)
+
+
+x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+batches = FeatureBatches(x, (x[:, 0] > 0).long(), 8)
+train = lambda follow: fit(
+    nn.Linear(4, 2), batches, slow_loss, lr=0.05, steps={STEPS}, device="cpu", callbacks=[follow]
+)
+history = await watch(train, steps={STEPS}, title="a head")
+print("the cell ended:", history.stopped)
+"""
+
+
+@pytest.fixture
+def training(lab: Lab, browser: BrowserContext) -> Iterator[Page]:
+    """A page on which a run has just begun."""
+    notebook = new_notebook(cells=[new_code_cell(SOURCE)], metadata=KERNEL)
+    (lab.root / PATH).write_text(writes(notebook), encoding="utf-8")
+    page = new_page(browser)
+    page.set_default_timeout(PATIENCE_MS)
+    open_notebook(page, lab, PATH)
+    start_all(page)
+    page.get_by_text("a head: training").wait_for()
+    yield page
+    close(page)
+
+
+class Shown(NamedTuple):
+    """What a learner sees of the run."""
+
+    picture: str
+    text: str
+
+    @property
+    def steps(self) -> int:
+        found = re.search(rf"(\d+) of {STEPS} steps", self.text)
+        return int(found[1]) if found else -1
+
+
+def shown(page: Page) -> Shown:
+    picture = page.locator(".jp-OutputArea-output img").get_attribute("src")
+    return Shown(picture, page.locator("p[aria-live]").inner_text())
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).focus()
+    page.keyboard.press("Enter")
+
+
+def stored_picture(page: Page, lab: Lab, state: str) -> bytes:
+    """The picture that the saved file has, once its text begins with this state."""
+    for _ in range(LOOKS):
+        # Not awaited: saving may ask a question.
+        page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save'); }")
+        page.wait_for_timeout(250)
+        notebook = json.loads((lab.root / PATH).read_text(encoding="utf-8"))
+        output = next(iter(notebook["cells"][0]["outputs"]), {"metadata": {}})
+        alt = output["metadata"].get("image/png", {}).get("alt", "")
+        if alt.startswith(state):
+            return base64.b64decode(output["data"]["image/png"])
+    raise AssertionError(f"the file never said {state!r}; it says {alt!r}")
+
+
+def test_a_run_is_held_and_goes_on_by_keyboard(training: Page, lab: Lab) -> None:
+    press(training, "Stop")
+    training.get_by_text("the cell ended: held").wait_for()
+    held = shown(training)
+    assert 0 < held.steps < STEPS
+    training.wait_for_timeout(1500)  # time for fifteen more steps
+    assert shown(training) == held
+    held_picture = stored_picture(training, lab, f"a head: held, {held.steps} of {STEPS} steps")
+
+    press(training, "Go on")
+    training.get_by_text(f"a head: finished, {STEPS} of {STEPS} steps").first.wait_for()
+    finished = stored_picture(training, lab, f"a head: finished, {STEPS} of {STEPS} steps.")
+    assert shown(training).picture != held.picture
+    assert shown(training).steps == STEPS
+    assert finished != held_picture
+    assert errors(training) == []
+    assert training.said == []

@@ -1,0 +1,208 @@
+"""JupyterLab's pages in a headless Chromium: notebooks opened, run, and waited for.
+
+Two races decide how this is written. JupyterLab may swap a notebook's kernel just after opening
+it, so "idle" counts only when the same kernel has been idle for several looks. And a picture may
+arrive well after the key that asked for it, so `settle` waits for pictures to stop changing.
+
+Nothing here waits for ever: `Page.evaluate` has no time limit, so whatever takes time is waited
+for by `wait_for_function`, which has one. A question that JupyterLab asks, such as which kernel
+to use, would hold it up until then; the message says what was asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Error as PageError
+
+from support.lab import Lab
+
+BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
+FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+EMPTY_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="20"/>'
+OPEN_SECONDS, RUN_SECONDS, END_SECONDS = 120, 600, 30
+AT_ONCE = 2  # notebooks that run: one for each core
+
+KERNEL_READY = """async () => {
+  const context = window.jupyterapp.shell.currentWidget.context;
+  await context.ready; await context.sessionContext.ready;
+  for (let last = null, looks = 0; looks < 5;) {
+    const kernel = context.sessionContext.session?.kernel;
+    const ready = kernel && kernel.connectionStatus === 'connected' && kernel.status === 'idle';
+    looks = ready && kernel.id === last ? looks + 1 : 0;
+    last = kernel?.id;
+    await new Promise(done => setTimeout(done, 100));
+  }
+  return true;
+}"""
+
+# Outputs and counts that were stored are removed first: what is there afterwards is of this run.
+START_ALL = """() => {
+  const commands = window.jupyterapp.commands;
+  commands.execute('notebook:clear-all-cell-outputs')
+    .then(() => commands.execute('notebook:run-all-cells'));
+}"""
+
+ERROR = "[data-mime-type='application/vnd.jupyter.error']"
+# A cell that raises stops those below it.
+ENDED = f"""() => {{
+  const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
+  const indicator = document.querySelector('.jp-Notebook-ExecutionIndicator');
+  return indicator?.dataset.status === 'idle' && prompts.length > 0
+    && (prompts.every(prompt => /\\[\\d+\\]/.test(prompt.textContent))
+      || document.querySelector("{ERROR}") !== null);
+}}"""
+
+SETTLED = """async ([quietMs]) => {
+  const look = () => [...document.querySelectorAll('.jp-OutputArea-output')]
+    .map(area => area.innerHTML.length + area.textContent
+      + [...area.querySelectorAll('img')].map(image => image.src.slice(-400)).join()).join();
+  for (let last = look(), since = performance.now(); performance.now() - since <= quietMs;) {
+    await new Promise(done => setTimeout(done, 40));
+    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel;
+    const now = look();
+    if (now !== last || kernel?.status !== 'idle') { last = now; since = performance.now(); }
+  }
+  return true;
+}"""
+
+END_KERNEL = """async () => {
+  await window.jupyterapp.shell.currentWidget.sessionContext.shutdown();
+  return true;
+}"""
+
+
+def find_browser() -> str | None:
+    """Returns the path of a Chromium or Chrome, or None."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+@contextlib.contextmanager
+def headless(executable: str) -> Iterator[BrowserContext]:
+    """Starts a browser without a window."""
+    # Root may not use Chromium's sandbox; the pages shown come from this machine alone.
+    flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=flags)
+        try:
+            yield browser.new_context(viewport={"width": 1280, "height": 1000})
+        finally:
+            browser.close()
+
+
+def new_page(browser: BrowserContext) -> Page:
+    """Opens a page that is cut off from the internet.
+
+    `page.said` collects the errors on its console, `page.asked` what it wanted from outside.
+    """
+    page = browser.new_page()
+    page.said, page.asked = [], []
+
+    def answer(route: Route) -> None:
+        page.asked.append(route.request.url)
+        route.fulfill(status=200, content_type="image/svg+xml", body=EMPTY_PICTURE)
+
+    page.route(lambda url: urlsplit(url).hostname not in (None, "127.0.0.1"), answer)
+    page.on("console", lambda line: line.type == "error" and page.said.append(line.text))
+    page.on("pageerror", lambda error: page.said.append(f"uncaught: {error}"))
+    page.on("dialog", lambda dialog: dialog.accept())  # such as "leave without saving?"
+    return page
+
+
+def wait_in_page(page: Page, script: str, seconds: float, *arguments: object) -> None:
+    """Waits until a script's answer is true; raises with what the page asks if it never is."""
+    try:
+        page.wait_for_function(script, arg=list(arguments), timeout=seconds * 1000)
+    except PageError as error:
+        asked = page.locator(".jp-Dialog").all_inner_texts()
+        raise TimeoutError(f"{error}; JupyterLab asks {asked}") from error
+
+
+def open_notebook(page: Page, lab: Lab, path: str) -> None:
+    """Opens a notebook by itself and waits until its kernel is ready."""
+    page.goto(f"{lab.url}/doc/tree/{path}?token={lab.token}", timeout=OPEN_SECONDS * 1000)
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=OPEN_SECONDS * 1000)
+    wait_in_page(page, KERNEL_READY, OPEN_SECONDS)
+
+
+def start_all(page: Page) -> None:
+    """Starts all cells and does not wait for them."""
+    page.evaluate(START_ALL)
+
+
+def wait_for_all(page: Page) -> list[str]:
+    """Waits until all cells have run; returns the error messages, those of widgets included."""
+    wait_in_page(page, ENDED, RUN_SECONDS)
+    settle(page)
+    return errors(page)
+
+
+def run_notebooks(names: Iterable[str], lab: Lab, browser: BrowserContext) -> dict[str, Page]:
+    """Opens each notebook in a page of its own and runs it to its end, `AT_ONCE` at a time.
+
+    Returns:
+        Name to page; `page.errors` has what went wrong.
+    """
+    pages: dict[str, Page] = {}
+    running: list[Page] = []
+
+    def finish(page: Page) -> None:
+        with _noting_errors(page):
+            page.errors = wait_for_all(page)
+
+    for name in names:
+        if len(running) == AT_ONCE:
+            finish(running.pop(0))
+        page = pages[name] = new_page(browser)
+        page.name, page.errors = name, []
+        with _noting_errors(page):
+            open_notebook(page, lab, f"notebooks/{name}.ipynb")
+            start_all(page)
+            running.append(page)
+    for page in running:
+        finish(page)
+    return pages
+
+
+@contextlib.contextmanager
+def _noting_errors(page: Page) -> Iterator[None]:
+    """Lets one notebook's failure be no failure of the others."""
+    try:
+        yield
+    except (PageError, TimeoutError) as error:
+        page.errors = [f"{page.name} was not run to its end: {error}"]
+
+
+def close(page: Page) -> None:
+    """Ends a page and its kernel."""
+    with contextlib.suppress(PageError, TimeoutError):  # a page that failed before
+        wait_in_page(page, END_KERNEL, END_SECONDS)
+    page.close()
+
+
+def errors(page: Page) -> list[str]:
+    """Returns the texts of all error outputs on the page."""
+    return page.locator(ERROR).all_inner_texts()
+
+
+def settle(page: Page, quiet_ms: int = 250, seconds: float = 60) -> None:
+    """Waits until the kernel is idle and no output has changed for `quiet_ms`."""
+    wait_in_page(page, SETTLED, seconds, quiet_ms)
+
+
+def screenshots(page: Page, folder: Path) -> None:
+    """Keeps pictures of the whole notebook, a screen each, for people to look at."""
+    folder.mkdir(exist_ok=True)
+    page.set_viewport_size({"width": 1280, "height": 1400})
+    scroll = "([top]) => { const box = document.querySelector('.jp-WindowedPanel-outer');"
+    total = page.evaluate(scroll + " box.scrollTop = top; return box.scrollHeight; }", [0])
+    for number, top in enumerate(range(0, total, 1250)):
+        page.evaluate(scroll + " box.scrollTop = top; }", [top])
+        page.screenshot(path=folder / f"{page.name}_{number:02d}.png", timeout=60_000)
+    page.set_viewport_size({"width": 1280, "height": 1000})
