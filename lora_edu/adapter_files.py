@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,31 @@ def read_files(folder: str | Path) -> tuple[bytes, dict[str, Tensor], dict[str, 
             "hash it states; save or fetch the adapter again"
         )
     return _config_text(folder, metadata.get("adapter_config")), tensors, metadata
+
+
+def check_base(folder: str | Path, stated: str | None, wanted: str | None) -> None:
+    """Compares the fingerprint that an adapter states with that of the base it is wanted for.
+
+    Args:
+        folder: The adapter's, for the message.
+        stated: By the adapter; None is a warning.
+        wanted: Of the base; None compares nothing.
+
+    Raises:
+        AdapterError: the adapter was trained on another base.
+    """
+    if wanted is None or stated == wanted:
+        return
+    if stated is not None:
+        raise AdapterError(
+            f"{folder} was trained on the base {stated[:12]}…, yours is {wanted[:12]}…; load the "
+            "base it belongs to, or train it again"
+        )
+    warnings.warn(
+        f"{folder} does not say which base it was trained on; compare its output with what its "
+        "author reports",
+        stacklevel=3,
+    )
 
 
 def _read(path: Path, limit: int | None) -> bytes:

@@ -8,14 +8,13 @@ adapter into the weights and back, see `lora.merge` and `lora.unmerge`.
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from lora_edu.adapter_config import AdapterError
-from lora_edu.adapter_files import read_adapter, write_adapter
+from lora_edu.adapter_files import check_base, read_adapter, write_adapter
 from lora_edu.adapter_layers import REPLACED_HEADS, base_modules, new_layers, swap_modules
 from lora_edu.adapter_tensors import Adapter
 from lora_edu.lora import lora_layers, scaling_factor, unmerge
@@ -120,17 +119,7 @@ def load_adapter(folder: str | Path, *, base_fingerprint: str | None = None) -> 
             wrong or switches on what we do not have, or the base is another one.
     """
     adapter = read_adapter(folder)
-    if base_fingerprint is not None and adapter.base_fingerprint != base_fingerprint:
-        if adapter.base_fingerprint is not None:
-            raise AdapterError(
-                f"{folder} was trained on the base {adapter.base_fingerprint[:12]}…, yours is "
-                f"{base_fingerprint[:12]}…; load the base it belongs to, or train it again"
-            )
-        warnings.warn(
-            f"{folder} does not say which base it was trained on; compare its output with what "
-            "its author reports",
-            stacklevel=2,
-        )
+    check_base(folder, adapter.base_fingerprint, base_fingerprint)
     return adapter
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from lora_edu import adapter_config
 from lora_edu.adapter_config import AdapterConfig, AdapterError
-from lora_edu.adapter_files import read_files, write_files
+from lora_edu.adapter_files import check_base, read_files, write_files
 from lora_edu.adapter_tensors import (
     PREFIX,
     Adapter,
@@ -66,7 +66,7 @@ def save_for_gpt2(adapter: Adapter, folder: str | Path) -> Path:
     return write_files(folder, fields, to_tensors(theirs), {}, base_fingerprint=fingerprint)
 
 
-def load_from_gpt2(folder: str | Path) -> Adapter:
+def load_from_gpt2(folder: str | Path, *, base_fingerprint: str | None = None) -> Adapter:
     """Loads PEFT's adapter for `GPT2LMHeadModel` as an adapter of our GPT of the same weights.
 
     Its scaling is "alpha": alpha is the multiplier itself.
@@ -74,11 +74,13 @@ def load_from_gpt2(folder: str | Path) -> Adapter:
     Args:
         folder: With `adapter_config.json` and `adapter_model.safetensors`. Rank and alpha may
             differ from layer to layer where names say so; regular expressions are not evaluated.
+        base_fingerprint: As for `load_adapter`.
 
     Raises:
         AdapterError: as `load_adapter`, or a layer is none of GPT-2's.
     """
     text, tensors, metadata = read_files(folder)
+    check_base(folder, metadata.get("base_fingerprint"), base_fingerprint)
     fields = adapter_config.json_fields(text)
     ranks = _numbers_by_name(fields, "rank_pattern", int)
     alphas = _numbers_by_name(fields, "alpha_pattern", float)

@@ -338,6 +338,7 @@ print(f"about {100 / seconds:.0f} tokens per second")
 # | 03 | [LoRA in a small GPT](03_lora_in_a_gpt.ipynb) | replace layers, prove what is frozen |
 # | 04 | [Count before you train](04_count_before_you_train.ipynb) | predict files and memory |
 # | 05 | [Fine-tune a classifier](05_finetune_a_classifier.ipynb) | compare three ways fairly |
+# | 06 | [Fine-tune a generator](06_finetune_a_generator.ipynb) | write what is meant; forgetting |
 # | 07 | [Adapters as files](07_adapters_as_files.ipynb) | save, blend and merge adapters |
 #
 # Each starts from shipped files, so you can begin anywhere; 00 to 05 in order take an afternoon.

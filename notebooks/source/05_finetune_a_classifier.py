@@ -677,9 +677,9 @@ else:
 # </details>
 #
 # ## Where next
-# Count parameters, files and memory before any training: [Count before you
-# train](04_count_before_you_train.ipynb). See that the base stays untouched: [LoRA in a small
-# GPT](03_lora_in_a_gpt.ipynb).
+# Train a model that writes, and measure what it forgets: [Fine-tune a
+# generator](06_finetune_a_generator.ipynb). Count parameters, files and memory before any
+# training: [Count before you train](04_count_before_you_train.ipynb).
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), table 2: classification with RoBERTa

@@ -29,6 +29,7 @@ import torch
 
 from lora_edu import (
     Batches,
+    choose_device,
     fit,
     freeze,
     load_pretrained,
@@ -42,13 +43,13 @@ from lora_edu.exercises import check
 from lora_edu.widgets import predict, reveal
 
 # %%
-encoding = load_tokenizer("mini")
-model = load_pretrained("mini")
+encoding, device = load_tokenizer("mini"), choose_device()  # a GPU if there is one
+model = load_pretrained("mini", device=device)
 freeze(model)
 torch.manual_seed(0)
 replace_linear_with_lora(model, rank=8, alpha=16, targets="blocks.*", scaling="alpha/rank")
 batches = Batches(text_rows(load_tales().train, encoding, 64), batch_size=8, seed=0)
-history = fit(model, batches, next_token_loss, lr=2e-3, steps=20, device="cpu")
+history = fit(model, batches, next_token_loss, lr=2e-3, steps=20)
 print(f"{history.trainable_parameters:,} numbers were trained in {history.last_step} steps")
 # %% [markdown]
 # The base's file holds 3.1 million numbers in half precision, which makes 6.2 MB. The adapter will
@@ -122,9 +123,9 @@ print("the other process ended well:", done.returncode == 0)
 # %%
 from safetensors.torch import load_file
 
-tokens = torch.arange(64).view(2, 32)
+tokens = torch.arange(64, device=device).view(2, 32)
 with torch.no_grad():
-    here, there = model.eval()(tokens), load_file(result)["logits"]
+    here, there = model.eval()(tokens).cpu(), load_file(result)["logits"]
 print("largest difference of a logit below 0.05:", ((here - there).abs().max() < 0.05).item())
 print(f"size of the adapter's file next to the base's: {adapter_bytes / base_bytes:.1%}")
 # %% [markdown]
@@ -140,10 +141,10 @@ print(f"size of the adapter's file next to the base's: {adapter_bytes / base_byt
 # ## Three quiet mistakes
 # Nothing crashes in any of these three. First: someone loads the file by hand.
 # %%
-fresh = load_pretrained("mini")
+fresh = load_pretrained("mini", device=device)
 replace_linear_with_lora(fresh, rank=8, alpha=16, targets="blocks.*", scaling="alpha/rank")
 fresh.load_state_dict(load_file(folder / "adapter_model.safetensors"), strict=False)
-base = load_pretrained("mini")
+base = load_pretrained("mini", device=device)
 with torch.no_grad():
     first_is_base = torch.equal(fresh(tokens), base(tokens))
 # %% [markdown]
@@ -167,10 +168,10 @@ def accuracy(model):
     return (predictions.labels == predictions.predicted).float().mean().item()
 
 
-with_head, without = load_pretrained("mini"), load_pretrained("mini")
+with_head, without = (load_pretrained("mini", device=device) for _ in range(2))
 attach(with_head, spam)
 torch.manual_seed(1)
-without.head = nn.Linear(192, 2)  # a new head, as before training
+without.head = nn.Linear(192, 2, device=device)  # a new head, as before training
 attach(without, replace(spam, heads={}))
 fell = accuracy(with_head) - accuracy(without) > 0.1
 # %% [markdown]
@@ -183,12 +184,12 @@ tales = load_adapter(data_path("adapters", "tales"), base_fingerprint=base_finge
 attach(base, tales)
 merge(base)
 layer = base.blocks[0].attention.query
-twice = load_pretrained("mini")
+twice = load_pretrained("mini", device=device)
 with torch.no_grad():
     for name, merged in lora_layers(base).items():
         twice.get_submodule(name).weight.copy_(merged.linear.weight)
 attach(twice, tales)
-plain = load_pretrained("mini").blocks[0].attention.query.weight
+plain = load_pretrained("mini", device=device).blocks[0].attention.query.weight
 moved = twice.blocks[0].attention.query.linear.weight - plain
 update = layer.lora.delta().T
 print("the weight has moved by the update already:", torch.allclose(moved, update, atol=1e-5))
@@ -489,7 +490,8 @@ eight = {"tales": tales, "menu": menu} | {
 detach(base)
 mixed = MixedAdapters(base, eight)
 names = [*eight, None]  # the last row: no adapter
-ids = torch.tensor([encoding.encode_ordinary("Once upon a time, there was a")] * len(names))
+ids = [encoding.encode_ordinary("Once upon a time, there was a")] * len(names)
+ids = torch.tensor(ids, device=device)
 with mixed.rows(names), torch.no_grad():
     together = base(ids)
 # %%
@@ -520,9 +522,9 @@ from importlib.util import find_spec
 if find_spec("peft"):
     import peft
 
-    theirs = peft.PeftModel.from_pretrained(load_pretrained("mini"), folder).eval()
+    theirs = peft.PeftModel.from_pretrained(load_pretrained("mini", device=device), folder).eval()
     with torch.no_grad():
-        print("PEFT gives our logits:", torch.allclose(theirs(tokens), there, atol=1e-4))
+        print("PEFT gives our logits:", torch.allclose(theirs(tokens).cpu(), there, atol=1e-4))
 else:
     print("PEFT is not installed here.")
 # %% [markdown]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -165,6 +166,17 @@ def test_there_and_back_gives_the_same_matrices(tmp_path, scaling, targets, dtyp
     for name, (a, b) in stored.items():
         assert torch.equal(back.matrices[name][0], a) and torch.equal(back.matrices[name][1], b)
     assert_equal_logits(ours_with(back), ours_with(adapter), torch.float64)
+
+
+def test_an_adapter_for_gpt2_says_which_base_it_was_trained_on(tmp_path):
+    known = replace(random_adapter(("query",)), base_fingerprint="ab12")
+    save_for_gpt2(known, tmp_path / "known")
+    assert load_from_gpt2(tmp_path / "known", base_fingerprint="ab12").base_fingerprint == "ab12"
+    with pytest.raises(AdapterError, match="trained on the base ab12…, yours is ffff…"):
+        load_from_gpt2(tmp_path / "known", base_fingerprint="ffff")
+    save_for_gpt2(replace(known, base_fingerprint=None), tmp_path / "unknown")
+    with pytest.warns(UserWarning, match="does not say which base"):
+        load_from_gpt2(tmp_path / "unknown", base_fingerprint="ab12")
 
 
 def test_pefts_adapter_through_ours_and_back_keeps_its_rank(tmp_path):
