@@ -2,7 +2,8 @@
 
 One of the four is moved while the others stay where `START` has them. Time is measured and fitted
 by a line over the operations that the formulae count; memory is counted and compared with its
-formula, byte for byte. The three below train a classifier; adapters in one batch are a server's
+formula, byte for byte. Rank, width and length are those of a training step that classifies every
+token, so that no block is spared a part of its work; adapters in one batch are a server's
 question, so there a forward pass over one token a row is measured, one row an adapter.
 """
 
@@ -21,6 +22,7 @@ from benchmarks.growth_fit import Fit, fit_line
 from benchmarks.machine import machine, versions
 from benchmarks.shapes import CLASSES, draw_factors, random_batches, random_gpt
 from lora_edu.adapter_tensors import Adapter
+from lora_edu.batching import Batch
 from lora_edu.files import atomic_write
 from lora_edu.fused import fuse
 from lora_edu.gpt import GPT, GPTConfig
@@ -33,7 +35,6 @@ from lora_edu.step_cost import (
     kept_bytes,
     training_step,
 )
-from lora_edu.training import classification_loss
 
 FOLDER = Path(__file__).parent
 VOCABULARY, HEAD_SIZE, FLOAT_BYTES, INDEX_BYTES = 512, 32, 4, 8
@@ -96,9 +97,8 @@ class Point:
 def training_flops(setting: Setting, series: str) -> int:
     """Linear layers, and causal attention with 2 T² d forward and 5 T² d backward."""
     rank = setting.rank if series == FUSED else None
-    linear = classifier_step_flops(
-        setting.config, rows=setting.rows, tokens=setting.rows * setting.length, rank=rank
-    )
+    tokens = setting.rows * setting.length
+    linear = classifier_step_flops(setting.config, rows=tokens, tokens=tokens, rank=rank)
     return linear + 7 * setting.layers * setting.rows * setting.length**2 * setting.width
 
 
@@ -106,13 +106,13 @@ def training_bytes(setting: Setting, series: str) -> int:
     """What a step keeps: 16 numbers a token, channel and block in full, 10 fused, and small change.
 
     Small change: two moments of each of two norms, a log-sum for each head, x A of six layers; the
-    last norm and the head at one token a row, the log-probabilities, the loss's weight; indices.
+    last norm, the head, the log-probabilities, the loss's weight; indices.
     """
-    config, rows, tokens = setting.config, setting.rows, setting.rows * setting.length
+    config, tokens = setting.config, setting.rows * setting.length
     c = config.n_embd
     block = {FULL: 16 * c, FUSED: 10 * c + 6 * setting.rank}[series] + 4 + config.n_head
-    numbers = setting.layers * block * tokens + rows * (c + 2 + c + CLASSES) + 1
-    indices = 3 * rows + (tokens + setting.length if series == FULL else 0)
+    numbers = setting.layers * block * tokens + tokens * (c + 2 + c + CLASSES) + 1
+    indices = tokens + (tokens + setting.length if series == FULL else 0)
     return numbers * FLOAT_BYTES + indices * INDEX_BYTES
 
 
@@ -141,13 +141,19 @@ def trained_model(setting: Setting, series: str) -> GPT:
     return model
 
 
+def loss_of_tokens(model: GPT, batch: Batch) -> torch.Tensor:
+    """Gives every token of a row the row's class."""
+    targets = batch.targets.repeat_interleave(batch.token_ids.shape[1])
+    return torch.nn.functional.cross_entropy(model(batch.token_ids).flatten(0, 1), targets)
+
+
 def training_point(setting: Setting, series: str) -> tuple[Callable[[], StepSeconds], int]:
     """Returns a step to time, and the bytes that it keeps for backward."""
     model = trained_model(setting, series)
     (batch,) = random_batches(setting.config, 1, setting.rows, setting.length)
     return (
-        training_step(model, batch, classification_loss),
-        kept_bytes(model, batch, classification_loss),
+        training_step(model, batch, loss_of_tokens),
+        kept_bytes(model, batch, loss_of_tokens),
     )
 
 

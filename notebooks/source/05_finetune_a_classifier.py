@@ -418,8 +418,9 @@ for method, rank in (("full", None), ("lora", 8)):
     print(f"{method:4} | all layers by the formula, as counted: {exact == counted[method]}")
 # %% [markdown]
 # The whole model needs a little less than its blocks: no one waits for the error at the frozen
-# embeddings, so the first block's query, key and value hand none on. (Attention's own products are
-# in neither number. They are the same for both methods, and small for texts as short as these.)
+# embeddings, so the first block's query, key and value hand none on. And the last block needs keys
+# and values of all tokens, but the rest only where the head looks. (Attention's own products are in
+# neither number. They are the same for both methods, and small for texts as short as these.)
 #
 # Operations are not seconds. The layers of `lora_edu` are written to be read; `fuse` lets the same
 # layers compute in fewer and larger operations. Loss and gradients are the same, and less is kept
@@ -470,8 +471,7 @@ show(chart, alt=f"{alt}: the milliseconds of its forward pass, backward pass and
 #   and it reads and writes as much as its wide neighbour. On a small model that eats up most of
 #   what was saved; the wider the model, the nearer the clock comes to the count.
 # - AdamW computes little, but for each trained number it reads four (weight, gradient, two moments)
-#   and writes three. LoRA trains few numbers, but in many small tensors, each of which must be
-#   started too.
+#   and writes three. LoRA trains few numbers, so that most of this traffic is spared.
 # - Fusing changes neither the formula nor the loss. It adds in place, keeps less, and starts less.
 #
 # ## Distrust a single number

@@ -14,7 +14,6 @@ from benchmarks.growth import FULL, FUSED, IN_TURN, TOGETHER, Setting
 from benchmarks.growth_fit import fit_line
 from benchmarks.growth_picture import caption, memory_figure, time_figure
 from lora_edu.step_cost import kept_bytes
-from lora_edu.training import classification_loss
 
 SETTING = Setting(rank=3, width=64, length=12, adapters=5, rows=2, layers=2)
 WIDE = ("mm", "addmm")
@@ -36,8 +35,8 @@ def test_a_full_steps_operations_are_those_that_torch_counts():
     """Attention: half of each square is masked, and the way back computes q kᵀ a second time."""
     model = growth.trained_model(SETTING, FULL)
     (batch,) = growth.random_batches(SETTING.config, 1, SETTING.rows, SETTING.length)
-    forward = counts(lambda: classification_loss(model, batch))
-    both = counts(lambda: classification_loss(model, batch).backward())
+    forward = counts(lambda: growth.loss_of_tokens(model, batch))
+    both = counts(lambda: growth.loss_of_tokens(model, batch).backward())
     squares = sum_of(both, ATTENTION) + sum_of(forward, ATTENTION) // 2
     assert sum_of(forward, ATTENTION) > 0
     assert growth.training_flops(SETTING, FULL) == sum_of(both, WIDE) + squares // 2
@@ -47,7 +46,7 @@ def test_a_full_steps_operations_are_those_that_torch_counts():
 def test_a_training_steps_bytes_are_those_that_are_counted(series):
     model = growth.trained_model(SETTING, series)
     (batch,) = growth.random_batches(SETTING.config, 1, SETTING.rows, SETTING.length)
-    found = kept_bytes(model, batch, classification_loss)
+    found = kept_bytes(model, batch, growth.loss_of_tokens)
     assert found == growth.training_bytes(SETTING, series)
 
 
