@@ -102,7 +102,7 @@ verdict
 # <details><summary>Hint</summary>
 # Read <code>x @ A @ B</code> from the left: x has <code>in_dim</code> columns, so A has <code>in_dim</code> rows. What comes out of <code>x @ A</code> has <code>rank</code> columns. <code>torch.zeros</code> takes sizes like <code>torch.empty</code> does.
 # </details>
-#
+# %% [markdown]
 # So that you can read on in any case: until your class passes, the cells below use the course's.
 # %%
 if not verdict.passed:
@@ -547,7 +547,7 @@ check("02.merge", merged_weight)
 # <details><summary>Hint</summary>
 # linear.weight is (out × in), A @ B is (in × out). One transpose, <code>.T</code>, makes them fit.
 # </details>
-#
+# %% [markdown]
 # The course's class does the same in `merge()`. And `unmerge()`? It could subtract what was added. Let us see what that gives.
 # %%
 back = ["W exactly", "W up to rounding"]
@@ -614,7 +614,7 @@ check("02.another_pair", another_pair)
 # <details><summary>Hint</summary>
 # What you do to A on its right side can be undone on the left side of B. The simplest thing that can be done and undone is to multiply by a number.
 # </details>
-#
+# %% [markdown]
 # Training finds another pair too. Two students below differ in the seed of $A$ alone.
 # %%
 pair = []
@@ -715,7 +715,7 @@ verdict
 # <details><summary>Hint</summary>
 # First the lowest of all losses, <code>min(losses.values())</code>. Then the ranks whose loss is at most, say, one and a half times as large. The smallest of these is the answer.
 # </details>
-#
+# %% [markdown]
 # Now a rank that nobody has told you. Your function says what it finds, and the hidden matrix says whether it is true.
 # %%
 hidden_rank = torch.randint(2, 9, (), generator=torch.Generator().manual_seed(2026)).item()

@@ -234,7 +234,7 @@ verdict
 # <code>setattr</code> and an <code>else</code> with <code>replace(child, rank, alpha,
 # targets)</code>. A child without children ends the recursion by itself.
 # </details>
-#
+# %% [markdown]
 # The proof: yours and the course's wrap the same layers with the same numbers. (Until yours
 # passes, this compares the course's with itself.)
 # %%
@@ -389,7 +389,7 @@ verdict
 # Loop over <code>model.state_dict().items()</code>. A tensor's <code>.clone()</code> is a copy
 # with memory of its own.
 # </details>
-#
+# %% [markdown]
 # Now train for 40 steps on pirates' tales, and watch. The loss is in **nats**, units of the natural
 # logarithm, as PyTorch's `cross_entropy` gives it. **Stop** holds the run after the step that it is
 # in, **Go on** takes it up there, and nothing is lost. (The word `await` lets clicks through while

@@ -498,7 +498,7 @@ check("05.half_width", half_width)
 # Variance of one answer, divided by the number of messages, square root, times 1.96. For accuracy
 # 0.9 on 400 messages it is about 0.029, that is ± 2.9 points.
 # </details>
-#
+# %% [markdown]
 # The bundled messages come in families: those of one template tend to be right or wrong together,
 # so the truth is wider than this formula. The recorded intervals below resample whole families.
 #

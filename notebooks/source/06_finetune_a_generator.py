@@ -81,7 +81,7 @@ masking
 # With three tokens in the prompt, positions 1 and 2 have a next token that belongs to the prompt.
 # Position 3 does not: its next token is the first of the sentence.
 # </details>
-#
+# %% [markdown]
 # The parity cell: the course's `generation_rows` masks the same positions. (Until yours passes, it
 # compares the course's with itself.)
 # %%
@@ -140,7 +140,7 @@ sampling
 # infinity has probability 0: <code>logits.masked_fill(condition, float("-inf"))</code>. Softmax
 # comes last.
 # </details>
-#
+# %% [markdown]
 # The parity cell draws twenty tokens with yours and with the course's `generate`.
 # %%
 from lora_edu import generate
@@ -218,7 +218,7 @@ check("06.slots", count)
 # Go through <code>meant.items()</code> once: is the slot in <code>said</code>, and if so, with the
 # same value? Then go through <code>said</code>: was the slot meant at all?
 # </details>
-#
+# %% [markdown]
 # To read a sentence, `lora_edu/slots.py` has a pattern for each value of each slot: the phrases
 # that say it. The **slot error rate** is all errors over all slots meant. Check the measure before
 # you trust it: what does it say of the people's own sentences?

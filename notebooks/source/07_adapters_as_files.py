@@ -283,7 +283,7 @@ verdict
 # <code>A @ B</code> is (in, out). A matrix is transposed with <code>.T</code>. And the update has
 # a multiplier.
 # </details>
-#
+# %% [markdown]
 # The proof that yours is what the course does. (Until yours passes, a right one stands in.)
 # %%
 if not verdict.passed:
@@ -447,7 +447,7 @@ verdict
 # Write out [A1 A2] times [B1 below it B2]: row times column. <code>torch.cat([a1, a2], dim=1)</code>
 # puts matrices side by side, <code>dim=0</code> below each other.
 # </details>
-#
+# %% [markdown]
 # The proof, and how far off the tempting way is.
 # %%
 from lora_edu import blend
