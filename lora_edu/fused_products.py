@@ -8,9 +8,11 @@ and backward, with Z = multiplier · dy Bᵀ computed once,
 
     dz = dy W + Z Aᵀ,   dA = zᵀ Z,   dB = multiplier · (z A)ᵀ dy.
 
-Three things are saved against the readable layers of `lora.py`: sums are formed in place
-(`addmm_`), the thin product z A is kept and dy Bᵀ reused, and z is not kept at all: f is a layer
-norm or a GELU, cheap enough to be computed again. A frozen W needs no gradient and W alone for dz.
+Four things are saved against the readable layers of `lora.py`: sums are formed in place
+(`addmm_`); the thin product z A is kept and dy Bᵀ reused; z is not kept at all, as f is a layer
+norm or a GELU, cheap enough to be computed again; and layers that read the same z share one product
+with their A side by side, since thin matrices waste a processor's width. A frozen W needs no
+gradient, and W alone for dz.
 
 Source:
     Cherniuk et al. 2023, "RunLoRA", arXiv:2312.03415, on the orders of these products.
@@ -134,16 +136,14 @@ class AdaptedProducts(torch.autograd.Function):
         """Computes all outputs; x and they are (N, in) and (N, out)."""
         layers = [Factors(*tensors[i : i + 4]) for i in range(0, len(tensors), 4)]
         z, kept = before.forward(x)
-        thin, outputs = [], []
-        for layer, multiplier in zip(layers, multipliers, strict=True):
-            y = nn.functional.linear(z, layer.weight, layer.bias)
-            if layer.A is not None:
-                thin.append(z @ layer.A)
-                y.addmm_(thin[-1], layer.B, alpha=multiplier)
-            outputs.append(y)
+        outputs = [nn.functional.linear(z, layer.weight, layer.bias) for layer in layers]
+        adapted = [i for i, layer in enumerate(layers) if layer.A is not None]
+        thin = [z @ _side_by_side([layers[i].A for i in adapted])] if adapted else []
+        for i, part in zip(adapted, _parts_of(thin, layers, adapted)):
+            outputs[i].addmm_(part, layers[i].B, alpha=multipliers[i])
         ctx.before, ctx.multipliers, ctx.layers = before, multipliers, len(layers)
+        ctx.adapted = adapted
         ctx.save_for_backward(x, *tensors, *thin, *kept)
-        ctx.thin, ctx.kept = len(thin), len(kept)
         return tuple(outputs)
 
     @staticmethod
@@ -152,23 +152,36 @@ class AdaptedProducts(torch.autograd.Function):
         """Computes the gradients of x, and of each A and B."""
         x, *rest = ctx.saved_tensors
         tensors, rest = rest[: 4 * ctx.layers], rest[4 * ctx.layers :]
-        thin, kept = iter(rest[: ctx.thin]), rest[ctx.thin :]
         layers = [Factors(*tensors[i : i + 4]) for i in range(0, len(tensors), 4)]
-        z = ctx.before.again(x, kept)
-        dz, gradients = None, []
-        for layer, multiplier, dy in zip(layers, ctx.multipliers, dys, strict=True):
-            d_a = d_b = None
-            back = None
-            if layer.A is not None:
-                back = (dy @ layer.B.T).mul_(multiplier)
-                d_a, d_b = z.T @ back, (next(thin).T @ dy).mul_(multiplier)
-            if ctx.needs_input_grad[0]:
+        adapted, multipliers = ctx.adapted, ctx.multipliers
+        thin, kept = (rest[:1], rest[1:]) if adapted else ([], rest)
+        z, dz = ctx.before.again(x, kept), None
+        if ctx.needs_input_grad[0]:
+            for layer, dy in zip(layers, dys, strict=True):
                 dz = dy @ layer.weight if dz is None else dz.addmm_(dy, layer.weight)
-                if back is not None:
-                    dz.addmm_(back, layer.A.T)
-            gradients += [None, None, d_a, d_b]
-        dx = ctx.before.backward(dz, x, kept) if ctx.needs_input_grad[0] else None
+        gradients: list[Tensor | None] = [None] * len(tensors)
+        if adapted:
+            back = _side_by_side([(dys[i] @ layers[i].B.T).mul_(multipliers[i]) for i in adapted])
+            if dz is not None:
+                dz.addmm_(back, _side_by_side([layers[i].A for i in adapted]).T)
+            for i, part in zip(adapted, _parts_of([z.T @ back], layers, adapted)):
+                gradients[4 * i + 2] = part
+            for i, part in zip(adapted, _parts_of(thin, layers, adapted)):
+                gradients[4 * i + 3] = (part.T @ dys[i]).mul_(multipliers[i])
+        dx = None if dz is None else ctx.before.backward(dz, x, kept)
         return dx, None, None, *gradients
+
+
+def _side_by_side(matrices: Sequence[Tensor]) -> Tensor:
+    """Puts the columns of several layers beside each other, so that one product serves all."""
+    return matrices[0] if len(matrices) == 1 else torch.cat(list(matrices), dim=1)
+
+
+def _parts_of(
+    joint: Sequence[Tensor], layers: Sequence[Factors], adapted: Sequence[int]
+) -> Sequence[Tensor]:
+    """Takes a joint matrix apart again, the columns of each adapted layer; none of none."""
+    return joint[0].split([layers[i].A.shape[1] for i in adapted], dim=1) if joint else []
 
 
 def adapted_products(
