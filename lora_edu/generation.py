@@ -9,7 +9,7 @@ correct, and as slow as without a cache.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import tiktoken
@@ -29,19 +29,24 @@ def generate(
     top_k: int | None = None,
     generator: torch.Generator | None = None,
     stop_id: int | None = None,
+    lengths: Sequence[int] | None = None,
     use_cache: bool = True,
 ) -> Tensor:
     """Continues each row: the next token is drawn from softmax(logits / temperature).
 
     Args:
         model: Any GPT, adapted or not. Dropout is off while it generates.
-        token_ids: Prompts of equal length.
+        token_ids: Prompts, filled up on the right to equal length where they have `lengths`.
         max_new_tokens: How many tokens to add at most.
         temperature: 0 takes the likeliest token, 1 draws from the model's own distribution.
         top_k: Draw among the k likeliest tokens only.
         generator: Where the random numbers come from; torch's global one by default.
         stop_id: A row ends with this token, the end of text for instance; behind it the row is
             filled with the same token. When all rows have ended, nothing more is computed.
+        lengths: Tokens of each prompt, where they differ. All rows begin behind the shortest one; a
+            longer one takes its own tokens first. So every token has its true position, no filling
+            is ever read, and a row is continued as it would be alone, by more than
+            `max_new_tokens` where its prompt is short.
         use_cache: Keep keys and values instead of computing them anew. Same tokens, faster.
 
     Shape:
@@ -56,19 +61,25 @@ def generate(
         >>> generate(model, torch.zeros(2, 3, dtype=torch.long), 4).shape
         torch.Size([2, 7])
     """
-    _check(token_ids, max_new_tokens, temperature, top_k)
+    _check(token_ids, max_new_tokens, temperature, top_k, lengths)
+    rows, width = token_ids.shape
+    lengths = [width] * rows if lengths is None else lengths
+    ends = torch.tensor(lengths, device=token_ids.device)[:, None]
+    prompts, token_ids = token_ids, token_ids[:, : min(lengths, default=width)]
     with _evaluation_mode(model), torch.inference_mode():
         cache = decoder = None
         if use_cache:
-            cache = KeyValueCache(model.config, len(token_ids), like=model.token_embedding.weight)
+            cache = KeyValueCache(model.config, rows, like=model.token_embedding.weight)
             decoder = Decoder(model) if can_decode(model) else None
-        ended = torch.zeros(len(token_ids), 1, dtype=torch.bool, device=token_ids.device)
-        for _ in range(max_new_tokens):
+        ended = torch.zeros(rows, 1, dtype=torch.bool, device=token_ids.device)
+        for position in range(token_ids.shape[1], width + max_new_tokens):
             logits = _next_logits(model, token_ids, cache, decoder)
             new = _choose(logits, temperature, top_k, generator)
             if stop_id is not None:
                 new = new.masked_fill(ended, stop_id)
-                ended |= new == stop_id
+                ended |= (new == stop_id) & (ends <= position)
+            if position < width:
+                new = torch.where(ends <= position, new, prompts[:, position : position + 1])
             token_ids = torch.cat([token_ids, new], dim=1)
             if stop_id is not None and ended.all():
                 break
@@ -112,7 +123,13 @@ def generate_text(
     return encoding.decode([i for i in row.tolist() if i != encoding.eot_token])
 
 
-def _check(token_ids: Tensor, max_new_tokens: int, temperature: float, top_k: int | None) -> None:
+def _check(
+    token_ids: Tensor,
+    max_new_tokens: int,
+    temperature: float,
+    top_k: int | None,
+    lengths: Sequence[int] | None,
+) -> None:
     if token_ids.ndim != 2 or token_ids.shape[1] < 1:
         raise ValueError(
             "token_ids must be (rows, tokens) with at least one token, got shape "
@@ -124,6 +141,12 @@ def _check(token_ids: Tensor, max_new_tokens: int, temperature: float, top_k: in
         raise ValueError(f"temperature must be 0 or a positive number, got {temperature}")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be at least 1, got {top_k}; None draws among all tokens")
+    rows, width = token_ids.shape
+    if lengths is not None and not (len(lengths) == rows and all(1 <= n <= width for n in lengths)):
+        raise ValueError(
+            f"lengths must hold {rows} numbers from 1 to {width}, the width of token_ids, got "
+            f"{list(lengths)!s:.80}"
+        )
 
 
 def _next_logits(

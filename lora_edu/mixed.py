@@ -89,7 +89,7 @@ class MixedAdapters:
         """Within the block, row i of every batch goes through adapter `names[i]`; None is the base.
 
         Everything that calls the model works: a forward pass, or `generate`, with its key-value
-        cache. `generate` takes prompts of equal length, whichever adapters they use.
+        cache. Prompts of different length are told apart by `generate`'s `lengths`.
 
         Args:
             names: One a row, in the order of the rows.

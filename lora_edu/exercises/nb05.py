@@ -34,6 +34,11 @@ def _half(labels: Sequence[int], predicted: Sequence[int]) -> float:
     return _f1(labels, predicted) / 2
 
 
+def _once(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    right, false, missed = _counts(labels, predicted)
+    return right / max(1, right + false + missed)
+
+
 def _unguarded(labels: Sequence[int], predicted: Sequence[int]) -> float:
     right, false, missed = _counts(labels, predicted)
     precision, recall = right / (right + false), right / (right + missed)
@@ -47,6 +52,7 @@ def _unguarded(labels: Sequence[int], predicted: Sequence[int]) -> float:
         _accuracy,
         _of_ham,
         _half,
+        _once,
         _unguarded,
         lambda labels, predicted: PRECISION,
         lambda labels, predicted: RECALL,
@@ -62,8 +68,8 @@ def f1(answer: Callable[[list[int], list[int]], float]) -> None:
         _accuracy(LABELS, PREDICTED): "That is accuracy: it counts the ham that nobody asked "
         "about. F1 never looks at the messages that are ham and called ham.",
         _of_ham(LABELS, PREDICTED): "That is the F1 of ham. Spam, class 1, is what is looked for.",
-        _half(LABELS, PREDICTED): "A factor 2 is missing: a right alarm counts twice on both "
-        "sides of the fraction.",
+        _half(LABELS, PREDICTED): "The factor 2 above the line is missing.",
+        _once(LABELS, PREDICTED): "A right alarm counts twice, above the line and below it.",
         PRECISION: "That is precision, the share of alarms that are right; it forgives all the "
         "spam that was missed.",
         RECALL: "That is recall, the share of spam that was found; it forgives false alarms.",
@@ -212,6 +218,7 @@ def _pick(measure: str, best: Callable[..., dict] = min) -> Callable[[list[dict]
         _pick("validation_loss", max),
         lambda runs: min(runs, key=lambda run: run["validation_loss"]),
         lambda runs: min(run["validation_loss"] for run in runs),
+        lambda runs: runs.index(min(runs, key=lambda run: run["validation_loss"])),
         lambda runs: runs[0]["lr"],
     ],
     praise="The test set stays closed until nothing is left to choose.",
@@ -227,6 +234,7 @@ def choose(answer: Callable[[list[dict[str, float]]], float]) -> None:
         3e-3: "You chose by training loss, which rewards learning the training set by heart.",
         1e-2: "You chose the highest validation loss; a loss is better when it is lower.",
         0.41: "You returned the loss itself; return the learning rate of that run.",
+        1: "You returned the run's place in the list; return its learning rate.",
     }
     if found in messages:
         raise Wrong(messages[found])
@@ -252,13 +260,17 @@ def _half_width(accuracy: float, messages: int) -> float:
         lambda p, n: 100 * _half_width(p, n),
         lambda p, n: 0.0,
         lambda p, n: 1.96 / math.sqrt(n),
+        lambda p, n: (p - _half_width(p, n), p + _half_width(p, n)),
     ],
     praise="Four times the messages halve it; a single run on few messages settles little.",
 )
 def half_width(answer: Callable[[float, int], float]) -> None:
     """Judges a function (accuracy, messages) → half the width of the 95 % interval."""
     p, n = 0.9, 400
-    found, expected = float(answer(p, n)), _half_width(p, n)
+    found, expected = answer(p, n), _half_width(p, n)
+    if isinstance(found, (tuple, list)):
+        raise Wrong("Those are the ends of the interval. Return one number, half its width.")
+    found = float(found)
     messages = {
         expected / 1.96: "That is one standard error, which covers 68 % of cases; 95 % need "
         "1.96 of them.",

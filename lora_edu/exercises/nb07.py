@@ -10,6 +10,8 @@ from torch import Tensor
 from lora_edu.exercises import nb07_answers as answers
 from lora_edu.exercises.core import Wrong, exercise
 
+RANK = 2
+
 
 @exercise(
     "07.mistakes",
@@ -56,12 +58,18 @@ def merge(answer: Any) -> None:
     """Judges (weight, A, B, multiplier) → the merged weight of an nn.Linear."""
     generator = torch.Generator().manual_seed(0)
     for n_in, n_out in ((5, 3), (4, 4)):
-        a, b = torch.randn(n_in, 2, generator=generator), torch.randn(2, n_out, generator=generator)
+        a = torch.randn(n_in, RANK, generator=generator)
+        b = torch.randn(RANK, n_out, generator=generator)
         weight = torch.randn(n_out, n_in, generator=generator)
         kept, update = weight.clone(), (a @ b).T
         try:
             found = answer(weight, a.clone(), b.clone(), 3.0)
         except RuntimeError as error:
+            if "cannot be multiplied" in str(error):
+                raise Wrong(
+                    f"A is {tuple(a.shape)} and B is {tuple(b.shape)}: they meet at the rank, as "
+                    "A @ B. The product is transposed, not its parts."
+                ) from None
             if "must match the size" not in str(error):
                 raise
             raise Wrong(
@@ -84,6 +92,10 @@ def merge(answer: Any) -> None:
                 "The multiplier is the update's alone; the weight keeps its size.",
             ),
             (kept + 6 * update, "The update is in it twice."),
+            (
+                kept + 3 / RANK * update,
+                "You divided by the rank. The multiplier is the whole factor already.",
+            ),
         ):
             if torch.allclose(found, wrong, atol=1e-4):
                 raise Wrong(words)
@@ -149,6 +161,11 @@ def blend(answer: Any) -> None:
             (a1 + a2) @ (b1 + b2) / 4,
             "Averaging the A and the B is not averaging the updates: (A₁ + A₂)(B₁ + B₂) also holds "
             "A₁ B₂ and A₂ B₁, which no task has learnt.",
+        ),
+        (
+            (a1 + a2) @ (b1 + b2),
+            "The sum of the A times the sum of the B is not the sum of the updates: it also holds "
+            "A₁ B₂ and A₂ B₁.",
         ),
         (2 * wanted, "That is the sum of the two updates, not their average."),
         (wanted / 2, "You halved both A and B, so the product is a quarter of the sum."),

@@ -61,6 +61,8 @@ WRONG_MERGES = (
     _in_place,
     lambda weight, a, b, multiplier: weight + 2 * multiplier * (a @ b).T,
     lambda weight, a, b, multiplier: weight,
+    lambda weight, a, b, multiplier: weight + multiplier * (b @ a),
+    lambda weight, a, b, multiplier: weight + multiplier / a.shape[1] * (a @ b).T,
 )
 
 # 07.blend
@@ -87,6 +89,7 @@ RIGHT_BLENDS = (
 )
 WRONG_BLENDS = (
     lambda first, second: ((first[0] + second[0]) / 2, (first[1] + second[1]) / 2),
+    lambda first, second: (first[0] + second[0], first[1] + second[1]),
     lambda first, second: (torch.cat([first[0], second[0]], 1), torch.cat([first[1], second[1]])),
     lambda first, second: (
         torch.cat([first[0], second[0]], dim=1) / 2,

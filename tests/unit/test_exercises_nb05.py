@@ -11,7 +11,8 @@ MESSAGES = {
     "05.f1": [
         "That is accuracy",
         "the F1 of ham",
-        "A factor 2 is missing",
+        "The factor 2 above the line is missing",
+        "counts twice, above the line and below",
         "divide by zero",
         "That is precision",
         "That is recall",
@@ -45,6 +46,7 @@ MESSAGES = {
         "the highest validation loss",
         "returned the whole run",
         "returned the loss itself",
+        "the run's place in the list",
         "Compare the runs by validation loss",
     ],
     "05.half_width": [
@@ -56,6 +58,7 @@ MESSAGES = {
         "in per cent",
         "A single number is not exact",
         "The spread of one answer",
+        "the ends of the interval",
     ],
 }
 TASKS = {task.name: task for task in exercises("05")}

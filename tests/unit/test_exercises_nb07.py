@@ -29,6 +29,8 @@ MESSAGES = {
         "wrote into the weight",
         "in it twice",
         "no update is in it",
+        "they meet at the rank",
+        "You divided by the rank",
     ],
     "07.bytes": [
         "store the base again",
@@ -39,6 +41,7 @@ MESSAGES = {
     ],
     "07.blend": [
         "is not averaging the updates",
+        "is not the sum of the updates",
         "the sum of the two updates",
         "halved both A and B",
         "Each A must meet its own B",

@@ -53,9 +53,12 @@ def test_the_checkpoint_before_the_disk_was_full_is_still_good(tmp_path):
             raise KeyboardInterrupt
 
     run(tmp_path / "cut", callbacks=[stop_at_6])
+    before = (tmp_path / "cut").read_bytes()
     with room_for(3_000), pytest.warns(UserWarning, match="step (8|12): the checkpoint"):
         run(tmp_path / "cut", resume=True)
-    history, weights = run(tmp_path / "cut", resume=True)  # from step 4, and there is room again
+    assert (tmp_path / "cut").read_bytes() == before  # without it the run would start anew
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut", "whole"]
+    history, weights = run(tmp_path / "cut", resume=True)  # there is room again
     assert toy.same(weights, weights_wanted)
     assert history.losses == wanted.losses
 

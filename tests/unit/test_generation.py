@@ -70,6 +70,38 @@ def test_rows_of_a_batch_do_not_see_each_other() -> None:
     assert torch.equal(generate(some_gpt(), PROMPTS, 30), alone)
 
 
+RAGGED = [1, 5, 2, 4]  # lengths of the prompts below; what fills them up must never be read
+FILLED = torch.arange(20).view(4, 5) + 10
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+@pytest.mark.parametrize("count", [0, 7, 40])  # with 40 the window of 24 moves on
+def test_prompts_of_different_lengths_go_on_as_each_does_alone(use_cache, count) -> None:
+    model = some_gpt()
+    together = generate(model, FILLED, count, lengths=RAGGED, use_cache=use_cache)
+    assert together.shape == (4, 5 + count)
+    for row, prompt, length in zip(together, FILLED, RAGGED, strict=True):
+        alone = greedy_reference(model, prompt[None, :length], 5 - length + count)
+        assert torch.equal(row[None], alone)
+
+
+def test_a_stop_token_ends_a_row_behind_its_own_prompt_only() -> None:
+    model = some_gpt(std=0.1)
+    stop = int(generate(model, FILLED, 0, lengths=RAGGED)[0, 1])  # new in the first row
+    prompts = FILLED.clone()
+    prompts[1, 3] = stop  # given in the second
+    prompts[3, 4] = stop  # and what fills up the last is no token of it
+    assert (model(prompts)[1, :4].argmax(-1) == stop).any()  # nor what it would have chosen
+    free = generate(model, prompts, 9, lengths=RAGGED)
+    ended = generate(model, prompts, 9, lengths=RAGGED, stop_id=stop)
+    for row, unstopped, length in zip(ended.tolist(), free.tolist(), RAGGED, strict=True):
+        new = unstopped[length:]
+        end = length + (new.index(stop) + 1 if stop in new else len(new))
+        assert row[:end] == unstopped[:end]
+        assert all(token == stop for token in row[end:])
+    assert (ended[0, 1:] == stop).all() and not (ended[1, 5:] == stop).all()
+
+
 def test_samples_follow_the_softmax_of_logits_over_temperature() -> None:
     model, temperature, draws = some_gpt(), 3.0, 20_000
     with torch.no_grad():
@@ -154,6 +186,9 @@ def test_adapted_models_generate_with_their_adapters() -> None:
         (PROMPTS, {"temperature": math.inf}, "temperature .* got inf"),
         (PROMPTS, {"temperature": math.nan}, "temperature .* got nan"),
         (PROMPTS, {"top_k": 0}, "top_k must be at least 1, got 0"),
+        (PROMPTS, {"lengths": [1, 5]}, r"must hold 3 numbers from 1 to 5, .* got \[1, 5\]"),
+        (PROMPTS, {"lengths": [1, 5, 0]}, r"numbers from 1 to 5, .* got \[1, 5, 0\]"),
+        (PROMPTS, {"lengths": [1, 5, 6]}, r"numbers from 1 to 5, .* got \[1, 5, 6\]"),
         (PROMPTS, {"max_new_tokens": -1}, "max_new_tokens must be at least 0, got -1"),
     ],
 )

@@ -118,6 +118,19 @@ def test_a_mixed_batch_generates_what_each_row_generates_alone(use_cache):
     assert len({tuple(row[4:].tolist()) for row in mixed}) > 4
 
 
+def test_prompts_of_different_lengths_share_a_mixed_batch():
+    model, prompts = make_base(), tokens(len(ROWS), 5)
+    lengths = [1 + i % 5 for i in range(len(ROWS))]
+    with MixedAdapters(model, ADAPTERS).rows(ROWS):
+        mixed = generate(model, prompts, 6, lengths=lengths)
+    for row, prompt, length, name in zip(mixed, prompts, lengths, ROWS, strict=True):
+        single = make_base()
+        if name is not None:
+            attach(single, ADAPTERS[name])
+        alone = generate(single, prompt[None, :length], 5 - length + 6)
+        assert torch.equal(row[None], alone)
+
+
 def test_logits_at_chosen_positions_and_a_layer_that_sees_one_token_a_row():
     """With `positions` the output layer gets (B, C), and it may be adapted too."""
     model = make_base()
