@@ -13,14 +13,14 @@
 # **You need** notebook 03, or: you know that LoRA adds a small trainable update beside frozen
 # layers.
 #
-# **Time:** 45 minutes to read and try; running all cells takes about 45 seconds on a CPU with two
+# **Time:** 45 minutes to read and try; running all cells takes about 60 seconds on a CPU with two
 # cores (estimate for a GPU: 20 seconds, and a minute more for the CUDA section).
 # %% bootstrap
 # %% [markdown]
 # ## The task
-# Short messages, each ham (0) or spam (1). The bundled set was written for this course: no message
-# of the training part shares its template with one of the test part. For real messages change one
-# word: `"real"` fetches the SMS Spam Collection once, and checks it.
+# Short messages, each spam (1) or wanted, called ham (0). The bundled set was written for this
+# course from templates with blanks to fill in, and each template is in one part only. For real
+# messages change one word: `"real"` fetches the SMS Spam Collection once, and checks it.
 # %%
 from lora_edu import load_spam
 
@@ -45,8 +45,8 @@ labels = [example.label for example in data.test]
 majority = 1 - sum(labels) / len(labels)
 reveal(lazy, round(100 * majority, 1), because="each ham message is a right answer")
 # %% [markdown]
-# So accuracy alone can flatter. **F1** of spam looks at alarms only. With *right* alarms, *false*
-# alarms (ham called spam) and *missed* spam,
+# So accuracy alone can flatter. **F1** of spam leaves out the ham that is called ham. With *right*
+# alarms, *false* alarms (ham called spam) and *missed* spam,
 #
 # $$F_1 = \frac{2 \cdot \text{right}}{2 \cdot \text{right} + \text{false} + \text{missed}}$$
 #
@@ -82,8 +82,9 @@ check("05.f1", f1)
 # </details>
 #
 # ## What was tried before
-# A fair comparison gives *each* method its own learning rate. That takes many runs, more than fit
-# into a lesson, so they are recorded: the file names the command that made it, and you can run it.
+# We compare three methods: a new output layer alone (`head`), LoRA, and all weights (`full`). To be
+# fair, *each* gets its own learning rate. That takes more runs than fit into a lesson, so they are
+# recorded: the file names the command that made it, and you can run it.
 # %%
 from lora_edu import data_path
 from lora_edu.classifiers import METHODS
@@ -135,8 +136,8 @@ with house_style():
     chart.axes[0].legend()
 show(chart, alt=f"Validation loss over learning rate, a curve for each method. {title}.")
 # %% [markdown]
-# **Takeaway:** the rate that suits one method spoils another. A comparison at one shared rate
-# compares the rate, not the methods.
+# **Takeaway:** the rate that suits one method can spoil another. A comparison at one shared rate
+# says more about the rate than about the methods.
 #
 # ## A head alone
 # The base ends in a layer with one output for each of 2,048 tokens. We take that layer off and put
@@ -146,6 +147,7 @@ show(chart, alt=f"Validation loss over learning rate, a curve for each method. {
 # If nothing but the head learns, the base gives the same features each time. So we compute them
 # once and keep them; a training step of the head then costs next to nothing.
 # %%
+import math
 import time
 
 import torch
@@ -165,7 +167,10 @@ about, device = record["about"], choose_device()
 encoding = load_tokenizer("mini")
 rows = Split(*(classification_rows(part, encoding, about["max_tokens"]) for part in data))
 
-print(len(rows.train), "training rows; device:", device.type == "cpu" and "CPU" or "GPU")
+print(len(rows.train), "training rows; device:", "CPU" if device.type == "cpu" else "GPU")
+# %% [markdown]
+# `fit` is the one training loop of this course: AdamW, a learning rate that warms up and then
+# falls, clipping. A loss to compare with: always to answer "one half" has the loss ln 2 ≈ 0.69.
 # %%
 start = time.perf_counter()
 head_only = load_pretrained("mini", device=device)
@@ -179,11 +184,8 @@ steps = about["head_steps"]
 histories = {"head": fit(head_only.head, batches, feature_loss, lr=rates["head"], steps=steps)}
 seconds = {"head": time.perf_counter() - start}
 final_loss = sum(histories["head"].losses[-50:]) / 50
-print("the loss fell to under 80 % of ln 2:", final_loss < 0.8 * 0.69)
+print("the loss fell to under 80 % of ln 2:", final_loss < 0.8 * math.log(2))
 # %% [markdown]
-# `fit` is the one training loop of this course: AdamW, a learning rate that warms up and then
-# falls, clipping. ln 2 ≈ 0.69 is the loss of somebody who answers "one half" to everything.
-#
 # ## LoRA
 # In this order: freeze everything, put updates beside the layers of the blocks, add the head. Both
 # the scaling and the start of $A$ are written out, since "rank 8, alpha 16" alone says little.
@@ -200,23 +202,21 @@ replace_linear_with_lora(lora, 8, 16, targets=layers, scaling="alpha/rank", init
 lora.head = nn.Linear(lora.config.n_embd, 2).to(device)
 print(count_parameters(lora))
 # %% [markdown]
-# These lines are what `prepare(model, "lora")` does, and what the recorded runs used. The parity
-# cell proves it: every tensor is the same.
+# These lines are what `prepare(model, "lora")` does, and what the recorded runs used. The proof:
+# every tensor is the same.
 # %%
 same = load_pretrained("mini", device=device)
 prepare(same, "lora", seed=0)
 pairs = zip(lora.state_dict().items(), same.state_dict().items(), strict=True)
-print(all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs))
+same_tensors = all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+print("every tensor the same:", same_tensors)
 # %% [markdown]
 # Now train. `evaluate` measures on validation, three times in the run.
 #
-# The view below draws loss and accuracy as they come. **Stop** holds the run after the step that it
-# is in, **Go on** takes it up there, and nothing is lost. (The word `await` lets clicks through
-# while the cell waits. On Colab they wait for the cell: use its own stop button there, then
-# **Go on**.)
+# The view below draws loss and accuracy as they come. **Stop** holds the run after its current
+# step, **Go on** takes it up there, and nothing is lost. (`await` lets clicks through while the
+# cell runs. On Colab they wait for the cell: use its own stop button there, then **Go on**.)
 # %%
-import math
-
 from lora_edu import classification_loss, classify
 from lora_edu.classifiers import measures
 from lora_edu.widgets.training_view import watch
@@ -274,14 +274,16 @@ above = all(
 )
 title = "Both learn; validation stays above training" if above else "Both learn"
 chart = line_chart(lines, title=title, x_label="step", y_label="loss (nats)")
-show(chart, alt="Training losses of LoRA and full fine-tuning fall; validation is marked thrice.")
+show(chart, alt="Training losses of LoRA and full fine-tuning fall; validation is marked 3 times.")
 # %% [markdown]
-# **Takeaway:** a training loss that goes on falling says that the model learns *these* messages.
-# Whether it learns *spam* is what validation says, and where the two part, more steps do harm.
+# **Takeaway:** a falling training loss says that the model learns *these* messages. Whether it
+# learns *spam*, validation says. Where training falls on and validation rises, more steps do harm.
+# One bad value in between is no such trend: three measurements show little more than first and
+# last.
 #
 # ## Promise 3: only the small matrices were trained
 # The third promise of LoRA is checked on the run that you have just made: every tensor of the base
-# is compared with its file, and what has to be kept of each method is counted.
+# is compared with its file, and what each method has to keep is counted, at four bytes a number.
 # %%
 base = load_pretrained("mini", device=device).state_dict()
 trained = {name.replace(".linear.", "."): tensor for name, tensor in lora.state_dict().items()}
@@ -294,7 +296,8 @@ for method, model in models.items():
     share = f"{count.trainable:9,} numbers trained ({count.trainable / count.total:7.2%})"
     print(f"{method:4} | {share} | {4 * count.trainable:10,} bytes to keep")
 # %% [markdown]
-# The promise holds. And the time? The table has the digits of *your* machine, so yours differ.
+# The promise holds. And the time? In the table, the head's seconds hold the one pass for the
+# features, its time per step does not. These are the digits of one machine; yours differ.
 # %% tags=["nbval-ignore-output"]
 from lora_edu import accuracy_interval, f1_interval
 
@@ -303,7 +306,7 @@ answers = {method: classify(model, test) for method, model in models.items()}
 print("method | accuracy (95 % interval) | F1 of spam (95 %)    | seconds | per step")
 for method, predictions in answers.items():
     a, f = accuracy_interval(predictions), f1_interval(predictions)
-    per_step = 1000 * seconds[method] / histories[method].last_step
+    per_step = 1000 * histories[method].seconds / histories[method].last_step
     print(
         f"{method:6} | {a.value:.1%} ({a.low:.1%} to {a.high:.1%}) | {f.value:.3f} ({f.low:.3f} to "
         f"{f.high:.3f}) | {seconds[method]:5.1f} s | {per_step:5.1f} ms"
@@ -311,7 +314,7 @@ for method, predictions in answers.items():
 per_step = {method: histories[method].seconds / about["steps"] for method in ("lora", "full")}
 print(f"a LoRA step takes {per_step['lora'] / per_step['full']:.0%} of the time of a full step")
 # %% [markdown]
-# These were run with one seed. The recorded run with that seed must say about the same:
+# These are runs with one seed. The recorded run with that seed must say about the same:
 # %%
 for method, predictions in answers.items():
     recorded = runs_of(record, stage="final", base="mini", labels="true", method=method, seed=0)
@@ -322,6 +325,13 @@ for method, predictions in answers.items():
 # not take 5 % of the time. Disk and memory are where it saves.
 #
 # ## Where does a step's time go?
+# First the arithmetic, then the clock. Predict before you read on.
+# %%
+PARTS = ["1 / 20, like the trainable parameters", "about 1 / 3", "about 2 / 3", "all of it"]
+question = "Which part of the arithmetic of a full step does a LoRA step need?"
+arithmetic = predict(question, PARTS)
+arithmetic
+# %% [markdown]
 # A step has three parts, each worth about one forward pass through the model.
 #
 # | part | what it computes |
@@ -331,7 +341,7 @@ for method, predictions in answers.items():
 # | gradients of weights | how the loss changes with the *weight* of each layer |
 #
 # **Exercise 3.** How many of the three does a step need in each method? Count a part as 0 if
-# hardly anything of it is left, and do not count on cached features.
+# hardly anything of it is left. For the head, suppose that no features are cached.
 # %% exercise="05.work"
 # <solution>
 work = {"full": 3, "lora": 2, "head": 1}
@@ -345,11 +355,6 @@ check("05.work", work)
 # The $A$ and $B$ of the first block need a gradient too. How does the error get there from the
 # loss? And whose weights' gradients does nobody need?
 # </details>
-# %%
-PARTS = ["1 / 20, like the trainable parameters", "about 1 / 3", "about 2 / 3", "all of it"]
-question = "Which part of the arithmetic of a full step does a LoRA step need?"
-arithmetic = predict(question, PARTS)
-arithmetic
 # %% [markdown]
 # Count instead of arguing: torch can count the multiplications and additions of one step.
 # %%
@@ -467,9 +472,9 @@ show(chart, alt=f"{alt}: the milliseconds of its forward pass, backward pass and
 # **Takeaway:** counting says two thirds and a little; the clock need not agree.
 #
 # - *Forward*, LoRA does more than full fine-tuning, not less. *Backward* it saves the gradients of
-#   the wide weights, and pays with thin products: little arithmetic, but each must be started,
-#   and it reads and writes as much as its wide neighbour. On a small model that eats up most of
-#   what was saved; the wider the model, the nearer the clock comes to the count.
+#   the wide weights, and pays with thin products: little arithmetic, but each must be started, and
+#   its inputs or outputs are as wide as its neighbour's. On a small model that eats up much of what
+#   was saved; the wider the model, the smaller $r / d$, and the less it matters.
 # - AdamW computes little, but for each trained number it reads four (weight, gradient, two moments)
 #   and writes three. LoRA trains few numbers, so that most of this traffic is spared.
 # - Fusing changes neither the formula nor the loss. It adds in place, keeps less, and starts less.
@@ -500,10 +505,10 @@ check("05.half_width", half_width)
 # </details>
 # %% [markdown]
 # The bundled messages come in families: those of one template tend to be right or wrong together,
-# so the truth is wider than this formula. The recorded intervals below resample whole families.
+# so the formula's interval is too narrow. The intervals below resample whole families.
 #
-# There is a second kind of luck: the **seed**, that is another start of the head, of $A$, and
-# another order of the batches. Five recorded seeds show it.
+# There is a second kind of luck: the **seed**, which decides where the head and $A$ start and in
+# which order the batches come. Five recorded seeds show it.
 # %%
 from lora_edu.experiments import accuracy_score, compare, digits, f1_score, summarise
 
@@ -525,9 +530,9 @@ for method in METHODS:
         f"{f.high:.3f}) | ±{100 * a.seed_sd:.1f} pts   | ±{100 * a.sample_sd:.1f} pts"
     )
 # %% [markdown]
-# The last two columns are standard deviations of accuracy, in points. Now the question that
-# everybody asks. Both methods answered the same messages, so the luck of the test set that they
-# share cancels in the *difference*.
+# The last two columns are standard deviations of accuracy, in points: what another seed would
+# change, and what another sample of messages would. Now the question that everybody asks. Both
+# methods answered the same messages, so much of their common luck cancels in the *difference*.
 # %%
 question = "On this task, is full fine-tuning better than LoRA?"
 versus = predict(question, ["full", "LoRA", "not shown"])
@@ -544,7 +549,8 @@ reveal(versus, verdict, because="the interval of the difference decides, not the
 # Is it LoRA that deserves the credit? Three controls ask what is left when something essential is
 # taken away:
 #
-# - **bag of words**: no GPT at all, just which words occur, with a logistic regression
+# - **words and pairs**: no GPT at all, just which words and pairs of neighbours occur, with a
+#   logistic regression. (A dashed line, drawn without its own interval.)
 # - **random base**: the same methods, with weights drawn at random instead of pre-trained
 # - **shuffled labels**: LoRA on training messages whose labels were dealt out anew
 # %%
@@ -561,19 +567,20 @@ scores = {
 }
 # %%
 baselines = json.loads(data_path("results", "baselines.json").read_text())
-words = baselines[SOURCE]["bag_of_words"]["f1"][0]
+words = baselines[SOURCE]["words_and_pairs"]["f1"][0]
 beaten = sum(scores[m].low > words for m in METHODS)
 which = ("No method beats", "One method beats", "Two methods beat", "All methods beat")[beaten]
-title = f"{which} a bag of words clearly"
+title = f"{which} words and pairs clearly"
 chart = bar_chart(
     {name: score.value for name, score in scores.items()},
     intervals={name: (score.low, score.high) for name, score in scores.items()},
-    reference=("bag of words", words),
+    reference=("words and pairs", words),
+    label_format="{:.3f}",
     title=title,
     y_label="F1 of spam on the test part",
 )
 alt = "F1 of head-only, LoRA and full; of the three from a random base; on shuffled labels"
-show(chart, alt=f"{alt}, beside a bag of words. {title}.")
+show(chart, alt=f"{alt}, beside a model of words and pairs. {title}.")
 # %%
 for method in METHODS:
     pair = five_seeds(method=method), five_seeds(method=method, base="random")
@@ -582,18 +589,18 @@ for method in METHODS:
     numbers = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
     print(f"{method:4} | pre-training {told}: F1 {numbers}")
 # %% [markdown]
-# **Takeaway:** read the controls before the methods. Shuffled labels show what is reached when
-# there is nothing to learn, the random base how much of the result needs no pre-training, and the
-# bag of words how much needs no GPT. What is left over is what this task can say about LoRA. On the
-# bundled messages, where spam and ham share their words, that is a good deal. On the real ones it
-# is little, since a handful of words gives most of that spam away: change `SOURCE` and see. And
-# compare the gains: thin matrices steer what a base has learnt, and random weights have learnt
-# nothing.
+# **Takeaway:** read the controls before the methods. Shuffled labels show what is reached with
+# nothing to learn, the random base how much needs no pre-training, and words and pairs how much
+# needs no GPT. Only what is left over speaks for LoRA, and here that is little. On the real
+# messages words alone come further still: change `SOURCE` and see. That pre-training helps one
+# method and is *not shown* to help another does not show that they differ: for that, the gains
+# themselves would have to be compared.
 #
 # ## The same on a GPU, at 124 million parameters
 # The cells above use a GPU without edits if there is one: `choose_device` finds it, and `fit`
 # computes in bf16 where the card has it and in fp16 with loss scaling on a T4. At GPT-2's size the
-# question changes: what does a step need in *memory*? First by arithmetic, which needs no GPU.
+# question changes: what does a step need in *memory*? First by the arithmetic of notebook 04, which
+# needs no GPU.
 # %%
 from lora_edu import memory_budget
 from lora_edu.model_shapes import MODEL_SHAPES
@@ -608,8 +615,8 @@ for method in ("lora", "full"):
         f" | activations {need.activations_bytes / 1e9:.2f} GB"
     )
 # %% [markdown]
-# Now for real. With GPT-2's weights if they can be fetched; without a network a random model of the
-# same shape, which is as fast and as large, and learns as little as the control above.
+# Now for real, with GPT-2's weights if they can be fetched. Without a network a random model of the
+# same shape stands in: as fast and as large, but without pre-training, as in the control above.
 # %%
 from lora_edu import GPT, DownloadError, GPTConfig
 
@@ -651,9 +658,9 @@ else:
     print("100 steps of 16 messages with LoRA and then in full, and print for each the time of a")
     print("step, the peak of the GPU's memory, and the accuracy on validation, about a minute.")
 # %% [markdown]
-# These two learning rates are common choices, not tuned ones: compare time and memory here, not
-# accuracy. The optimizer's states and the gradients of the frozen weights are what LoRA saves; the
-# activations mostly stay, since the error still travels through every layer.
+# These two learning rates are not tuned: compare time and memory here, not accuracy. LoRA saves the
+# optimizer's states and the gradients of the frozen weights; the activations mostly stay, since the
+# error still travels through every layer.
 #
 # ## Three sentences to remember
 # 1. LoRA trains and keeps a few per cent of the parameters, but a step still needs about two thirds
@@ -669,17 +676,17 @@ else:
 # 5. Two methods differ by one point on 300 messages. What would you do before you tell anyone?
 #
 # <details><summary>Answers</summary>
-# First: the base's outputs never change if nothing inside it learns; A and B change them at each
-# step. Second: it saves the gradients of the frozen weights; the forward pass and the error on its
-# way back stay. Third: the score would then be the best of several, so it would flatter. Fourth:
-# where 95 % of the cases are of one class. Fifth: look at the interval of the paired difference
-# over several seeds, and collect more messages.
+# (1) The base's outputs never change if nothing inside it learns; A and B change them at each step.
+# (2) It saves the gradients of the frozen weights; the forward pass and the error on its way back
+# stay. (3) The score would then be the best of several, so it would flatter. (4) Where 95 % of the
+# cases are of one class. (5) Look at the interval of the paired difference over several seeds, and
+# collect more messages.
 # </details>
 #
 # ## Where next
 # Train a model that writes, and measure what it forgets: [Fine-tune a
-# generator](06_finetune_a_generator.ipynb). Count parameters, files and memory before any
-# training: [Count before you train](04_count_before_you_train.ipynb).
+# generator](06_finetune_a_generator.ipynb). Keep what you trained, and switch it on and off:
+# [Adapters as files](07_adapters_as_files.ipynb).
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), table 2: classification with RoBERTa

@@ -22,8 +22,8 @@
 #
 # $$y = x W + b + \text{multiplier} \cdot x A B$$
 #
-# All that is learnt lies in $A$ and $B$. So only $A$ and $B$ need to be kept. We train for a
-# moment on tales in a pirate's voice, to have something to save.
+# All that is learnt lies in $A$ and $B$, so only they need to be kept. We train for a moment on
+# tales in a pirate's voice, to have something to save.
 # %%
 import torch
 
@@ -63,8 +63,8 @@ from pathlib import Path
 
 from lora_edu import base_fingerprint, data_path, save_adapter
 
-folder = Path(tempfile.mkdtemp()) / "pirate"
-save_adapter(model, folder, base_fingerprint=base_fingerprint("mini"), dtype=torch.float16)
+folder, fingerprint = Path(tempfile.mkdtemp()) / "pirate", base_fingerprint("mini")
+save_adapter(model, folder, base_fingerprint=fingerprint, dtype=torch.float16)
 base_bytes = data_path("mini_gpt", "model.safetensors").stat().st_size
 adapter_bytes = (folder / "adapter_model.safetensors").stat().st_size
 for path in sorted(folder.iterdir()):
@@ -73,7 +73,9 @@ why = f"{history.trainable_parameters:,} numbers of two bytes, and a header"
 reveal(size, round(adapter_bytes / 1000), because=why)
 # %% [markdown]
 # ## Look inside
-# There is no magic in the two files. The configuration is JSON, and says how to use the matrices.
+# The configuration is JSON, and says how to use the matrices: `r` is the rank, and PEFT multiplies
+# by `lora_alpha / r`, or by `lora_alpha / √r` if `use_rslora` is true. `modules_to_save` would name
+# a head that was trained in full; here is none.
 # %%
 import json
 
@@ -96,9 +98,9 @@ for name in sorted(header)[:2]:
     print(name, header[name]["dtype"], header[name]["shape"])
 print(f"{len(header)} tensors; stated beside them: {', '.join(sorted(stated))}")
 # %% [markdown]
-# Both names and layout are PEFT's, the library that most of the world uses for LoRA. It stores $A$
-# and $B$ transposed to ours. The `base_fingerprint` is a hash of the base's file: an adapter fits
-# the weights that it was trained beside, and no others.
+# Both names and layout are those of PEFT, Hugging Face's library for LoRA and its relatives. It
+# stores $A$ and $B$ transposed to ours. The `base_fingerprint` is a hash of the base's file: an
+# adapter fits the weights that it was trained beside, and no others.
 #
 # ## Load it in a fresh process
 # The test that counts: another Python, which shares nothing with this one but the files. It loads
@@ -129,17 +131,17 @@ with torch.no_grad():
 print("largest difference of a logit below 0.05:", ((here - there).abs().max() < 0.05).item())
 print(f"size of the adapter's file next to the base's: {adapter_bytes / base_bytes:.1%}")
 # %% [markdown]
-# Not equal bit for bit, since we stored half precision: every number of $A$ and $B$ was rounded
-# to 11 binary digits.
+# Not equal bit for bit, since we stored half precision: that rounds every number of $A$ and $B$ to
+# 11 binary digits.
 #
 # **Modify:** save with `dtype=torch.float32`, run the last cells again, and make the tolerance
 # smaller. How far down can you go?
 #
 # ✓ **Promise 4, one small file per task: measured.** A task is a file of the size just printed,
-# and a fresh process makes the same model of it.
+# and a fresh process gets the model back from it, but for that rounding.
 #
 # ## Three quiet mistakes
-# Nothing crashes in any of these three. First: someone loads the file by hand.
+# None of these three raises an error. First: someone loads the file by hand.
 # %%
 fresh = load_pretrained("mini", device=device)
 replace_linear_with_lora(fresh, rank=8, alpha=16, targets="blocks.*", scaling="alpha/rank")
@@ -149,7 +151,8 @@ with torch.no_grad():
     first_is_base = torch.equal(fresh(tokens), base(tokens))
 # %% [markdown]
 # The names in the file are PEFT's, those of the model are ours. `strict=False` means: pass over
-# whatever does not match. Second: the spam adapter without the head that was trained with it.
+# whatever does not match. Second: an adapter that sorts spam from other messages, without the
+# *head*, the layer with two outputs that was trained with it.
 # %%
 from dataclasses import replace
 
@@ -157,7 +160,7 @@ from torch import nn
 
 from lora_edu import attach, classification_rows, classify, detach, load_adapter, load_spam
 
-spam = load_adapter(data_path("adapters", "spam"))
+spam = load_adapter(data_path("adapters", "spam"), base_fingerprint=fingerprint)
 rows = classification_rows(load_spam().validation[:96], encoding, 64)
 messages = Batches(rows, batch_size=32, shuffle=False)
 
@@ -175,12 +178,12 @@ without.head = nn.Linear(192, 2, device=device)  # a new head, as before trainin
 attach(without, replace(spam, heads={}))
 fell = accuracy(with_head) - accuracy(without) > 0.1
 # %% [markdown]
-# Third: someone merges the adapter into the weights, stores the result in place of the base, and
-# attaches the same adapter again.
+# Third: someone *merges* an adapter, that is, adds its update to the weights themselves (more on
+# this below), stores the result in place of the base, and attaches the same adapter again.
 # %%
 from lora_edu import lora_layers, merge
 
-tales = load_adapter(data_path("adapters", "tales"), base_fingerprint=base_fingerprint("mini"))
+tales = load_adapter(data_path("adapters", "tales"), base_fingerprint=fingerprint)
 attach(base, tales)
 merge(base)
 layer = base.blocks[0].attention.query
@@ -219,9 +222,9 @@ check("07.mistakes", mistakes)
 print("1. loaded by hand: outputs are the base's, bit for bit:", first_is_base)
 print("2. without its head, accuracy falls by more than 10 points:", fell)
 # %% [markdown]
-# The course's functions catch all three. `load_adapter` knows every tensor or refuses the file;
-# the head is in the file; merging twice is merging once; and a merged model in place of the base
-# has another fingerprint.
+# The course's functions catch all three. `load_adapter` refuses a file with a tensor that it does
+# not know; the head is in the file; `merge` leaves a merged layer as it is; and a merged model in
+# place of the base has another fingerprint, so that this raises:
 # %%
 import textwrap
 
@@ -242,7 +245,7 @@ except AdapterError as error:
 # %%
 from lora_edu import generate_text, set_strength, switch
 
-menu = load_adapter(data_path("adapters", "menu"), base_fingerprint=base_fingerprint("mini"))
+menu = load_adapter(data_path("adapters", "menu"), base_fingerprint=fingerprint)
 before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
 prompts = {"tales": "One day, Tom went to the", "menu": "name[Old Oak], dish[apple pie]\n"}
 for name, adapter in (("tales", tales), ("menu", menu)):
@@ -253,12 +256,12 @@ after = base.state_dict()
 print("names as before:", list(after) == list(before))
 print("every bit as before:", all(torch.equal(before[name], after[name]) for name in before))
 # %% [markdown]
-# **Investigate:** between switching on and off, call `set_strength(base, 0.5)`, then −1. Notebook
-# 00 has a slider for it.
+# **Investigate:** after `switch(base, adapter)`, call `set_strength(base, 0.5)`, then −1. What
+# becomes of the pirate? Notebook 00 has a slider for it.
 #
 # ## Merge
 # An attached adapter costs two more products in each layer. They can be spared: the update is a
-# matrix of the weight's own size, so add it, once and for all.
+# matrix of the weight's own shape, so add it to the weight.
 #
 # **Worked example**, for the formula $y = x W$ with $W$ of shape (in, out):
 #
@@ -306,7 +309,7 @@ print("largest difference of a logit below 0.001:", ((inside - beside).abs().max
 # Can it be taken out again? Subtracting the update would leave rounding errors, one more with every
 # cycle. The course keeps the old weight aside instead.
 # %%
-cycles = predict("Merge and unmerge a hundred times. How many bits of the weight change?")
+cycles = predict("Merge and unmerge a hundred times. How many numbers of the weight change?")
 cycles
 # %%
 from lora_edu import unmerge
@@ -345,17 +348,17 @@ def below(value):
 
 
 # %%
-print("errors below, against float64:\n")
-print("type     | output, unmerged | output, merged | part of the update that is lost")
+print("relative errors against float64: less than\n")
+print("type     | output, unmerged | output, merged | update, lost by merging")
 for name, e in errors.items():
     cells = [below(value) for value in (e.unmerged, e.merged, e.update_lost)]
     print(f"{name:8} | {cells[0]:16} | {cells[1]:14} | {cells[2]}")
 most = max(errors, key=lambda name: errors[name].update_lost)
 reveal(worst, most, because="it keeps 8 binary digits, float16 keeps 11, float32 24")
 # %% [markdown]
-# Merged or not, the output's error is that of the type; this adapter's updates are large, and only
-# a few thousandths of them are lost. A weaker update has more of its digits below the weight's
-# last one. How does its loss grow?
+# Merged or not, the output's error is that of the type. Of this adapter's updates, even bfloat16
+# loses less than a hundredth. A weaker update has more of its digits below the weight's last one.
+# How does its loss grow?
 # %%
 lost = {}
 for strength in (1, 0.1, 0.01):
@@ -473,14 +476,14 @@ error = (wrong - a @ b).norm() / (a @ b).norm()
 print("averaging A and B misses the average by more than half of its size:", (error > 0.5).item())
 # %% [markdown]
 # Why? The product of the averages holds cross terms, $A_1 B_2$ and $A_2 B_1$, that no task has
-# learnt. And there is a deeper reason: $A$ and $B$ are not determined. Multiply $A$ by any
-# invertible matrix and $B$ by its inverse, and the update is the same. Averages of numbers that
-# are not determined mean nothing; only the product does.
+# learnt. And there is a deeper reason: $A$ and $B$ are not determined. With any invertible matrix
+# $M$, the pair $A M$ and $M^{-1} B$ has the same product. An average of numbers that might as well
+# be others means nothing.
 #
 # ## Eight tasks in one batch
 # A server gets requests for different tasks at once. Switching for each would leave the base
-# working on one row at a time. The base's product $x W$ is the same for every row, though; only the
-# small part differs. So: one pass through the base, and each row its own $A$ and $B$.
+# working on one row at a time. But all rows share $W$; only the small part differs. So: one pass
+# through the base, and each row its own $A$ and $B$.
 # %%
 from lora_edu import MixedAdapters
 
@@ -504,18 +507,39 @@ for name in names:
     with torch.no_grad():
         alone.append(base(ids[:1]))
 alone = torch.cat(alone)
-print("nine rows, eight adapters and none; in one batch as each alone, relative error below 1e-5:")
-print(((together - alone).norm() / alone.norm() < 1e-5).item())
+equal = (together - alone).norm() / alone.norm() < 1e-5
+print("nine rows in one batch as each alone, relative error below 1e-5:", equal.item())
 spread = [(together[0] - row).abs().max() > 0.1 for row in together[1:]]
-print("and the rows do differ from each other:", all(spread))
+print("and the other rows differ from the first:", all(spread))
 # %% [markdown]
-# **Make:** let the same opening go on in several ways. Generation works inside `with
-# mixed.rows([...])` as well: `generate` takes a batch of prompts of equal length, one row each.
+# Generation works inside the block as well, also with prompts of different lengths. GPT-2 counts
+# positions from the start of a text, so a short prompt must not be pushed to the right to make it
+# as long as the others. Instead all rows start behind the shortest prompt, and a longer one reads
+# its own tokens first.
+# %%
+from torch.nn.utils.rnn import pad_sequence
+
+from lora_edu import generate
+
+asked = [("tales", prompts["tales"]), ("menu", prompts["menu"]), (None, prompts["tales"])]
+ids = [torch.tensor(encoding.encode_ordinary(text), device=device) for _, text in asked]
+lengths = [len(row) for row in ids]
+with mixed.rows([name for name, _ in asked]):
+    filled = pad_sequence(ids, batch_first=True)
+    written = generate(base, filled, 16, lengths=lengths, stop_id=encoding.eot_token)
+for (name, _), row, length in zip(asked, written.tolist(), lengths):
+    text = encoding.decode([i for i in row[: length + 16] if i != encoding.eot_token])
+    print(f"{name}, prompt of {length} tokens: {text}\n")
+# %% [markdown]
+# Two limits: all adapters of a batch belong to one base, and none may bring a head, since the rows
+# share their output layer.
+#
+# **Make:** let one opening go on in several ways, with "blend 0.5" among them.
 #
 # ## Trade with PEFT
-# PEFT reads the folder that you saved, on our own GPT, and we read what PEFT saves. The cell runs
-# where PEFT is installed (`pip install peft`); the course does not need it, and its tests compare
-# the two to 1e-9 in float64.
+# PEFT reads the folder that you saved, on our own GPT, and we read what PEFT saves; the course's
+# tests compare the two to 1e-9 in float64. The cell runs where PEFT is installed (`pip install
+# peft`); nothing else needs it.
 # %% tags=["nbval-ignore-output"]
 from importlib.util import find_spec
 
@@ -534,26 +558,26 @@ else:
 # $$x\,[A_q\;A_k\;A_v]\begin{bmatrix}B_q&0&0\\0&B_k&0\\0&0&B_v\end{bmatrix}
 # = [x A_q B_q,\; x A_k B_k,\; x A_v B_v]$$
 #
-# PEFT divides by the rank, so this layer needs three times the alpha. `save_for_gpt2` does all that
-# and `load_from_gpt2` undoes it, to the bit.
+# PEFT divides alpha by the rank, so this layer needs three times the alpha. `save_for_gpt2` does
+# all that and `load_from_gpt2` undoes it, to the bit. The base's fingerprint goes along.
 # %%
 from lora_edu import load_from_gpt2, save_for_gpt2
 
-save_for_gpt2(load_adapter(folder), folder.parent / "gpt2")
-config = json.loads((folder.parent / "gpt2" / "adapter_config.json").read_text())
+gpt2_folder = save_for_gpt2(load_adapter(folder), folder.parent / "gpt2")
+config = json.loads((gpt2_folder / "adapter_config.json").read_text())
 layer = "transformer.h.0.attn.c_attn"
 print(f"rank {config['r']} and alpha {config['lora_alpha']}; for {layer}:")
 print(f"rank {config['rank_pattern'][layer]} and alpha {config['alpha_pattern'][layer]:g}")
-ours, back = load_adapter(folder).matrices, load_from_gpt2(folder.parent / "gpt2").matrices
+ours = load_adapter(folder).matrices
+back = load_from_gpt2(gpt2_folder, base_fingerprint=fingerprint).matrices
 same = [torch.equal(x, y) for name in ours for x, y in zip(ours[name], back[name], strict=True)]
 print("there and back, every bit the same:", all(same))
 # %% [markdown]
 # ## Three sentences to remember
-# 1. A task is a small file beside a base that stays as it is, and only together with that base
-#   does it mean anything.
+# 1. A task is a small file beside a base that stays as it is, and means nothing without that base.
 # 2. Only the product of A and B is determined: add updates, never average factors.
-# 3. Merging makes an adapter free at inference and fixed; leaving it beside lets one base serve
-#   many tasks in one batch.
+# 3. A merged adapter costs nothing at inference; one that stays beside the weights lets one base
+#   serve many tasks in one batch.
 #
 # ## Five questions
 # 1. What is in the two files, and what of the training run is not?
@@ -567,13 +591,13 @@ print("there and back, every bit the same:", all(same))
 # (1) A, B, a trained head and how to use them; not the base, not the optimizer's state, not the
 # data. (2) No A and no B took part: the names did not match and nobody checked. (3) Adding and
 # subtracting rounds twice; the old tensor is exact. (4) The sum is rounded to the digits of the
-# much larger weight; beside it the update keeps its own. (5) 24 at most; PEFT divides by the rank,
+# much larger weight; beside it the update keeps its own. (5) 24; PEFT divides alpha by the rank,
 # so alpha is three times as large.
 # </details>
 #
 # ## Where next
-# [Start here](00_start_here.ipynb) has a slider for an adapter's strength; [Count before you
-# train](04_count_before_you_train.ipynb) computes sizes for models of any size.
+# [Count before you train](04_count_before_you_train.ipynb) computes the bytes for models of any
+# size; [Fine-tune a generator](06_finetune_a_generator.ipynb) trains for both tasks of this page.
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), section 4.1: merging, and switching
