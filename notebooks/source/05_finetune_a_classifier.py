@@ -166,7 +166,6 @@ from lora_edu.classifiers import FeatureBatches, feature_loss, features, prepare
 about, device = record["about"], choose_device()
 encoding = load_tokenizer("mini")
 rows = Split(*(classification_rows(part, encoding, about["max_tokens"]) for part in data))
-
 print(len(rows.train), "training rows; device:", "CPU" if device.type == "cpu" else "GPU")
 # %% [markdown]
 # `fit` is the one training loop of this course: AdamW, a learning rate that warms up and then
