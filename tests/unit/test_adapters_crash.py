@@ -42,8 +42,10 @@ started = time.perf_counter()
 for model in models.values():
     save_adapter(model, folder)
 seconds_a_save = (time.perf_counter() - started) / 2
-figures = dict(kills=kills, whole=0, within_a_save=0, between_the_files=0, ranks=[])
-for _ in range(kills):
+figures = dict(whole=0, within_a_save=0, between_the_files=0, ranks=[])
+done = lambda: len(figures["ranks"])
+# On a busy machine the first kills may all come before the child has begun: then some more.
+while done() < kills or (figures["within_a_save"] == 0 and done() < 20 * kills):
     before = load_adapter(folder).rank
     there = set(folder.iterdir())
     child = os.fork()
@@ -103,11 +105,12 @@ def test_a_killed_save_leaves_the_old_or_the_new_adapter_whole(tmp_path):
         script(KILLER, folder, kills=N_KILLS), stdout=subprocess.PIPE, check=True, text=True
     ).stdout
     figures = json.loads(output)
-    assert figures["whole"] == N_KILLS
+    kills = len(figures["ranks"])
+    assert figures["whole"] == kills >= N_KILLS
     assert figures["within_a_save"] > 0
     assert_is_one_of_the_two(folder)
     print(
-        f"\n{N_KILLS} saves killed (signal {signal.SIGKILL:d}): {figures['within_a_save']} left a "
+        f"\n{kills} saves killed (signal {signal.SIGKILL:d}): {figures['within_a_save']} left a "
         f"file half-written or waiting, {figures['between_the_files']} left the configuration of "
         f"the other adapter beside the weights; the adapter was whole after {figures['whole']}"
     )
