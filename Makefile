@@ -44,7 +44,7 @@ PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q
 TOGETHER := -n 2 --dist loadscope
 # Where they share nothing but their lengths differ, a process that is done takes over from the other.
 SHARED_OUT := -n 2 --dist worksteal
-NBVAL := $(PYTEST) $(TOGETHER) --nbval --nbval-current-env --nbval-cell-timeout=300 \
+NBVAL := $(PYTEST) $(TOGETHER) -p tests.support.kernel_start --nbval --nbval-current-env --nbval-cell-timeout=300 \
 	--nbval-sanitize-with=tests/notebooks/sanitize.cfg notebooks
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2
 
