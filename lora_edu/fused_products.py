@@ -164,10 +164,10 @@ class AdaptedProducts(torch.autograd.Function):
             back = _side_by_side([(dys[i] @ layers[i].B.T).mul_(multipliers[i]) for i in adapted])
             if dz is not None:
                 dz.addmm_(back, _side_by_side([layers[i].A for i in adapted]).T)
-            for i, part in zip(adapted, _parts_of([z.T @ back], layers, adapted)):
-                gradients[4 * i + 2] = part
-            for i, part in zip(adapted, _parts_of(thin, layers, adapted)):
-                gradients[4 * i + 3] = (part.T @ dys[i]).mul_(multipliers[i])
+            joint = (_parts_of(each, layers, adapted) for each in ([z.T @ back], thin))
+            for i, d_a, z_a in zip(adapted, *joint):
+                gradients[4 * i + 2] = d_a
+                gradients[4 * i + 3] = (z_a.T @ dys[i]).mul_(multipliers[i])
         dx = None if dz is None else ctx.before.backward(dz, x, kept)
         return dx, None, None, *gradients
 

@@ -119,3 +119,18 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def adamw(groups: list[dict[str, Any]], lr: float) -> torch.optim.AdamW:
+    """AdamW over parameter groups; by its fused kernel, where all their parameters allow that.
+
+    Args:
+        groups: As `parameter_groups` makes them.
+        lr: Learning rate of the groups that bring none of their own.
+
+    Source:
+        Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2.
+    """
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    fused = all(map(can_be_updated_fused, parameters))
+    return torch.optim.AdamW(groups, lr=lr, fused=fused)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from lora_edu.gpt import GPTConfig
-from lora_edu.optimization import can_be_updated_fused, parameter_groups
+from lora_edu.optimization import adamw, parameter_groups
 
 CLIP = 1.0  # as `fit`
 WARM_UP_ROUNDS = 2
@@ -141,10 +141,8 @@ def training_step(model: nn.Module, batch: Any, loss: Loss) -> Callable[[], Step
         batch: The same for each step.
         loss: (model, batch) → mean loss.
     """
-    groups = parameter_groups(model, 0.0)
-    parameters = [p for group in groups for p in group["params"]]
-    fused = all(map(can_be_updated_fused, parameters))
-    optimizer = torch.optim.AdamW(groups, lr=0.0, fused=fused)
+    optimizer = adamw(parameter_groups(model, 0.0), lr=0.0)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     on_gpu = parameters[0].is_cuda
 
     def now() -> float:

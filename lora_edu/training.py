@@ -33,7 +33,7 @@ from lora_edu.history import History
 from lora_edu.optimization import (
     Groups,
     Plan,
-    can_be_updated_fused,
+    adamw,
     parameter_groups,
     trainable_parameters,
 )
@@ -216,8 +216,7 @@ def _start(model: nn.Module, plan: Plan, groups: Groups, device: torch.device) -
     """The state before the first step."""
     history = History(precision=plan.precision, device=str(device))
     history.trainable_parameters = sum(p.numel() for p in trainable_parameters(model).values())
-    fused = all(map(can_be_updated_fused, trainable_parameters(model).values()))
-    optimizer = torch.optim.AdamW(groups(model, plan.weight_decay), lr=plan.lr, fused=fused)
+    optimizer = adamw(groups(model, plan.weight_decay), plan.lr)
     for group in optimizer.param_groups:
         group["peak_lr"] = group["lr"]
     return RunState(model, optimizer, loss_scaler(device, plan.precision), history)
