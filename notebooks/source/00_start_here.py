@@ -141,13 +141,13 @@ from lora_edu.plots import Line, line_chart, show
 strengths = [step / 10 for step in range(-10, 21)]
 shares = {word: [100 * share_of(word, s) for s in strengths] for word in (PLAIN, PIRATE)}
 first = next(i for i, s in enumerate(strengths) if shares[PIRATE][i] > shares[PLAIN][i])
+between = f"between strength {strengths[first - 1]} and {strengths[first]}"
 chart = line_chart(
     [Line(f"“{word.strip()}”", strengths, shares[word], points=False) for word in shares],
-    title=f"From strength {strengths[first]} on, “{PIRATE.strip()}” is the likelier of the two",
+    title=f"“{PIRATE.strip()}” overtakes “{PLAIN.strip()}” {between}",
     x_label="strength of the adapter",
     y_label="probability as next token (%)",
 )
-between = f"between strength {strengths[first - 1]} and {strengths[first]}"
 show(chart, alt=f"Two curves cross {between}: there “girl” falls and “pirate” rises.")
 # %% [markdown]
 # **Takeaway:** strength is a continuous dial. The text flips where two curves cross. Strength 1 is

@@ -296,7 +296,8 @@ for method, model in models.items():
     print(f"{method:4} | {share} | {4 * count.trainable:10,} bytes to keep")
 # %% [markdown]
 # The promise holds. And the time? In the table, the head's seconds hold the one pass for the
-# features, its time per step does not. These are the digits of one machine; yours differ.
+# features, its time per step does not. The other two hold validation and the drawing as well; the
+# next section times the bare steps. These are the digits of one machine; yours differ.
 # %% tags=["nbval-ignore-output"]
 from lora_edu import accuracy_interval, f1_interval
 
@@ -310,8 +311,6 @@ for method, predictions in answers.items():
         f"{method:6} | {a.value:.1%} ({a.low:.1%} to {a.high:.1%}) | {f.value:.3f} ({f.low:.3f} to "
         f"{f.high:.3f}) | {seconds[method]:5.1f} s | {per_step:5.1f} ms"
     )
-per_step = {method: histories[method].seconds / about["steps"] for method in ("lora", "full")}
-print(f"a LoRA step takes {per_step['lora'] / per_step['full']:.0%} of the time of a full step")
 # %% [markdown]
 # These are runs with one seed. The recorded run with that seed must say about the same:
 # %%

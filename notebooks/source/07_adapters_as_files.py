@@ -529,10 +529,10 @@ with mixed.rows([name for name, _ in asked]):
     written = generate(base, filled, 16, lengths=lengths, stop_id=encoding.eot_token)
 for (name, _), row, length in zip(asked, written.tolist(), lengths):
     text = encoding.decode([i for i in row[: length + 16] if i != encoding.eot_token])
-    print(f"{name}, prompt of {length} tokens: {text}\n")
+    print(f"{name or 'no adapter'}, prompt of {length} tokens: {text}\n")
 # %% [markdown]
-# Two limits: all adapters of a batch belong to one base, and none may bring a head, since the rows
-# share their output layer.
+# The first two go on as they did alone, where we switched. Two limits: all adapters of a batch
+# belong to one base, and none may bring a head, since the rows share their output layer.
 #
 # **Make:** let one opening go on in several ways, with "blend 0.5" among them.
 #
