@@ -8,11 +8,15 @@ and backward, with Z = multiplier · dy Bᵀ computed once,
 
     dz = dy W + Z Aᵀ,   dA = zᵀ Z,   dB = multiplier · (z A)ᵀ dy.
 
-Four things are saved against the readable layers of `lora.py`: sums are formed in place
+Five things are saved against the readable layers of `lora.py`: sums are formed in place
 (`addmm_`); the thin product z A is kept and dy Bᵀ reused; z is not kept at all, as f is a layer
-norm or a GELU, cheap enough to be computed again; and layers that read the same z share one product
-with their A side by side, since thin matrices waste a processor's width. A frozen W needs no
-gradient, and W alone for dz.
+norm or a GELU, cheap enough to be computed again; layers that read the same z share one product
+with their A side by side, since thin matrices waste a processor's width; and the thin matrix
+always stands where the product is fast: for Zᵀz it is on the left, and A is laid out by rank
+first, which makes those two products two to three times as fast as zᵀZ and z A as they are
+written. A frozen W needs no gradient, and W alone for dz.
+
+Where nothing is to learn and a weight meets enough rows, one product does: z (W + update)ᵀ.
 
 Source:
     Cherniuk et al. 2023, "RunLoRA", arXiv:2312.03415, on the orders of these products.
@@ -37,9 +41,9 @@ class Identity:
         """Returns f(x), and what `backward` needs beside x."""
         return x, ()
 
-    def again(self, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
+    def again(self, x: Tensor) -> Tensor:
         """Returns f(x) a second time, (N, in)."""
-        return x
+        return self.forward(x)[0]
 
     def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
         """Returns the gradient of x, (N, in)."""
@@ -52,10 +56,6 @@ class Gelu(Identity):
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Returns f(x); x alone is enough for `backward`."""
         return nn.functional.gelu(x, approximate="tanh"), ()
-
-    def again(self, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns f(x) a second time, (N, in)."""
-        return nn.functional.gelu(x, approximate="tanh")
 
     def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
         """Returns the gradient of x, (N, in)."""
@@ -75,13 +75,6 @@ class Norm(Identity):
             x, norm.normalized_shape, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps
         )
         return z, (mean, scale)
-
-    def again(self, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns f(x) a second time, (N, in), from the kept mean and scale."""
-        mean, scale = kept
-        return torch.addcmul(
-            self.norm.bias.to(x.dtype), (x - mean).mul_(scale), self.norm.weight.to(x.dtype)
-        ).to(x.dtype)
 
     def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
         """Returns the gradient of x, (N, in)."""
@@ -134,11 +127,11 @@ class AdaptedProducts(torch.autograd.Function):
         *tensors: Tensor | None,
     ) -> tuple[Tensor, ...]:
         """Computes all outputs; x and they are (N, in) and (N, out)."""
-        layers = [Factors(*tensors[i : i + 4]) for i in range(0, len(tensors), 4)]
+        layers = _by_layer(tensors)
         z, kept = before.forward(x)
         outputs = [nn.functional.linear(z, layer.weight, layer.bias) for layer in layers]
         adapted = [i for i, layer in enumerate(layers) if layer.A is not None]
-        thin = [z @ _side_by_side([layers[i].A for i in adapted])] if adapted else []
+        thin = [nn.functional.linear(z, _rank_first(layers, adapted))] if adapted else []
         for i, part in zip(adapted, _parts_of(thin, layers, adapted)):
             outputs[i].addmm_(part, layers[i].B, alpha=multipliers[i])
         ctx.before, ctx.multipliers, ctx.layers = before, multipliers, len(layers)
@@ -152,19 +145,20 @@ class AdaptedProducts(torch.autograd.Function):
         """Computes the gradients of x, and of each A and B."""
         x, *rest = ctx.saved_tensors
         tensors, rest = rest[: 4 * ctx.layers], rest[4 * ctx.layers :]
-        layers = [Factors(*tensors[i : i + 4]) for i in range(0, len(tensors), 4)]
+        layers = _by_layer(tensors)
         adapted, multipliers = ctx.adapted, ctx.multipliers
         thin, kept = (rest[:1], rest[1:]) if adapted else ([], rest)
-        z, dz = ctx.before.again(x, kept), None
+        z, dz = ctx.before.again(x), None
         if ctx.needs_input_grad[0]:
             for layer, dy in zip(layers, dys, strict=True):
                 dz = dy @ layer.weight if dz is None else dz.addmm_(dy, layer.weight)
         gradients: list[Tensor | None] = [None] * len(tensors)
         if adapted:
-            back = _side_by_side([(dys[i] @ layers[i].B.T).mul_(multipliers[i]) for i in adapted])
+            backs = [(dys[i] @ layers[i].B.T).mul_(multipliers[i]) for i in adapted]
+            back = backs[0] if len(backs) == 1 else torch.cat(backs, dim=1)
             if dz is not None:
-                dz.addmm_(back, _side_by_side([layers[i].A for i in adapted]).T)
-            joint = (_parts_of(each, layers, adapted) for each in ([z.T @ back], thin))
+                dz.addmm_(back, _rank_first(layers, adapted))
+            joint = (_parts_of(each, layers, adapted) for each in ([(back.T @ z).T], thin))
             for i, d_a, z_a in zip(adapted, *joint):
                 gradients[4 * i + 2] = d_a
                 gradients[4 * i + 3] = (z_a.T @ dys[i]).mul_(multipliers[i])
@@ -172,9 +166,14 @@ class AdaptedProducts(torch.autograd.Function):
         return dx, None, None, *gradients
 
 
-def _side_by_side(matrices: Sequence[Tensor]) -> Tensor:
-    """Puts the columns of several layers beside each other, so that one product serves all."""
-    return matrices[0] if len(matrices) == 1 else torch.cat(list(matrices), dim=1)
+def _by_layer(tensors: Sequence[Tensor | None]) -> list[Factors]:
+    """Puts the flat sequence that autograd sees back into one `Factors` a layer."""
+    return [Factors(*tensors[i : i + 4]) for i in range(0, len(tensors), 4)]
+
+
+def _rank_first(layers: Sequence[Factors], adapted: Sequence[int]) -> Tensor:
+    """All A of the adapted layers, transposed and below each other: (sum of ranks, in)."""
+    return torch.cat([layers[i].A.T for i in adapted])
 
 
 def _parts_of(
@@ -182,6 +181,28 @@ def _parts_of(
 ) -> Sequence[Tensor]:
     """Takes a joint matrix apart again, the columns of each adapted layer; none of none."""
     return joint[0].split([layers[i].A.shape[1] for i in adapted], dim=1) if joint else []
+
+
+def _answers(z: Tensor, layers: Sequence[Factors], multipliers: Sequence[float]) -> list[Tensor]:
+    """The outputs for z, (N, in), where nothing is kept for backward."""
+    outputs = []
+    for (weight, bias, a, b), multiplier in zip(layers, multipliers, strict=True):
+        if a is not None and _folding_pays(len(z), weight):
+            weight, a = torch.addmm(weight, b.T, a.T, alpha=multiplier), None
+        outputs.append(nn.functional.linear(z, weight, bias))
+        if a is not None:
+            outputs[-1].addmm_(z @ a, b, alpha=multiplier)
+    return outputs
+
+
+def _folding_pays(rows: int, weight: Tensor) -> bool:
+    """Whether to add the update to the weight costs less than to add it to `rows` outputs.
+
+    The weight takes 2 · rank · in · out operations, the outputs 2 · rank · rows · (in + out). Of
+    a weight in fewer bits than float32, rounding would take what is small in the update.
+    """
+    fine = weight.dtype in (torch.float32, torch.float64)
+    return fine and rows * sum(weight.shape) > weight.numel()
 
 
 def adapted_products(
@@ -207,7 +228,11 @@ def adapted_products(
     dtype = torch.get_autocast_dtype(device) if autocast else x.dtype
     x = x.to(dtype)
     tensors = [None if tensor is None else tensor.to(dtype) for tensor in tensors]
+    before, learning = before or Identity(), torch.is_grad_enabled()
     with torch.autocast(device, enabled=False):
         flat = x.reshape(-1, x.shape[-1])
-        outputs = AdaptedProducts.apply(flat, before or Identity(), multipliers, *tensors)
+        if learning:
+            outputs = AdaptedProducts.apply(flat, before, multipliers, *tensors)
+        else:
+            outputs = _answers(before.forward(flat)[0], _by_layer(tensors), multipliers)
     return tuple(y.view(*x.shape[:-1], y.shape[-1]) for y in outputs)

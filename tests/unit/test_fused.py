@@ -8,6 +8,7 @@ import pytest
 import torch
 import toy
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from lora_edu.fused import FusedBlock, FusedLinearWithLoRA, fuse, unfuse
 from lora_edu.fused_products import Gelu, Identity, Norm, adapted_products
@@ -265,3 +266,27 @@ def test_a_weight_that_is_to_learn_is_refused():
     model[0].linear.weight.requires_grad_(True)
     with pytest.raises(ValueError, match="must be frozen.*unfuse"):
         model(torch.ones(1, 4))
+
+
+def flops_without_gradient(layer: LinearWithLoRA, rows: int, dtype: torch.dtype) -> int:
+    """Counts one forward pass, and compares it with the readable layer's."""
+    x = torch.randn(rows, 64, dtype=dtype)
+    with torch.no_grad():
+        with FlopCounterMode(display=False) as counter:
+            (found,) = adapted_products(x, [layer])
+        tolerance = {torch.bfloat16: 2e-2, torch.float32: 1e-6}[dtype]
+        expected = layer(x)
+        assert (found - expected).norm() <= tolerance * expected.norm()
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("rows", "dtype", "folds"),
+    [(33, torch.float32, True), (32, torch.float32, False), (33, torch.bfloat16, False)],
+)
+def test_without_gradients_the_update_goes_where_it_is_cheapest(rows, dtype, folds):
+    layer = layer_of(64, 64).to(dtype)
+    base = 2 * rows * 64 * 64
+    into_weight, thin = 2 * 2 * 64 * 64, 2 * rows * 2 * 64  # addmm_ is not counted by torch
+    expected = base + (into_weight if folds else thin)
+    assert flops_without_gradient(layer, rows, dtype) == expected
