@@ -70,7 +70,8 @@ def generate(
         cache = decoder = None
         if use_cache:
             cache = KeyValueCache(model.config, rows, like=model.token_embedding.weight)
-            decoder = Decoder(model) if can_decode(model) else None
+            tokens = width + max_new_tokens - token_ids.shape[1]
+            decoder = Decoder(model, tokens) if can_decode(model) else None
         ended = torch.zeros(rows, 1, dtype=torch.bool, device=token_ids.device)
         for position in range(token_ids.shape[1], width + max_new_tokens):
             logits = _next_logits(model, token_ids, cache, decoder)

@@ -92,10 +92,11 @@ class KeyValueCache:
 
     def extend(self, block: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Stores the new tokens' keys and values of one block; returns all of them so far."""
-        end = self.length + key.shape[2]
-        self.keys[block][:, :, self.length : end] = key
-        self.values[block][:, :, self.length : end] = value
-        return self.keys[block][:, :, :end], self.values[block][:, :, :end]
+        keys, values, new = self.keys[block], self.values[block], key.shape[2]
+        keys.narrow(2, self.length, new).copy_(key)
+        values.narrow(2, self.length, new).copy_(value)
+        end = self.length + new
+        return keys.narrow(2, 0, end), values.narrow(2, 0, end)
 
 
 def pick(x: Tensor, at: Tensor | None) -> Tensor:

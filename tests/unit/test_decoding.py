@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
 from lora_edu.adapter_tensors import Adapter
-from lora_edu.decoding import Decoder, can_decode
+from lora_edu.decoding import COPIED_BYTES, COPIED_FROM_TOKENS, Decoder, can_decode
 from lora_edu.fused import fuse
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT, MLP, GPTConfig, KeyValueCache
@@ -54,13 +54,14 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("tokens", [1, COPIED_FROM_TOKENS])
 @torch.inference_mode()
-def test_its_logits_are_the_models(name, rows):
+def test_its_logits_are_the_models(name, rows, tokens):
     model = MODELS[name]()
     assert can_decode(model)
     cache = KeyValueCache(CONFIG, rows, like=model.token_embedding.weight)
     model(TOKENS[:rows, :4], cache=cache)
-    decoder = Decoder(model)
+    decoder = Decoder(model, tokens)
     logits = [decoder.logits(TOKENS[:rows, i], cache) for i in range(4, 12)]  # to the last position
     expected = model(TOKENS[:rows])[:, 4:]
     torch.testing.assert_close(torch.stack(logits, dim=1), expected, rtol=0, atol=1e-12)
@@ -74,7 +75,7 @@ def test_each_row_may_have_its_own_adapter():
     adapters = {"query": Adapter(1, 1.0, "alpha", {"blocks.0.attention.query": pair})}
     with MixedAdapters(model, adapters).rows(["query", None]):
         cache = KeyValueCache(CONFIG, 2, like=model.token_embedding.weight)
-        decoder = Decoder(model)
+        decoder = Decoder(model, COPIED_FROM_TOKENS)
         logits = torch.stack([decoder.logits(TOKENS[:, i], cache) for i in range(12)], dim=1)
         expected = model(TOKENS)
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
@@ -110,6 +111,31 @@ def test_generating_calls_the_modules_that_say_more_than_their_weights(name, mod
         assert counts[1][kind] - counts[0][kind] == 2 * number
     if name != "adapted":
         assert {k for k in counts[0] if counts[1][k] != counts[0][k]} == set(modules)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "limit", "dtype", "copies"),
+    [
+        (COPIED_FROM_TOKENS, COPIED_BYTES, torch.float32, True),
+        (COPIED_FROM_TOKENS - 1, COPIED_BYTES, torch.float32, False),
+        (COPIED_FROM_TOKENS, 1000, torch.float32, False),
+        (COPIED_FROM_TOKENS, COPIED_BYTES, torch.bfloat16, False),
+    ],
+    ids=["copies", "few tokens", "large model", "an update in bfloat16"],
+)
+@torch.inference_mode()
+def test_weights_are_copied_where_that_pays(monkeypatch, tokens, limit, dtype, copies):
+    monkeypatch.setattr("lora_edu.decoding.COPIED_BYTES", limit)
+    model = adapted().to(dtype)
+    decoder = Decoder(model, tokens)
+    cache = KeyValueCache(CONFIG, 2, like=model.token_embedding.weight)
+    with calls_counted() as called:
+        before = decoder.logits(TOKENS[:, 0], cache)
+    assert called.count("LinearWithLoRA") == (0 if copies else 13)
+    for layer in lora_layers(model).values():
+        layer.lora.B.zero_()
+    cache.length = 0
+    assert torch.equal(decoder.logits(TOKENS[:, 0], cache), before) == copies
 
 
 class Silent(MLP):
