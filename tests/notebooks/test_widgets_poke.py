@@ -16,7 +16,7 @@ import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
 from nbformat.v4 import new_code_cell, new_notebook, writes
-from support.poke import CallbackError, poke, run
+from support.poke import POKE, CallbackError, poke, run
 from support.project import ROOT
 
 from scripts.build_notebooks import ONE_THREAD
@@ -69,6 +69,23 @@ def test_a_broken_callback_is_caught(fault: str, client: BlockingKernelClient) -
     caught = r"errors: \[.*Error|errors: \[\]; unknown controls: \[.*DatePicker"
     with pytest.raises(CallbackError, match=f"^({caught})"):
         poke(client)
+
+
+def test_a_thread_that_does_not_end_is_an_error(client: BlockingKernelClient) -> None:
+    run(
+        client,
+        """
+import threading
+stop = threading.Event()
+button = widgets.Button()
+button.on_click(lambda _: threading.Thread(target=stop.wait, name="stuck").start())
+""",
+    )
+    hurried = POKE.replace("WAIT_SECONDS = 120", "WAIT_SECONDS = 0.1")
+    assert hurried != POKE
+    with pytest.raises(CallbackError, match="stuck still runs"):
+        run(client, hurried)
+    run(client, "stop.set()")
 
 
 def test_working_controls_pass_and_are_counted(client: BlockingKernelClient) -> None:

@@ -88,7 +88,10 @@ def poke():
     try:
         move_all(attempt, unknown)
         for thread in set(threading.enumerate()) - before:
-            thread.join(WAIT_SECONDS)
+            if type(thread) is threading.Thread:  # pyzmq has a kind of its own, which never ends
+                thread.join(WAIT_SECONDS)
+                if thread.is_alive():
+                    errors.append(f"{thread.name} still runs after {WAIT_SECONDS} s")
     finally:
         shell.showtraceback, threading.excepthook = shown, hook
     print("POKED", moved)
