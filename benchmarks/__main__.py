@@ -9,6 +9,7 @@ python -m benchmarks --list
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 
@@ -60,8 +61,10 @@ def main() -> None:
         print(f"{name:18} {value:>10}  {said}  [{seconds:.0f} s]  {each}", flush=True)
     print(f"{len(asked)} rows in {(time.perf_counter() - begun) / 60:.1f} minutes")
     if record.path is not None:
+        grown = record.path.with_name("growth.json")
+        growth = json.loads(grown.read_text(encoding="utf-8")) if grown.exists() else None
         with atomic_write(record.path.with_name("RESULTS.md")) as temporary:
-            temporary.write_text(results(record), encoding="utf-8")
+            temporary.write_text(results(record, growth), encoding="utf-8")
 
 
 def _rounds(name: str, override: int | None) -> int:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+import time
 
 import torch
+from torch import nn
 
+from benchmarks.decode import base_b
 from benchmarks.machine import matmul_gflops
 from benchmarks.protocol import median_interval
 from benchmarks.record import Outcome
@@ -22,6 +25,25 @@ IMPORT = (
 def ceiling(dtype: torch.dtype) -> Outcome:
     """Measures what large products reach, in 10⁹ operations a second."""
     return Outcome(matmul_gflops(dtype), note="2048 × 2048 by 2048 × 2048, the best of five")
+
+
+@torch.inference_mode()
+def few_rows(repeats: int = 20, rows: int = 8) -> Outcome:
+    """Measures all products of B's base for one token: one row `rows` times, and all at once."""
+    layers = [layer for layer in base_b().modules() if isinstance(layer, nn.Linear)]
+    inputs = {layer: torch.randn(rows, layer.in_features) for layer in layers}
+
+    def seconds(count: int) -> float:
+        start = time.perf_counter()
+        for layer in layers:
+            layer(inputs[layer][:count])
+        return time.perf_counter() - start
+
+    pairs = [(seconds(1), seconds(rows)) for _ in range(repeats + 1)][1:]
+    gains = [rows * one / many for one, many in pairs]
+    one, many = (statistics.median(times) for times in zip(*pairs, strict=True))
+    spent = {"one row": one, f"{rows} rows": many}
+    return Outcome(statistics.median(gains), median_interval(gains), repeats, seconds=spent)
 
 
 def import_time(repeats: int = 20) -> Outcome:

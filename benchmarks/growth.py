@@ -258,7 +258,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     from benchmarks.growth_picture import caption, memory_figure, time_figure  # matplotlib
 
-    print(caption(record))
+    record["findings"] = caption(record).splitlines()
+    print(*record["findings"], sep="\n")
     folder = chosen.output or (None if chosen.quick else FOLDER)
     if folder is not None:
         from lora_edu.plots import png

@@ -80,3 +80,17 @@ def full_trainer(shape: Shape) -> Trainer:
     """Full fine-tuning, from weights that contain the adapter, so that the first loss is equal."""
     model = merged(shape).requires_grad_(True)
     return Trainer(model, last_token_logits, shape.batches, family="full")
+
+
+def shared_trainer(shape: Shape) -> Trainer:
+    """What every LoRA on this base has to do, and no LoRA: a bound for all of them.
+
+    The base forward, with the adapter in its weights, and back as far as LoRA must go: to the
+    outputs of the first block's query, key and value. Only the head learns.
+    """
+    model = merged(shape)
+    model.head.requires_grad_(True)
+    attention = model.blocks[0].attention
+    for layer in (attention.query, attention.key, attention.value):
+        layer.register_forward_hook(lambda layer, _, output: output.requires_grad_())
+    return Trainer(model, last_token_logits, shape.batches, family="shared")

@@ -80,8 +80,24 @@ def described(machine: dict, versions: dict) -> str:
     )
 
 
-def results(record: Record) -> str:
-    """Returns the text of `RESULTS.md`."""
+def growth_section(growth: dict) -> list[str]:
+    """Returns the lines of the section on the record of `growth.py`."""
+    pictures = [
+        "![Milliseconds against rank, width, tokens in a row, and adapters](growth.png)",
+        "![Megabytes kept against the same](growth_memory.png)",
+    ]
+    findings = [f"- {finding}" for finding in growth["findings"]]
+    head = f"Measured by `{growth['command']}`: {described(growth['machine'], growth['versions'])}"
+    return ["## How cost grows", "", head, "", *pictures, "", *findings, ""]
+
+
+def results(record: Record, growth: dict | None = None) -> str:
+    """Returns the text of `RESULTS.md`.
+
+    Args:
+        record: Of the table.
+        growth: Of `growth.py`, where there is one.
+    """
     places: dict[str, list[str]] = {}
     for name in ROWS:
         if name in record.entries:
@@ -100,4 +116,5 @@ def results(record: Record) -> str:
         missing = [name for name in ROWS if name not in record.entries]
     if places and missing:
         text += [f"Not measured yet: {', '.join(missing)}.", ""]
+    text += growth_section(growth) if growth else []
     return "\n".join(text)

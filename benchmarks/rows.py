@@ -12,7 +12,7 @@ import torch
 from benchmarks.accuracy import accuracies
 from benchmarks.decode import base_b, base_s, decoders, generators
 from benchmarks.epoch import epoch_note, epochs
-from benchmarks.figures import ceiling, import_time
+from benchmarks.figures import ceiling, few_rows, import_time
 from benchmarks.memory import peak_memory, saved_activations
 from benchmarks.protocol import Rounds
 from benchmarks.shapes import shape_b, shape_s
@@ -91,6 +91,24 @@ ROWS = {
         "B: our LoRA step / PEFT on our GPT",
         "~0.8",
         Target(high=0.82),
+        PEFT,
+    ),
+    "step_shared_S": _paired(
+        "steps S",
+        "what all share",
+        "PEFT",
+        "S: the frozen base alone, there and back / PEFT on our GPT",
+        "–",
+        Target(),
+        PEFT,
+    ),
+    "step_shared_B": _paired(
+        "steps B",
+        "what all share",
+        "PEFT",
+        "B: the frozen base alone, there and back / PEFT on our GPT",
+        "–",
+        Target(),
         PEFT,
     ),
     "step_gpt2_S": _paired(
@@ -233,6 +251,12 @@ ROWS = {
         "–",
         Target(low=1.5),
         PEFT,
+    ),
+    "few_rows_B": Row(
+        "B: what a batch of 8 can gain in the base's products, one row 8 times / 8 rows at once",
+        "8",
+        Target(),
+        measure=lambda quick: few_rows(3 if quick else 20),
     ),
     "generation_S": _paired(
         "generation",

@@ -20,6 +20,7 @@ TRAINERS: dict[str, MakeTrainer] = {
     "ours, one A": ours.one_a_trainer,
     "ours, readable": ours.readable_trainer,
     "full": ours.full_trainer,
+    "what all share": ours.shared_trainer,
     "PEFT": peft_peers.peft_trainer,
     "PEFT on GPT-2": peft_peers.gpt2_trainer,
     "appendix": appendix.appendix_trainer,

@@ -34,6 +34,20 @@ def image_tag(picture: bytes, alt: str) -> str:
     return f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
 
 
+def live_paragraph(inner: str) -> str:
+    """Returns an HTML paragraph that a screen reader reads out when it changes.
+
+    Args:
+        inner: HTML; plain text must be escaped.
+
+    Example:
+        >>> live_paragraph("r = 8")
+        '<p aria-live="polite" style="line-height:1.45">r = 8</p>'
+    """
+    # Widgets' own lines are as high as a button: too far apart for more than one.
+    return f'<p aria-live="polite" style="line-height:1.45">{inner}</p>'
+
+
 def show_widget(
     widget: ipywidgets.Widget,
     text: str,

@@ -13,7 +13,7 @@ from typing import Any
 
 import ipywidgets
 
-from lora_edu.display import image_tag, show_text, show_widget
+from lora_edu.display import image_tag, live_paragraph, show_text, show_widget
 
 LABELLED = {"description_width": "initial"}
 # JupyterLab takes the arrow keys for itself while a drop-down is closed.
@@ -83,7 +83,7 @@ class LivePicture:
         """Draws the picture and writes the text that belong to the present state."""
         self.shown = self._view(self.values)
         self.picture.value = image_tag(self.shown.picture, self.shown.alt)
-        self.text.value = f'<p aria-live="polite">{escape(self.shown.text)}</p>'
+        self.text.value = live_paragraph(escape(self.shown.text))
 
     def __repr__(self) -> str:
         """Returns the text of the present state, for readers without a kernel."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import ipywidgets
 
+from lora_edu.display import live_paragraph
 from lora_edu.widgets.live import LABELLED, LivePicture, View
 from lora_edu.widgets.strength_picture import StrengthPicture
 from lora_edu.widgets.strength_record import (
@@ -222,7 +223,7 @@ def _as_html(state: StrengthState) -> str:
         said = f"<b>{escape(state.answer.text)}</b>"
     note = " (live, on this machine)" if state.live else ""
     text = (escape(state.prompt) + said).replace("\n", "<br>")
-    return f'<p aria-live="polite" style="line-height:1.45">{text}{note}</p>'
+    return live_paragraph(text + note)
 
 
 def strength_explorer() -> StrengthExplorer:

@@ -19,7 +19,7 @@ from html import escape
 import ipywidgets
 from torch import nn
 
-from lora_edu.display import image_tag, show_text, show_widget
+from lora_edu.display import image_tag, live_paragraph, show_text, show_widget
 from lora_edu.history import History
 from lora_edu.widgets.training_picture import TrainingPicture, smoothed
 
@@ -162,7 +162,7 @@ class TrainingView:
         title = f"{self._name}: {self.state()}"
         self.png = self._drawing.png(title, self.history)
         self.picture.value = image_tag(self.png, self.describe())
-        self.text.value = f'<p aria-live="polite">{escape(self.describe())}</p>'
+        self.text.value = live_paragraph(escape(self.describe()))
         held = self.history.stopped == HELD
         self.stop.disabled, self.go_on.disabled = held or self._ended.is_set(), not held
 

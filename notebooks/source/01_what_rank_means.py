@@ -302,6 +302,7 @@ def four_curves(measure, title, y_label):
     """ΔW cut, LoRA and the two controls against rank."""
     lines = [curve(kind, measure) for kind in KINDS]
     chart = line_chart(lines, title=title, x_label="rank r", y_label=y_label, x_log2=True)
+    chart.axes[0].set_xticks(RANKS, RANKS)
     chart.axes[0].get_legend().remove()
     chart.legend(loc="outside lower center", ncols=2, frameon=False)
     return chart

@@ -339,6 +339,9 @@ for meaning in (menu.test[3].meaning, "name[Old Oak], dish[carrot cake], childre
 # - **prompt**: two or three examples from the training part stand before the prompt. This costs no
 #   training at all, and every learner should ask what it gives before training anything
 # - **LoRA** and **full**
+#
+# The *perplexity* in the table is $e$ to the power of the test loss: among so many equally likely
+# tokens the model hesitates. Exercise 4 computes one.
 # %%
 GUESSES = ["the prompt with examples", "LoRA", "full fine-tuning", "not shown"]
 fewest = predict("Which way makes the fewest slot errors, clearly?", GUESSES)

@@ -1,7 +1,6 @@
 """One JupyterLab on a copy of the notebooks, one browser; each notebook is opened and run once.
 
-All notebooks that the tests ask for run first, two at a time; the tests follow one by one, so
-that key presses are timed with nothing else going on.
+While one is tested the next two run. Key presses are timed when all have run to their end.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 from support.lab import Lab, jupyterlab
 from support.latency import report
-from support.pages import close, find_browser, headless, run_notebooks, screenshots
+from support.pages import Course, find_browser, headless, screenshots
 from support.project import ROOT, notebook_names
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
@@ -48,21 +47,29 @@ def browser(executable: str) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture(scope="session")
-def pages(request: pytest.FixtureRequest, lab: Lab, browser: BrowserContext) -> dict[str, Page]:
-    """The notebooks that this session tests, each in a page and run to its end."""
-    chosen = [getattr(item, "callspec", None) for item in request.session.items]
-    wanted = {each.params.get("notebook") for each in chosen if each}
-    return run_notebooks([name for name in notebook_names() if name in wanted], lab, browser)
+def course(request: pytest.FixtureRequest, lab: Lab, browser: BrowserContext) -> Iterator[Course]:
+    """The notebooks that this session tests."""
+    cases = [item.callspec for item in request.session.items if hasattr(item, "callspec")]
+    wanted = {case.params.get("notebook") for case in cases}
+    course = Course([name for name in notebook_names() if name in wanted], lab, browser)
+    yield course
+    course.close()
 
 
 @pytest.fixture(scope="session", params=notebook_names())
-def notebook(request: pytest.FixtureRequest, pages: dict[str, Page]) -> Iterator[Page]:
+def notebook(request: pytest.FixtureRequest, course: Course) -> Page:
     """The page with a notebook that ran to its end; `page.errors` has what went wrong."""
-    page = pages[request.param]
-    page.bring_to_front()
+    page = course.page(request.param)
     screenshots(page, ARTIFACTS)
-    yield page
-    close(page)
+    return page
+
+
+@pytest.fixture(scope="session")
+def idle_course(course: Course) -> Course:
+    """The notebooks, all run to their end."""
+    for name in course.names:
+        course.page(name)
+    return course
 
 
 @pytest.fixture(scope="session")

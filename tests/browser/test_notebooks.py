@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import re
-from statistics import median
 
 from playwright.sync_api import Page
 from support.controls import controls, operate
-from support.latency import (
-    AIM_MEDIAN_MS,
-    AIM_PERCENTILE_95_MS,
-    milliseconds_to_picture,
-    percentile_95,
-)
 from support.pages import errors
 
 # What JupyterLab itself writes to the console, whatever the notebook.
 NOT_OURS = re.compile(r"ResizeObserver loop")
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
-SLACK = 3  # so many times the aim fails: a busy machine is no defect of the course
 
 
 def test_it_runs_to_the_end_without_an_error(notebook: Page) -> None:
@@ -48,17 +40,6 @@ def test_every_control_answers_the_keyboard(notebook: Page) -> None:
 def test_every_picture_has_an_alternative_text(notebook: Page) -> None:
     images = notebook.locator(".jp-OutputArea-output .jupyter-widgets img")
     assert all(images.evaluate_all("images => images.map(image => image.alt.length > 20)"))
-
-
-def test_a_key_press_soon_changes_the_picture(
-    notebook: Page, latencies: dict[str, list[float]]
-) -> None:
-    for control in controls(notebook):
-        if control.kind == "slider" and control.moves_a_picture:
-            name = f"{notebook.name}, {control}"
-            latencies[name] = milliseconds_to_picture(notebook, control)
-            assert median(latencies[name]) <= SLACK * AIM_MEDIAN_MS
-            assert percentile_95(latencies[name]) <= SLACK * AIM_PERCENTILE_95_MS
 
 
 def test_the_console_stays_clean(notebook: Page) -> None:

@@ -22,11 +22,13 @@ def choose(explorer: Locator, name: str, option: str) -> None:
 
 
 def move_to(page: Page, explorer: Locator, position: int) -> None:
-    """Moves the slider of ranks to a position, counted from 0, by keyboard."""
+    """Moves the slider of ranks to a position, counted from 0, by keyboard, from the nearer end."""
     explorer.locator(".noUi-handle").focus()
-    page.keyboard.press("Home")
-    for _ in range(position):
-        page.keyboard.press("ArrowRight")
+    from_end = len(RANKS) - 1 - position
+    end, arrow = ("Home", "ArrowRight") if position <= from_end else ("End", "ArrowLeft")
+    page.keyboard.press(end)
+    for _ in range(min(position, from_end)):
+        page.keyboard.press(arrow)
 
 
 def mark(explorer: Locator, targets: list[str]) -> list[str]:

@@ -9,9 +9,11 @@ from statistics import median
 from playwright.sync_api import Page
 
 from support.controls import Control
+from support.pages import settle
 
 AIM_MEDIAN_MS, AIM_PERCENTILE_95_MS = 100, 200  # on two cores with nothing else to do
 PRESSES = 20
+PATIENCE_MS = 20_000
 PAUSE_MS = 120  # between a picture and the next key, so that no two answers overlap
 
 WATCH = """handle => {
@@ -30,6 +32,9 @@ WATCH = """handle => {
 }"""
 
 
+WAITED = "() => watched.changed > 0 && watched.changed - watched.pressed"
+
+
 def milliseconds_to_picture(page: Page, slider: Control) -> list[float]:
     """Presses an arrow key `PRESSES` times; returns the time to each new, decoded picture.
 
@@ -38,13 +43,13 @@ def milliseconds_to_picture(page: Page, slider: Control) -> list[float]:
     """
     slider.locator.focus()
     page.keyboard.press("Home")
-    page.wait_for_timeout(10 * PAUSE_MS)
+    settle(page)
     slider.locator.evaluate(WATCH)
     times = []
     for press in range(PRESSES):
         page.keyboard.press("ArrowLeft" if press % 2 else "ArrowRight")
-        page.wait_for_function("() => watched.changed > 0", timeout=5_000, polling=20)
-        times.append(page.evaluate("() => watched.changed - watched.pressed"))
+        waited = page.wait_for_function(WAITED, timeout=PATIENCE_MS, polling=20)
+        times.append(waited.json_value())
         page.wait_for_timeout(PAUSE_MS)
     return times
 

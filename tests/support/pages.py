@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,7 +27,7 @@ BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
 FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 EMPTY_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="20"/>'
 OPEN_SECONDS, RUN_SECONDS, END_SECONDS = 120, 600, 30
-AT_ONCE = 2  # notebooks that run: one for each core
+AHEAD = 2  # notebooks that run while another is tested: one for each core
 
 KERNEL_READY = """async () => {
   const context = window.jupyterapp.shell.currentWidget.context;
@@ -59,15 +59,17 @@ ENDED = f"""() => {{
       || document.querySelector("{ERROR}") !== null);
 }}"""
 
+# The kernel answers in order: once it has said what it is, it has taken up what was sent before.
 SETTLED = """async ([quietMs]) => {
   const look = () => [...document.querySelectorAll('.jp-OutputArea-output')]
     .map(area => area.innerHTML.length + area.textContent
       + [...area.querySelectorAll('img')].map(image => image.src.slice(-400)).join()).join();
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  await kernel.requestKernelInfo();
   for (let last = look(), since = performance.now(); performance.now() - since <= quietMs;) {
-    await new Promise(done => setTimeout(done, 40));
-    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel;
+    await new Promise(done => setTimeout(done, 20));
     const now = look();
-    if (now !== last || kernel?.status !== 'idle') { last = now; since = performance.now(); }
+    if (now !== last || kernel.status !== 'idle') { last = now; since = performance.now(); }
   }
   return true;
 }"""
@@ -143,31 +145,47 @@ def wait_for_all(page: Page) -> list[str]:
     return errors(page)
 
 
-def run_notebooks(names: Iterable[str], lab: Lab, browser: BrowserContext) -> dict[str, Page]:
-    """Opens each notebook in a page of its own and runs it to its end, `AT_ONCE` at a time.
+class Course:
+    """Notebooks, each in a page of its own, in which it is run once, ahead of its tests.
 
-    Returns:
-        Name to page; `page.errors` has what went wrong.
+    Args:
+        names: In the order in which they will be asked for.
+        lab: Where they are.
+        browser: Gets the pages.
     """
-    pages: dict[str, Page] = {}
-    running: list[Page] = []
 
-    def finish(page: Page) -> None:
-        with _noting_errors(page):
-            page.errors = wait_for_all(page)
+    def __init__(self, names: Sequence[str], lab: Lab, browser: BrowserContext) -> None:
+        self.names, self._lab, self._browser = list(names), lab, browser
+        self._pages: dict[str, Page] = {}
+        self._ended: set[str] = set()
 
-    for name in names:
-        if len(running) == AT_ONCE:
-            finish(running.pop(0))
-        page = pages[name] = new_page(browser)
+    def page(self, name: str) -> Page:
+        """Returns a notebook that has run to its end, and lets the next two run.
+
+        `page.errors` has what went wrong.
+        """
+        for each in self.names[: self.names.index(name) + 1 + AHEAD]:
+            if each not in self._pages:
+                self._start(each)
+        page = self._pages[name]
+        if name not in self._ended:
+            self._ended.add(name)
+            with _noting_errors(page):
+                page.errors = page.errors or wait_for_all(page)
+        page.bring_to_front()
+        return page
+
+    def _start(self, name: str) -> None:
+        page = self._pages[name] = new_page(self._browser)
         page.name, page.errors = name, []
         with _noting_errors(page):
-            open_notebook(page, lab, f"notebooks/{name}.ipynb")
+            open_notebook(page, self._lab, f"notebooks/{name}.ipynb")
             start_all(page)
-            running.append(page)
-    for page in running:
-        finish(page)
-    return pages
+
+    def close(self) -> None:
+        """Ends all pages and their kernels."""
+        for page in self._pages.values():
+            close(page)
 
 
 @contextlib.contextmanager
@@ -191,7 +209,7 @@ def errors(page: Page) -> list[str]:
     return page.locator(ERROR).all_inner_texts()
 
 
-def settle(page: Page, quiet_ms: int = 250, seconds: float = 60) -> None:
+def settle(page: Page, quiet_ms: int = 120, seconds: float = 60) -> None:
     """Waits until the kernel is idle and no output has changed for `quiet_ms`."""
     wait_in_page(page, SETTLED, seconds, quiet_ms)
 

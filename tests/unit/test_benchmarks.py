@@ -260,3 +260,17 @@ def test_the_machine_is_described_without_names_and_paths():
     assert platform.node() not in text
     assert os.sep not in text.replace("//", "")
     assert machine()["threads"] == torch.get_num_threads()
+
+
+def test_the_results_say_how_cost_grows():
+    growth = {
+        "command": "python -m benchmarks.growth",
+        "machine": MACHINE,
+        "versions": VERSIONS,
+        "findings": ["rank. LoRA: 1.7 × the operations", "Memory: as the formula says"],
+    }
+    text = results(Record(None), growth)
+    assert "## How cost grows\n\nMeasured by `python -m benchmarks.growth`: A, 2 cores" in text
+    assert "(growth.png)" in text and "(growth_memory.png)" in text
+    assert "\n- rank. LoRA: 1.7 × the operations\n- Memory: as the formula says\n" in text
+    assert "How cost grows" not in results(Record(None))

@@ -124,3 +124,20 @@ def test_the_formula_counts_weights_of_full_fine_tuning_four_times():
     parameters = sum(p.numel() for p in shape.base.parameters())
     assert 16 * parameters < formula_bytes("full", shape) < 16 * parameters + 1_000_000
     assert formula_bytes("lora", shape) < formula_bytes("full", shape)
+
+
+def test_what_all_share_goes_back_as_far_as_lora_and_no_further():
+    shape = tiny()
+    shared = ours.shared_trainer(shape)
+    check_equal_losses({"shared": shared, "fused": ours.fused_trainer(shape)})
+    outputs = {}
+    block = shared.model.blocks[0]
+    for name in ("attention_norm", "attention.query", "attention.value"):
+        block.get_submodule(name).register_forward_hook(
+            lambda module, _, output, name=name: outputs.update({name: output})
+        )
+    shared.loss(shape.batches[0]).backward()
+    assert not outputs["attention_norm"].requires_grad
+    assert outputs["attention.query"].grad.any() and outputs["attention.value"].grad.any()
+    learning = [n for n, p in shared.model.named_parameters() if p.grad is not None]
+    assert learning == ["head.weight", "head.bias"]
