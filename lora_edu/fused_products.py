@@ -25,6 +25,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -105,14 +106,15 @@ def factors(layer: nn.Linear | LinearWithLoRA) -> tuple[Factors, float]:
     """
     adapted = isinstance(layer, LinearWithLoRA)
     linear = layer.linear if adapted else layer
-    if any(parameter.requires_grad for parameter in linear.parameters()):
+    weight, bias = linear.weight, linear.bias
+    if weight.requires_grad or (bias is not None and bias.requires_grad):
         raise ValueError(
             "a fused layer's weight and bias must be frozen, as the fast path computes no "
             "gradient for them; freeze the model, or call unfuse(model) first"
         )
     if not adapted or layer.merged:
-        return Factors(linear.weight, linear.bias, None, None), 0.0
-    return Factors(linear.weight, linear.bias, layer.lora.A, layer.lora.B), layer.lora.multiplier
+        return Factors(weight, bias, None, None), 0.0
+    return Factors(weight, bias, layer.lora.A, layer.lora.B), layer.lora.multiplier
 
 
 class AdaptedProducts(torch.autograd.Function):
@@ -180,7 +182,9 @@ def _parts_of(
     joint: Sequence[Tensor], layers: Sequence[Factors], adapted: Sequence[int]
 ) -> Sequence[Tensor]:
     """Takes a joint matrix apart again, the columns of each adapted layer; none of none."""
-    return joint[0].split([layers[i].A.shape[1] for i in adapted], dim=1) if joint else []
+    if len(adapted) < 2:
+        return joint
+    return joint[0].split_with_sizes([layers[i].A.shape[1] for i in adapted], dim=1)
 
 
 def _answers(z: Tensor, layers: Sequence[Factors], multipliers: Sequence[float]) -> list[Tensor]:
@@ -226,10 +230,10 @@ def adapted_products(
     device = x.device.type
     autocast = torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if autocast else x.dtype
-    x = x.to(dtype)
-    tensors = [None if tensor is None else tensor.to(dtype) for tensor in tensors]
+    if any(tensor is not None and tensor.dtype != dtype for tensor in (x, *tensors)):
+        x, *tensors = (None if tensor is None else tensor.to(dtype) for tensor in (x, *tensors))
     before, learning = before or Identity(), torch.is_grad_enabled()
-    with torch.autocast(device, enabled=False):
+    with torch.autocast(device, enabled=False) if autocast else nullcontext():
         flat = x.reshape(-1, x.shape[-1])
         if learning:
             outputs = AdaptedProducts.apply(flat, before, multipliers, *tensors)
