@@ -29,7 +29,7 @@ class StrengthPicture:
             axis.set_yticks(rows, ["abcdefg(hij)"] * MOST_ROWS)
             axis.set_ylim(MOST_ROWS - 0.5, -0.5)
             axis.grid(False, axis="y")
-            axis.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, borderaxespad=0)
+            axis.legend(loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2, borderaxespad=0)
             self.title = axis.set_title(" ")
         self.axis = axis
         self.canvas = Canvas(drawn, [*self.bars, self.base, *self.values, self.title])

@@ -440,7 +440,7 @@ losses = {name: classification_loss(model, batch).item() for name, model in time
 kept = {name: kept_bytes(model, batch, classification_loss) for name, model in timed.items()}
 print("fused and readable, same loss:", math.isclose(*list(losses.values())[1:], rel_tol=1e-4))
 for name, size in kept.items():
-    print(f"{name:11} | keeps {size / kept['full']:.2f} of the bytes that a full step keeps")
+    print(f"{name:11} | keeps {size / kept['full']:.3f} of the bytes that a full step keeps")
 # %% [markdown]
 # Now the clock. The three take turns, so that a busy moment of your machine hits all of them, and
 # the table has medians, of what fits into five seconds. The optimizer's learning rate is 0 here: as
