@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from benchmarks import appendix, ours, trainer
-from benchmarks.epoch import ROWS_A_STEP, padded_batch
+from benchmarks.epoch import ROWS_A_STEP, our_precision, padded_batch
 from benchmarks.protocol import BOOTSTRAPS
 from benchmarks.record import Outcome
 from benchmarks.shapes import Shape, make_shape
@@ -56,8 +56,8 @@ def accuracies(steps: int | None = None, seeds: int = SEEDS) -> Outcome:
         (float(low), float(high)),
         rounds=seeds,
         figures={f"accuracy, {name}": float(np.mean(values)) for name, values in right.items()},
-        note=f"{seeds} seeds, {steps} steps of {ROWS_A_STEP}, learning rate {trainer.LR}; the "
-        "interval is over the test messages",
+        note=f"{seeds} seeds, {steps} steps of {ROWS_A_STEP}, learning rate {trainer.LR}; "
+        f"ours in {our_precision()}; the interval is over the test messages",
     )
 
 
@@ -68,7 +68,7 @@ def _shape(seed: int, batches: list[Batch]) -> Shape:
 def _train_ours(seed: int, train: list[Row], test: list[Row], steps: int) -> np.ndarray:
     source = Batches(train, ROWS_A_STEP, seed=seed)
     batches = [b for epoch in range(-(-steps // len(source))) for b in source.epoch(epoch)]
-    run = ours.fused_trainer(_shape(seed, batches))
+    run = ours.fused_trainer(_shape(seed, batches), our_precision())
     for i in range(steps):
         run(i)
     return _correct(run.model, run.logits, _in_order(test))

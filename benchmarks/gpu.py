@@ -3,7 +3,8 @@
 S and B as on the CPU, but with batches of one length, so that `torch.compile` makes one program of
 each: S is the mini GPT with 16 × 64 tokens and rank 8, B GPT-2 124M's shape with 8 × 120 tokens
 and rank 16. Formats: "fp32" has TF32 off, "tf32" lets products round to 10 bits of mantissa,
-"bf16" is autocast over float32 weights. All have the fused AdamW.
+"bf16" is autocast over float32 weights, of which `ours, fused` holds the frozen ones in bfloat16
+(`hold_base`; no product changes). All have the fused AdamW.
 
 The losses of the first steps are compared before anything is timed; the contenders then take turns,
 with the GPU's own events around a few steps each. `ours, fused (again)` is timed a second time in
@@ -36,6 +37,7 @@ from benchmarks.trainer import CHECKED_STEPS, Trainer, UnequalLosses
 from lora_edu.batching import Batch
 from lora_edu.files import atomic_write
 from lora_edu.gpt import GPTConfig
+from lora_edu.held_base import hold_base
 from lora_edu.precision import BF16_CAPABILITY
 from lora_edu.pretrained import load_pretrained
 
@@ -184,7 +186,10 @@ def race(
             left_out[name] = "out of time"
             continue
         before = torch.cuda.memory_allocated() if device == "cuda" else 0
-        trainer = OnDevice(make(shape), shape.batches, device, precision)
+        model = make(shape)
+        if precision == "bf16" and name == FUSED:
+            hold_base(model)
+        trainer = OnDevice(model, shape.batches, device, precision)
         if compiled:
             trainer.model = torch.compile(trainer.model, backend=plan.backend)
         try:

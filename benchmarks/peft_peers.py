@@ -96,10 +96,22 @@ def on_gpt2(shape: Shape) -> GPT2Classifier:
     return GPT2Classifier(model, base.head.requires_grad_(True))
 
 
-def gpt2_trainer(shape: Shape, precision: str = "fp32") -> Trainer:
-    """PEFT on Hugging Face's GPT-2."""
+def gpt2_trainer(shape: Shape, precision: str = "fp32", *, narrow: bool = False) -> Trainer:
+    """PEFT on Hugging Face's GPT-2.
+
+    Args:
+        shape: Base, batches and adapter.
+        precision: "bf16" is autocast.
+        narrow: Hold all of the base in bfloat16, as `dtype=torch.bfloat16` loads it, norms and
+            embeddings too; what learns stays in float32.
+    """
+    model = on_gpt2(shape)
+    if narrow:
+        for parameter in model.parameters():
+            if not parameter.requires_grad:
+                parameter.data = parameter.data.bfloat16()
     options = {"precision": precision, "family": "one A"}
-    return Trainer(on_gpt2(shape), lambda model, batch: model(batch), shape.batches, **options)
+    return Trainer(model, lambda model, batch: model(batch), shape.batches, **options)
 
 
 def language_model(gpt: GPT) -> GPT2LMHeadModel:

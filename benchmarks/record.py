@@ -33,7 +33,7 @@ class Outcome:
 
 
 class Record:
-    """A JSON file: name of a row → its outcome, machine and versions.
+    """A JSON file: for each machine the rows that were measured on it, last measured last.
 
     Args:
         path: The file; it need not exist. None keeps nothing.
@@ -42,33 +42,45 @@ class Record:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         exists = path is not None and path.exists()
-        self.entries: dict[str, dict] = json.loads(path.read_text()) if exists else {}
+        self.entries: list[dict] = json.loads(path.read_text()) if exists else []
+
+    def machines(self) -> list[dict]:
+        """Returns the machines that rows were measured on, in the order of their coming."""
+        found = [entry["machine"] for entry in self.entries]
+        return [one for i, one in enumerate(found) if one not in found[:i]]
+
+    def rows(self, machine: dict) -> dict[str, dict]:
+        """Returns a machine's entries by row."""
+        return {e["row"]: e for e in self.entries if e["machine"] == machine}
 
     def has(self, row: str, machine: dict, versions: dict, rounds: int) -> bool:
         """Says whether a row was measured here, with these versions and at least so many rounds."""
-        entry = self.entries.get(row)
+        entry = self.rows(machine).get(row)
         return (
-            entry is not None
-            and entry["machine"] == machine
-            and entry["versions"] == versions
-            and entry["asked_rounds"] >= rounds
+            entry is not None and entry["versions"] == versions and entry["asked_rounds"] >= rounds
         )
 
     def add(self, row: str, outcome: Outcome, machine: dict, versions: dict, rounds: int) -> None:
-        """Puts a row in, in place of an older one, and writes the file."""
-        self.entries[row] = {
-            "outcome": asdict(outcome),
-            "machine": machine,
-            "versions": versions,
-            "asked_rounds": rounds,
-        }
+        """Puts a row in, in place of an older one of the same machine, and writes the file."""
+        old = self.rows(machine).get(row)
+        self.entries = [entry for entry in self.entries if entry is not old]
+        self.entries.append(
+            {
+                "row": row,
+                "outcome": asdict(outcome),
+                "machine": machine,
+                "versions": versions,
+                "asked_rounds": rounds,
+            }
+        )
         if self.path is not None:
             with atomic_write(self.path) as temporary:
                 temporary.write_text(json.dumps(self.entries, indent=1) + "\n")
 
-    def outcome(self, row: str) -> Outcome:
-        """Returns a row's outcome."""
-        stored = dict(self.entries[row]["outcome"])
-        for name in ("interval", "control"):
-            stored[name] = None if stored[name] is None else tuple(stored[name])
-        return Outcome(**stored)
+
+def read_outcome(entry: dict) -> Outcome:
+    """Returns the outcome in an entry."""
+    stored = dict(entry["outcome"])
+    for name in ("interval", "control"):
+        stored[name] = None if stored[name] is None else tuple(stored[name])
+    return Outcome(**stored)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from benchmarks.protocol import LEAST_ROUNDS, Ratio
-from benchmarks.record import Outcome, Record
+from benchmarks.record import Outcome, Record, read_outcome
 from benchmarks.rows import ROWS
 from benchmarks.table import Row
 
@@ -91,6 +91,15 @@ def growth_section(growth: dict) -> list[str]:
     return ["## How cost grows", "", head, "", *pictures, "", *findings, ""]
 
 
+def table(machine: dict, versions: dict, found: dict[str, Outcome]) -> list[str]:
+    """Returns the lines of a machine's section."""
+    lines = [table_line(ROWS[name], outcome, versions) for name, outcome in found.items()]
+    details = filter(None, (detail_line(ROWS[n], outcome) for n, outcome in found.items()))
+    text = ["## Measured on", "", described(machine, versions), ""]
+    text += [COLUMNS, "|---" * COLUMNS.count(" |") + "|", *lines, ""]
+    return [*text, "Median times, and what else was measured:", "", *details, ""]
+
+
 def results(record: Record, growth: dict | None = None) -> str:
     """Returns the text of `RESULTS.md`.
 
@@ -98,23 +107,17 @@ def results(record: Record, growth: dict | None = None) -> str:
         record: Of the table.
         growth: Of `growth.py`, where there is one.
     """
-    places: dict[str, list[str]] = {}
-    for name in ROWS:
-        if name in record.entries:
-            entry = record.entries[name]
-            key = json.dumps([entry["machine"], entry["versions"]], sort_keys=True)
-            places.setdefault(key, []).append(name)
     text = [HEAD]
-    for key, names in places.items():
-        machine, versions = json.loads(key)
-        found = {name: record.outcome(name) for name in names}
-        lines = [table_line(ROWS[name], outcome, versions) for name, outcome in found.items()]
-        text += ["## Measured on", "", described(machine, versions), ""]
-        text += [COLUMNS, "|---" * COLUMNS.count(" |") + "|", *lines, ""]
-        details = filter(None, (detail_line(ROWS[n], outcome) for n, outcome in found.items()))
-        text += ["Median times, and what else was measured:", "", *details, ""]
-        missing = [name for name in ROWS if name not in record.entries]
-    if places and missing:
-        text += [f"Not measured yet: {', '.join(missing)}.", ""]
+    for machine in record.machines():
+        entries = record.rows(machine)
+        measured = [name for name in ROWS if name in entries]
+        by_versions: dict[str, list[str]] = {}
+        for name in measured:
+            key = json.dumps(entries[name]["versions"], sort_keys=True)
+            by_versions.setdefault(key, []).append(name)
+        for key, names in by_versions.items():
+            text += table(machine, json.loads(key), {n: read_outcome(entries[n]) for n in names})
+        missing = [name for name in ROWS if name not in entries]
+        text += [f"Not measured here yet: {', '.join(missing)}.", ""] if missing else []
     text += growth_section(growth) if growth else []
     return "\n".join(text)

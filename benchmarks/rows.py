@@ -138,6 +138,15 @@ ROWS = {
         Target(high=0.70),
         HF,
     ),
+    "step_held_S_bf16": _paired(
+        "steps S, bf16",
+        "ours, one A",
+        "PEFT on GPT-2, held in bf16",
+        "S: our LoRA step / PEFT on Hugging Face's GPT-2 loaded in bf16, bf16",
+        "–",
+        Target(),
+        HF,
+    ),
     "step_gpt2_B_bf16": _paired(
         "steps B, bf16",
         "ours, one A",
@@ -145,6 +154,15 @@ ROWS = {
         "B: our LoRA step / PEFT on Hugging Face's GPT-2, bf16",
         "~0.7",
         Target(high=0.70),
+        HF,
+    ),
+    "step_held_B_bf16": _paired(
+        "steps B, bf16",
+        "ours, one A",
+        "PEFT on GPT-2, held in bf16",
+        "B: our LoRA step / PEFT on Hugging Face's GPT-2 loaded in bf16, bf16",
+        "–",
+        Target(),
         HF,
     ),
     "step_appendix_B": _paired(

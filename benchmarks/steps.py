@@ -23,6 +23,7 @@ TRAINERS: dict[str, MakeTrainer] = {
     "what all share": ours.shared_trainer,
     "PEFT": peft_peers.peft_trainer,
     "PEFT on GPT-2": peft_peers.gpt2_trainer,
+    "PEFT on GPT-2, held in bf16": partial(peft_peers.gpt2_trainer, narrow=True),
     "appendix": appendix.appendix_trainer,
 }
 

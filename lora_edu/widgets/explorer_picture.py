@@ -39,7 +39,9 @@ class ExplorerPicture:
             marked = {"color": "#D55E00", "markersize": 11, "linestyle": "none"}
             self.here = curve.plot([], [], marker="o", fillstyle="none", **marked)[0]
             crossed = marked | {"color": "#000000", "markeredgewidth": 2.5}
-            self.guess = curve.plot([], [], marker="x", **crossed, label="your prediction")[0]
+            self.guess = curve.plot([], [], marker="x", **crossed)[0]
+            self.guess_name = curve.text(0, 0, "your prediction", fontsize=8, va="top")
+            self.guess_name.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
             curve.set_xlim(-0.5, self.log_ranks[-1] + 0.5)
             curve.set_ylim(2, 12.6)
             curve.set_xticks(self.log_ranks[::2], [f"{rank:g}" for rank in ranks[::2]])
@@ -55,8 +57,9 @@ class ExplorerPicture:
             bars.set_xticks([0, 25, 50, 75, 100])
             bars.set_xlabel("share of the adapter, per cent")
             bars.grid(False)
-        moving = [self.title, self.total, self.even, self.curve, self.here, self.guess]
-        self.canvas = Canvas(drawn, [*moving, *self.bars, *self.values])
+        moving = [self.title, self.total, self.even, self.curve, self.here]
+        predicted = [self.guess, self.guess_name]
+        self.canvas = Canvas(drawn, [*moving, *predicted, *self.bars, *self.values])
 
     def png(
         self,
@@ -90,8 +93,7 @@ class ExplorerPicture:
         self.total.set_ydata([math.log10(total)] * 2)
         self.even.set_xdata([_NOWHERE if break_even is None else math.log2(break_even)] * 2)
         self.here.set_data([math.log2(rank)], [math.log10(here) if here else _NOWHERE])
-        cross = prediction or (1, _NOWHERE)
-        self.guess.set_data([math.log2(cross[0])], [math.log10(cross[1])])
+        self._show_prediction(prediction)
         for target, bar, text in zip(TARGETS, self.bars, self.values):
             count = by_target.get(target, 0)
             share = 100 * count / here if count else 0
@@ -100,3 +102,13 @@ class ExplorerPicture:
             text.set_text(in_words(count).replace(" million", "M").replace(" billion", "G"))
             text.set_visible(count > 0)
         return self.canvas.png()
+
+    def _show_prediction(self, prediction: tuple[int, float] | None) -> None:
+        """Puts the cross and its name where the prediction is, or takes both away."""
+        rank, count = prediction or (1, _NOWHERE)
+        across, up = math.log2(rank), math.log10(count)
+        self.guess.set_data([across], [up])
+        right = across > self.log_ranks[-1] / 2
+        self.guess_name.set_ha("right" if right else "left")
+        self.guess_name.set_position((across + 0.3 if right else across - 0.3, up - 0.5))
+        self.guess_name.set_visible(prediction is not None)

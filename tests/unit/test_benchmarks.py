@@ -25,7 +25,7 @@ from benchmarks.protocol import (  # noqa: E402
     paired_ratio,
     turn,
 )
-from benchmarks.record import Outcome, Record  # noqa: E402
+from benchmarks.record import Outcome, Record, read_outcome  # noqa: E402
 from benchmarks.report import results, verdict  # noqa: E402
 from benchmarks.table import Race, Row, Target  # noqa: E402
 from benchmarks.trainer import UnequalLosses  # noqa: E402
@@ -136,7 +136,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path):
     outcome = Outcome(0.7, (0.69, 0.71), 20, (1.0, 0.99, 1.01), {"ours": 1.0}, {"MB": 2.0}, "note")
     Record(path).add("step_peft_B", outcome, MACHINE, VERSIONS, 20)
     again = Record(path)
-    assert again.outcome("step_peft_B") == outcome
+    assert read_outcome(again.rows(MACHINE)["step_peft_B"]) == outcome
     assert again.has("step_peft_B", MACHINE, VERSIONS, 20)
     assert not again.has("step_peft_S", MACHINE, VERSIONS, 20)
     assert not again.has("step_peft_B", MACHINE, VERSIONS, 50)
@@ -198,14 +198,31 @@ def test_the_results_name_misses_machine_and_peers(tmp_path):
     assert "A, 2 cores, 8 GiB of memory, Linux; instructions: avx2. torch 2.13" in text
     assert "ours 2100 ms; PEFT 2500 ms" in text
     assert "41 ms [40, 42]" in text
-    assert "Not measured yet: ceiling_fp32" in text
+    assert "Not measured here yet: ceiling_fp32" in text
 
 
 def test_two_machines_get_two_tables():
     record = Record(None)
     record.add("step_peft_B", Outcome(0.7, rounds=20), MACHINE, VERSIONS, 20)
-    record.add("step_peft_S", Outcome(0.7, rounds=20), MACHINE | {"processor": "B"}, VERSIONS, 20)
-    assert results(record).count("## Measured on") == 2
+    record.add("step_peft_B", Outcome(0.9, rounds=20), MACHINE | {"processor": "B"}, VERSIONS, 20)
+    text = results(record)
+    assert text.count("## Measured on") == 2
+    assert "| 0.700 |" in text and "| 0.900 |" in text
+    assert text.index("A, 2 cores") < text.index("| 0.700 |") < text.index("B, 2 cores")
+
+
+def test_a_row_measured_again_takes_the_place_of_the_same_machines(tmp_path):
+    record = Record(tmp_path / "record.json")
+    for value, processor in ((0.7, "A"), (0.8, "B"), (0.6, "A")):
+        here = MACHINE | {"processor": processor}
+        record.add("import", Outcome(value), here, VERSIONS | {"torch": str(value)}, 20)
+    again = Record(tmp_path / "record.json")
+    found = {one["processor"]: again.rows(one)["import"] for one in again.machines()}
+    assert {name: entry["outcome"]["value"] for name, entry in found.items()} == {
+        "A": 0.6,
+        "B": 0.8,
+    }
+    assert len(again.entries) == 2
 
 
 # --- running rows

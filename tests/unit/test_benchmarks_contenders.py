@@ -55,7 +55,14 @@ def test_losses_of_ours_and_peft_are_equal_before_and_after_updates(padded):
 def test_losses_are_equal_in_bf16():
     shape = tiny(b_std=0.1)
     made = {name: make(shape, "bf16") for name, make in OURS_AND_PEFT.items()}
+    made["held"] = peft_peers.gpt2_trainer(shape, "bf16", narrow=True)
     check_equal_losses(made)
+    for name in ("fused", "one A"):
+        held = {p.dtype for p in made[name].model.blocks.parameters() if not p.requires_grad}
+        assert torch.bfloat16 in held
+    assert {p.dtype for p in made["held"].model.parameters() if not p.requires_grad} == {
+        torch.bfloat16
+    }
     exact = ours.readable_trainer(shape).loss(shape.batches[0]).item()
     assert made["fused"].loss(shape.batches[0]).item() != exact  # it did compute in bf16
 
