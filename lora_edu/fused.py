@@ -6,13 +6,14 @@
 Nothing is copied or renamed. A layer stays the object that it was, with the same weights under
 the same names, and only computes otherwise: its class changes to one that differs in `forward`.
 So files, optimizers and whoever holds the layer go on as before. What is computed stands in
-`fused_products.py`.
+`fused_products.py` and `fused_attention.py`.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from lora_edu.fused_attention import attend
 from lora_edu.fused_products import Gelu, Norm, adapted_products
 from lora_edu.gpt import Block, KeyValueCache, pick
 from lora_edu.lora import LinearWithLoRA
@@ -48,7 +49,7 @@ class FusedBlock(Block):
         else:
             (query,) = adapted_products(asked, [attention.query], norm)
             key, value = adapted_products(x, layers, norm)
-        mixed = attention.mix(query, key, value, block, cache, at)
+        mixed = attention.mix(query, key, value, block, cache, at, attend)
         x = asked + self.dropout(adapted_products(mixed, [attention.out])[0])
         (hidden,) = adapted_products(x, [mlp.fc_in], Norm(self.mlp_norm))
         return x + self.dropout(adapted_products(hidden, [mlp.fc_out], Gelu())[0])

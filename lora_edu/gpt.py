@@ -15,6 +15,7 @@ Source:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -144,8 +145,12 @@ class Attention(nn.Module):
         block: int,
         cache: KeyValueCache | None,
         at: Tensor | None = None,
+        attend: Callable[..., Tensor] = F.scaled_dot_product_attention,
     ) -> Tensor:
-        """Computes softmax(q kᵀ / √D) v of each head; the result has the shape of `query`."""
+        """Computes softmax(q kᵀ / √D) v of each head; the result has the shape of `query`.
+
+        `attend` does the computing, from (B, H, T, D).
+        """
         q, k, v = (  # each (B, H, T, D)
             projected.unflatten(-1, (self.n_head, -1)).transpose(1, 2)
             for projected in (query, key, value)
@@ -157,9 +162,7 @@ class Attention(nn.Module):
         if at is not None or 1 < new < read:
             mask = torch.ones(new, read, dtype=torch.bool, device=q.device).tril(read - new)
             mask = mask if at is None else mask[at, None, None]
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=mask is None and new == read
-        )
+        mixed = attend(q, k, v, attn_mask=mask, is_causal=mask is None and new == read)
         return mixed.transpose(1, 2).flatten(2)
 
 
