@@ -202,11 +202,12 @@ def _answers(z: Tensor, layers: Sequence[Factors], multipliers: Sequence[float])
 def _folding_pays(rows: int, weight: Tensor) -> bool:
     """Whether to add the update to the weight costs less than to add it to `rows` outputs.
 
-    The weight takes 2 · rank · in · out operations, the outputs 2 · rank · rows · (in + out). Of
-    a weight in fewer bits than float32, rounding would take what is small in the update.
+    The weight takes 2 · rank · in · out operations, the outputs 2 · rank · rows · (in + out); but
+    the sum has to be written somewhere new, which about doubles its cost. Of a weight in fewer
+    bits than float32, rounding would take what is small in the update.
     """
     fine = weight.dtype in (torch.float32, torch.float64)
-    return fine and rows * sum(weight.shape) > weight.numel()
+    return fine and rows * sum(weight.shape) > 2 * weight.numel()
 
 
 def adapted_products(
