@@ -100,6 +100,31 @@ def table(machine: dict, versions: dict, found: dict[str, Outcome]) -> list[str]
     return [*text, "Median times, and what else was measured:", "", *details, ""]
 
 
+def glance(record: Record) -> list[str]:
+    """Returns the lines of the targets beside what each machine measured; none of no machine."""
+    machines = record.machines()
+    if not machines:
+        return []
+    names = [f"{one['processor']}, {one['torch_uses']}" for one in machines]
+    lines = [f"| what | target | {' | '.join(names)} |", "|---" * (2 + len(names)) + "|"]
+    found = [record.rows(machine) for machine in machines]
+    for name, row in ROWS.items():
+        if str(row.target) != "–":
+            cells = [_glance_cell(row, rows.get(name)) for rows in found]
+            lines.append(f"| {row.what} | {row.target} | {' | '.join(cells)} |")
+    return ["## At a glance", "", *lines, ""]
+
+
+def _glance_cell(row: Row, entry: dict | None) -> str:
+    if entry is None:
+        return "–"
+    outcome = read_outcome(entry)
+    if outcome.value is None:
+        return outcome.note.partition(":")[0]
+    said = verdict(row, outcome).partition(",")[0]  # without the doubts, which the table names
+    return f"{number(outcome.value)}{row.unit}, {said}"
+
+
 def results(record: Record, growth: dict | None = None) -> str:
     """Returns the text of `RESULTS.md`.
 
@@ -107,7 +132,7 @@ def results(record: Record, growth: dict | None = None) -> str:
         record: Of the table.
         growth: Of `growth.py`, where there is one.
     """
-    text = [HEAD]
+    text = [HEAD, *glance(record)]
     for machine in record.machines():
         entries = record.rows(machine)
         measured = [name for name in ROWS if name in entries]

@@ -6,7 +6,7 @@
 Nothing is copied or renamed. A layer stays the object that it was, with the same weights under
 the same names, and only computes otherwise: its class changes to one that differs in `forward`.
 So files, optimizers and whoever holds the layer go on as before. What is computed stands in
-`fused_products.py` and `fused_attention.py`.
+`fused_products.py`, `fused_functions.py` and `fused_attention.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from lora_edu.fused_attention import attend
-from lora_edu.fused_products import Gelu, Norm, adapted_products
+from lora_edu.fused_functions import Gelu, Norm
+from lora_edu.fused_products import adapted_products
 from lora_edu.gpt import Block, KeyValueCache, pick
 from lora_edu.lora import LinearWithLoRA
 

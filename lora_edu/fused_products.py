@@ -32,58 +32,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from lora_edu.fused_functions import Identity
 from lora_edu.lora import LinearWithLoRA
-
-
-class Identity:
-    """f(x) = x."""
-
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Returns f(x), and what `backward` needs beside x."""
-        return x, ()
-
-    def again(self, x: Tensor) -> Tensor:
-        """Returns f(x) a second time, (N, in)."""
-        return self.forward(x)[0]
-
-    def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns the gradient of x, (N, in)."""
-        return dz
-
-
-class Gelu(Identity):
-    """GELU in its tanh approximation, as GPT-2 has it."""
-
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Returns f(x); x alone is enough for `backward`."""
-        return nn.functional.gelu(x, approximate="tanh"), ()
-
-    def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns the gradient of x, (N, in)."""
-        return torch.ops.aten.gelu_backward(dz, x, approximate="tanh")
-
-
-class Norm(Identity):
-    """A frozen layer norm over the last dimension."""
-
-    def __init__(self, norm: nn.LayerNorm) -> None:
-        self.norm = norm
-
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Returns f(x), and each row's mean and 1 / standard deviation."""
-        norm = self.norm
-        z, mean, scale = torch.native_layer_norm(
-            x, norm.normalized_shape, norm.weight.to(x.dtype), norm.bias.to(x.dtype), norm.eps
-        )
-        return z, (mean, scale)
-
-    def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns the gradient of x, (N, in)."""
-        weight, bias = self.norm.weight.to(x.dtype), self.norm.bias.to(x.dtype)
-        shape, wanted = self.norm.normalized_shape, [True, False, False]
-        return torch.ops.aten.native_layer_norm_backward(dz, x, shape, *kept, weight, bias, wanted)[
-            0
-        ]
 
 
 class Factors(NamedTuple):
@@ -150,21 +100,24 @@ class AdaptedProducts(torch.autograd.Function):
         layers = _by_layer(tensors)
         adapted, multipliers = ctx.adapted, ctx.multipliers
         thin, kept = (rest[:1], rest[1:]) if adapted else ([], rest)
-        z, dz = ctx.before.again(x), None
+        before, dz = ctx.before, None
         if ctx.needs_input_grad[0]:
             for layer, dy in zip(layers, dys, strict=True):
                 dz = dy @ layer.weight if dz is None else dz.addmm_(dy, layer.weight)
+        if not adapted:
+            dx = None if dz is None else before.backward(dz, x, kept)
+            return dx, None, None, *(None for _ in tensors)
+        backs = [(dys[i] @ layers[i].B.T).mul_(multipliers[i]) for i in adapted]
+        back = backs[0] if len(backs) == 1 else torch.cat(backs, dim=1)
+        if dz is None:
+            z, dx = before.again(x), None
+        else:
+            z, dx = before.both(dz.addmm_(back, _rank_first(layers, adapted)), x, kept)
         gradients: list[Tensor | None] = [None] * len(tensors)
-        if adapted:
-            backs = [(dys[i] @ layers[i].B.T).mul_(multipliers[i]) for i in adapted]
-            back = backs[0] if len(backs) == 1 else torch.cat(backs, dim=1)
-            if dz is not None:
-                dz.addmm_(back, _rank_first(layers, adapted))
-            joint = (_parts_of(each, layers, adapted) for each in ([(back.T @ z).T], thin))
-            for i, d_a, z_a in zip(adapted, *joint):
-                gradients[4 * i + 2] = d_a
-                gradients[4 * i + 3] = (z_a.T @ dys[i]).mul_(multipliers[i])
-        dx = None if dz is None else ctx.before.backward(dz, x, kept)
+        joint = (_parts_of(each, layers, adapted) for each in ([(back.T @ z).T], thin))
+        for i, d_a, z_a in zip(adapted, *joint):
+            gradients[4 * i + 2] = d_a
+            gradients[4 * i + 3] = (z_a.T @ dys[i]).mul_(multipliers[i])
         return dx, None, None, *gradients
 
 

@@ -209,6 +209,19 @@ def test_two_machines_get_two_tables():
     assert text.count("## Measured on") == 2
     assert "| 0.700 |" in text and "| 0.900 |" in text
     assert text.index("A, 2 cores") < text.index("| 0.700 |") < text.index("B, 2 cores")
+    assert "| what | target | A, AVX2 | B, AVX2 |" in text
+    assert "PEFT on our GPT | ≤ 0.82 | 0.700, met | 0.900, **missed** |" in text
+
+
+def test_at_a_glance_a_row_of_one_machine_is_a_dash_for_the_other_and_reasons_are_short():
+    record = Record(None)
+    why = "not measured: this processor is slower in bf16 than in fp32"
+    record.add("step_gpt2_B_bf16", Outcome(None, rounds=0, note=why), MACHINE, VERSIONS, 20)
+    record.add("import", Outcome(2.0), MACHINE | {"processor": "B"}, VERSIONS, 20)
+    lines = results(record).partition("## Measured on")[0].splitlines()
+    assert any(line.endswith("bf16 | ≤ 0.7 | not measured | – |") for line in lines)
+    assert any(line.endswith("is imported | ≤ 50 | – | 2 ms, met |") for line in lines)
+    assert not any("large matrix products" in line for line in lines)  # it has no target
 
 
 def test_a_row_measured_again_takes_the_place_of_the_same_machines(tmp_path):

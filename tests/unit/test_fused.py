@@ -11,7 +11,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from lora_edu.fused import FusedBlock, FusedLinearWithLoRA, fuse, unfuse
-from lora_edu.fused_products import Gelu, Identity, Norm, adapted_products
+from lora_edu.fused_functions import Gelu, Identity, Norm
+from lora_edu.fused_products import adapted_products
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import (

@@ -1,0 +1,86 @@
+"""GELU from quicker operations: torch's values and gradients, in parts of any size."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lora_edu import fused_functions
+from lora_edu.fused_functions import FEW, Gelu
+
+
+def exact(x: torch.Tensor, dz: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """torch's value and gradient in float64."""
+    x = x.double().clone().requires_grad_()
+    z = F.gelu(x, approximate="tanh")
+    return z.detach(), torch.autograd.grad(z, x, dz.double())[0]
+
+
+@pytest.fixture
+def in_parts(monkeypatch) -> None:
+    """Even a small tensor is composed, and goes through in parts of two rows."""
+    monkeypatch.setattr(fused_functions, "FEW", 0)
+    monkeypatch.setattr(fused_functions, "PART", 10)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+
+
+def drawn(rows: int, dtype: torch.dtype, width: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
+    dice = torch.Generator().manual_seed(rows)
+    x = 3 * torch.randn(rows, width, generator=dice)
+    return x.to(dtype), torch.randn(rows, width, generator=dice).to(dtype)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [(torch.float64, 5e-15), (torch.float32, 2e-6), (torch.bfloat16, 3e-3), (torch.float16, 5e-4)],
+    ids=str,
+)
+@pytest.mark.parametrize("rows", [0, 1, 2, 7, 8])
+def test_value_and_gradient_are_torchs_to_rounding(in_parts, rows, dtype, tolerance):
+    x, dz = drawn(rows, dtype)
+    value, gradient = exact(x, dz)
+    function = Gelu()
+    z, kept = function.forward(x)
+    again, dx = function.both(dz, x, kept)
+    assert torch.equal(z, again)
+    assert z.dtype == dx.dtype == dtype
+    assert (z - value).norm() <= tolerance * value.norm()
+    assert (dx - gradient).norm() <= tolerance * gradient.norm()
+
+
+def test_it_is_as_exact_as_torchs_own_at_the_size_of_gpt2():
+    x, dz = drawn(240, torch.float32, 3072)
+    value, gradient = exact(x, dz)
+    z, dx = Gelu().both(dz, x, ())
+    theirs = F.gelu(x, approximate="tanh"), Gelu().backward(dz, x, ())
+    for mine, their, true in zip((z, dx), theirs, (value, gradient), strict=True):
+        assert 0 < (mine - true).norm() <= 4 * (their - true).norm()
+        assert not torch.equal(mine, their)  # it was composed
+
+
+def test_far_from_zero_it_is_x_or_zero(in_parts):
+    x = torch.tensor([[-1e4, -30.0, 0.0, 30.0, 1e4]])
+    z, dx = Gelu().both(torch.ones_like(x), x, ())
+    torch.testing.assert_close(z, torch.tensor([[0.0, 0.0, 0.0, 30.0, 1e4]]))
+    torch.testing.assert_close(dx, torch.tensor([[0.0, 0.0, 0.5, 1.0, 1.0]]))
+
+
+def test_not_a_number_stays_not_a_number(in_parts):
+    x = torch.tensor([[0.0, float("nan"), 1.0]])
+    z, dx = Gelu().both(torch.ones_like(x), x, ())
+    assert z.isnan().tolist() == dx.isnan().tolist() == [[False, True, False]]
+
+
+def test_few_numbers_are_left_to_torch():
+    x, dz = drawn(1, torch.float32, FEW)
+    assert torch.equal(Gelu().forward(x)[0], F.gelu(x, approximate="tanh"))
+    assert torch.equal(Gelu().both(dz, x, ())[0], F.gelu(x, approximate="tanh"))
+    more, _ = drawn(1, torch.float32, FEW + 1)
+    assert not torch.equal(Gelu().forward(more)[0], F.gelu(more, approximate="tanh"))
+
+
+def test_a_compiler_gets_torchs_operation(in_parts):
+    x, _ = drawn(8, torch.float32)
+    compiled = torch.compile(lambda x: Gelu().forward(x)[0], backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(x), F.gelu(x, approximate="tanh"))
