@@ -2,7 +2,7 @@
 # make test   runs every check that this machine can run; each stage is also a target of its own
 .DEFAULT_GOAL := lab
 SHELL := /bin/bash
-.PHONY: lab test lint speed lab-test unit project wheel notebooks browser colab stress bench chromium install install-test \
+.PHONY: lab test lint speed lab-test unit project wheel notebooks browser colab stress bench bench-avx2 chromium install install-test \
 	build-notebooks pretrain clean
 
 ARGS ?=
@@ -97,7 +97,7 @@ stress: $(VENV)/.test
 	@LORA_EDU_STRESS_FILES=2000 LORA_EDU_STRESS_KILLS=100 $(PYTEST) -s \
 		tests/unit/test_adapters_stress.py tests/unit/test_adapters_crash.py
 
-# Ours beside PEFT, transformers and the appendix's code, in turns: about 25 minutes on an idle
+# Ours beside PEFT, transformers and the appendix's code, in turns: 15 to 25 minutes on an idle
 # machine with two cores. make bench ARGS="--rows step_peft_B" measures one row,
 # ARGS=--quick tries all out, ARGS=--list names them.
 $(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.test
@@ -106,6 +106,10 @@ $(VENV)/.bench: benchmarks/requirements.txt $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# The same as a processor without AVX-512 would do it, as most laptops are.
+bench-avx2: $(VENV)/.bench
+	$(AVX2) $(BIN)/python -m benchmarks $(ARGS)
 
 # Debian's Chromium, where there is no browser yet and the user may install one. Elsewhere the
 # browser tests say why they are skipped; with CI=true they fail instead.

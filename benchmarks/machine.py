@@ -14,6 +14,7 @@ import torch
 PEERS = ("peft", "transformers", "llms-from-scratch")
 # Of the processor's many flags, the ones that matrix products depend on.
 INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_tile")
+AVX2 = INSTRUCTIONS[:2]  # all that is left where the libraries are limited: `make bench-avx2`
 
 
 def machine() -> dict[str, object]:
@@ -21,13 +22,15 @@ def machine() -> dict[str, object]:
     info = _read("/proc/cpuinfo")
     flags = set(_value(info, "flags").split())
     memory = _value(_read("/proc/meminfo"), "MemTotal").split()
+    uses = torch.backends.cpu.get_cpu_capability()
+    allowed = AVX2 if uses == "AVX2" else INSTRUCTIONS
     return {
         "processor": _value(info, "model name") or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
-        "instructions": [name for name in INSTRUCTIONS if name in flags],
-        "torch_uses": torch.backends.cpu.get_cpu_capability(),
+        "instructions": [name for name in allowed if name in flags],
+        "torch_uses": uses,
         "memory_gib": round(int(memory[0]) / 2**20) if memory else None,
         "system": platform.system(),
         "threads": torch.get_num_threads(),

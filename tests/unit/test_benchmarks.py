@@ -190,7 +190,8 @@ def test_the_results_name_misses_machine_and_peers(tmp_path):
     record.add("step_peft_B", missed, MACHINE, VERSIONS, 20)
     record.add("import", Outcome(41.0, (40.0, 42.0), 20), MACHINE, VERSIONS, 20)
     text = results(record)
-    line = next(line for line in text.splitlines() if "PEFT on our GPT" in line and "|" in line)
+    table = text.partition("## Measured on")[2]
+    line = next(line for line in table.splitlines() if "PEFT on our GPT" in line and "|" in line)
     assert line == (
         "| B: our LoRA step / PEFT on our GPT | 0.850 [0.840, 0.860] | ~0.8 | ≤ 0.82 | **missed** "
         "| 1.000 [0.990, 1.010] | 20 | peft 0.21 |"
@@ -290,6 +291,12 @@ def test_the_machine_is_described_without_names_and_paths():
     assert platform.node() not in text
     assert os.sep not in text.replace("//", "")
     assert machine()["threads"] == torch.get_num_threads()
+
+
+def test_a_machine_that_is_limited_to_avx2_is_described_so(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert machine()["torch_uses"] == "AVX2"
+    assert not [name for name in machine()["instructions"] if "512" in name or "amx" in name]
 
 
 def test_the_results_say_how_cost_grows():
