@@ -34,11 +34,11 @@ class Identity:
         return x, ()
 
     def again(self, x: Tensor) -> Tensor:
-        """Returns f(x) a second time."""
+        """Returns f(x) a second time, (N, in)."""
         return self.forward(x)[0]
 
     def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns the gradient of x."""
+        """Returns the gradient of x, (N, in)."""
         return dz
 
     def both(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -61,7 +61,7 @@ class Norm(Identity):
         return z, (mean, scale)
 
     def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns the gradient of x."""
+        """Returns the gradient of x, (N, in)."""
         weight, bias = self.norm.weight.to(x.dtype), self.norm.bias.to(x.dtype)
         shape, wanted = self.norm.normalized_shape, [True, False, False]
         return torch.ops.aten.native_layer_norm_backward(dz, x, shape, *kept, weight, bias, wanted)[
@@ -82,7 +82,7 @@ class Gelu(Identity):
         return z, ()
 
     def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
-        """Returns the gradient of x."""
+        """Returns the gradient of x, (N, in)."""
         return torch.ops.aten.gelu_backward(dz, x, approximate="tanh")
 
     def both(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
