@@ -41,9 +41,15 @@ class Identity:
         """Returns the gradient of x, (N, in)."""
         return dz
 
-    def both(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Returns f(x) a second time, and the gradient of x."""
-        return self.again(x), self.backward(dz, x, kept)
+    def both(
+        self, dz: Tensor, x: Tensor, kept: Sequence[Tensor], thin: Tensor, a: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Returns thinᵀ f(x), (rank, in), and the gradient of x, (N, in), for dz + thin a.
+
+        thin is (N, rank), a (rank, in); dz is changed.
+        """
+        dz.addmm_(thin, a)
+        return thin.T @ self.again(x), self.backward(dz, x, kept)
 
 
 class Norm(Identity):
@@ -85,20 +91,27 @@ class Gelu(Identity):
         """Returns the gradient of x, (N, in)."""
         return torch.ops.aten.gelu_backward(dz, x, approximate="tanh")
 
-    def both(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Returns f(x) a second time, and the gradient of x: dz (σ + x σ (1 − σ) y′)."""
+    def both(
+        self, dz: Tensor, x: Tensor, kept: Sequence[Tensor], thin: Tensor, a: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Returns thinᵀ f(x), (rank, in), and the gradient of x, (N, in), for dz + thin a.
+
+        thin is (N, rank), a (rank, in); dz is changed into the gradient of x, which is what
+        comes in times σ + x σ (1 − σ) y′. f(x) is never whole in memory.
+        """
         if not _composed(x):
-            return super().both(dz, x, kept)
-        z, dx = torch.empty_like(x), torch.empty_like(x)
+            return super().both(dz, x, kept, thin, a)
         linear = _linear(x)
+        wide = thin.T.to(linear.dtype)
+        product = wide.new_zeros(a.shape)
         for rows, part, (sigmoid, slope, rest) in _sigmoids(x, 3):
             torch.addcmul(linear, part, part, value=3 * CUBIC, out=slope)  # y′
-            value = torch.mul(part, sigmoid, out=z[rows] if part.dtype == z.dtype else None)
+            value = torch.mul(part, sigmoid)
             torch.addcmul(value, value, sigmoid, value=-1, out=rest)
-            torch.mul(dz[rows], sigmoid.addcmul_(rest, slope), out=dx[rows])
-            if part.dtype != z.dtype:
-                z[rows] = value
-        return z, dx
+            sigmoid.addcmul_(rest, slope)
+            product.addmm_(wide[:, rows], value)
+            dz[rows].addmm_(thin[rows], a).mul_(sigmoid)
+        return product.to(x.dtype), dz
 
 
 def _composed(x: Tensor) -> bool:

@@ -110,11 +110,11 @@ class AdaptedProducts(torch.autograd.Function):
         backs = [(dys[i] @ layers[i].B.T).mul_(multipliers[i]) for i in adapted]
         back = backs[0] if len(backs) == 1 else torch.cat(backs, dim=1)
         if dz is None:
-            z, dx = before.again(x), None
+            d_a, dx = back.T @ before.again(x), None
         else:
-            z, dx = before.both(dz.addmm_(back, _rank_first(layers, adapted)), x, kept)
+            d_a, dx = before.both(dz, x, kept, back, _rank_first(layers, adapted))
         gradients: list[Tensor | None] = [None] * len(tensors)
-        joint = (_parts_of(each, layers, adapted) for each in ([(back.T @ z).T], thin))
+        joint = (_parts_of(each, layers, adapted) for each in ([d_a.T], thin))
         for i, d_a, z_a in zip(adapted, *joint):
             gradients[4 * i + 2] = d_a
             gradients[4 * i + 3] = (z_a.T @ dys[i]).mul_(multipliers[i])
