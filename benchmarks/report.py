@@ -21,7 +21,12 @@ S is the mini GPT with rank 8 and 16 messages a batch. B is GPT-2 124M's shape w
 rank 16, 8 × 120 tokens. Both adapt all linear layers of the blocks and classify at the last real
 token. AdamW is `fused=True` for us, for full fine-tuning and for PEFT; the appendix has its own
 line. PEFT has no dropout and gets no attention mask. Where PEFT runs on Hugging Face's GPT-2, our
-model shares one A among query, key and value, as `c_attn` does.
+model shares one A among query, key and value, as `c_attn` does. In bf16 our frozen base is held in
+bf16, which changes no product.
+
+The Intel processor was measured twice, the second time limited to AVX2 (`make bench-avx2`). The
+AMD processor's rows, and the growth below, are from 2026-11-24, before attention's and GELU's way
+back were composed (`DECISIONS.md`, 2026-11-26).
 """
 COLUMNS = "| what | measured [95 %] | limit | target | verdict | control [95 %] | rounds | peer |"
 
