@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 
 from lora_edu.files import atomic_write
@@ -71,6 +72,7 @@ class Record:
                 "machine": machine,
                 "versions": versions,
                 "asked_rounds": rounds,
+                "date": date.today().isoformat(),
             }
         )
         if self.path is not None:

@@ -24,9 +24,8 @@ line. PEFT has no dropout and gets no attention mask. Where PEFT runs on Hugging
 model shares one A among query, key and value, as `c_attn` does. In bf16 our frozen base is held in
 bf16, which changes no product.
 
-The Intel processor was measured twice, the second time limited to AVX2 (`make bench-avx2`). The
-AMD processor's rows, and the growth below, are from 2026-11-24, before attention's and GELU's way
-back were composed (`DECISIONS.md`, 2026-11-26).
+The same processor may stand twice, the second time limited to AVX2 (`make bench-avx2`). What has
+become faster since a date stands in `DECISIONS.md`.
 """
 COLUMNS = "| what | measured [95 %] | limit | target | verdict | control [95 %] | rounds | peer |"
 
@@ -96,11 +95,13 @@ def growth_section(growth: dict) -> list[str]:
     return ["## How cost grows", "", head, "", *pictures, "", *findings, ""]
 
 
-def table(machine: dict, versions: dict, found: dict[str, Outcome]) -> list[str]:
-    """Returns the lines of a machine's section."""
+def table(machine: dict, versions: dict, entries: dict[str, dict]) -> list[str]:
+    """Returns the lines of the section on a machine's entries, row → entry."""
+    found = {name: read_outcome(entry) for name, entry in entries.items()}
+    days = " and ".join(sorted({entry["date"] for entry in entries.values()}))
     lines = [table_line(ROWS[name], outcome, versions) for name, outcome in found.items()]
     details = filter(None, (detail_line(ROWS[n], outcome) for n, outcome in found.items()))
-    text = ["## Measured on", "", described(machine, versions), ""]
+    text = ["## Measured on", "", f"{described(machine, versions)} Measured {days}.", ""]
     text += [COLUMNS, "|---" * COLUMNS.count(" |") + "|", *lines, ""]
     return [*text, "Median times, and what else was measured:", "", *details, ""]
 
@@ -146,7 +147,7 @@ def results(record: Record, growth: dict | None = None) -> str:
             key = json.dumps(entries[name]["versions"], sort_keys=True)
             by_versions.setdefault(key, []).append(name)
         for key, names in by_versions.items():
-            text += table(machine, json.loads(key), {n: read_outcome(entries[n]) for n in names})
+            text += table(machine, json.loads(key), {name: entries[name] for name in names})
         missing = [name for name in ROWS if name not in entries]
         text += [f"Not measured here yet: {', '.join(missing)}.", ""] if missing else []
     text += growth_section(growth) if growth else []

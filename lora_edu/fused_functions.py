@@ -41,7 +41,7 @@ class Identity:
         """Returns the gradient of x, (N, in)."""
         return dz
 
-    def both(
+    def backward_with_product(
         self, dz: Tensor, x: Tensor, kept: Sequence[Tensor], thin: Tensor, a: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Returns thinᵀ f(x), (rank, in), and the gradient of x, (N, in), for dz + thin a.
@@ -91,7 +91,7 @@ class Gelu(Identity):
         """Returns the gradient of x, (N, in)."""
         return torch.ops.aten.gelu_backward(dz, x, approximate="tanh")
 
-    def both(
+    def backward_with_product(
         self, dz: Tensor, x: Tensor, kept: Sequence[Tensor], thin: Tensor, a: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Returns thinᵀ f(x), (rank, in), and the gradient of x, (N, in), for dz + thin a.
@@ -100,7 +100,7 @@ class Gelu(Identity):
         comes in times σ + x σ (1 − σ) y′. f(x) is never whole in memory.
         """
         if not _composed(x):
-            return super().both(dz, x, kept, thin, a)
+            return super().backward_with_product(dz, x, kept, thin, a)
         linear = _linear(x)
         wide = thin.T.to(linear.dtype)
         product = wide.new_zeros(a.shape)

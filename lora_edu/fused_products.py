@@ -112,7 +112,7 @@ class AdaptedProducts(torch.autograd.Function):
         if dz is None:
             d_a, dx = back.T @ before.again(x), None
         else:
-            d_a, dx = before.both(dz, x, kept, back, _rank_first(layers, adapted))
+            d_a, dx = before.backward_with_product(dz, x, kept, back, _rank_first(layers, adapted))
         gradients: list[Tensor | None] = [None] * len(tensors)
         joint = (_parts_of(each, layers, adapted) for each in ([d_a.T], thin))
         for i, d_a, z_a in zip(adapted, *joint):

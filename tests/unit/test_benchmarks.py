@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import random
+from datetime import date
 
 import numpy as np
 import pytest
@@ -197,6 +198,7 @@ def test_the_results_name_misses_machine_and_peers(tmp_path):
         "| 1.000 [0.990, 1.010] | 20 | peft 0.21 |"
     )
     assert "A, 2 cores, 8 GiB of memory, Linux; instructions: avx2. torch 2.13" in text
+    assert f"Measured {date.today().isoformat()}." in text
     assert "ours 2100 ms; PEFT 2500 ms" in text
     assert "41 ms [40, 42]" in text
     assert "Not measured here yet: ceiling_fp32" in text

@@ -28,7 +28,7 @@ def in_parts(monkeypatch) -> None:
 def back(x: torch.Tensor, dz: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """f(x) again, which is what a thin matrix of ones on the diagonal reads, and x's gradient."""
     thin, a = torch.eye(len(x), dtype=x.dtype), torch.zeros_like(x)
-    return Gelu().both(dz.clone(), x, (), thin, a)
+    return Gelu().backward_with_product(dz.clone(), x, (), thin, a)
 
 
 def drawn(rows: int, dtype: torch.dtype, width: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,7 +70,7 @@ def test_the_products_with_thin_matrices_are_those_of_the_whole(in_parts, dtype)
     dice = torch.Generator().manual_seed(0)
     thin, a = (torch.randn(*size, generator=dice).to(dtype) for size in ((7, 2), (2, 5)))
     value, gradient = exact(x, dz.double() + thin.double() @ a.double())
-    product, dx = Gelu().both(dz.clone(), x, (), thin, a)
+    product, dx = Gelu().backward_with_product(dz.clone(), x, (), thin, a)
     expected = thin.double().T @ value
     tolerance = {torch.float64: 1e-14, torch.float32: 2e-6, torch.bfloat16: 1e-2}[dtype]
     assert product.dtype == dx.dtype == dtype
