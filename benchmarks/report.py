@@ -36,7 +36,7 @@ def verdict(row: Row, outcome: Outcome) -> str:
         return outcome.note
     if outcome.control is not None and not Ratio(*outcome.control).holds_one():
         return "control failed, does not count"
-    if row.race and outcome.rounds < LEAST_ROUNDS:
+    if outcome.rounds < (LEAST_ROUNDS if row.race else row.least_rounds):
         return f"too few rounds ({outcome.rounds}), does not count"
     if str(row.target) == "–":
         return "–"

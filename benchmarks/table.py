@@ -60,6 +60,7 @@ class Row:
         bottom: The contender below it.
         measure: (quick) → outcome; quick is for trying it out.
         unit: Behind the value.
+        least_rounds: Fewer do not count; a race needs `LEAST_ROUNDS`.
     """
 
     what: str
@@ -71,3 +72,4 @@ class Row:
     bottom: str = ""
     measure: Callable[[bool], Outcome] | None = None
     unit: str = ""
+    least_rounds: int = 1

@@ -49,7 +49,7 @@ class Identity:
         thin is (N, rank), a (rank, in); dz is changed.
         """
         dz.addmm_(thin, a)
-        return thin.T @ self.again(x), self.backward(dz, x, kept)
+        return thin.T @ self.again(x).to(thin.dtype), self.backward(dz, x, kept)
 
 
 class Norm(Identity):
@@ -70,9 +70,8 @@ class Norm(Identity):
         """Returns the gradient of x, (N, in)."""
         weight, bias = self.norm.weight.to(x.dtype), self.norm.bias.to(x.dtype)
         shape, wanted = self.norm.normalized_shape, [True, False, False]
-        return torch.ops.aten.native_layer_norm_backward(dz, x, shape, *kept, weight, bias, wanted)[
-            0
-        ]
+        backward = torch.ops.aten.native_layer_norm_backward
+        return backward(dz.to(x.dtype), x, shape, *kept, weight, bias, wanted)[0]
 
 
 class Gelu(Identity):

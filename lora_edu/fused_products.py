@@ -81,6 +81,7 @@ class AdaptedProducts(torch.autograd.Function):
         """Computes all outputs; x and they are (N, in) and (N, out)."""
         layers = _by_layer(tensors)
         z, kept = before.forward(x)
+        z = z.to(layers[0].weight.dtype)
         outputs = [nn.functional.linear(z, layer.weight, layer.bias) for layer in layers]
         adapted = [i for i, layer in enumerate(layers) if layer.A is not None]
         thin = [nn.functional.linear(z, _rank_first(layers, adapted))] if adapted else []
@@ -110,7 +111,7 @@ class AdaptedProducts(torch.autograd.Function):
         backs = [(dys[i] @ layers[i].B.T).mul_(multipliers[i]) for i in adapted]
         back = backs[0] if len(backs) == 1 else torch.cat(backs, dim=1)
         if dz is None:
-            d_a, dx = back.T @ before.again(x), None
+            d_a, dx = back.T @ before.again(x).to(back.dtype), None
         else:
             d_a, dx = before.backward_with_product(dz, x, kept, back, _rank_first(layers, adapted))
         gradients: list[Tensor | None] = [None] * len(tensors)
@@ -184,13 +185,14 @@ def adapted_products(
     device = x.device.type
     autocast = torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if autocast else x.dtype
-    if any(tensor is not None and tensor.dtype != dtype for tensor in (x, *tensors)):
-        x, *tensors = (None if tensor is None else tensor.to(dtype) for tensor in (x, *tensors))
+    tensors = [None if tensor is None else tensor.to(dtype) for tensor in tensors]
+    if before is None:  # f computes in x's own format, as autocast has a layer norm do
+        x = x.to(dtype)
     before, learning = before or Identity(), torch.is_grad_enabled()
     with torch.autocast(device, enabled=False) if autocast else nullcontext():
         flat = x.reshape(-1, x.shape[-1])
         if learning:
             outputs = AdaptedProducts.apply(flat, before, multipliers, *tensors)
         else:
-            outputs = _answers(before.forward(flat)[0], _by_layer(tensors), multipliers)
+            outputs = _answers(before.forward(flat)[0].to(dtype), _by_layer(tensors), multipliers)
     return tuple(y.view(*x.shape[:-1], y.shape[-1]) for y in outputs)

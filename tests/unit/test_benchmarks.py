@@ -14,7 +14,8 @@ import torch
 pytest.importorskip("peft", reason="PEFT is not installed (extra `peers`)")
 pytest.importorskip("transformers", reason="transformers is not installed (extra `peers`)")
 
-from benchmarks import run  # noqa: E402
+from benchmarks import accuracy, run  # noqa: E402
+from benchmarks.accuracy import interval_of_mean  # noqa: E402
 from benchmarks.machine import machine, versions  # noqa: E402
 from benchmarks.protocol import (  # noqa: E402
     AGAIN,
@@ -124,6 +125,23 @@ def test_the_interval_of_the_median_covers_the_truth_nineteen_times_in_twenty():
     assert 88 <= inside <= 100
 
 
+def runs(shift: float, seed: int) -> np.ndarray:
+    """Differences of two recipes: runs differ by seed, messages by how hard they are."""
+    dice = np.random.default_rng(seed)
+    by_seed, by_message = dice.normal(0, 2, (20, 1)), dice.normal(0, 10, (1, 200))
+    return shift + by_seed + by_message + dice.normal(0, 20, (20, 200))
+
+
+def test_the_interval_of_accuracies_counts_seeds_and_messages(monkeypatch):
+    monkeypatch.setattr(accuracy, "BOOTSTRAPS", 400)
+    intervals = [interval_of_mean(runs(0, seed)) for seed in range(100)]
+    assert 88 <= sum(low <= 0 <= high for low, high in intervals) <= 100
+    low, high = interval_of_mean(runs(5, 0))
+    assert 0 < low < 5 < high
+    alike = np.tile(np.array([[1.0], [-1.0]]), (1, 200))  # all messages say the same: seeds count
+    assert interval_of_mean(alike) == (-1, 1)
+
+
 def test_unpaired_times_are_refused():
     with pytest.raises(ValueError, match="top has 2 rounds and bottom 1"):
         paired_ratio([1.0, 2.0], [1.0])
@@ -170,6 +188,14 @@ ROW = Row("what", "limit", Target(high=0.8), ("peft",), "steps B", "ours", "PEFT
 )
 def test_the_verdict(outcome, expected):
     assert verdict(ROW, outcome) == expected
+
+
+@pytest.mark.parametrize(
+    ("rounds", "expected"), [(2, "too few rounds (2), does not count"), (3, "met")]
+)
+def test_a_figure_can_need_rounds_too(rounds, expected):
+    row = Row("what", "limit", Target(-1, 1), unit=" points", least_rounds=3)
+    assert verdict(row, Outcome(0.0, (-0.5, 0.5), rounds)) == expected
 
 
 @pytest.mark.parametrize(

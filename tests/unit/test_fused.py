@@ -209,6 +209,29 @@ def test_autocast_computes_in_its_type_and_returns_gradients_in_that_of_the_para
     assert all(p.grad.dtype == torch.float32 for layer in layers for p in layer.lora.parameters())
 
 
+def test_under_autocast_the_residual_stream_is_read_by_its_norms_in_float32():
+    """As the readable blocks do: rounding x before a norm would err twice where they err once."""
+    model = adapted()
+    fast = fused_copy(model)
+    x = 100 + torch.randn(2, 9, model.config.n_embd)  # whose rounding is as large as its deviation
+    block, same = model.blocks[0], fast.blocks[0]
+    with torch.no_grad():
+        exact = block(x) - x
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            wanted, found = block(x) - x, same(x) - x
+    error = (wanted - exact).norm()
+    assert 0 < error < 0.02 * exact.norm()
+    assert (found - exact).norm() <= 1.5 * error
+    learning = x.clone().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = same(learning) - learning
+    found.square().sum().backward()
+    assert (found - exact).norm() <= 1.5 * error
+    (got,) = torch.autograd.grad((block(learning) - learning).square().sum(), learning)
+    assert learning.grad.dtype == torch.float32
+    assert (learning.grad - got).norm() <= 0.05 * got.norm()
+
+
 def test_it_runs_under_torch_compile():
     model = adapted()
     fast = torch.compile(fused_copy(model), backend="aot_eager", fullgraph=True)
