@@ -22,7 +22,8 @@
 #
 # $$y = x W + b + \text{multiplier} \cdot x A B$$
 #
-# $A$ starts random and $B$ at zero. `LinearWithLoRA(linear, rank, alpha)` is such a layer. One
+# $A$ is (in × rank) and $B$ (rank × out); $A$ starts random and $B$ at zero.
+# `LinearWithLoRA(linear, rank, alpha)` is such a layer; the multiplier follows from alpha. One
 # layer is not a model, though. Here is the model: the course's small GPT, which has read ten
 # thousand stories for children. A PyTorch model is a tree of named modules; this is one of its
 # six blocks.
@@ -152,17 +153,19 @@ for targets in ("query", ["query", "value"], "mlp.*", "blocks.0.*", "blocks.[12]
     found = find_targets(model, targets)
     print(f"{targets!s:28} {len(found):2} layers, the first is {found[0]}")
 # %% [markdown]
-# The worst mistake with targets is a quiet one: a name that matches nothing, so that nothing is
-# adapted and nobody notices. Other models call their layers `q_proj`, for example. Here that is
-# an error, and it says what there is.
+# The worst mistake with targets is a quiet one: a name that matches nothing, so that a layer is
+# not adapted and nobody notices. Other models call their layers `q_proj`, for example. Here each
+# name or pattern that matches nothing is an error, and it says what there is. (In PEFT a list holds
+# whole paths or their ends and a string is a regular expression for the whole path; a wrong name in
+# a list is passed over if another one matches. So count the layers.)
 # %%
 try:
     find_targets(model, "q_proj")
 except ValueError as error:
     print(textwrap.fill(str(error), 92))
 # %% [markdown]
-# **Exercise 1, fill in.** Choose the four attention layers of the *last two* blocks, and nothing
-# else. One pattern is enough; a list is fine too.
+# **Exercise 1, fill in.** Choose all attention layers of the *last two* blocks, four in each, and
+# nothing else. One pattern is enough; a list is fine too.
 # %% exercise="03.targets"
 # <solution>
 last_attention = "blocks.[45].attention.*"
@@ -198,16 +201,17 @@ print(attention)
 # update, `attention.query.lora`.
 #
 # A word on `scaling="alpha/rank"`: with it the multiplier is alpha / rank, as in the paper and in
-# PEFT. How $A$ is drawn is a second choice, `init=`. Not given, it is the reference's, within
-# ±1/√rank for every layer, whereas PEFT draws within ±1/√in_dim. So this notebook mixes two
-# conventions; what that does is seen further down.
+# PEFT; without it, alpha itself, as in the book that this interface comes from (Raschka 2024, here
+# called the *reference*). How $A$ is drawn is a second choice, `init=`. Not given, it is the
+# reference's, within ±1/√rank for every layer, whereas PEFT draws within ±1/√in_dim. So this
+# notebook mixes two conventions; what that does is seen further down.
 #
 # **Exercise 2, own code.** Do this for a whole model. Write `replace(module, rank, alpha,
 # targets)`:
 #
 # - look at the children of `module`, as above
 # - a child that is an `nn.Linear` and whose name is in `targets` is replaced by
-#   `LinearWithLoRA(child, rank, alpha)`
+#   `LinearWithLoRA(child, rank, alpha)`, without a `scaling`
 # - any other child may have such layers somewhere below: let `replace` call itself on it
 #
 # It changes the module in place and returns nothing.
@@ -421,7 +425,8 @@ print(
 # %%
 def changed(before, after):
     """Names of the tensors that differ in at least one bit."""
-    return [name for name in before if not torch.equal(before[name], after[name])]
+    bits = torch.int32  # as numbers, 0.0 and -0.0 would be equal
+    return [n for n in before if not torch.equal(before[n].view(bits), after[n].view(bits))]
 
 
 def is_adapter(name):
@@ -521,12 +526,15 @@ pefts = update_sizes(other)
 print("every update is smaller than half of its W:", (pefts < 50).all().item())
 stands_out = pefts[:, 5].mean() > 1.25 * pefts[:, :5].mean()
 print("the column of fc_out is at least a quarter above the others:", stands_out.item())
-show(picture(pefts, "peft"), "The same table with PEFT's initialisation of A.")
+smaller = pefts.mean() < ours.mean() / 2
+print("on average, the updates are less than half as large:", smaller.item())
+show(picture(pefts, "peft"), "The same table with PEFT's initialisation of A; all are smaller.")
 # %% [markdown]
 # **Takeaway:** all 36 layers took part. None was overturned: each update is smaller than half of
-# the $W$ beside it, which stands as it was. But which layers *look* busiest depends on how $A$
-# was drawn, so do not read such a map as a map of where learning is needed. How many *directions*
-# the changes have is the question of notebook 01.
+# the $W$ beside it, which stands as it was. But that `fc_out` looked busiest was a matter of how
+# $A$ was drawn, and so is how far the same learning rate moves the layers at all (each map has
+# colours of its own). Do not read such a map as a map of where learning is needed. How many
+# *directions* the changes have is the question of notebook 01.
 #
 # ## Frozen does not mean left alone
 # A frozen layer needs no gradient for its weight. Does the backward pass therefore go around it?
@@ -643,7 +651,8 @@ alt = (
 show(chart, alt)
 reveal(work, round(lora_share), because="two of three products remain, and A and B add their own")
 # %% [markdown]
-# **Takeaway:** freezing would save a third of the arithmetic; $A$ and $B$ cost some of it again.
+# **Takeaway:** freezing would save almost a third of the arithmetic (attention multiplies tokens
+# with tokens as well, where no weight is spared); $A$ and $B$ cost some of it again.
 # Arithmetic is not time: in a model this small, many small products can eat up the gain. Adapters
 # in the *first* block alone (six of them) already cost nearly as much as all; in the *last* block
 # alone they are cheap, because the backward pass stops there.
@@ -733,14 +742,14 @@ print(f"{len(names)} layers, {trainable:,} of {total:,} parameters learn: {train
 #   after training.
 # 2. Targets are chosen by name, and a name that matches nothing must be an error.
 # 3. Frozen layers are crossed by the backward pass all the same; LoRA saves a part of the
-#   arithmetic, and much more of the memory for training (notebook 04).
+#   arithmetic, and most of the memory for gradients and optimizer states (notebook 04).
 #
 # ## Five questions
 # 1. Why does `setattr` belong in `replace`, and not an assignment to the loop's variable?
 # 2. What learns if you replace first and freeze afterwards, and what if you never freeze?
 # 3. Why is a snapshot without `.clone()` worthless as a proof?
-# 4. An adapter sits in block 3 of 12. Which blocks does the gradient enter, and which product is
-#   each frozen layer spared?
+# 4. Of blocks 0 to 11, block 3 has an adapter. Which blocks does the gradient enter, and which
+#   product are their frozen layers spared?
 # 5. Why must merging an adapted head, tied to the token embedding, not write into its weight?
 #
 # <details><summary>Answers</summary>

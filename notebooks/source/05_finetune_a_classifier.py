@@ -506,7 +506,9 @@ check("05.half_width", half_width)
 # so the formula's interval is too narrow. The intervals below resample whole families.
 #
 # There is a second kind of luck: the **seed**, which decides where the head and $A$ start and in
-# which order the batches come. Five recorded seeds show it.
+# which order the batches come. Five recorded seeds show it. So few know their own spread only
+# roughly, so their part of an interval is wider: 2.8 standard deviations, by Student's $t$, in
+# place of 1.96.
 # %%
 from lora_edu.experiments import accuracy_score, compare, digits, f1_score, summarise
 

@@ -6,9 +6,9 @@
 # **You will be able to**
 # - save an adapter, read its two files, and load it in a fresh process with the same outputs
 # - recognise three mistakes that raise no error: not loaded, head lost, merged twice
-# - switch between adapters, set their strength, and blend them in the one way that is right
+# - switch between adapters, set their strength, and blend them exactly
 # - merge an adapter into the weights and take it out again exactly, and say what merging costs
-# - count the bytes of one base with thousands of tasks, and serve eight of them in one batch
+# - count the bytes of one base with thousands of tasks, and serve eight adapters in one batch
 # - trade adapters with PEFT, on our GPT and on Hugging Face's GPT-2
 #
 # **You need** basic PyTorch, and LoRA's formula, repeated below. Notebook 03 helps.
@@ -87,8 +87,8 @@ print(f"target_modules   {first} and {len(others)} more")
 # %% [markdown]
 # The other file begins with eight bytes that say how long its header is. The header is JSON again:
 # for each tensor its type, its shape and where its numbers lie. Behind it come the numbers, and
-# nothing else. No code is in such a file, so none can run when it is loaded; a *pickle*, which
-# `torch.save` writes, can run anything.
+# nothing else. No code is in such a file, so none can run when it is loaded. A *pickle*, which
+# `torch.save` writes, can run anything unless whoever loads it asks for weights only.
 # %%
 data = (folder / "adapter_model.safetensors").read_bytes()
 length = int.from_bytes(data[:8], "little")
@@ -99,8 +99,9 @@ for name in sorted(header)[:2]:
 print(f"{len(header)} tensors; stated beside them: {', '.join(sorted(stated))}")
 # %% [markdown]
 # Both names and layout are those of PEFT, Hugging Face's library for LoRA and its relatives. It
-# stores $A$ and $B$ transposed to ours. The `base_fingerprint` is a hash of the base's file: an
-# adapter fits the weights that it was trained beside, and no others.
+# stores $A$ and $B$ transposed to ours. The `base_fingerprint` is ours, and PEFT passes over it. It
+# is a hash of the base's file: beside any other weights, an adapter's results are not what was
+# measured.
 #
 # ## Load it in a fresh process
 # The test that counts: another Python, which shares nothing with this one but the files. It loads
@@ -134,11 +135,12 @@ print(f"size of the adapter's file next to the base's: {adapter_bytes / base_byt
 # Not equal bit for bit, since we stored half precision: that rounds every number of $A$ and $B$ to
 # 11 binary digits.
 #
-# **Modify:** save with `dtype=torch.float32`, run the last cells again, and make the tolerance
-# smaller. How far down can you go?
+# **Modify:** save with `dtype=torch.float32`, run the cells from there to here again, and make the
+# tolerance smaller. How far down can you go? (Put `float16` back before you go on.)
 #
-# ✓ **Promise 4, one small file per task: measured.** A task is a file of the size just printed,
-# and a fresh process gets the model back from it, but for that rounding.
+# ✓ **The fourth of LoRA's promises, one small file per task: measured.** A task is a file of the
+# size just printed, with a page of settings, and a fresh process gets the model back from it, but
+# for that rounding.
 #
 # ## Three quiet mistakes
 # None of these three raises an error. First: someone loads the file by hand.
@@ -221,10 +223,12 @@ check("07.mistakes", mistakes)
 # %%
 print("1. loaded by hand: outputs are the base's, bit for bit:", first_is_base)
 print("2. without its head, accuracy falls by more than 10 points:", fell)
+whole = moved + twice.blocks[0].attention.query.lora.delta().T
+print("3. merged, then attached, it is doubled:", torch.allclose(whole, 2 * update, atol=1e-5))
 # %% [markdown]
-# The course's functions catch all three. `load_adapter` refuses a file with a tensor that it does
-# not know; the head is in the file; `merge` leaves a merged layer as it is; and a merged model in
-# place of the base has another fingerprint, so that this raises:
+# The course's functions rule out the first two: `load_adapter` refuses a file with a tensor that it
+# does not know, and a head that was trained is in the file. The third is noticed if you say what
+# the adapter goes beside: a merged model in place of the base has another fingerprint.
 # %%
 import textwrap
 
@@ -235,13 +239,14 @@ for name in list(lora_layers(twice)):
     twice.set_submodule(name, twice.get_submodule(name).linear)
 save_pretrained(twice, merged_folder)
 try:
-    load_adapter(folder, base_fingerprint=base_fingerprint(merged_folder))
+    load_adapter(data_path("adapters", "tales"), base_fingerprint=base_fingerprint(merged_folder))
 except AdapterError as error:
-    print(textwrap.fill(str(error).replace(str(folder), "pirate"), 92))
+    print(textwrap.fill(str(error).replace(str(data_path("adapters", "tales")), "tales"), 92))
 # %% [markdown]
 # ## Switch, and set the strength
 # One base in memory, many adapters beside it. `switch` takes one off and puts another on; the
-# base's own layers never move.
+# base's own layers never move. Two adapters ship with the course: `tales` talks like a pirate, and
+# `menu` makes a sentence about a restaurant from a list of facts.
 # %%
 from lora_edu import generate_text, set_strength, switch
 
@@ -256,8 +261,9 @@ after = base.state_dict()
 print("names as before:", list(after) == list(before))
 print("every bit as before:", all(torch.equal(before[name], after[name]) for name in before))
 # %% [markdown]
-# **Investigate:** after `switch(base, adapter)`, call `set_strength(base, 0.5)`, then −1. What
-# becomes of the pirate? Notebook 00 has a slider for it.
+# **Investigate:** in a new cell, call `switch(base, tales)` and `set_strength(base, 0.5)` and
+# generate a text; then with −1. What becomes of the pirate? End with `detach(base)`. Notebook 00
+# has a slider for it.
 #
 # ## Merge
 # An attached adapter costs two more products in each layer. They can be spared: the update is a
@@ -297,7 +303,7 @@ if not verdict.passed:
 
 attach(base, tales)
 layer = base.blocks[2].mlp.fc_in
-kept = layer.linear.weight
+kept = layer.linear.weight.detach().clone()
 with torch.no_grad():
     mine = merged_weight(kept, layer.lora.A, layer.lora.B, layer.lora.multiplier)
     beside = base(tokens)
@@ -306,8 +312,8 @@ with torch.no_grad():
 assert torch.allclose(mine, layer.linear.weight, atol=1e-6)
 print("largest difference of a logit below 0.001:", ((inside - beside).abs().max() < 1e-3).item())
 # %% [markdown]
-# Can it be taken out again? Subtracting the update would leave rounding errors, one more with every
-# cycle. The course keeps the old weight aside instead.
+# Can it be taken out again? Subtracting the update, as PEFT does, leaves a rounding error. The
+# course keeps the old weight aside instead, at the price of a second copy in memory.
 # %%
 cycles = predict("Merge and unmerge a hundred times. How many numbers of the weight change?")
 cycles
@@ -315,7 +321,7 @@ cycles
 from lora_edu import unmerge
 
 unmerge(base)
-by_hand = kept.detach().clone()
+by_hand = kept.clone()
 with torch.no_grad():
     update = layer.lora.delta().T
     for _ in range(100):
@@ -324,7 +330,7 @@ with torch.no_grad():
         by_hand = (by_hand + update) - update
 changed = (layer.linear.weight != kept).sum().item()
 print("by adding and subtracting, numbers have changed:", (by_hand != kept).any().item())
-reveal(cycles, changed, because="the very same tensor is put back", tolerance=0)
+reveal(cycles, changed, because="the old tensor is put back, not computed anew", tolerance=0)
 # %% [markdown]
 # ### What merging costs
 # In exact arithmetic, merged and unmerged are equal. In a computer, $W + \Delta W$ is rounded to
@@ -417,7 +423,8 @@ chart = line_chart(
     x_log2=True,
     y_log10=True,
 )
-show(chart, "Two curves over the number of tasks, nearly parallel; the adapters' is far below.")
+alt = "Two curves over the number of tasks: they start together, part, and end parallel, far apart."
+show(chart, alt)
 reveal(saved, round(ratio), because="in the long run only base and adapter size count")
 # %% [markdown]
 # **Takeaway:** the base is paid once; what counts in the long run is the adapter's size. For our
@@ -477,10 +484,13 @@ print("averaging A and B misses the average by more than half of its size:", (er
 # %% [markdown]
 # Why? The product of the averages holds cross terms, $A_1 B_2$ and $A_2 B_1$, that no task has
 # learnt. And there is a deeper reason: $A$ and $B$ are not determined. With any invertible matrix
-# $M$, the pair $A M$ and $M^{-1} B$ has the same product. An average of numbers that might as well
-# be others means nothing.
+# $M$, the pair $A M$ and $M^{-1} B$ has the same product. Adapters that were trained apart need not
+# agree on an $M$, so an average of their factors mixes what does not belong together.
 #
-# ## Eight tasks in one batch
+# In PEFT's `add_weighted_adapter` the exact way is `combination_type="cat"`. `"svd"` cuts the exact
+# sum down to a lower rank, and `"linear"` adds the factors, cross terms and all.
+#
+# ## Eight adapters in one batch
 # A server gets requests for different tasks at once. Switching for each would leave the base
 # working on one row at a time. But all rows share $W$; only the small part differs. So: one pass
 # through the base, and each row its own $A$ and $B$.
@@ -512,10 +522,9 @@ print("nine rows in one batch as each alone, relative error below 1e-5:", equal.
 spread = [(together[0] - row).abs().max() > 0.1 for row in together[1:]]
 print("and the other rows differ from the first:", all(spread))
 # %% [markdown]
-# Generation works inside the block as well, also with prompts of different lengths. GPT-2 counts
-# positions from the start of a text, so a short prompt must not be pushed to the right to make it
-# as long as the others. Instead all rows start behind the shortest prompt, and a longer one reads
-# its own tokens first.
+# Generation works inside the block as well, also with prompts of different lengths. Hugging Face
+# fills short prompts up on the left, hides the filling, and shifts the positions. Ours needs none
+# of that: all rows start behind the shortest prompt, and a longer one reads its own tokens first.
 # %%
 from torch.nn.utils.rnn import pad_sequence
 
@@ -537,9 +546,9 @@ for (name, _), row, length in zip(asked, written.tolist(), lengths):
 # **Make:** let one opening go on in several ways, with "blend 0.5" among them.
 #
 # ## Trade with PEFT
-# PEFT reads the folder that you saved, on our own GPT, and we read what PEFT saves; the course's
-# tests compare the two to 1e-9 in float64. The cell runs where PEFT is installed (`pip install
-# peft`); nothing else needs it.
+# PEFT reads the folder that you saved, on our own GPT, as this cell shows where PEFT is installed
+# (`pip install peft`; nothing else needs it). We read what PEFT saves, too: the course's tests go
+# both ways and compare to 1e-9 in float64.
 # %% tags=["nbval-ignore-output"]
 from importlib.util import find_spec
 
@@ -552,14 +561,16 @@ if find_spec("peft"):
 else:
     print("PEFT is not installed here.")
 # %% [markdown]
-# Hugging Face's own GPT-2 is another matter. It has the same weights, but query, key and value lie
-# in one matrix, `c_attn`. Three updates of rank 8 become one of rank 24, whose $B$ has blocks:
+# Hugging Face's class for GPT-2 is another matter. It can hold our weights, but query, key and
+# value lie in one matrix, `c_attn`. Three updates of rank 8 become one of rank 24, whose $B$ has
+# blocks:
 #
 # $$x\,[A_q\;A_k\;A_v]\begin{bmatrix}B_q&0&0\\0&B_k&0\\0&0&B_v\end{bmatrix}
 # = [x A_q B_q,\; x A_k B_k,\; x A_v B_v]$$
 #
 # PEFT divides alpha by the rank, so this layer needs three times the alpha. `save_for_gpt2` does
-# all that and `load_from_gpt2` undoes it, to the bit. The base's fingerprint goes along.
+# all that and `load_from_gpt2` undoes it, to the bit. The base's fingerprint goes along. (That PEFT
+# on Hugging Face's GPT-2 then gives our logits is shown by the course's tests.)
 # %%
 from lora_edu import load_from_gpt2, save_for_gpt2
 
@@ -576,8 +587,8 @@ print("there and back, every bit the same:", all(same))
 # ## Three sentences to remember
 # 1. A task is a small file beside a base that stays as it is, and means nothing without that base.
 # 2. Only the product of A and B is determined: add updates, never average factors.
-# 3. A merged adapter costs nothing at inference; one that stays beside the weights lets one base
-#   serve many tasks in one batch.
+# 3. A merged adapter adds no arithmetic at inference; one that stays beside the weights lets one
+#   base serve many tasks in one batch.
 #
 # ## Five questions
 # 1. What is in the two files, and what of the training run is not?

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lora_edu import experiments
-from lora_edu.evaluation import Predictions
+from lora_edu.evaluation import Predictions, student_95
 from lora_edu.evaluation import f1 as f1_of_one_run
 from lora_edu.experiments import (
     OutOfTime,
@@ -150,9 +150,43 @@ def test_runs_that_differ_add_seed_luck():
     runs = answers([range(10), range(20), range(30)])
     summary = summarise(LABELS, runs, accuracy_score)
     assert summary.seed_sd == pytest.approx(0.1)
-    half = 1.959964 * math.sqrt(0.1**2 / 3 + summary.sample_sd**2)
+    half = math.hypot(4.303 * 0.1 / math.sqrt(3), 1.959964 * summary.sample_sd)
     assert summary.value - summary.low == pytest.approx(half)
     assert summary.seeds == 3
+
+
+def t_at(freedom: int, bound: float) -> float:
+    """The probability that Student's t lies within ± bound, by Simpson's rule."""
+    x = torch.linspace(0, bound, 10_001, dtype=torch.double)
+    scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)
+    density = (1 + x**2 / freedom) ** (-(freedom + 1) / 2) / math.sqrt(freedom * math.pi)
+    weights = torch.ones_like(x)
+    weights[1:-1:2], weights[2:-1:2] = 4, 2
+    return 2 * math.exp(scale) * (weights * density).sum().item() * bound / 10_000 / 3
+
+
+@pytest.mark.parametrize("freedom", range(1, 20))
+def test_students_quantiles_are_those_of_its_density(freedom):
+    assert t_at(freedom, student_95(freedom)) == pytest.approx(0.95, abs=1e-4)
+
+
+def test_many_runs_are_as_good_as_normal_and_a_single_one_has_sample_luck_only():
+    assert student_95(20) == student_95(1000) == pytest.approx(1.96, abs=1e-4)
+    summary = summarise(LABELS, answers([range(10)]), accuracy_score)
+    assert (summary.seeds, summary.seed_sd) == (1, 0.0)
+    assert summary.high - summary.value == pytest.approx(1.96 * summary.sample_sd, rel=1e-3)
+
+
+def test_intervals_of_three_runs_hold_the_truth_nineteen_times_in_twenty():
+    """With 1.96 in place of Student's 4.3 it would be four times in five."""
+    dice = torch.Generator().manual_seed(0)
+    labels, held = torch.zeros(4000, dtype=torch.long), 0
+    for _ in range(100):
+        share = 0.8 + 0.03 * torch.randn(3, 1, generator=dice)
+        runs = (torch.rand(3, 4000, generator=dice) > share).long()
+        summary = summarise(labels, runs, accuracy_score)
+        held += summary.low <= 0.8 <= summary.high
+    assert held >= 90
 
 
 def test_more_examples_shrink_sample_luck_but_not_seed_luck():
@@ -167,6 +201,10 @@ def test_an_interval_stays_within_what_a_score_can_be():
     summary = summarise(LABELS, answers([range(1), range(8)]), accuracy_score)
     assert summary.high == 1.0
     assert summarise(LABELS, answers([range(100), range(92)]), accuracy_score).low == 0.0
+    runs = answers([range(1), range(8)])
+    assert summarise(LABELS, runs, accuracy_score, highest=math.inf).high > 1.0
+    assert compare(LABELS, runs, 1 - runs, accuracy_score).high == 1.0
+    assert compare(LABELS, runs, 1 - runs, accuracy_score, highest=2.0).high > 1.0
 
 
 def test_f1_is_that_of_the_evaluation_module():

@@ -108,9 +108,12 @@ def test_each_setting_goes_on_with_its_own_best_rate() -> None:
     }
     final = [key for key in asked if key["stage"] == "final" and key["method"] in ("lora", "full")]
     assert final == [
-        key_of("final", *setting, lr, seed) for setting, lr in best.items() for seed in range(3)
+        key_of("final", *setting, lr, seed) for setting, lr in best.items() for seed in range(5)
     ]
-    assert {key["seed"] for key in asked if key["stage"] == "tune"} == {0}
+    tuned = [key for key in asked if key["stage"] == "tune"]
+    drawn = {sweep_generator.setting_of(key) for key in tuned if key["seed"]}
+    assert drawn == set(sweep_generator.CURVE)
+    assert {key["seed"] for key in tuned} == set(range(3))
 
 
 def test_a_rate_at_the_edge_of_its_grid_gets_a_neighbour() -> None:
