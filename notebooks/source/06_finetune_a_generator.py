@@ -653,11 +653,11 @@ for level in levels:
     for name in list(at)[:-1]:
         less += [mine < full for mine, full in zip(at[name], at["full"])]
 verdict = "LoRA" if all(less) else "can't say" if any(less) else "full"
+more = len(less) - sum(less)
+title = f"Equally well learnt, LoRA forgot more in {more} of {len(less)} comparisons"
 # %%
 from lora_edu.plots import line_style
 
-more = len(less) - sum(less)
-title = f"Equally well learnt, LoRA forgot more in {more} of {len(less)} comparisons"
 chart = line_chart(
     [Line(name, *list(zip(*points))[1:]) for name, points in means.items()],
     title=title,
