@@ -3,9 +3,9 @@
 Same base, same messages, same start (B zero), same learning rate. The appendix's code pads every
 message to the longest and reads the last position; ours buckets and reads the last real token.
 
-How many messages a run gets right depends on its seed by two points either way: in a run of one
-seed a disturbance of A and B by 1e-5 moves it as far. So a difference between recipes needs many
-seeds, and its interval must count them.
+How many messages a run gets right depends on its seed, by two points either way; disturbing A and
+B by 1e-5 moves it as far. So a difference between recipes needs many seeds, and its interval must
+count them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import nn
 
 from benchmarks import appendix, ours, trainer
 from benchmarks.epoch import ROWS_A_STEP, our_precision, padded_batch
-from benchmarks.protocol import BOOTSTRAPS
+from benchmarks.protocol import mean_interval
 from benchmarks.record import Outcome
 from benchmarks.shapes import Shape, make_shape
 from lora_edu.batching import Batch, Batches, Row, classification_rows
@@ -42,39 +42,23 @@ def accuracies(steps: int | None = None, seeds: int = SEEDS) -> Outcome:
     train, test = (classification_rows(part, encoding, limit) for part in (split.train, split.test))
     test.sort(key=lambda row: len(row.token_ids))  # one order of messages for both
     steps = steps or EPOCHS * -(-len(train) // ROWS_A_STEP)
-    right = {"ours": [], "appendix": []}
-    for seed in range(seeds):
-        right["ours"].append(_train_ours(seed, train, test, steps))
-        right["appendix"].append(_train_appendix(seed, train, test, steps))
-    ours_right, theirs = (np.array(runs, dtype=float) for runs in right.values())
-    difference = 100 * (ours_right - theirs)
-    figures = {f"accuracy, {name}": float(np.mean(runs)) for name, runs in right.items()}
+    recipes = {"ours": _train_ours, "appendix": _train_appendix}
+    right = {
+        name: np.array([recipe(seed, train, test, steps) for seed in range(seeds)], dtype=float)
+        for name, recipe in recipes.items()
+    }
+    difference = 100 * (right["ours"] - right["appendix"])
+    figures = {f"accuracy, {name}": float(runs.mean()) for name, runs in right.items()}
     if seeds > 1:
         figures["standard deviation over seeds"] = float(difference.mean(axis=1).std(ddof=1))
     return Outcome(
         float(difference.mean()),
-        interval_of_mean(difference),
+        mean_interval(difference),
         rounds=seeds,
         figures=figures,
         note=f"{seeds} seeds, {steps} steps of {ROWS_A_STEP}, learning rate {trainer.LR}; "
         f"ours in {our_precision()}; the interval is over seeds and test messages",
     )
-
-
-def interval_of_mean(values: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
-    """Computes the 95 % bootstrap interval of a mean over seeds and messages, both drawn anew.
-
-    Args:
-        values: (seeds, messages).
-        seed: Of the drawing.
-    """
-    dice, (seeds, messages) = np.random.default_rng(seed), values.shape
-    drawn = [
-        values[dice.integers(seeds, size=seeds)][:, dice.integers(messages, size=messages)].mean()
-        for _ in range(BOOTSTRAPS)
-    ]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _shape(seed: int, batches: list[Batch]) -> Shape:

@@ -122,3 +122,19 @@ def median_interval(values: Sequence[float], *, seed: int = 0) -> tuple[float, f
     drawn = np.random.default_rng(seed).integers(len(values), size=(BOOTSTRAPS, len(values)))
     low, high = np.quantile(np.median(values[drawn], axis=1), [0.025, 0.975])
     return float(low), float(high)
+
+
+def mean_interval(values: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
+    """Computes the 95 % bootstrap interval of a mean, both dimensions drawn anew.
+
+    Args:
+        values: (seeds, messages), or whatever else there is luck in.
+        seed: Of the drawing.
+    """
+    dice, (rows, columns) = np.random.default_rng(seed), values.shape
+    drawn = [
+        values[dice.integers(rows, size=rows)][:, dice.integers(columns, size=columns)].mean()
+        for _ in range(BOOTSTRAPS)
+    ]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return float(low), float(high)

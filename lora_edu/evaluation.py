@@ -98,9 +98,14 @@ def classify(model: nn.Module, batches: Batches) -> Predictions:
 def student_95(freedom: int) -> float:
     """Student's t lies within ± this with probability 95 %; from 20 degrees on, the normal's.
 
+    Raises:
+        ValueError: no degree of freedom: a single run does not know its spread.
+
     Source:
         Student 1908, "The probable error of a mean", Biometrika 6(1), p. 1.
     """
+    if freedom < 1:
+        raise ValueError(f"freedom must be at least 1, got {freedom}; it is one less than the runs")
     return STUDENT_95[freedom - 1] if freedom <= len(STUDENT_95) else Z_95
 
 

@@ -183,10 +183,9 @@ class Summary(NamedTuple):
     """A score over several seeds on one test set.
 
     `value` is the mean over seeds; `low` and `high` end its 95 % interval,
-    value ± √(t² seed_sd² / S + 1.96² sample_sd²) with S seeds, cut to what a score can be. t is
-    Student's for S - 1 degrees of freedom, as few seeds know their own spread badly: 4.3 for three
-    seeds, 2.8 for five. `seed_sd` is the standard deviation between seeds; `sample_sd` that of the
-    mean under resampled test examples; `seeds` is S.
+    value ± √(t² seed_sd² / S + 1.96² sample_sd²) with S seeds, cut to what a score can be, where t
+    is Student's, 4.3 for three seeds and 2.8 for five. `seed_sd` is the standard deviation between
+    seeds; `sample_sd` that of the mean under resampled test examples; `seeds` is S.
     """
 
     value: float
@@ -230,8 +229,7 @@ def summarise(
 
     Args:
         labels: (N,) true classes of the test set.
-        predicted: (S, N) predicted classes, a row for each seed. A single row is for what has no
-            seed, a base for instance: its interval holds the luck of the sample alone.
+        predicted: (S, N) predicted classes, a row for each seed; one row knows no luck of seeds.
         score: `accuracy_score` or `f1_score`.
         groups: (N,) the group of each example, from 0. Examples of one group tend to be right or
             wrong together, so whole groups are resampled; by default each example is its own.
@@ -293,8 +291,10 @@ def _resampled(
 
 def _summary(scores: Tensor, resampled: Tensor, least: float, most: float) -> Summary:
     value, sample_sd, seeds = scores.mean().item(), resampled.std().item(), len(scores)
-    seed_sd = scores.std().item() if seeds > 1 else 0.0
-    seed_half = student_95(seeds - 1) * seed_sd / seeds**0.5 if seeds > 1 else 0.0
+    seed_sd = seed_half = 0.0
+    if seeds > 1:
+        seed_sd = scores.std().item()
+        seed_half = student_95(seeds - 1) * seed_sd / seeds**0.5
     half = math.hypot(seed_half, Z_95 * sample_sd)
     low, high = max(least, value - half), min(most, value + half)
     return Summary(value, low, high, seed_sd, sample_sd, seeds)

@@ -27,7 +27,10 @@ FEW = 32_768  # up to here one call of torch's is quicker than several
 
 
 class Identity:
-    """f(x) = x, and the form of the functions below; x and z = f(x) are (N, in)."""
+    """f(x) = x, and the form of the functions below; x and z = f(x) are (N, in).
+
+    f computes in the format of x. The products may have a narrower one: that of dz, thin and a.
+    """
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Returns f(x), and what `backward` needs beside x."""

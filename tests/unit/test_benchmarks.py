@@ -14,8 +14,7 @@ import torch
 pytest.importorskip("peft", reason="PEFT is not installed (extra `peers`)")
 pytest.importorskip("transformers", reason="transformers is not installed (extra `peers`)")
 
-from benchmarks import accuracy, run  # noqa: E402
-from benchmarks.accuracy import interval_of_mean  # noqa: E402
+from benchmarks import protocol, run  # noqa: E402
 from benchmarks.machine import machine, versions  # noqa: E402
 from benchmarks.protocol import (  # noqa: E402
     AGAIN,
@@ -23,6 +22,7 @@ from benchmarks.protocol import (  # noqa: E402
     Ratio,
     Rounds,
     interleaved,
+    mean_interval,
     median_interval,
     paired_ratio,
     turn,
@@ -133,13 +133,13 @@ def runs(shift: float, seed: int) -> np.ndarray:
 
 
 def test_the_interval_of_accuracies_counts_seeds_and_messages(monkeypatch):
-    monkeypatch.setattr(accuracy, "BOOTSTRAPS", 400)
-    intervals = [interval_of_mean(runs(0, seed)) for seed in range(100)]
+    monkeypatch.setattr(protocol, "BOOTSTRAPS", 400)
+    intervals = [mean_interval(runs(0, seed)) for seed in range(100)]
     assert 88 <= sum(low <= 0 <= high for low, high in intervals) <= 100
-    low, high = interval_of_mean(runs(5, 0))
+    low, high = mean_interval(runs(5, 0))
     assert 0 < low < 5 < high
     alike = np.tile(np.array([[1.0], [-1.0]]), (1, 200))  # all messages say the same: seeds count
-    assert interval_of_mean(alike) == (-1, 1)
+    assert mean_interval(alike) == (-1, 1)
 
 
 def test_unpaired_times_are_refused():

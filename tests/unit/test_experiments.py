@@ -174,16 +174,18 @@ def test_many_runs_are_as_good_as_normal_and_a_single_one_has_sample_luck_only()
     assert student_95(20) == student_95(1000) == pytest.approx(1.96, abs=1e-4)
     summary = summarise(LABELS, answers([range(10)]), accuracy_score)
     assert (summary.seeds, summary.seed_sd) == (1, 0.0)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        student_95(0)
     assert summary.high - summary.value == pytest.approx(1.96 * summary.sample_sd, rel=1e-3)
 
 
 def test_intervals_of_three_runs_hold_the_truth_nineteen_times_in_twenty():
     """With 1.96 in place of Student's 4.3 it would be four times in five."""
     dice = torch.Generator().manual_seed(0)
-    labels, held = torch.zeros(4000, dtype=torch.long), 0
+    labels, held = torch.zeros(400, dtype=torch.long), 0
     for _ in range(100):
-        share = 0.8 + 0.03 * torch.randn(3, 1, generator=dice)
-        runs = (torch.rand(3, 4000, generator=dice) > share).long()
+        share = 0.8 + 0.06 * torch.randn(3, 1, generator=dice)
+        runs = (torch.rand(3, 400, generator=dice) > share).long()
         summary = summarise(labels, runs, accuracy_score)
         held += summary.low <= 0.8 <= summary.high
     assert held >= 90
