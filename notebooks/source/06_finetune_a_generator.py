@@ -349,12 +349,15 @@ show(chart, alt=f"Validation loss of LoRA and of full fine-tuning over steps: bo
 # are stored here. The third line is an adapter that ships with the course, rank 8 and 376 steps.
 # Read like a judge: which slots are missing, which are made up, what is said twice?
 # %% tags=["nbval-ignore-output"]
+import textwrap
+
 from lora_edu import attach, load_adapter
 from lora_edu.writers import write_sentences
 
 shipped = load_pretrained("mini", device=device)
 attach(shipped, load_adapter(data_path("adapters", "menu")))
-print("slots: ", ", ".join(words), "\ndishes:", ", ".join(words["dish"]), "\n")
+print("slots: ", ", ".join(words))
+print(textwrap.fill(f"dishes: {', '.join(words['dish'])}", 92), "\n")
 for meaning in (menu.test[3].meaning, "name[Old Oak], dish[carrot cake], children[no]"):
     print(meaning)
     for name, model in {**models, "shipped adapter": shipped}.items():
@@ -439,7 +442,7 @@ reveal(
     because="the interval of the paired difference decides between the two that train",
 )
 # %%
-from lora_edu.plots import bar_chart
+from lora_edu.plots import bar_chart, line_style
 
 values = ", ".join(f"{name} {rate.value:.0%}" for name, rate in error_rates.items())
 helps = error_rates["prompt"].high < error_rates["base"].low
@@ -462,8 +465,6 @@ show(chart, alt=f"Slot errors, four bars with intervals: {values}. {title}.")
 # below 20.
 # %%
 NUMBER = 5
-import textwrap
-
 bundled, meaning = results["bundled"], menu.test[NUMBER].meaning
 print("meant: ", meaning)
 for name, key in WAYS.items():
@@ -486,7 +487,7 @@ for name in ("base", "pirate"):
         attach(shipped, load_adapter(data_path("adapters", "tales")))
     for opening in OPENINGS:
         text = generate_text(shipped, encoding, opening, 40)
-        print(f"{name:6}: {' '.join(text.split())}\n")
+        print(textwrap.fill(f"{name:6}: {' '.join(text.split())}", 92), "\n")
 # %%
 # Here "prompt" means: a whole tale stands before the one that is judged.
 voice = {name: finals(bundled, "voice", **key) for name, key in WAYS.items()}
@@ -656,8 +657,6 @@ verdict = "LoRA" if all(less) else "can't say" if any(less) else "full"
 more = len(less) - sum(less)
 title = f"Equally well learnt, LoRA forgot more in {more} of {len(less)} comparisons"
 # %%
-from lora_edu.plots import line_style
-
 chart = line_chart(
     [Line(name, *list(zip(*points))[1:]) for name, points in means.items()],
     title=title,
@@ -673,6 +672,7 @@ for place, (name, curves) in enumerate(seeds.items()):
         aside = {"xytext": ((5, 4), (5, -9), (-6, -9))[place], "textcoords": "offset points"}
         aside["ha"] = "right" if name == "full" else "left"
         axis.annotate(f"{rate:g}", (x, y), fontsize=7, color=colour, **aside)
+axis.margins(x=0.08)  # room for the numbers
 axis.axhline(untouched, color="#555555", linestyle=":")
 axis.text(axis.get_xlim()[1], untouched, "before training ", va="bottom", ha="right", fontsize=8)
 show(chart, alt=f"Loss on stories over loss on menus; the numbers are learning rates. {title}.")
@@ -688,7 +688,7 @@ for name, key in {**lower, **CURVES}.items():
     runs = finals(bundled, **key)
     rise = [run["story_loss"] - untouched for run in runs]
     print(
-        f"{name:13} | rate {runs[0]['key']['lr']:g} | loss on menus {spread(runs, 'test_loss')}"
+        f"{name:13} | rate {runs[0]['key']['lr']:<5g} | loss on menus {spread(runs, 'test_loss')}"
         f" | loss on stories up by {mean(rise):.2f} ± {stdev(rise):.2f}"
     )
 off = [run["off_is_base"] for run in bundled["runs"] if "off_is_base" in run]
