@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from lora_edu.fused_functions import Identity
+from lora_edu.fused_functions import Identity, as_type
 from lora_edu.lora import LinearWithLoRA
 
 
@@ -64,7 +64,8 @@ def factors(layer: nn.Linear | LinearWithLoRA) -> tuple[Factors, float]:
         )
     if not adapted or layer.merged:
         return Factors(weight, bias, None, None), 0.0
-    return Factors(weight, bias, layer.lora.A, layer.lora.B), layer.lora.multiplier
+    lora = layer.lora
+    return Factors(weight, bias, lora.A, lora.B), lora.multiplier
 
 
 class AdaptedProducts(torch.autograd.Function):
@@ -78,48 +79,53 @@ class AdaptedProducts(torch.autograd.Function):
         multipliers: Sequence[float],
         *tensors: Tensor | None,
     ) -> tuple[Tensor, ...]:
-        """Computes all outputs; x and they are (N, in) and (N, out)."""
-        layers = _by_layer(tensors)
-        z, kept = before.forward(x)
-        z = z.to(layers[0].weight.dtype)
+        """Computes all outputs; x is (..., in) and they are (..., out)."""
+        layers, rows = _by_layer(tensors), x.reshape(-1, x.shape[-1])
+        z, kept = before.forward(rows)
+        z = as_type(z, layers[0].weight.dtype)
         outputs = [nn.functional.linear(z, layer.weight, layer.bias) for layer in layers]
         adapted = [i for i, layer in enumerate(layers) if layer.A is not None]
-        thin = [nn.functional.linear(z, _rank_first(layers, adapted))] if adapted else []
+        thin = nn.functional.linear(z, _rank_first(layers, adapted)) if adapted else None
         for i, part in zip(adapted, _parts_of(thin, layers, adapted)):
             outputs[i].addmm_(part, layers[i].B, alpha=multipliers[i])
         ctx.before, ctx.multipliers, ctx.layers = before, multipliers, len(layers)
-        ctx.adapted = adapted
-        ctx.save_for_backward(x, *tensors, *thin, *kept)
-        return tuple(outputs)
+        ctx.adapted, ctx.shape = adapted, x.shape
+        ctx.save_for_backward(rows, thin, *tensors, *kept)
+        return tuple(y.view(*x.shape[:-1], y.shape[-1]) for y in outputs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, *dys: Tensor) -> tuple[Tensor | None, ...]:
         """Computes the gradients of x, and of each A and B."""
-        x, *rest = ctx.saved_tensors
-        tensors, rest = rest[: 4 * ctx.layers], rest[4 * ctx.layers :]
-        layers = _by_layer(tensors)
-        adapted, multipliers = ctx.adapted, ctx.multipliers
-        thin, kept = (rest[:1], rest[1:]) if adapted else ([], rest)
-        before, dz = ctx.before, None
+        x, thin, *rest = ctx.saved_tensors
+        layers, kept = _by_layer(rest[: 4 * ctx.layers]), rest[4 * ctx.layers :]
+        adapted, multipliers, before = ctx.adapted, ctx.multipliers, ctx.before
+        dys = [dy.reshape(len(x), dy.shape[-1]) for dy in dys]
+        dz = dx = None
         if ctx.needs_input_grad[0]:
             for layer, dy in zip(layers, dys, strict=True):
                 dz = dy @ layer.weight if dz is None else dz.addmm_(dy, layer.weight)
-        if not adapted:
-            dx = None if dz is None else before.backward(dz, x, kept)
-            return dx, None, None, *(None for _ in tensors)
-        backs = [(dys[i] @ layers[i].B.T).mul_(multipliers[i]) for i in adapted]
-        back = backs[0] if len(backs) == 1 else torch.cat(backs, dim=1)
-        if dz is None:
-            d_a, dx = back.T @ before.again(x).to(back.dtype), None
-        else:
-            d_a, dx = before.backward_with_product(dz, x, kept, back, _rank_first(layers, adapted))
-        gradients: list[Tensor | None] = [None] * len(tensors)
-        joint = (_parts_of(each, layers, adapted) for each in ([d_a.T], thin))
-        for i, d_a, z_a in zip(adapted, *joint):
-            gradients[4 * i + 2] = d_a
-            gradients[4 * i + 3] = (z_a.T @ dys[i]).mul_(multipliers[i])
-        return dx, None, None, *gradients
+        gradients: list[Tensor | None] = [None] * (4 * len(layers))
+        if adapted:
+            backs = [_scaled(dys[i], layers[i].B.T, multipliers[i]) for i in adapted]
+            back = backs[0] if len(backs) == 1 else torch.cat(backs, dim=1)
+            if dz is None:
+                d_a = back.T @ as_type(before.again(x), back.dtype)
+            else:
+                a = _rank_first(layers, adapted)
+                d_a, dx = before.backward_with_product(dz, x, kept, back, a)
+            joint = (_parts_of(each, layers, adapted) for each in (d_a.T, thin))
+            for i, d_a, z_a in zip(adapted, *joint):
+                d_b = _scaled(z_a.T, dys[i], multipliers[i])
+                gradients[4 * i + 2 : 4 * i + 4] = d_a, d_b
+        elif dz is not None:
+            dx = before.backward(dz, x, kept)
+        return None if dx is None else dx.view(ctx.shape), None, None, *gradients
+
+
+def _scaled(one: Tensor, other: Tensor, multiplier: float) -> Tensor:
+    """Returns multiplier · one other in one operation; what `addmm` adds is ignored for beta 0."""
+    return torch.addmm(one.new_empty(1, 1), one, other, beta=0, alpha=multiplier)
 
 
 def _by_layer(tensors: Sequence[Tensor | None]) -> list[Factors]:
@@ -133,12 +139,12 @@ def _rank_first(layers: Sequence[Factors], adapted: Sequence[int]) -> Tensor:
 
 
 def _parts_of(
-    joint: Sequence[Tensor], layers: Sequence[Factors], adapted: Sequence[int]
+    joint: Tensor | None, layers: Sequence[Factors], adapted: Sequence[int]
 ) -> Sequence[Tensor]:
     """Takes a joint matrix apart again, the columns of each adapted layer; none of none."""
     if len(adapted) < 2:
-        return joint
-    return joint[0].split_with_sizes([layers[i].A.shape[1] for i in adapted], dim=1)
+        return [joint] * len(adapted)
+    return joint.split_with_sizes([layers[i].A.shape[1] for i in adapted], dim=1)
 
 
 def _answers(z: Tensor, layers: Sequence[Factors], multipliers: Sequence[float]) -> list[Tensor]:
@@ -185,14 +191,13 @@ def adapted_products(
     device = x.device.type
     autocast = torch.is_autocast_enabled(device)
     dtype = torch.get_autocast_dtype(device) if autocast else x.dtype
-    tensors = [None if tensor is None else tensor.to(dtype) for tensor in tensors]
+    tensors = [None if tensor is None else as_type(tensor, dtype) for tensor in tensors]
     if before is None:  # f computes in x's own format, as autocast has a layer norm do
-        x = x.to(dtype)
+        x = as_type(x, dtype)
     before, learning = before or Identity(), torch.is_grad_enabled()
     with torch.autocast(device, enabled=False) if autocast else nullcontext():
-        flat = x.reshape(-1, x.shape[-1])
         if learning:
-            outputs = AdaptedProducts.apply(flat, before, multipliers, *tensors)
-        else:
-            outputs = _answers(before.forward(flat)[0].to(dtype), _by_layer(tensors), multipliers)
+            return AdaptedProducts.apply(x, before, multipliers, *tensors)
+        z = as_type(before.forward(x.reshape(-1, x.shape[-1]))[0], dtype)
+        outputs = _answers(z, _by_layer(tensors), multipliers)
     return tuple(y.view(*x.shape[:-1], y.shape[-1]) for y in outputs)
