@@ -23,7 +23,8 @@ def first(answer: Any) -> None:
         raise Wrong("This is text. Write the number without quotation marks.")
     if answer == ALPHA:
         raise Wrong(
-            "That is alpha, which only scales the update. The rank is the width of A and B."
+            "That is alpha, a factor that scales the update (notebook 02). The rank is the number "
+            "that the shapes of A and B share."
         )
     if answer == LAYERS:
         raise Wrong(
@@ -38,12 +39,13 @@ def first(answer: Any) -> None:
 STATEMENTS = {"forgotten": False, "inside": False, "zero": True, "free": False}
 _MISCONCEPTIONS = {
     "forgotten": "the base has not forgotten anything: its numbers were never changed, and with "
-    "the adapter off its output is the same bit for bit",
+    "the adapter off its output is the same, bit for bit",
     "inside": "the file holds no copy of the base, changed or not, only A, B and maybe a head; "
     "that is why it is so small",
-    "zero": "at strength 0 the update is multiplied by 0, and adding 0 changes no bit",
+    "zero": "at strength 0 the update is multiplied by 0, and adding 0 changes no bit (the tales "
+    "adapter has no head of its own, which would have stayed)",
     "free": "an attached adapter multiplies twice more in each of its layers; only merged "
-    "into the base does it cost nothing",
+    "into the base does it add nothing",
 }
 
 

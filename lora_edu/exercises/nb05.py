@@ -111,7 +111,7 @@ NO_BACKWARD = (
         WORK | {"lora": 0.02},
         WORK | {"full": 1},
     ],
-    praise="So LoRA saves a third of the arithmetic, not 95 per cent: memory is where it shines.",
+    praise="So LoRA saves about a third of the arithmetic, not 95 per cent.",
 )
 def work(answer: dict[str, float]) -> None:
     """Judges the work of one step of each method, in forward passes."""
@@ -132,7 +132,7 @@ def work(answer: dict[str, float]) -> None:
     if answer["lora"] != 2:
         raise Wrong(
             "The work does not shrink with the number of trainable parameters. Ask of each of "
-            "the three parts whether LoRA still needs it."
+            "the three stages whether LoRA still needs it."
         )
     if answer["head"] == 0:
         raise Wrong(
@@ -177,7 +177,7 @@ def share(answer: Callable[[int, int], float]) -> None:
         1.5 * r / d: "That is the share of the trained numbers. " + NO_BACKWARD,
         _share(d, r, thin=2): "That is right for a layer of d inputs and d outputs. The MLP's two "
         "have a side of 4 d: add up k m and k + m over all six layers before you divide.",
-        _share(d, r, thin=0.5): "A and B have three parts too: forward, error, gradients.",
+        _share(d, r, thin=0.5): "A and B have three stages too: forward, error, gradients.",
         _share(d, r, wide=1 / 3): "You counted one wide product, LoRA needs two. " + NO_BACKWARD,
         _share(d, r, wide=1): "You counted three wide products. The third is the gradient of the "
         "frozen weight, which nobody needs.",

@@ -21,8 +21,8 @@ from lora_edu.widgets.playground_picture import PlaygroundPicture
 W = torch.tensor([[1.1, 0.3], [-0.4, 0.9]])
 DEGREES = tuple(range(0, 180, 15))
 STRENGTHS = tuple(step / 4 for step in range(-8, 9))
-#: The arrows of the picture: eight directions, every 45 degrees.
-ARROWS = torch.tensor(
+#: The points of the picture: eight directions, every 45 degrees.
+POINTS = torch.tensor(
     [[math.cos(math.pi * k / 4), math.sin(math.pi * k / 4)] for k in range(8)]
 )  # fmt: skip
 
@@ -73,8 +73,8 @@ class PlaygroundState:
 
     @property
     def unmoved(self) -> int:
-        """How many of the arrows the update leaves where W put them."""
-        return int(((ARROWS @ self.update).norm(dim=1) < 1e-6).sum())
+        """How many of the points the update leaves where W put them."""
+        return int(((POINTS @ self.update).norm(dim=1) < 1e-6).sum())
 
 
 def explain(state: PlaygroundState) -> str:
@@ -102,8 +102,8 @@ def describe(state: PlaygroundState) -> str:
     """The picture in words."""
     return (
         f"Left, the input plane with the direction A reads at {state.angle_in} degrees. Right, a "
-        f"grid under W in grey and under W plus the update in blue; red arrows, all along "
-        f"{state.angle_out} degrees, show how 8 vectors move: {_stay(state)}."
+        f"grid under W in grey and under W plus the update in blue; red strokes, all along "
+        f"{state.angle_out} degrees, show how 8 points move: {_stay(state)}."
     )
 
 
@@ -114,7 +114,7 @@ def playground(start: PlaygroundState | None = None) -> LivePicture:
         start: The setting it opens with.
     """
     begin = start or PlaygroundState()
-    drawing = PlaygroundPicture(W, ARROWS)
+    drawing = PlaygroundPicture(W, POINTS)
 
     def view(values: Mapping[str, Any]) -> View:
         state = PlaygroundState(**values)
@@ -143,8 +143,8 @@ def _finding(state: PlaygroundState) -> str:
 
 
 def _stay(state: PlaygroundState) -> str:
-    """How many of the arrows stay where W put them, with its verb."""
-    return f"{state.unmoved or 'none'} of 8 arrows stay{'' if state.unmoved else 's'}"
+    """How many of the points stay where W put them, with its verb."""
+    return f"{state.unmoved or 'none'} of 8 points stay{'' if state.unmoved else 's'}"
 
 
 def _two(number: float) -> str:

@@ -29,15 +29,15 @@ def _strokes(lines: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 class PlaygroundPicture:
-    """One figure whose lines and arrows move with the update.
+    """One figure whose lines and dots move with the update.
 
     Args:
         weight: W, (2, 2), applied as x W.
-        arrows: Vectors whose movement is shown, (K, 2).
+        points: Vectors whose movement is shown, (K, 2).
     """
 
-    def __init__(self, weight: Tensor, arrows: Tensor) -> None:
-        self.weight, self.arrows, self.grid = weight, arrows, _grid()
+    def __init__(self, weight: Tensor, points: Tensor) -> None:
+        self.weight, self.points, self.grid = weight, points, _grid()
         drawn = figure(panels=2, size_inches=(7.6, 4.65))
         plane, image = drawn.axes
         with house_style():
@@ -48,14 +48,14 @@ class PlaygroundPicture:
                 axis.grid(False)
             plane.plot(*_strokes(self.grid), color=_GREY, linewidth=0.8)
             image.plot(*_strokes(self.grid @ weight), color=_GREY, linewidth=0.8)
-            plane.plot(*arrows.T, "o", color="black", label="8 arrows")
+            plane.plot(*points.T, "o", color="black", label="8 points")
             self.read = plane.plot([], [], color=_GREEN, linewidth=3, label="A reads this")[0]
             silent = {"color": "black", "linestyle": ":", "label": "A does not see this"}
             self.silent = plane.plot([], [], **silent)[0]
             after = {"color": _BLUE, "linewidth": 1, "label": "grid under W + update"}
             self.after = image.plot([], [], **after)[0]
             image.plot([], [], color=_GREY, label="grid under W")
-            moves = {"color": _RED, "linewidth": 2, "label": "how the arrows move, along B"}
+            moves = {"color": _RED, "linewidth": 2, "label": "how the points move, along B"}
             self.moves = image.plot([], [], **moves)[0]
             self.heads = image.plot([], [], "o", color=_RED, markersize=6)[0]
             for axis in (plane, image):  # below, where they hide nothing and need no new drawing
@@ -77,7 +77,7 @@ class PlaygroundPicture:
         self.read.set_data([-a, a], [-b, b])
         self.silent.set_data([1.6 * b, -1.6 * b], [-1.6 * a, 1.6 * a])
         self.after.set_data(*_strokes(self.grid @ (self.weight + update)))
-        before, after = self.arrows @ self.weight, self.arrows @ (self.weight + update)
+        before, after = self.points @ self.weight, self.points @ (self.weight + update)
         self.moves.set_data(*_strokes(torch.stack([before, after], dim=1)))
         self.heads.set_data(after[:, 0].tolist(), after[:, 1].tolist())
         return self.canvas.png()

@@ -82,8 +82,8 @@ def finding(state: StrengthState) -> str:
     what = "class" if state.classifies else "next token"
     share = f"“{now}”, {100 * state.answer.shares[now]:.0f} per cent"
     if now == before:
-        return f"Strength {state.strength:.1f}: likeliest {what} {share}, as in the base"
-    return f"Strength {state.strength:.1f}: likeliest {what} {share}; base: “{before}”"
+        return f"Strength {state.strength:.1f}: likeliest {what} {share}, as at 0"
+    return f"Strength {state.strength:.1f}: likeliest {what} {share}; at 0: “{before}”"
 
 
 def describe(state: StrengthState) -> str:
@@ -98,7 +98,7 @@ def describe(state: StrengthState) -> str:
         f"{name} {100 * share:.0f} per cent ({100 * state.base.shares.get(name, 0.0):.0f})"
         for name, share in state.answer.shares.items()
     )
-    return f"{finding(state)}. Bars, in brackets the base alone: {rows}."
+    return f"{finding(state)}. Bars, in brackets at strength 0: {rows}."
 
 
 class StrengthExplorer(LivePicture):

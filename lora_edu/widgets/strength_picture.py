@@ -1,4 +1,4 @@
-"""The strength explorer's picture: probabilities of the next token, now and without the adapter."""
+"""The strength explorer's picture: probabilities of the next token, now and at strength 0."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FEWEST_ROWS = 5  # so that two bars do not become two walls
 
 
 class StrengthPicture:
-    """Bars for this strength, and a white diamond where the base alone stands."""
+    """Bars for this strength, and a white diamond for strength 0."""
 
     def __init__(self) -> None:
         drawn = figure(" ", "probability, per cent", size_inches=(7.2, 3.4))
@@ -22,7 +22,7 @@ class StrengthPicture:
             self.bars = axis.barh(rows, [100] * MOST_ROWS, 0.66, color="#0072B2")
             self.bars.set_label("with the adapter at this strength")
             diamond = {"color": "#000000", "markersize": 7, "markerfacecolor": "#FFFFFF"}
-            self.base = axis.plot([0] * MOST_ROWS, rows, "D", label="the base alone", **diamond)[0]
+            self.base = axis.plot([0] * MOST_ROWS, rows, "D", label="at strength 0", **diamond)[0]
             self.values = [axis.text(111, row, "", va="center", ha="right") for row in rows]
             axis.set_xlim(0, 112)  # room for the numbers
             axis.set_xticks([0, 25, 50, 75, 100])
@@ -40,7 +40,7 @@ class StrengthPicture:
         Args:
             title: The finding.
             shares: Probability of each row now.
-            base: The same for the base alone; empty where it has no such answer.
+            base: The same at strength 0; empty where it has no such answer.
         """
         names = list(shares)[:MOST_ROWS]
         self.title.set_text(title)

@@ -33,19 +33,22 @@ with torch.no_grad():
         print(f"x = {x}  is changed by  {[round(c, 2) + 0.0 for c in change.tolist()]}")  # no -0.0
 # %% [markdown]
 # Four inputs, one direction of change. The last one is perpendicular to $A$ and does not change at
-# all. Turn both directions yourself:
+# all. Turn both directions yourself. On the left is the plane of inputs; on the right the same grid
+# under a frozen matrix $W$, which stretches and turns it a little (grey), and under $W$ plus the
+# update (blue). Red strokes that end in a dot show how the update moves eight points; a point that
+# stays is a dot alone.
 # %%
 from lora_edu.widgets.playground import playground
 
 plane = playground()
 plane
 # %% [markdown]
-# **To find out:** at which angles of $A$ do two of the eight arrows stay where they are? Can a
-# rank-1 update ever move two arrows along *different* lines? What do the strengths $-1$ and $0$
+# **To find out:** at which angles of $A$ do two of the eight points stay where they are? Can a
+# rank-1 update ever move two points along *different* lines? What do the strengths $-1$ and $0$
 # do?
 #
 # <details><summary>What to look for</summary>
-# Two arrows stay whenever A is perpendicular to one of the eight, at multiples of 45°. All moves
+# Two points stay whenever A is perpendicular to one of the eight, at multiples of 45°. All moves
 # are parallel, always: that is what rank 1 means. A negative strength moves them the other way; at
 # 0 the update is gone.
 # </details>
@@ -421,7 +424,8 @@ put_back
 # <details><summary>What to look for</summary>
 # Accuracy is there long before the energy is. Random directions catch up once they hold about half
 # of the energy. At rank 192 they hold all of every ΔW but those of `fc_in`, which write in 768
-# directions: about three quarters in all. A star may well lie off the curve: compare it with what the text says was recorded for its seed.
+# directions: about three quarters in all. A star may well lie off the curve: compare it with what
+# the text says was recorded for its seed.
 # </details>
 # %% [markdown]
 # **Takeaway:** low rank in the sense of the spectrum and low rank in the sense of the task are two
@@ -462,8 +466,8 @@ check("01.true_or_false", answers)
 # 5. Why may LoRA at rank $r$ be better than ΔW cut to rank $r$?
 #
 # <details><summary>Answers</summary>
-# (1) Those perpendicular to A. (2) Its strengths fall slowly, and no few stand out. (3) m n / (m + n), half
-# the width of a square layer. (4) ΔW in random directions rules out that any r directions do; a
+# (1) Those perpendicular to A. (2) Its strengths fall slowly, and no few stand out. (3) m n / (m + n),
+# half the width of a square layer. (4) ΔW in random directions rules out that any r directions do; a
 # random update of equal length, that any push of that size does. (5) It is trained under the
 # limit, so it finds the best directions for the task; the cut takes the longest ones of an update
 # that was trained without it.

@@ -29,7 +29,7 @@ data = load_spam(SOURCE)
 for message, label in data.train[:4]:
     print(f"{('ham', 'spam')[label]:4} | {message[:84]}")
 # %% [markdown]
-# Three parts with three jobs: **train** to learn, **validation** to choose, **test** to report,
+# Three splits with three jobs: **train** to learn, **validation** to choose, **test** to report,
 # once, when nothing is left to choose. The classes are unequal.
 # %%
 for name, part in data._asdict().items():
@@ -127,7 +127,7 @@ rates = {
     method: min(runs, key=lambda run: run["validation_loss"])["key"]["lr"]
     for method, runs in tuning.items()
 }
-title = "The best learning rates differ: " + ", ".join(f"{m} {r:g}" for m, r in rates.items())
+title = "Each method's own best rate: " + ", ".join(f"{m} {r:g}" for m, r in rates.items())
 chart = figure(title, "learning rate", "validation loss (nats)")
 with house_style():
     for index, (method, runs) in enumerate(tuning.items()):
@@ -145,7 +145,8 @@ show(chart, alt=f"Validation loss over learning rate, a curve for each method. {
 # only one that has seen all the others.
 #
 # If nothing but the head learns, the base gives the same features each time. So we compute them
-# once and keep them; a training step of the head then costs next to nothing.
+# once and keep them; a training step of the head then costs next to nothing, and it may have many
+# more: LoRA and full get equal numbers of steps, the head gets as many as it likes.
 # %%
 import math
 import time
@@ -167,6 +168,13 @@ about, device = record["about"], choose_device()
 encoding = load_tokenizer("mini")
 rows = Split(*(classification_rows(part, encoding, about["max_tokens"]) for part in data))
 print(len(rows.train), "training rows; device:", "CPU" if device.type == "cpu" else "GPU")
+# %%
+for who, steps, size in (
+    ("head", about["head_steps"], about["head_batch_rows"]),
+    ("LoRA and full", about["steps"], about["batch_rows"]),
+):
+    passes = steps * size / len(rows.train)
+    print(f"{who:13} | {steps} steps of {size} messages, {passes:.2f} times through the rows")
 # %% [markdown]
 # `fit` is the one training loop of this course: AdamW, a learning rate that warms up and then
 # falls, clipping. A loss to compare with: always to answer "one half" has the loss ln 2 ≈ 0.69.
@@ -275,10 +283,12 @@ title = "Both learn; validation stays above training" if above else "Both learn"
 chart = line_chart(lines, title=title, x_label="step", y_label="loss (nats)")
 show(chart, alt="Training losses of LoRA and full fine-tuning fall; validation is marked 3 times.")
 # %% [markdown]
-# **Takeaway:** a falling training loss says that the model learns *these* messages. Whether it
-# learns *spam*, validation says. Where training falls on and validation rises, more steps do harm.
-# One bad value in between is no such trend: three measurements show little more than first and
-# last.
+# **Takeaway:** a falling training loss says that the model learns messages *like these*. On the
+# bundled set no run reads a message twice (see the count above), and yet training can fall below
+# validation: messages of one template are alike, and validation has templates of its own. Whether
+# the model learns *spam*, validation says. Where training falls on and validation rises, more steps
+# do harm. One bad value in between is no such trend: three measurements show little more than first
+# and last.
 #
 # ## Promise 3: only the small matrices were trained
 # The third promise of LoRA is checked on the run that you have just made: every tensor of the base
@@ -320,7 +330,8 @@ for method, predictions in answers.items():
     print(f"{method:4} | within 5 points of the recorded run: {abs(difference) < 0.05}")
 # %% [markdown]
 # **Takeaway:** LoRA trains about 5 % of the parameters and keeps 5 % of the bytes, but a step does
-# not take 5 % of the time. Disk and memory are where it saves.
+# not take 5 % of the time. (Intervals in this table are for these messages as if each stood alone;
+# a better one follows below.)
 #
 # ## Where does a step's time go?
 # First the arithmetic, then the clock. Predict before you read on.
@@ -330,15 +341,15 @@ question = "Which part of the arithmetic of a full step does a LoRA step need?"
 arithmetic = predict(question, PARTS)
 arithmetic
 # %% [markdown]
-# A step has three parts, each worth about one forward pass through the model.
+# A step has three stages, each worth about one forward pass through the model.
 #
-# | part | what it computes |
+# | stage | what it computes |
 # |---|---|
 # | forward | the loss |
 # | error backwards | how the loss changes with the *input* of each layer, from last to first |
 # | gradients of weights | how the loss changes with the *weight* of each layer |
 #
-# **Exercise 3.** How many of the three does a step need in each method? Count a part as 0 if
+# **Exercise 3.** How many of the three does a step need in each method? Count a stage as 0 if
 # hardly anything of it is left. For the head, suppose that no features are cached.
 # %% exercise="05.work"
 # <solution>
@@ -381,9 +392,9 @@ reveal(
     because="the error travels back through all frozen layers",
 )
 # %% [markdown]
-# Why is it more than two thirds? The thin products with $A$ and $B$ have the three parts as well. A
+# Why is it more than two thirds? The thin products with $A$ and $B$ have all three stages. A
 # worked example: a layer of $d$ inputs and $d$ outputs needs $d^2$ multiplications a token for each
-# part, $A$ and $B$ together $r \cdot 2d$. So LoRA's share is
+# stage, $A$ and $B$ together $r \cdot 2d$. So LoRA's share is
 #
 # $$\frac{2 \cdot d^2 + 3 \cdot 2 r d}{3 \cdot d^2} = \frac{2}{3} + 2\,\frac{r}{d}$$
 #
@@ -456,8 +467,9 @@ for name, times in parts.items():
     whole, part = 1000 * sum(times), sum(times) / sum(parts["full"])
     print(f"{name:12} | {ms} | {whole:10.1f} | {part:6.0%}")
 # %%
-spent = {name: times.optimizer / sum(times) for name, times in parts.items()}
-title = f"The optimizer takes {spent['full']:.0%} of a full step, {spent['LoRA']:.0%} under LoRA"
+share_of_full = {name: sum(times) / sum(parts["full"]) for name, times in parts.items()}
+readable, fused = share_of_full["LoRA"], share_of_full["LoRA, fused"]
+title = f"A LoRA step took {readable:.0%} of a full step's time; fused, {fused:.0%}"
 chart = stacked_bars(
     {name: [1000 * second for second in times] for name, times in parts.items()},
     parts=["forward", "backward", "optimizer"],
@@ -586,19 +598,26 @@ chart = bar_chart(
 alt = "F1 of head-only, LoRA and full; of the three from a random base; of two more controls"
 show(chart, alt=f"{alt}, beside a model of words and pairs. {title}.")
 # %%
+alike = torch.ones(len(truth))  # every message counts once
 for method in METHODS:
     pair = five_seeds(method=method), five_seeds(method=method, base="random")
     gain = compare(truth, *pair, f1_score, groups=groups)
     told = "helps" if gain.low > 0 else "hurts" if gain.high < 0 else "is not shown to help"
     numbers = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
     print(f"{method:4} | pre-training {told}: F1 {numbers}")
+    for name, runs in zip(("mini", "random base"), pair):
+        each = ", ".join(f"{score:.3f}" for score in sorted(f1_score(truth, runs, alike).tolist()))
+        print(f"       F1 of the five seeds, {name:11}: {each}")
 # %% [markdown]
 # **Takeaway:** read the controls before the methods. What needs no learning at all is the last bar;
 # F1 has no floor at zero. On shuffled labels the model falls below it, as it seldom says spam. The
-# random base shows how much needs no pre-training, and words and pairs how much needs no GPT. Only what is left over speaks for LoRA, and here that is little. On the real
-# messages words alone come further still: change `SOURCE` and see. That pre-training helps one
-# method and is *not shown* to help another does not show that they differ: for that, the gains
-# themselves would have to be compared.
+# random base shows how much needs no pre-training, and words and pairs how much needs no GPT. Only
+# what is left over speaks for LoRA, and here that is little. On the real messages words alone come
+# further still: change `SOURCE` and see.
+#
+# Look at the seeds, too: where one of five runs goes wrong, the interval gets wide, and "not shown"
+# may say no more than that. And that pre-training helps one method and is *not shown* to help
+# another does not show that they differ: for that, the gains themselves would have to be compared.
 #
 # ## The same on a GPU, at 124 million parameters
 # The cells above use a GPU without edits if there is one: `choose_device` finds it, and `fit`
@@ -674,7 +693,7 @@ else:
 #
 # ## Five questions
 # 1. Why can the features be cached for a head alone, and not for LoRA?
-# 2. Which of the three parts of a training step does LoRA save, and which not?
+# 2. Which of the three stages of a training step does LoRA save, and which not?
 # 3. Why may the test set not help to choose the learning rate?
 # 4. When is 95 % accuracy worthless?
 # 5. Two methods differ by one point on 300 messages. What would you do before you tell anyone?

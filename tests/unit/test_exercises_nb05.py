@@ -32,7 +32,7 @@ MESSAGES = {
         "leaves out the thin products",
         "the share of the trained numbers",
         "a layer of d inputs and d outputs",
-        "have three parts too",
+        "have three stages too",
         "You counted one wide product",
         "You counted three wide products",
         "turn the fraction round",

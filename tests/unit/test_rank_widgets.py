@@ -21,7 +21,7 @@ def test_the_playgrounds_update_is_a_lora_layers() -> None:
 
 
 @pytest.mark.parametrize("angle_in", DEGREES)
-def test_two_arrows_stay_exactly_where_a_is_perpendicular_to_one_of_them(angle_in: int) -> None:
+def test_two_points_stay_exactly_where_a_is_perpendicular_to_one_of_them(angle_in: int) -> None:
     expected = 2 if angle_in % 45 == 0 else 0
     assert PlaygroundState(angle_in, 60, 1.0).unmoved == expected
     assert PlaygroundState(angle_in, 60, 0.0).unmoved == 8
@@ -39,9 +39,9 @@ def test_moving_any_control_of_the_playground_changes_picture_and_text() -> None
     assert "nothing moves" in repr(widget)
 
 
-def test_the_playgrounds_grid_and_arrows_are_drawn_where_the_matrices_put_them() -> None:
+def test_the_playgrounds_grid_and_moves_are_drawn_where_the_matrices_put_them() -> None:
     state = PlaygroundState(30, 105, -1.5)
-    picture = PlaygroundPicture(playground.W, playground.ARROWS)
+    picture = PlaygroundPicture(playground.W, playground.POINTS)
     picture.png(state.update, state.A[:, 0], "a finding")
 
     def strokes(curve) -> torch.Tensor:  # three points each: start, end, a gap
@@ -53,7 +53,7 @@ def test_the_playgrounds_grid_and_arrows_are_drawn_where_the_matrices_put_them()
     inputs = [[(-y, x), (y, x)] for x, y in ends] + [[(x, -y), (x, y)] for x, y in ends]
     moved = playground.W + state.update
     torch.testing.assert_close(strokes(picture.after), torch.tensor(inputs) @ moved)
-    ways = torch.stack([playground.ARROWS @ playground.W, playground.ARROWS @ moved], dim=1)
+    ways = torch.stack([playground.POINTS @ playground.W, playground.POINTS @ moved], dim=1)
     torch.testing.assert_close(strokes(picture.moves), ways)
 
 

@@ -83,10 +83,10 @@ def test_the_explanation_sets_prompt_and_answer_apart():
 def test_the_title_says_what_changed_against_the_base():
     changed = StrengthState("tales", "Once", 1.0, said(1.0), said(0.0))
     assert finding(changed) == (
-        "Strength 1.0: likeliest next token “arr”, 100 per cent; base: “play”"
+        "Strength 1.0: likeliest next token “arr”, 100 per cent; at 0: “play”"
     )
     same = StrengthState("tales", "Once", 0.2, said(0.2), said(0.0))
-    assert finding(same).endswith("“play”, 80 per cent, as in the base")
+    assert finding(same).endswith("“play”, 80 per cent, as at 0")
     assert finding(StrengthState("spam", "Win", 1.0, judged(1.0), judged(0.0))).startswith(
         "Strength 1.0: likeliest class “spam”"
     )
