@@ -5,7 +5,8 @@ are, and most of the activations, because the error still travels back through e
 So it saves much when parameters fill the card and little when activations do.
 
 Not counted: the framework's own memory (several hundred MB on a GPU), fragmentation, and what an
-operation needs for a moment. Take the result as a lower bound, and leave a tenth free.
+operation needs for a moment. On the other side, gradients come while activations go, so the parts
+do not peak together. Take the result as an estimate, and leave a tenth of the card free.
 
 Sources:
     Rajbhandari et al. 2020 (ZeRO), arXiv:1910.02054, section 3.1: bytes a trained parameter costs.

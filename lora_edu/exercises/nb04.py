@@ -112,31 +112,76 @@ def model(answer: Any) -> None:
 @exercise(
     "04.explorer",
     right=[32],
-    wrong=[16, 64, 8, 5461, "32"],
-    praise="83.9 million numbers, and still a hundredth of the model.",
+    wrong=[16, 64, 128, 512, "32"],
+    praise="The first step above a hundredth of the model.",
 )
 def explorer(answer: Any) -> None:
     """Judges the smallest rank of the slider whose adapters pass 1 % of Llama 3 8B."""
     if isinstance(answer, str):
         raise Wrong("This is text. Write the number without quotation marks.")
-    if answer == 16:
-        raise Wrong("At rank 16 it is 0.52 %: not yet. Are all seven kinds of layers ticked?")
     if answer == 64:
-        raise Wrong("At rank 64 it is past 2 %. Move the slider one step down.")
+        raise Wrong("With the gate left out 64 is right. Tick it too: all seven kinds.")
+    if answer in (128, 256):
+        raise Wrong(
+            "Some layers are not ticked: query, key, value, out, gate, fc_in and fc_out are all "
+            "in the blocks."
+        )
     if answer < 32:
-        raise Wrong("Too low. Tick query, key, value, out, gate, fc_in and fc_out, not the head.")
+        raise Wrong(
+            "There the share is still below 1 %, with all seven kinds ticked and without the "
+            "head. Is the model Llama 3 8B?"
+        )
     if answer != 32:
-        raise Wrong("Too high. Read the share in the text under the picture, not the curve.")
+        raise Wrong("Too high: a smaller rank is above 1 %, too, with all seven kinds ticked.")
 
 
-_TRUTH = {"no_backward": False, "optimizer": True, "share": False, "checkpointing": False}
+@exercise(
+    "04.fixed_bytes",
+    right=[lambda total, trained: 2 * total + 10 * trained],
+    wrong=[
+        lambda total, trained: 12 * total,
+        lambda total, trained: 12 * trained,
+        lambda total, trained: 2 * total + 8 * trained,
+        lambda total, trained: 2 * total + 6 * trained,
+        lambda total, trained: 2 * total + 2 * trained,
+        lambda total, trained: 10 * trained,
+        lambda total, trained: total + trained,
+    ],
+    praise="Frozen weights cost 2 bytes each, trained ones 12.",
+)
+def fixed_bytes(answer: Any) -> None:
+    """Judges a function (total, trained) → bytes of weights, gradients and Adam's states."""
+    total, trained = 1000, 10
+    found = answer(total, trained)
+    if found == 12 * total:
+        raise Wrong("That is full fine-tuning. Only trained weights have a gradient and Adam's.")
+    if found == 12 * trained:
+        raise Wrong("You left out the frozen weights. They are not trained, but they are there.")
+    if found == 2 * total + 8 * trained:
+        raise Wrong(
+            "2 bytes are missing for each trained weight: it has its own number, a gradient, and "
+            "Adam's two."
+        )
+    if found == 2 * total + 6 * trained:
+        raise Wrong("Adam keeps two numbers of 4 bytes each, not of 2.")
+    if found == 2 * total + 2 * trained:
+        raise Wrong("You have weights and gradients. Adam's two numbers, 4 bytes each, are left.")
+    if found == 10 * trained:
+        raise Wrong("You have gradients and Adam's states. The weights themselves are left.")
+    if found != 2 * total + 10 * trained:
+        raise Wrong("2 bytes for each weight; for each trained one 2 more, and two times 4.")
+
+
+_TRUTH = {"no_backward": False, "last_block": True, "share": False, "checkpointing": True}
 _MISCONCEPTIONS = {
     "no_backward": "a frozen layer gets no gradient of its own, but it passes the error on to the "
     "layers below it: their adapters need it. So most activations stay",
-    "optimizer": "Adam keeps two numbers per *trained* parameter; a frozen one has none",
+    "last_block": "the error has to come back only as far as the lowest adapter; below it nothing "
+    "is computed on the way back, and nothing is kept for it",
     "share": "the share of trained parameters says nothing about weights and activations, which "
     "stay. Compare the bars of full fine-tuning and LoRA in the last figure",
-    "checkpointing": "checkpointing computes activations a second time; weights stay as they are",
+    "checkpointing": "with checkpointing a block's activations are computed a second time, about "
+    "one more forward pass: it buys memory with time",
 }
 
 

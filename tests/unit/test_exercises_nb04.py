@@ -11,12 +11,30 @@ def test_the_packages_own_functions_are_right_answers() -> None:
     assert check("04.one_layer", layer_parameters).passed
 
 
-def test_the_answer_read_off_the_explorer_is_the_formulas() -> None:
-    shape = MODEL_SHAPES["Llama 3 8B"]
-    targets = [p.target for p in shape.projections if p.target != "head"]
+LLAMA = MODEL_SHAPES["Llama 3 8B"]
+IN_BLOCKS = [p.target for p in LLAMA.projections if p.target != "head"]
+
+
+def first_rank_above_a_hundredth(targets: list[str]) -> int:
     ranks = [2**power for power in range(14)]
-    first = next(r for r in ranks if lora_parameters(shape, r, targets) > 0.01 * shape.parameters)
-    assert check("04.explorer", first).passed
+    return next(r for r in ranks if lora_parameters(LLAMA, r, targets) > 0.01 * LLAMA.parameters)
+
+
+def test_the_answer_read_off_the_explorer_is_the_formulas() -> None:
+    assert check("04.explorer", first_rank_above_a_hundredth(IN_BLOCKS)).passed
+
+
+@pytest.mark.parametrize(
+    ("left_out", "words"),
+    [
+        (["gate"], "gate left out"),
+        (["gate", "fc_in", "fc_out"], "not ticked"),
+        (["key", "out", "gate", "fc_in", "fc_out"], "not ticked"),
+    ],
+)
+def test_ticks_forgotten_in_the_explorer_are_named(left_out: list[str], words: str) -> None:
+    ticked = [target for target in IN_BLOCKS if target not in left_out]
+    assert words in check("04.explorer", first_rank_above_a_hundredth(ticked)).message
 
 
 @pytest.mark.parametrize(
@@ -35,10 +53,12 @@ def test_the_answer_read_off_the_explorer_is_the_formulas() -> None:
             lambda layers, r: sum(2 * r * m * copies for m, n, copies in layers),
             "took every layer for square",
         ),
-        ("04.explorer", 16, "not yet"),
+        ("04.explorer", 16, "still below 1 %"),
+        ("04.fixed_bytes", lambda total, trained: 12 * total, "full fine-tuning"),
+        ("04.fixed_bytes", lambda total, trained: 2 * total + 8 * trained, "gradient"),
         (
             "04.true_or_false",
-            {"no_backward": True, "optimizer": True, "share": False, "checkpointing": False},
+            {"no_backward": True, "last_block": True, "share": False, "checkpointing": True},
             "passes the error on",
         ),
     ],
@@ -50,6 +70,6 @@ def test_a_misconception_is_named(name: str, answer: object, words: str) -> None
 
 
 def test_answers_with_blanks_are_not_tried_yet() -> None:
-    blanks = dict.fromkeys(["no_backward", "optimizer", "share", "checkpointing"], ...)
+    blanks = dict.fromkeys(["no_backward", "last_block", "share", "checkpointing"], ...)
     for name, answer in (("04.true_or_false", blanks), ("04.explorer", ...)):
         assert check(name, answer).state == "not tried"
