@@ -25,7 +25,7 @@ $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "The course needs Python 3.11, 3.12 or 3.13, and none was found. Install one," \
 			"or name it: make lab PYTHON=/path/to/python3.12" >&2; exit 1; fi
-	"$(PYTHON)" -m venv $(VENV)
+	"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab]'

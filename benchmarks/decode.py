@@ -1,13 +1,17 @@
 """Contenders that write: eight adapters in one batch, and one prompt continued.
 
-A decode step reads one new token a row behind `CACHED` tokens in the key-value cache. All three
-ways run our GPT with its own cache; the weights' updates are never merged:
+A decode step reads one new token a row behind `CACHED` tokens in the key-value cache. All ways run
+our GPT with its own cache. Whatever is made once for many steps is made outside the clock: batches'
+stacks of A and B, the decoder's copies of the weights, PEFT's hooks, as its `generate` keeps them.
 
 | name | one step for eight rows |
 |---|---|
 | "sequential" | eight models, one adapter each, one row each, one after the other |
+| "sequential, generate's decoder" | the same through `lora_edu.decoding`, as `generate` does it |
 | "batched" | `MixedAdapters`: one pass for all rows |
 | "PEFT, mixed" | PEFT's `adapter_names`: one pass, each row with its adapter |
+
+The decoder copies the weights of a small model, updates added; the other ways never merge them.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from benchmarks.protocol import AGAIN, Contender
 from benchmarks.shapes import GPT2_SMALL, TARGETS, draw_factors, random_gpt
 from benchmarks.trainer import UnequalLosses
 from lora_edu.adapter_tensors import Adapter
+from lora_edu import decoding
 from lora_edu.adapters import attach
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT, KeyValueCache
@@ -55,22 +60,41 @@ class Decoder:
         model: Called as our GPT is.
         gpt: Whose shape and type the cache takes.
         rows: Rows of the batch.
-        options: Whatever else the model is called with.
     """
 
-    def __init__(self, model: nn.Module, gpt: GPT, rows: int, **options: object) -> None:
-        self.model, self.options = model, options
+    def __init__(self, model: nn.Module, gpt: GPT, rows: int) -> None:
+        self.model = model
         self.cache = KeyValueCache(gpt.config, rows, like=gpt.token_embedding.weight)
 
     def read(self, prompt: Tensor) -> None:
         """Fills the cache with a prompt, (rows, `CACHED`)."""
         self.cache.length = 0
-        self.model(prompt, cache=self.cache, **self.options)
+        self.model(prompt, cache=self.cache)
 
     def step(self, new: Tensor) -> Tensor:
         """Returns the logits behind one new token a row, (rows, V)."""
         self.cache.length = CACHED
-        return self.model(new, cache=self.cache, **self.options)[:, -1]
+        return self.model(new, cache=self.cache)[:, -1]
+
+
+class GenerateDecoder(Decoder):
+    """The same through the decoder that `generate` makes for `NEW_TOKENS` tokens.
+
+    Raises:
+        ValueError: `generate` would not use its decoder with this model.
+    """
+
+    def __init__(self, model: GPT, gpt: GPT, rows: int) -> None:
+        super().__init__(model, gpt, rows)
+        if not decoding.can_decode(model):
+            raise ValueError("generate has no decoder for this model: a hook, or an unknown module")
+        with torch.inference_mode():
+            self.decoder = decoding.Decoder(model, NEW_TOKENS)
+
+    def step(self, new: Tensor) -> Tensor:
+        """Returns the logits behind one new token a row, (rows, V)."""
+        self.cache.length = CACHED
+        return self.decoder.logits(new[:, 0], self.cache)
 
 
 def decoders(
@@ -125,12 +149,17 @@ def _sharing(base: GPT) -> GPT:
     return model.eval()
 
 
-def _sequential(base: GPT, adapters: dict[str, Adapter], text: Tensor) -> Callable[[], Tensor]:
+def _sequential(
+    base: GPT,
+    adapters: dict[str, Adapter],
+    text: Tensor,
+    make: Callable[[GPT, GPT, int], Decoder] = Decoder,
+) -> Callable[[], Tensor]:
     rows = []
     for adapter in adapters.values():
         model = _sharing(base)
         attach(model, adapter)
-        rows.append(Decoder(model, model, 1))
+        rows.append(make(model, model, 1))
     with torch.inference_mode():
         for row, line in zip(rows, text, strict=True):
             row.read(line[None, :CACHED])
@@ -161,7 +190,10 @@ def _peft_mixed(base: GPT, adapters: dict[str, Adapter], text: Tensor) -> Callab
         for layer, factors in adapter.matrices.items():
             copy_factors(model, layer, factors, own_name)
     names = [name.replace(" ", "_") for name in adapters]
-    return _in_one_batch(Decoder(model.eval(), gpt, TASKS, adapter_names=names), text)
+    # What PEFT's own generate does around all of its steps: enter once, then call the base model.
+    context = model.eval()._enable_peft_forward_hooks(adapter_names=names)
+    context.__enter__()  # for as long as the model lives, which nobody else uses
+    return _in_one_batch(Decoder(model.get_base_model(), gpt, TASKS), text, keep=context)
 
 
 def _in_one_batch(rows: Decoder, text: Tensor, keep: object = None) -> Callable[[], Tensor]:
@@ -175,7 +207,12 @@ def _in_one_batch(rows: Decoder, text: Tensor, keep: object = None) -> Callable[
     return step
 
 
-WAYS = {"sequential": _sequential, "batched": _batched, "PEFT, mixed": _peft_mixed}
+WAYS = {
+    "sequential": _sequential,
+    "sequential, generate's decoder": partial(_sequential, make=GenerateDecoder),
+    "batched": _batched,
+    "PEFT, mixed": _peft_mixed,
+}
 
 
 def generators(names: Iterable[str]) -> dict[str, Contender]:

@@ -8,7 +8,9 @@ asks whether they learn the same.
 
 An epoch is estimated, since all of its batches would take too long. The appendix's batches are all
 alike, so one step stands for all. Ours are sorted by length and cut into `STRATA` parts of equal
-size; each round makes a step with the middle batch of every part.
+size; each round makes a step with one batch of every part, the one whose padded length is nearest
+to the part's mean. (The middle one by rank would be too short: lengths grow faster towards the end,
+so that a part's mean lies above its middle.)
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache, partial
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import torch
 
@@ -36,6 +38,9 @@ LONGEST = 120  # tokens; the appendix's longest message in GPT-2's tokens
 STRATA = 5
 
 
+MESSAGES, TOKENS = "SMS Spam Collection", "GPT-2's tokens"  # of the task that the row is about
+
+
 @cache
 def task_rows() -> tuple[list[Row], str]:
     """Returns the training messages as the appendix takes them, and where they come from.
@@ -44,11 +49,11 @@ def task_rows() -> tuple[list[Row], str]:
     which makes more tokens of a message than GPT-2's.
     """
     try:
-        examples, source = load_spam("real").train, "SMS Spam Collection"
+        examples, source = load_spam("real").train, MESSAGES
     except DownloadError:
         examples, source = load_spam().train, "the bundled messages"
     try:
-        encoding, tokens = load_tokenizer("gpt2"), "GPT-2's tokens"
+        encoding, tokens = load_tokenizer("gpt2"), TOKENS
     except DownloadError:
         encoding, tokens = load_tokenizer("mini"), "the mini GPT's tokens"
     rows = classification_rows(balanced(examples), encoding, LONGEST)
@@ -64,11 +69,30 @@ def balanced(examples: list[Example]) -> list[Example]:
     return [example for examples in classes for example in dice.sample(examples, number)]
 
 
-def middle_batches(rows: list[Row]) -> list[Batch]:
-    """Returns the middle batch of each of `STRATA` parts of an epoch, sorted by padded length."""
-    batches = sorted(Batches(rows, ROWS_A_STEP).epoch(0), key=lambda b: b.token_ids.shape[1])
-    parts = min(STRATA, len(batches))
-    return [batches[int((i + 0.5) * len(batches) / parts)] for i in range(parts)]
+def width(batch: Batch) -> int:
+    """Returns the length that a batch's rows are padded to."""
+    return batch.token_ids.shape[1]
+
+
+def sorted_batches(rows: list[Row]) -> list[Batch]:
+    """Returns our batches of an epoch, from short to long."""
+    return sorted(Batches(rows, ROWS_A_STEP).epoch(0), key=width)
+
+
+def typical_batches(rows: list[Row]) -> list[Batch]:
+    """Returns a batch of each of `STRATA` parts of an epoch, its width nearest to the part's mean.
+
+    The parts are cut from the batches sorted by width, and differ in size by one batch at most.
+    """
+    batches = sorted_batches(rows)
+    number = min(STRATA, len(batches))
+    bounds = [i * len(batches) // number for i in range(number + 1)]
+    chosen = []
+    for start, end in pairwise(bounds):
+        part = batches[start:end]
+        mean = sum(map(width, part)) / len(part)
+        chosen.append(min(part, key=lambda batch, mean=mean: abs(width(batch) - mean)))
+    return chosen
 
 
 def padded_batch(rows: list[Row], longest: int) -> Batch:
@@ -90,12 +114,12 @@ def epochs(names: Iterable[str]) -> dict[str, Contender]:
     """
     rows, _ = task_rows()
     steps = -(-len(rows) // ROWS_A_STEP)
-    middle = middle_batches(rows)
+    typical = typical_batches(rows)
     contenders = {}
     for name in names:
         if name.removesuffix(AGAIN) == "ours":
-            trainer = ours.fused_trainer(replace(shape_b(), batches=middle), our_precision())
-            contenders[name] = Contender(partial(_all_of, trainer), steps / len(middle))
+            trainer = ours.fused_trainer(replace(shape_b(), batches=typical), our_precision())
+            contenders[name] = Contender(partial(_all_of, trainer), steps / len(typical))
         else:
             batch = padded_batch(rows, max(len(row.token_ids) for row in rows))
             trainer = appendix.appendix_trainer(replace(shape_b(), batches=[batch]))
@@ -117,9 +141,25 @@ def epoch_note() -> str:
     """Says what was done."""
     rows, source = task_rows()
     lengths = [len(row.token_ids) for row in rows]
+    chosen, every = typical_batches(rows), sorted_batches(rows)
     return (
         f"{len(rows)} messages ({source}; {sum(lengths) / len(rows):.0f} tokens on average, "
         f"{max(lengths)} at most), {-(-len(rows) // ROWS_A_STEP)} steps of {ROWS_A_STEP}; ours in "
-        f"{our_precision()}, estimated from {len(middle_batches(rows))} batches spread evenly over "
-        "the lengths, the appendix's from one, as all are alike"
+        f"{our_precision()}, estimated from {len(chosen)} batches, each nearest to the mean width "
+        f"of its part of the epoch ({mean_tokens(chosen):.1f} tokens a batch on average, padding "
+        f"included; of all batches {mean_tokens(every):.1f}), the appendix's from one, as all are "
+        "alike"
     )
+
+
+def mean_tokens(batches: list[Batch]) -> float:
+    """Returns how many tokens a batch has on average, padding included."""
+    return sum(batch.token_ids.numel() for batch in batches) / len(batches)
+
+
+def epoch_doubt() -> str:
+    """Says why the row does not count: nothing where the real messages and tokens are at hand."""
+    _, source = task_rows()
+    if source == f"{MESSAGES}, {TOKENS}":
+        return ""
+    return f"another task than the {MESSAGES} in {TOKENS}"

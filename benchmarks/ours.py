@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from benchmarks.shapes import TARGETS, Shape
 from benchmarks.trainer import Trainer
 from lora_edu.batching import Batch
-from lora_edu.fused import fuse
+from lora_edu.fused import fuse, unfuse
 from lora_edu.gpt import GPT
 from lora_edu.held_base import hold_base
 from lora_edu.lora import lora_layers, merge, replace_linear_with_lora
@@ -18,6 +18,15 @@ from lora_edu.lora import lora_layers, merge, replace_linear_with_lora
 def last_token_logits(model: nn.Module, batch: Batch) -> Tensor:
     """What our GPT says of each row's class, bare or inside PEFT's wrapper."""
     return model(batch.token_ids, positions=batch.lengths - 1)
+
+
+def logits_of_all_tokens(model: nn.Module, batch: Batch) -> Tensor:
+    """The same numbers without the shortcut: the last block and the head answer for all tokens.
+
+    Shape:
+        (B, classes).
+    """
+    return model(batch.token_ids)[torch.arange(len(batch.lengths)), batch.lengths - 1]
 
 
 def adapted(shape: Shape, *, one_a: bool = False) -> GPT:
@@ -65,21 +74,31 @@ def readable_trainer(shape: Shape, precision: str = "fp32") -> Trainer:
     return Trainer(adapted(shape), last_token_logits, shape.batches, **options)
 
 
-def fused_trainer(shape: Shape, precision: str = "fp32") -> Trainer:
-    """LoRA, fused; in bf16 on a base that is held in bf16, which changes no product."""
-    return _fast(fused(shape), shape, precision, "three A")
+def fused_trainer(
+    shape: Shape, precision: str = "fp32", *, one_a: bool = False, all_tokens: bool = False
+) -> Trainer:
+    """LoRA, fused; in bf16 on a base that is held in bf16, which changes no product.
 
-
-def one_a_trainer(shape: Shape, precision: str = "fp32") -> Trainer:
-    """The same, with one A for query, key and value."""
-    return _fast(fused(shape, one_a=True), shape, precision, "one A")
-
-
-def _fast(model: GPT, shape: Shape, precision: str, family: str) -> Trainer:
+    Args:
+        shape: Base, batches and adapter.
+        precision: "bf16" is autocast.
+        one_a: Let query, key and value of a block share their A.
+        all_tokens: Compute the last block for all tokens, as our peers do, and not only for the
+            one that is classified.
+    """
+    model = fused(shape, one_a=one_a)
     if precision == "bf16":
         hold_base(model)
-    options = {"precision": precision, "family": family}
-    return Trainer(model, last_token_logits, shape.batches, **options)
+    logits = logits_of_all_tokens if all_tokens else last_token_logits
+    options = {"precision": precision, "family": "one A" if one_a else "three A"}
+    return Trainer(model, logits, shape.batches, **options)
+
+
+def one_a_trainer(
+    shape: Shape, precision: str = "fp32", *, all_tokens: bool = False
+) -> Trainer:
+    """The same, with one A for query, key and value."""
+    return fused_trainer(shape, precision, one_a=True, all_tokens=all_tokens)
 
 
 def full_trainer(shape: Shape) -> Trainer:
@@ -91,11 +110,16 @@ def full_trainer(shape: Shape) -> Trainer:
 def shared_trainer(shape: Shape) -> Trainer:
     """What every LoRA on this base has to do, and no LoRA: a bound for all of them.
 
-    The base forward, with the adapter in its weights, and back as far as LoRA must go: to the
-    outputs of the first block's query, key and value. Only the head learns.
+    The base forward, with the adapter merged into its weights, and back as far as LoRA must go:
+    to the outputs of the first block's query, key and value. Only the head learns. The blocks are
+    the fused ones, whose other arithmetic is the fastest that we have; the first alone is
+    readable, as hooks inside it start the gradient.
     """
-    model = merged(shape)
+    model = fused(shape)
+    merge(model)
+    model.requires_grad_(False)
     model.head.requires_grad_(True)
+    unfuse(model.blocks[0])
     attention = model.blocks[0].attention
     for layer in (attention.query, attention.key, attention.value):
         layer.register_forward_hook(lambda layer, _, output: output.requires_grad_())

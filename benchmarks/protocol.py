@@ -3,8 +3,9 @@
 A machine's speed drifts by more than the differences in question. So contenders take turns, round
 after round; each round gives one ratio, of two times that are close together; the median of the
 ratios is reported with a bootstrap interval. The control is one contender that runs twice a round,
-as two separate copies: its ratio to itself must be 1.00 within its interval, or the row says that
-it is not.
+as two separate copies. The interval of its ratio to itself must hold 1.00, and must lie within
+1 ± `CONTROL_BOUND`: a wide interval holds 1.00 too, but of a machine that noisy says nothing. Else
+the row does not count, and says so.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 BOOTSTRAPS = 10_000
 LEAST_ROUNDS = 20  # of a row that counts
+CONTROL_BOUND = 0.05  # how far from 1 the interval of a control may reach
 AGAIN = " (again)"  # behind the name of the contender that runs twice
 
 
@@ -60,6 +62,10 @@ class Ratio:
     def holds_one(self) -> bool:
         """Says whether the interval, written with two decimals, contains 1.00."""
         return round(self.low, 2) <= 1.0 <= round(self.high, 2)
+
+    def is_narrow(self) -> bool:
+        """Says whether the interval lies within 1 ± `CONTROL_BOUND`."""
+        return 1 - CONTROL_BOUND <= self.low and self.high <= 1 + CONTROL_BOUND
 
 
 def interleaved(

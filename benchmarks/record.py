@@ -22,6 +22,7 @@ class Outcome:
         seconds: Median time a call of each contender.
         figures: Whatever else was measured, by name.
         note: What a reader must know.
+        doubt: Why the value does not count, where it does not.
     """
 
     value: float | None
@@ -31,6 +32,7 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    doubt: str = ""
 
 
 class Record:

@@ -89,5 +89,6 @@ def run_race(race: Race, rows: dict[str, Row]) -> dict[str, Outcome]:
             (alike.median, alike.low, alike.high),
             {who: statistics.median(times[who]) for who in (row.top, row.bottom)},
             note="; ".join(filter(None, notes)),
+            doubt=race.doubt(),
         )
     return outcomes

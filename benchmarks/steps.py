@@ -18,6 +18,8 @@ MakeTrainer = Callable[..., Trainer]
 TRAINERS: dict[str, MakeTrainer] = {
     "ours": ours.fused_trainer,
     "ours, one A": ours.one_a_trainer,
+    "ours, all tokens": partial(ours.fused_trainer, all_tokens=True),
+    "ours, one A, all tokens": partial(ours.one_a_trainer, all_tokens=True),
     "ours, readable": ours.readable_trainer,
     "full": ours.full_trainer,
     "what all share": ours.shared_trainer,

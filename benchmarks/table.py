@@ -37,6 +37,7 @@ class Race:
         control: Who runs twice; by default the first row's upper one.
         precision: "bf16" is measured only where the processor is faster in it.
         note: Says what a reader must know.
+        doubt: Says why the rows do not count, or nothing where they do.
     """
 
     build: Callable[[Iterable[str]], dict[str, Contender]]
@@ -44,6 +45,7 @@ class Race:
     control: str | None = None
     precision: str = "fp32"
     note: Callable[[], str] = str
+    doubt: Callable[[], str] = str
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Row:
         bottom: The contender below it.
         measure: (quick) → outcome; quick is for trying it out.
         unit: Behind the value.
+        fp32: Of a row in bf16, the row that measures the same in fp32.
         least_rounds: Fewer do not count; a race needs `LEAST_ROUNDS`.
     """
 
@@ -72,4 +75,19 @@ class Row:
     bottom: str = ""
     measure: Callable[[bool], Outcome] | None = None
     unit: str = ""
+    fp32: str = ""
     least_rounds: int = 1
+
+
+def paired(  # noqa: PLR0913
+    race: str,
+    top: str,
+    bottom: str,
+    what: str,
+    limit: str = "–",
+    target: Target = Target(),  # noqa: B008
+    peers: tuple[str, ...] = (),
+    fp32: str = "",
+) -> Row:
+    """Returns the row of one contender's time over another's."""
+    return Row(what, limit, target, peers, race, top, bottom, fp32=fp32)

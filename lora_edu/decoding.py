@@ -17,11 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lora_edu.fused import FusedBlock, FusedLinearWithLoRA
+from lora_edu.fused import ADAPTED, FusedBlock
 from lora_edu.gpt import GPT, MLP, Attention, Block, KeyValueCache
 from lora_edu.lora import LinearWithLoRA
 
-ADAPTED = (LinearWithLoRA, FusedLinearWithLoRA)
 COPIED_FROM_TOKENS = 16  # copying the mini GPT takes 11 ms and spares 0.7 ms a token
 COPIED_BYTES = 2**26  # of a larger model the weights are read where they are
 Products = Callable[[Sequence[nn.Module]], Callable[[Tensor], Sequence[Tensor]]]

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from lora_edu.fused_attention import attend
 from lora_edu.fused_functions import Gelu, Norm
 from lora_edu.fused_products import adapted_products
-from lora_edu.gpt import Block, KeyValueCache, pick
+from lora_edu.gpt import MLP, Attention, Block, KeyValueCache, pick
+from lora_edu.held_base import HeldLinear
 from lora_edu.lora import LinearWithLoRA
 
 
@@ -43,6 +44,8 @@ class FusedBlock(Block):
         at: Tensor | None = None,
     ) -> Tensor:
         """(B, T, C) → (B, T, C), or with `at`, (B,) positions, → (B, 1, C)."""
+        if not _is_known(self):  # layers have been exchanged since, for those of a mixed batch
+            return super().forward(x, block, cache, at)
         attention, mlp, norm = self.attention, self.mlp, Norm(self.attention_norm)
         layers, asked = [attention.key, attention.value], pick(x, at)
         if at is None:
@@ -56,6 +59,8 @@ class FusedBlock(Block):
         return x + self.dropout(adapted_products(hidden, [mlp.fc_out], Gelu())[0])
 
 
+PLAIN = (nn.Linear, HeldLinear)
+ADAPTED = (LinearWithLoRA, FusedLinearWithLoRA)
 FUSED = {LinearWithLoRA: FusedLinearWithLoRA, Block: FusedBlock}
 READABLE = {fused: readable for readable, fused in FUSED.items()}
 
@@ -64,13 +69,14 @@ def fuse(model: nn.Module) -> list[str]:
     """Makes the adapted layers of `model` compute fast, in place.
 
     A GPT's blocks are fused whole where all that learns in them is A and B; an adapted `nn.Linear`
-    elsewhere by itself. Everything else stays as it is.
+    elsewhere by itself. Everything else stays as it is: subclasses of the layers we know, and
+    modules inside which a hook waits for a call, since a fused module calls none inside it.
 
     Args:
         model: With `LinearWithLoRA` layers on a frozen base.
 
     Returns:
-        The names of the modules that were fused, in the model's order.
+        The names of the modules that are fused now, in the model's order.
 
     Raises:
         ValueError: there is nothing to fuse.
@@ -87,15 +93,19 @@ def fuse(model: nn.Module) -> list[str]:
         >>> torch.allclose(model(torch.ones(1, 8)), before)
         True
     """
-    names = [name for name, module in model.named_modules() if _can_be_fused(module)]
+    names = [
+        name
+        for name, module in model.named_modules()
+        if type(module) in READABLE or _can_be_fused(module)
+    ]
     if not names:
         raise ValueError(
-            "nothing to fuse: model has no adapted nn.Linear on a frozen base; call freeze(model), "
-            "then replace_linear_with_lora(model, ...), then fuse(model)"
+            "nothing to fuse: model has no adapted nn.Linear without hooks on a frozen base; call "
+            "freeze(model), then replace_linear_with_lora(model, ...), then fuse(model)"
         )
     for name in names:
         module = model.get_submodule(name)
-        module.__class__ = FUSED[type(module)]
+        module.__class__ = FUSED.get(type(module), type(module))
     return names
 
 
@@ -106,13 +116,37 @@ def unfuse(model: nn.Module) -> None:
 
 
 def _can_be_fused(module: nn.Module) -> bool:
-    """Whether A and B are all that learns in it, and its layers are of the kind we know."""
-    if type(module) not in FUSED:
+    """Whether only A and B learn in it, its parts are those we know, and none has a hook."""
+    if type(module) not in FUSED or not _is_known(module):
         return False
     layers = [m for m in module.modules() if isinstance(m, LinearWithLoRA)]
     updates = {id(p) for layer in layers for p in layer.lora.parameters()}
     return (
         bool(layers)
-        and all(isinstance(layer.linear, nn.Linear) for layer in layers)
+        and not any(_has_hooks(inner) for inner in module.modules() if inner is not module)
         and not any(p.requires_grad for p in module.parameters() if id(p) not in updates)
+    )
+
+
+def _is_known(module: nn.Module) -> bool:
+    """Whether an adapted layer or a block consists of what the fused arithmetic stands for."""
+    if isinstance(module, LinearWithLoRA):
+        return type(module.linear) in PLAIN
+    attention, mlp = module.attention, module.mlp
+    layers = attention.query, attention.key, attention.value, attention.out, mlp.fc_in, mlp.fc_out
+    return (
+        (type(attention), type(mlp)) == (Attention, MLP)
+        and type(module.attention_norm) is type(module.mlp_norm) is nn.LayerNorm
+        and all(
+            type(layer) in PLAIN or type(layer) in ADAPTED and _is_known(layer) for layer in layers
+        )
+    )
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
     )

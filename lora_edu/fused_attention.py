@@ -44,8 +44,8 @@ def attend(
     Shape:
         q (B, H, T, D); k and v (B, H, S, D); the result that of q.
     """
-    narrow = q.device.type == "cpu" and q.element_size() == 2
-    if narrow and is_causal and torch.is_grad_enabled() and 0 < q.shape[2] <= SHORT:
+    narrow = q.device.type == "cpu" and q.element_size() == 2 and q.dtype == k.dtype == v.dtype
+    if narrow and is_causal and torch.is_grad_enabled() and q.numel() and q.shape[2] <= SHORT:
         return WidenedBackward.apply(q, k, v)
     return nn.functional.scaled_dot_product_attention(
         q, k, v, attn_mask=attn_mask, is_causal=is_causal

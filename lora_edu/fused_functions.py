@@ -61,9 +61,18 @@ class Identity:
 
 
 class Norm(Identity):
-    """A frozen layer norm over the last dimension."""
+    """A frozen layer norm over the last dimension.
+
+    Raises:
+        ValueError: its weight or bias is to learn, which this arithmetic leaves out.
+    """
 
     def __init__(self, norm: nn.LayerNorm) -> None:
+        if norm.weight.requires_grad or norm.bias.requires_grad:
+            raise ValueError(
+                "a fused block's norms must be frozen, as the fast path computes no gradient for "
+                "them; freeze the model, or call unfuse(model) first"
+            )
         self.norm = norm
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -147,4 +156,5 @@ def _sigmoids(x: Tensor, scratch: int) -> Iterator[tuple[slice, Tensor, list[Ten
 
 def _linear(x: Tensor) -> Tensor:
     """`LINEAR` as a tensor without dimensions, in the format that x is computed in."""
-    return torch.tensor(LINEAR, dtype=torch.promote_types(x.dtype, torch.float32))
+    wide = torch.promote_types(x.dtype, torch.float32)
+    return torch.tensor(LINEAR, dtype=wide, device=x.device)

@@ -25,7 +25,7 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -68,6 +68,12 @@ def factors(layer: nn.Linear | LinearWithLoRA) -> tuple[Factors, float]:
     return Factors(weight, bias, lora.A, lora.B), lora.multiplier
 
 
+def without_autocast(device: str) -> AbstractContextManager:
+    """Returns a context in which autocast is off; one that does nothing where it is off already."""
+    on = torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if on else nullcontext()
+
+
 class AdaptedProducts(torch.autograd.Function):
     """x → y₁ … yₙ for n layers that read the same f(x); see the head of this module."""
 
@@ -79,7 +85,11 @@ class AdaptedProducts(torch.autograd.Function):
         multipliers: Sequence[float],
         *tensors: Tensor | None,
     ) -> tuple[Tensor, ...]:
-        """Computes all outputs; x is (..., in) and they are (..., out)."""
+        """Computes all outputs, (N, out), from x, (..., in) with N rows in all.
+
+        They get their other dimensions outside: what a function returns as a view must not be
+        changed in place.
+        """
         layers, rows = _by_layer(tensors), x.reshape(-1, x.shape[-1])
         z, kept = before.forward(rows)
         z = as_type(z, layers[0].weight.dtype)
@@ -91,36 +101,40 @@ class AdaptedProducts(torch.autograd.Function):
         ctx.before, ctx.multipliers, ctx.layers = before, multipliers, len(layers)
         ctx.adapted, ctx.shape = adapted, x.shape
         ctx.save_for_backward(rows, thin, *tensors, *kept)
-        return tuple(y.view(*x.shape[:-1], y.shape[-1]) for y in outputs)
+        return tuple(outputs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, *dys: Tensor) -> tuple[Tensor | None, ...]:
         """Computes the gradients of x, and of each A and B."""
-        x, thin, *rest = ctx.saved_tensors
-        layers, kept = _by_layer(rest[: 4 * ctx.layers]), rest[4 * ctx.layers :]
-        adapted, multipliers, before = ctx.adapted, ctx.multipliers, ctx.before
-        dys = [dy.reshape(len(x), dy.shape[-1]) for dy in dys]
-        dz = dx = None
-        if ctx.needs_input_grad[0]:
-            for layer, dy in zip(layers, dys, strict=True):
-                dz = dy @ layer.weight if dz is None else dz.addmm_(dy, layer.weight)
-        gradients: list[Tensor | None] = [None] * (4 * len(layers))
-        if adapted:
-            backs = [_scaled(dys[i], layers[i].B.T, multipliers[i]) for i in adapted]
-            back = backs[0] if len(backs) == 1 else torch.cat(backs, dim=1)
-            if dz is None:
-                d_a = back.T @ as_type(before.again(x), back.dtype)
-            else:
-                a = _rank_first(layers, adapted)
-                d_a, dx = before.backward_with_product(dz, x, kept, back, a)
-            joint = (_parts_of(each, layers, adapted) for each in (d_a.T, thin))
-            for i, d_a, z_a in zip(adapted, *joint):
-                d_b = _scaled(z_a.T, dys[i], multipliers[i])
-                gradients[4 * i + 2 : 4 * i + 4] = d_a, d_b
-        elif dz is not None:
-            dx = before.backward(dz, x, kept)
-        return None if dx is None else dx.view(ctx.shape), None, None, *gradients
+        with without_autocast(dys[0].device.type):
+            return _gradients(ctx, dys)
+
+
+def _gradients(ctx: FunctionCtx, dys: Sequence[Tensor]) -> tuple[Tensor | None, ...]:
+    x, thin, *rest = ctx.saved_tensors
+    layers, kept = _by_layer(rest[: 4 * ctx.layers]), rest[4 * ctx.layers :]
+    adapted, multipliers, before = ctx.adapted, ctx.multipliers, ctx.before
+    dz = dx = None
+    if ctx.needs_input_grad[0]:
+        for layer, dy in zip(layers, dys, strict=True):
+            dz = dy @ layer.weight if dz is None else dz.addmm_(dy, layer.weight)
+    gradients: list[Tensor | None] = [None] * (4 * len(layers))
+    if adapted:
+        backs = [_scaled(dys[i], layers[i].B.T, multipliers[i]) for i in adapted]
+        back = backs[0] if len(backs) == 1 else torch.cat(backs, dim=1)
+        if dz is None:
+            joint_d_a = back.T @ as_type(before.again(x), back.dtype)
+        else:
+            a = _rank_first(layers, adapted)
+            joint_d_a, dx = before.backward_with_product(dz, x, kept, back, a)
+        joint = (_parts_of(each, layers, adapted) for each in (joint_d_a.T, thin))
+        for i, d_a, z_a in zip(adapted, *joint):
+            d_b = _scaled(z_a.T, dys[i], multipliers[i])
+            gradients[4 * i + 2 : 4 * i + 4] = d_a, d_b
+    elif dz is not None:
+        dx = before.backward(dz, x, kept)
+    return None if dx is None else dx.view(ctx.shape), None, None, *gradients
 
 
 def _scaled(one: Tensor, other: Tensor, multiplier: float) -> Tensor:
@@ -188,16 +202,17 @@ def adapted_products(
     """
     parts, multipliers = zip(*map(factors, layers), strict=True)
     tensors = [tensor for part in parts for tensor in part]
-    device = x.device.type
-    autocast = torch.is_autocast_enabled(device)
-    dtype = torch.get_autocast_dtype(device) if autocast else x.dtype
+    device, dtype = x.device.type, x.dtype
+    if torch.is_autocast_enabled(device) and dtype != torch.float64:  # which autocast leaves alone
+        dtype = torch.get_autocast_dtype(device)
     tensors = [None if tensor is None else as_type(tensor, dtype) for tensor in tensors]
     if before is None:  # f computes in x's own format, as autocast has a layer norm do
         x = as_type(x, dtype)
     before, learning = before or Identity(), torch.is_grad_enabled()
-    with torch.autocast(device, enabled=False) if autocast else nullcontext():
+    with without_autocast(device):
         if learning:
-            return AdaptedProducts.apply(x, before, multipliers, *tensors)
-        z = as_type(before.forward(x.reshape(-1, x.shape[-1]))[0], dtype)
-        outputs = _answers(z, _by_layer(tensors), multipliers)
+            outputs = AdaptedProducts.apply(x, before, multipliers, *tensors)
+        else:
+            z = as_type(before.forward(x.reshape(-1, x.shape[-1]))[0], dtype)
+            outputs = _answers(z, _by_layer(tensors), multipliers)
     return tuple(y.view(*x.shape[:-1], y.shape[-1]) for y in outputs)
