@@ -143,7 +143,7 @@ def another_pair(answer: Any) -> None:
     if not (new_A @ new_B - A @ B).norm() <= 1e-2 * (A @ B).norm():  # inverting M rounds
         raise Wrong(
             "The product changed, so the model would behave differently. What you do to A must be "
-            "undone in B: if A is doubled, what must happen to B?"
+            "undone in B."
         )
 
 
@@ -155,29 +155,47 @@ def another_pair(answer: Any) -> None:
 )
 def elbow(answer: Any) -> None:
     """Judges a function {rank: held-out loss} → planted rank."""
-    for planted, losses in answers.CURVES.items():
-        found = answer(dict(losses))
-        if found == planted:
-            continue
-        ranks = list(losses)
-        if not isinstance(found, int) or isinstance(found, bool):
-            raise Wrong("Return one rank, a whole number; a loss or a list of ranks is none.")
-        drops = {r: losses[before] - losses[r] for before, r in zip(ranks, ranks[1:], strict=False)}
-        if found == min(losses, key=losses.__getitem__):
-            raise Wrong(
-                "You take the lowest loss. Behind the elbow all losses are the same but for "
-                "chance, and the lowest can lie anywhere: take the smallest rank close to it."
-            )
-        if found == max(drops, key=drops.__getitem__):
-            raise Wrong(
-                "You take the largest single gain. The strongest direction comes first; the "
-                "elbow is where the gains end."
-            )
-        if found == ranks.index(planted):
-            raise Wrong("You return a position in the list; the rank itself is asked for.")
-        if found in ranks and found > planted:
-            raise Wrong(
-                "Your margin is narrower than the chance in the losses: at the elbow the loss may "
-                "lie a few per cent above the lowest."
-            )
-        raise Wrong(f"For {losses} the loss stops falling at rank {planted}, you found {found}.")
+    found = {planted: answer(dict(losses)) for planted, losses in answers.CURVES.items()}
+    if all(rank == planted for planted, rank in found.items()):
+        return
+    if any(not isinstance(rank, int) or isinstance(rank, bool) for rank in found.values()):
+        raise Wrong("Return one rank, a whole number; a loss or a list of ranks is none.")
+    for rule, says in _ELBOW_RULES.items():
+        if all(rule(answers.CURVES[planted], planted) == rank for planted, rank in found.items()):
+            raise Wrong(says)
+    planted, rank = next((p, rank) for p, rank in found.items() if rank != p)
+    losses = answers.CURVES[planted]
+    if rank in losses and rank < planted:
+        raise Wrong(
+            f"At rank {rank} the loss is still {losses[rank] / min(losses.values()):.1f} times the "
+            "lowest: your margin is too wide. Compare by a ratio, not by a fixed difference."
+        )
+    if rank in losses:
+        raise Wrong(
+            f"Rank {planted} is within a few per cent of the lowest already. Is your margin "
+            "narrower than the chance in the losses, or do you take the largest of the good ranks?"
+        )
+    raise Wrong(f"For {losses} the loss stops falling at rank {planted}, you found {rank}.")
+
+
+def _lowest(losses: dict[int, float], planted: int) -> int:
+    return min(losses, key=losses.__getitem__)
+
+
+def _largest_gain(losses: dict[int, float], planted: int) -> int:
+    ranks = list(losses)
+    gains = {r: losses[before] - losses[r] for before, r in zip(ranks, ranks[1:], strict=False)}
+    return max(gains, key=gains.__getitem__)
+
+
+def _position(losses: dict[int, float], planted: int) -> int:
+    return list(losses).index(planted)
+
+
+_ELBOW_RULES = {
+    _lowest: "You take the lowest loss. Beyond the elbow all losses are the same but for chance, "
+    "and the lowest can lie anywhere: take the smallest rank close to it.",
+    _largest_gain: "You take the largest single gain. The strongest direction comes first; the "
+    "elbow is where the gains end.",
+    _position: "You return a position in the list; the rank itself is asked for.",
+}

@@ -244,6 +244,8 @@ WRONG_ELBOWS = (
     _largest_gain,
     lambda losses: list(losses).index(_within(1.5)(losses)),
     _within(1.012),
+    _within(10),
+    lambda losses: next(r for r in sorted(losses) if losses[r] < min(losses.values()) + 0.05),
     lambda losses: [_within(1.5)(losses)],
     lambda losses: 5,
 )

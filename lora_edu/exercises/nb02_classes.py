@@ -97,7 +97,8 @@ def _judge_start(A: Tensor, B: Tensor) -> None:
     if not B_zero:
         raise Wrong(
             "A and B are both random, so the product is not zero and step 0 is not the base any "
-            "more: the pretrained model is damaged before it learns. B starts at zero."
+            "more: the pretrained model is damaged before it learns. B starts at zero, and "
+            "`torch.empty` leaves whatever was in memory."
         )
 
 

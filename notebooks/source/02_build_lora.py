@@ -5,14 +5,14 @@
 #
 # **You will be able to**
 # - write `LoRALayer` and `LinearWithLoRA`, and say what each line is for
-# - explain why $B$ starts at zero, and which matrix gets a gradient first
-# - tell apart the three scalings and the two initialisations that are in use, and translate between them
+# - explain why one factor starts at zero, and which matrix gets a gradient first
+# - tell apart three scalings and two initialisations that are common, and translate between the scalings
 # - merge an update into a layer by hand, and take it out again exactly
 # - show that an update has at most rank $r$, and predict from which rank on a task is learnt
 #
 # **You need** basic PyTorch: `nn.Module`, `nn.Parameter`, `backward`. LoRA is explained from the start. Notebook 01 (what rank means) helps, but is not needed.
 #
-# **Time:** 60 minutes to read and do; running all cells takes about 25 seconds on a CPU with two cores (estimate for a GPU: the same, the matrices here are too small to need one).
+# **Time:** 90 minutes to read and do; running all cells takes about 25 seconds on a CPU with two cores (estimate for a GPU: the same, the matrices here are too small to need one).
 # %% bootstrap
 # %% [markdown]
 # ## The idea
@@ -22,11 +22,11 @@
 #
 # $$y = x W + b + \text{multiplier} \cdot x A B$$
 #
-# With `in_dim` inputs and `out_dim` outputs, $A$ is (in_dim × rank) and $B$ is (rank × out_dim). The width inside, the **rank**, is yours to choose. $W$ is frozen; only $A$ and $B$ learn.
+# The multiplier is a fixed number that you choose; in the first half of this notebook it is simply called `alpha`. With `in_dim` inputs and `out_dim` outputs, $A$ is (in_dim × rank) and $B$ is (rank × out_dim). The width inside, the **rank**, is yours to choose. $W$ is frozen; only $A$ and $B$ learn.
 #
 # (`nn.Linear` stores its weight transposed, as (out_dim × in_dim). Where we compare it with $A B$ or add the two, one of them needs a `.T`.)
 #
-# Before you look: the MLP of our mini GPT has layers from 192 to 768 numbers.
+# One layer of the small GPT of this course turns 192 numbers into 768. In this course you predict first: enter your guess, then run the next cell. Nothing is graded; `check` marks the exercises, and full solutions are in `solutions/02_build_lora.ipynb`.
 # %%
 import math
 
@@ -60,7 +60,7 @@ for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
 # The second input gave zero: $A$ does not look in its direction. An update can only react to what $A$ reads.
 #
 # ## Exercise 1: `LoRALayer`
-# Now the class. Two things are given: `nn.init.kaiming_uniform_` fills a matrix with random numbers, the usual start of a linear layer, and `nn.Parameter` marks a tensor as something that learns. Fill in the three blanks:
+# Now the class. Two things are given: `nn.init.kaiming_uniform_` fills a matrix with random numbers (how large they are, see "Two initialisations" below), and `nn.Parameter` marks a tensor as something that learns. Fill in the three blanks:
 #
 # - `self.A` is random, made from a matrix of the right shape
 # - `self.B` is **zero**, of the right shape
@@ -103,7 +103,7 @@ verdict
 # Read <code>x @ A @ B</code> from the left: x has <code>in_dim</code> columns, so A has <code>in_dim</code> rows. What comes out of <code>x @ A</code> has <code>rank</code> columns. <code>torch.zeros</code> takes sizes like <code>torch.empty</code> does.
 # </details>
 # %% [markdown]
-# So that you can read on in any case: until your class passes, the cells below use the course's.
+# So that you can read on in any case: until your class passes, the cells below use the course's version.
 # %%
 if not verdict.passed:
     from lora_edu import LoRALayer
@@ -153,6 +153,15 @@ print("wrapped and bare layer agree bit for bit:", torch.equal(layer(x), linear(
 # %% [markdown]
 # **Takeaway:** since $B$ is zero, the wrapped layer *is* the base at step 0, to the last bit. Training starts from the pretrained model, not from somewhere near it.
 #
+# Your class does *not* freeze $W$: it takes the layer as it is. Whoever wraps a layer freezes it first, and forgetting that is the most usual bug with LoRA.
+# %%
+for frozen in (False, True):
+    layer = LinearWithLoRA(nn.Linear(64, 48).requires_grad_(not frozen), rank=4, alpha=1.0)
+    learns = [name for name, parameter in layer.named_parameters() if parameter.requires_grad]
+    print("frozen first:", frozen, "| learns:", ", ".join(learns))
+# %% [markdown]
+# Freeze *before* wrapping: called on the wrapped layer, `requires_grad_(False)` would freeze $A$ and $B$ as well.
+#
 # A frequent mistake about LoRA: "$W$ is replaced by a product of thin matrices". It is not. $W$ is still there, whole; the cell below compares its rank with the update's. What is thin is the *change*. And the change is never computed first and then factorised: $A$ and $B$ are learnt directly.
 # %%
 with torch.no_grad():
@@ -171,7 +180,7 @@ first
 # %%
 torch.manual_seed(0)
 linear = nn.Linear(64, 48).requires_grad_(False)  # frozen
-layer = LinearWithLoRA(linear, rank=4, alpha=1.0)
+layer = LinearWithLoRA(linear, rank=4, alpha=2.0)
 x, y = torch.randn(32, 64), torch.randn(32, 48)
 F.mse_loss(layer(x), y).backward()
 moves = {"A": layer.lora.A.grad.any().item(), "B": layer.lora.B.grad.any().item()}
@@ -180,7 +189,7 @@ found = {(True, True): 0, (True, False): 1, (False, True): 2, (False, False): 3}
 why = "each factor's gradient contains the other factor, and B is zero"
 reveal(first, options[found[moves["A"], moves["B"]]], because=why)
 # %% [markdown]
-# Let $G$ be the gradient of the loss with respect to the layer's output. Then
+# Let $G$ be the gradient of the loss with respect to the layer's output; $x$ has one example per row. For a product $Y = U V$ the chain rule gives $G V^\top$ as the gradient of $U$, and $U^\top G$ as that of $V$. Used twice on $\alpha \, (x A) B$:
 #
 # $$\frac{\partial L}{\partial A} = \alpha \, x^\top G \, B^\top \qquad\qquad \frac{\partial L}{\partial B} = \alpha \, (x A)^\top G$$
 #
@@ -194,9 +203,9 @@ print("after one step, A has a gradient:", layer.lora.A.grad.any().item())
 # %%
 A, B = layer.lora.A, layer.lora.B
 with torch.no_grad():
-    G = 2 * (layer(x) - y) / y.numel()  # the loss is the mean of all squares; alpha is 1
-    torch.testing.assert_close(A.grad, x.T @ G @ B.T)
-    torch.testing.assert_close(B.grad, (x @ A).T @ G)
+    G = 2 * (layer(x) - y) / y.numel()  # the loss is the mean of all squares
+    torch.testing.assert_close(A.grad, 2.0 * x.T @ G @ B.T)  # alpha is 2
+    torch.testing.assert_close(B.grad, 2.0 * (x @ A).T @ G)
 print("both formulas give what autograd gives")
 # %% [markdown]
 # **Exercise 3.** Now the other start: $A$ is zero and $B$ is random, $W$ is frozen as before. Which of the three get a gradient other than zero at step 0? Replace the dots by `True` or `False`.
@@ -231,12 +240,12 @@ def plant(strengths, seed=0):
     return into * torch.tensor(strengths) @ out.T
 
 
-def examples(change, seed, count=1024):
+def examples(change, seed, noise=NOISE, count=1024):
     """Inputs, and what the changed layer would answer, with noise."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(count, IN, generator=generator)
-    noise = NOISE * torch.randn(count, OUT, generator=generator)
-    return x, base(x) + x @ change + noise
+    y = base(x) + x @ change
+    return x, y + noise * torch.randn(count, OUT, generator=generator)
 # %%
 def train(model, x, y, steps=150, learning_rate=0.03):
     """Fits what may learn, with Adam on all examples at once; returns the loss at each step."""
@@ -288,11 +297,11 @@ alt = (
 )
 show(chart, alt)
 # %% [markdown]
-# **Takeaway:** of these four starts, two work. What is needed: the product $A B$ is zero, so that step 0 is the base, and not both factors are. One zero matrix is the simplest way. Both zero: nothing ever moves. Both random: step 0 is not the base, so training first repairs the damage it began with.
+# **Takeaway:** of these four starts, two start at the base *and* learn. What is needed: the product $A B$ is zero, so that step 0 is the base, and not both factors are. One zero matrix is the simplest way. Both zero: nothing ever moves. Both random: step 0 is not the base, so training first repairs the damage it began with.
 #
-# Here one layer is disturbed, and training needs many of its steps to get back to where the others began. In a pretrained model every wrapped layer would be disturbed at once.
+# Here one layer is disturbed, and training first has to get back to where the others began. In a pretrained model every wrapped layer would be disturbed at once.
 #
-# **Modify:** does it matter which of the two is zero? The gap between the first two curves is one seed's. Change the seed in the cell and see whether it stays. Then multiply `random_B` by 10, predict which curves change, and run the two cells again.
+# **Modify:** does it matter which of the two is zero? The gap between the first two curves is one seed's. Change `torch.manual_seed(0)` in the cell to 1, 2 and 3, and see whether it stays. (Either zero starts at the base; $B = 0$ is the paper's choice, and this course's.) Then multiply `random_B` by 10, predict which curves change, and run the two cells again.
 #
 # <details><summary>What to look for with the larger B</summary>
 # The curve "A zero, B random" still starts at the base. But one step of A is now multiplied by a B ten times as large, so it overshoots. A start at the base does not make every learning rate safe.
@@ -306,7 +315,7 @@ show(chart, alt)
 count = predict("A is 64 × 4, B is 4 × 48, all random. How many singular values are not zero?")
 count
 # %%
-def singular_values(rank, alpha=1.0):
+def strengths_of_update(rank, alpha=1.0):
     """The strengths of alpha * A B, for a random A and B; largest first."""
     torch.manual_seed(0)
     lora = LoRALayer(IN, OUT, rank, alpha)
@@ -319,7 +328,7 @@ def number_not_zero(values):
     return int((values > 1e-5 * values[0]).sum())  # what is below is rounding
 
 # %%
-values = {f"A B, rank {rank}": singular_values(rank) for rank in (1, 4, 16)}
+values = {f"A B, rank {rank}": strengths_of_update(rank) for rank in (1, 4, 16)}
 values["W"] = lora_edu.singular_values(base.weight)
 for name, strengths in values.items():
     print(f"{name:13} {number_not_zero(strengths)} of {len(strengths)} are not zero")
@@ -338,7 +347,7 @@ chart = line_chart(
 )
 alt = (
     "Singular values on a logarithmic scale. W falls slowly over all 48. Each product falls off "
-    "a cliff behind its rank, down to rounding errors."
+    "a cliff after its rank, down to rounding errors."
 )
 show(chart, alt)
 # %% [markdown]
@@ -348,17 +357,20 @@ show(chart, alt)
 # Two numbers are yours to set. It is tempting to think of both as "more LoRA".
 # %%
 effect = ["more directions", "the same directions, each stronger", "both"]
-alpha_effect = predict("Twice the alpha at the same rank: what does the update get?", effect)
+question = "The same A and B, the same rank, twice the alpha: what does the update get?"
+alpha_effect = predict(question, effect)
 alpha_effect
 # %%
 plain, double_alpha, double_rank = (
-    singular_values(rank, alpha) for rank, alpha in ((4, 1.0), (4, 2.0), (8, 1.0))
+    strengths_of_update(rank, alpha) for rank, alpha in ((4, 1.0), (4, 2.0), (8, 1.0))
 )
 print("twice the alpha: ", number_not_zero(double_alpha), "directions")
 print("twice the rank:  ", number_not_zero(double_rank), "directions")
 twice = torch.allclose(double_alpha[:4], 2 * plain[:4], rtol=1e-4)
 print("twice the alpha doubles each strength:", twice)
-reveal(alpha_effect, effect[1], because="alpha is one factor in front of the whole product")
+more = number_not_zero(double_alpha) > number_not_zero(plain)
+shown = effect[2] if more and twice else effect[0] if more else effect[1]
+reveal(alpha_effect, shown, because="alpha is one factor in front of the whole product")
 # %%
 chart = line_chart(
     [
@@ -371,17 +383,29 @@ chart = line_chart(
     y_label="strength",
 )
 alt = (
-    "Singular values of three updates. Alpha 2 lies twice as high as alpha 1 and both end behind "
+    "Singular values of three updates. Alpha 2 lies twice as high as alpha 1 and both end after "
     "the fourth. Rank 8 goes on to the eighth."
 )
 show(chart, alt)
 # %% [markdown]
-# **Takeaway:** alpha says how strongly the directions act, rank says how many there are. A bigger alpha is not a bigger rank. With Adam, tuning alpha is roughly tuning the learning rate, if the initialisation is scaled to match (Hu et al., section 4.1).
-#
 # Rank 8 lies below rank 4 at first: each of its directions is weaker, since $A$ is drawn within ±1/√rank. See "Two initialisations" below.
 #
+# So much for given $A$ and $B$. But they learn. Does twice the alpha still give twice the update after training?
+# %%
+task_x, task_y = examples(plant([1.0] * 4), seed=1)
+trained = []
+for alpha in (1.0, 2.0):
+    torch.manual_seed(0)
+    layer = LinearWithLoRA(base, rank=4, alpha=alpha)
+    train(layer, task_x, task_y)
+    trained.append((alpha * layer.lora.A @ layer.lora.B).detach())
+ratio = (trained[1].norm() / trained[0].norm()).item()
+print("after training, the two updates differ in size by less than 2 %:", abs(ratio - 1) < 0.02)
+# %% [markdown]
+# **Takeaway:** rank caps how many directions there are; alpha scales what $A$ and $B$ hold. A bigger alpha is not a bigger rank. Once $A$ and $B$ learn, they make up for it: alpha changes how far each step carries, not where this training ends. With Adam, tuning alpha is roughly tuning the learning rate, if the initialisation is scaled to match (Hu et al., section 4.1).
+#
 # ## Three scalings
-# So far the product was multiplied by `alpha` itself. That is how the book does it from which this course takes its interface (see Further reading). Others divide. Three conventions are in use, and all call the number you pass "alpha":
+# So far the product was multiplied by `alpha` itself. This follows the book whose interface the course uses (see Further reading); below it is called *the reference*. Others divide. Three conventions are in use, and all call the number you pass "alpha":
 #
 # | `scaling=` | multiplier | who |
 # |---|---|---|
@@ -389,7 +413,7 @@ show(chart, alt)
 # | `"alpha/rank"` | alpha / rank | the LoRA paper; PEFT, the usual library |
 # | `"alpha/sqrt(rank)"` | alpha / √rank | rsLoRA; PEFT with `use_rslora=True` |
 #
-# "Rank 16, alpha 16" therefore means three different things. This is a common confusion about LoRA in practice: a setting is copied from one code base to another, and training fails or does nothing.
+# "Rank 16, alpha 16" therefore means three different things. This is a common confusion about LoRA in practice: a setting is copied from one code base to another, and the first steps are many times too large or too small.
 #
 # **Exercise 4.** Write the rule. The first case is done for you. `math.sqrt` takes the root.
 # %% exercise="02.scaling"
@@ -453,10 +477,10 @@ check("02.translate", my_alpha)
 # </details>
 #
 # ## Two initialisations
-# There is a second trap of this kind, and it is easier to miss. `nn.init.kaiming_uniform_(A, a=math.sqrt(5))` draws uniformly within ±1/√fan_in. (That √5 is what makes the bound so simple.) PyTorch takes `fan_in` from the *second* dimension of the matrix.
+# There is a second trap of this kind, and it is easier to miss. `nn.init.kaiming_uniform_(A, a=math.sqrt(5))` draws uniformly within ±1/√fan_in, where fan_in is the number of inputs that PyTorch assumes. (That √5 is what makes the bound so simple.) It takes `fan_in` from the *second* dimension of the matrix.
 #
 # - Ours stores $A$ as (in_dim × rank), so the bound is $1/\sqrt{\text{rank}}$.
-# - PEFT and the paper's code store it transposed, (rank × in_dim), so the same call gives $1/\sqrt{\text{in\_dim}}$. (The paper's text says Gaussian; its code calls this function.)
+# - PEFT and the paper's code store it transposed, (rank × in_dim), so the same call gives $1/\sqrt{\text{in\_dim}}$. (The paper's text says Gaussian; its code calls this function.) For $x \to x A$ the inputs are in_dim, so this is Kaiming's rule as meant; ours follows the book's code.
 #
 # Here are both at GPT-2's width. The course's class has `init="reference"` and `init="peft"`.
 # %%
@@ -468,11 +492,11 @@ largest = {
 }
 for init, bound in zip(largest, (1 / math.sqrt(RANK), 1 / math.sqrt(WIDTH)), strict=True):
     print(f"{init:10} largest entry of A {largest[init]:.3f}, bound {bound:.3f}")
-print(f"A is {largest['reference'] / largest['peft']:.1f} times smaller in PEFT's form")
+print(f"A is 1/{largest['reference'] / largest['peft']:.1f} as large in PEFT's form")
 # %% [markdown]
 # Scaling and initialisation work together. "Rank 16, alpha 16, the same learning rate" in the reference's form multiplies by 16 and draws a large $A$; in PEFT's form it multiplies by 1 and draws a small one.
 #
-# Adam's first step moves every entry of $B$ by the learning rate, however large its gradient is. So $B$ is equally large in both, and the update is as large as multiplier × $A$.
+# Adam's first step moves every entry of $B$ by the learning rate, however large its gradient is (as long as it is far above Adam's ε). So $B$ is equally large in both, and the update is proportional to multiplier × $A$.
 # %%
 guess = predict("After one step of Adam: how many times larger is the reference's update?")
 guess
@@ -567,7 +591,7 @@ layer.unmerge()
 print("unmerge() gives W back bit for bit:", torch.equal(layer.linear.weight, W))
 reveal(subtract, back[0] if exact else back[1], because="each sum is rounded to the nearest float")
 # %% [markdown]
-# **Takeaway:** merging is exact in algebra and rounded in floating point. To get $W$ back exactly, keep a copy. That is what `unmerge()` does.
+# **Takeaway:** merging is exact in algebra and rounded in floating point. To get $W$ back exactly, keep a copy, which takes the memory of $W$ once more. That is what our `unmerge()` does; PEFT's subtracts.
 #
 # How large is the rounding? It depends on the number format; 16-bit formats such as bfloat16 are common for large models. The update above is far larger than $W$, so we first scale it to a tenth of $W$'s size. The error is given relative to $W$'s largest entry.
 # %%
@@ -578,8 +602,10 @@ for dtype in (torch.float32, torch.bfloat16):
     error = (restored - stored).abs().max().item() / stored.abs().max().item()
     print(f"{str(dtype):15} largest error: about 10 to the power of {round(math.log10(error))}")
 # %% [markdown]
+# **Takeaway:** in float32 one merge and unmerge by subtraction hardly matters. In bfloat16 it moves some weight by about a hundredth of the largest, and repeated, it adds up. What is smaller in the update than half a rounding step of $W$ is lost in merging altogether.
+#
 # ## Yours and the course's
-# You have built what stands in the middle of `lora_edu/lora.py`. The proof: from the same start, both learn the same numbers. (Until your classes pass, this compares the course's with itself.)
+# You have built what stands in the middle of `lora_edu/lora.py`. The test: from the same start, both learn the same numbers. (Until your classes pass, this compares the course's with itself.)
 # %%
 x, y = examples(plant([1.0] * 4), seed=1)
 mine, theirs = LinearWithLoRA(base, 4, 0.5), lora_edu.LinearWithLoRA(base, 4, 0.5)
@@ -594,7 +620,7 @@ print("after 20 steps of training, yours has the same A, B and outputs as the co
 # %% [markdown]
 # What the course's file has beyond yours: the other scalings and inits, `merge` and `unmerge`, errors that say what to do, and `replace_linear_with_lora`, which wraps the layers of a whole model. That is notebook 03.
 #
-# ## Exercise 7: are A and B the answer?
+# ## Exercise 7: are A and B unique?
 # Suppose you have trained $A$ and $B$ to perfection. Does someone else, who trains on the same task, get the same two matrices?
 #
 # Write a function that returns *other* matrices of the same shapes whose product is the same. There are many answers; one is enough.
@@ -621,7 +647,7 @@ pair = []
 for seed in (1, 2):
     torch.manual_seed(seed)
     layer = LinearWithLoRA(base, rank=4, alpha=1.0)
-    train(layer, x, y)
+    train(layer, task_x, task_y)
     pair.append(layer.lora)
 
 
@@ -632,10 +658,10 @@ def relative_distance(first, second):
 with torch.no_grad():
     apart_A = relative_distance(pair[0].A, pair[1].A)
     apart_product = relative_distance(pair[0].A @ pair[0].B, pair[1].A @ pair[1].B)
-print("the two A are as far apart as unrelated matrices:", apart_A > 1)
-print("the two products A B differ by less than 1 %:    ", apart_product < 0.01)
+print("the two A lie farther apart than they are large: ", apart_A > 1)
+print("the two products A B differ by less than 1 %:", apart_product < 0.01)
 # %% [markdown]
-# **Takeaway:** for every invertible $M$ (r × r), $A M$ and $M^{-1} B$ give the same product. Where the rank suffices, the task fixes the product, not its factors. So do not read meaning into single entries of $A$, and do not average two adapters' $A$ and $B$ and expect the average of the updates.
+# **Takeaway:** for every invertible $M$ (r × r), $A M$ and $M^{-1} B$ give the same product. In this task of one layer, where the rank suffices, the examples fix the product, not its factors. (In a whole model not even that: its layers can make up for each other, and the products of two seeds share only some directions; Hu et al., section 7.2.) So do not read meaning into single entries of $A$, and do not average two adapters' $A$ and $B$ and expect the average of the updates.
 #
 # ## Finale: find a planted rank
 # We change the layer by a matrix of *known* rank, and hide it: students see inputs and answers only. Each student is your `LinearWithLoRA` around the frozen layer, with a rank from 1 to 32. How well each does is measured on examples that it has not seen.
@@ -647,10 +673,10 @@ elbow
 RANKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32)
 
 
-def student(change, rank, seed=0):
+def student(change, rank, seed=0, noise=NOISE):
     """Fits one student; returns its loss on the examples it learnt from, and on new ones."""
-    x, y = examples(change, seed=seed + 10)
-    new_x, new_y = examples(change, seed=seed + 20)
+    x, y = examples(change, seed + 10, noise)
+    new_x, new_y = examples(change, seed + 20, noise)
     torch.manual_seed(seed)
     layer = LinearWithLoRA(base, rank, alpha=1.0)
     training_loss = train(layer, x, y)[-1]
@@ -658,15 +684,15 @@ def student(change, rank, seed=0):
         return training_loss, F.mse_loss(layer(new_x), new_y).item()
 
 
-def sweep(change, seed=0, ranks=RANKS):
+def sweep(change, seed=0, ranks=RANKS, noise=NOISE):
     """Fits a student of each rank; returns its loss on new examples, by rank."""
-    return {rank: student(change, rank, seed)[1] for rank in ranks}
+    return {rank: student(change, rank, seed, noise)[1] for rank in ranks}
 
 # %%
 planted = plant([1.0] * PLANTED)
 sweeps = [sweep(planted, seed) for seed in (0, 1, 2)]
 # %% [markdown]
-# What to compare with? No matrix of rank $r$ can come closer to the planted one than the cut of its singular value decomposition, which keeps the $r$ strongest directions (the theorem of Eckart and Young, notebook 01). So there is a best possible loss for each rank, and it can be computed. Expected is `NOISE`², plus the sum of the *squares* of the strengths that were cut off, divided by the 48 outputs.
+# What to compare with? No matrix of rank $r$ can come closer to the planted one than the cut of its singular value decomposition, which keeps the $r$ strongest directions (the theorem of Eckart and Young, notebook 01). That is a statement about matrices. It is one about the *loss* here because our inputs are independent normal numbers of variance 1: then an error matrix costs on average the sum of its squared entries, divided by the outputs. (Real activations are correlated, and there it does not hold exactly.) So there is a best possible loss for each rank: expected is `NOISE`², plus the sum of the *squares* of the strengths that were cut off, divided by the 48 outputs.
 # %%
 strengths = lora_edu.singular_values(planted)
 best = [NOISE**2 + (strengths[rank:] ** 2).sum().item() / OUT for rank in RANKS]
@@ -692,7 +718,7 @@ print("one rank too few is at least twice as bad:", mean[RANKS.index(PLANTED) - 
 enough, wide = student(planted, PLANTED), student(planted, 32)
 print(f"from rank {PLANTED} to 32 the loss on the training examples falls: {wide[0] < enough[0]}")
 print(f"and the loss on new examples rises: {wide[1] > enough[1]}")
-reveal(elbow, found, because="the planted change has that many directions, and each costs one rank")
+reveal(elbow, found, because="the planted change has that many directions, and each needs one rank")
 # %% [markdown]
 # **Takeaway:** below the planted rank the update has too few directions, and each missing one costs. From there on more rank buys nothing: the extra directions fit the noise of the training examples, as the last two lines show. The bend in between is called the *elbow*. The students lie almost on the best possible line, and the range of the three seeds is too narrow to be seen.
 #
@@ -716,15 +742,24 @@ verdict
 # First the lowest of all losses, <code>min(losses.values())</code>. Then the ranks whose loss is at most, say, one and a half times as large. The smallest of these is the answer.
 # </details>
 # %% [markdown]
-# Now a rank that nobody has told you. Your function says what it finds, and the hidden matrix says whether it is true.
+# Now a rank that nobody has told you. Read it off the curve, then see what your function finds. (Once you have written it, run its cell again, and the next ones.)
 # %%
 hidden_rank = torch.randint(2, 9, (), generator=torch.Generator().manual_seed(2026)).item()
 mystery = plant([1.0] * hidden_rank, seed=7)
 mystery_losses = sweep(mystery)
-if verdict.passed:
-    print("rank found is the rank planted:", find_rank(mystery_losses) == hidden_rank)
-else:
-    print("write find_rank, then run this cell again")
+chart = line_chart(
+    [Line("students of one seed", RANKS, list(mystery_losses.values()))],
+    title="Which rank was planted?",
+    x_label="rank of the student",
+    y_label="loss on new examples (mean squared error)",
+)
+show(chart, "Loss of one seed's students against rank: it falls steeply, then stays flat.")
+# %%
+read_off = predict("At which rank is the elbow of this curve?")
+read_off
+# %%
+print("find_rank:", find_rank(mystery_losses) if verdict.passed else "not written yet")
+reveal(read_off, hidden_rank, because="that many directions were planted")
 # %% [markdown]
 # ### Is there always an elbow?
 # No, and it would be unfair to stop here. The planted change had equally strong directions and then none. Two controls, of the same total size: directions that halve in strength one after the other, and all 48 directions equally strong.
@@ -745,12 +780,12 @@ controls = {
     "all 48 directions equal": sweep(plant(resized([1.0] * OUT))),
 }
 untouched = NOISE**2 + size**2 / OUT  # the loss without any update, the same for all three
-shares = {n: (untouched - loss[4]) / (untouched - loss[32]) for n, loss in controls.items()}
+shares = {n: (untouched - loss[4]) / (untouched - NOISE**2) for n, loss in controls.items()}
 for name, share in shares.items():
-    print(f"{name:40} rank 4 brings {share:4.0%} of what rank 32 brings")
+    print(f"{name:40} rank 4 brings {share:4.0%} of the whole change")
 # %%
 _, fading, all_equal = shares.values()
-title = "Of what rank 32 brings, rank 4 has " + ", ".join(f"{s:.0%}" for s in shares.values())
+title = "Of the whole change, rank 4 brings " + ", ".join(f"{s:.0%}" for s in shares.values())
 if fading > 0.9 and all_equal < 0.2:
     title = "Rank 4 is nearly enough for fading directions, not for 48 equal ones"
 chart = line_chart(
@@ -768,21 +803,21 @@ show(chart, alt)
 # %% [markdown]
 # **Takeaway:** LoRA works with a small rank *if* the change that the task needs has few strong directions. That is the bet, and it can be lost: the third curve shows what losing looks like. What real fine-tuning needs is measured in notebook 01.
 #
-# **Make:** plant a change of your own, predict the curves, and look. When is a direction too weak to be found? Below, two strong and two weak directions are planted, once with the noise used so far and once with five times as much.
+# **Make:** plant a change of your own, predict the curves, and look. When does a direction no longer show *in the loss*? Below, two strong and two weak directions are planted, once with the noise used so far and once with five times as much.
 # %%
 my_strengths, my_ranks = [1.0, 1.0, 0.3, 0.3], (1, 2, 3, 4, 6, 8)
 lines = []
-for NOISE in (0.5, 0.1):
-    losses = sweep(plant(my_strengths), ranks=my_ranks)
-    lines.append(Line(f"noise {NOISE}", my_ranks, [loss / NOISE**2 for loss in losses.values()]))
+for noise in (0.5, 0.1):
+    losses = sweep(plant(my_strengths), ranks=my_ranks, noise=noise)
+    lines.append(Line(f"noise {noise}", my_ranks, [loss / noise**2 for loss in losses.values()]))
     gain = 1 - losses[4] / losses[2]
-    print(f"noise {NOISE}: ranks 3 and 4 lower the loss by more than a tenth: {gain > 0.1}")
+    print(f"noise {noise}: ranks 3 and 4 lower the loss by more than a tenth: {gain > 0.1}")
 # %%
 chart = line_chart(
     lines,
     title=f"Strengths {my_strengths}: what each rank leaves of the loss",
     x_label="rank of the student",
-    y_label="loss on new examples, in units of NOISE²",
+    y_label="loss on new examples, in units of noise²",
 )
 alt = (
     "Two curves of loss against rank, in units of the noise. With little noise it falls steeply "
@@ -790,21 +825,21 @@ alt = (
 )
 show(chart, alt)
 # %% [markdown]
-# <details><summary>How weak is too weak?</summary>
-# A direction of strength s lowers the loss by s²/48. For 0.3 that is about 0.002. The noise alone makes a loss of <code>NOISE</code>²: beside 0.01 such a step is seen, beside 0.25 it is less than a hundredth of the loss.
+# <details><summary>What to look for</summary>
+# A direction of strength s lowers the loss by s²/48. For 0.3 that is about 0.002. The noise alone makes a loss of noise²: beside 0.01 such a step is seen, beside 0.25 it is less than a hundredth of the loss. Not seen is not the same as not learnt: whether a direction is found depends on the number of examples as well. With 1,024 of them, noise imitates directions of strengths up to about noise / √1024 · (√64 + √48), which is 0.23 for noise 0.5. Below that a direction drowns, and more examples help. Try <code>count=128</code>.
 # </details>
 #
 # ## Three sentences to remember
 # 1. LoRA adds multiplier · x A B to a frozen layer's output; $W$ itself is neither changed nor factorised.
 # 2. $A$ starts random and $B$ at zero, so training starts exactly at the base and $B$ moves first.
-# 3. Rank is how many directions the update has, the multiplier is how strong they are, and three conventions turn alpha into it.
+# 3. Rank caps the number of directions, the multiplier scales $A B$ and so how far each step carries, and three conventions turn alpha into it.
 #
 # ## Five questions
 # 1. Why would an update with $A$ and $B$ both zero never learn?
 # 2. At rank 16 and alpha 16, what are the three multipliers?
 # 3. Why does PEFT draw a smaller $A$ than the reference, though both call the same function?
-# 4. Why does `unmerge` keep a copy instead of subtracting?
-# 5. Two people train the same task with different seeds. Which of $A$, $B$ and $A B$ agree?
+# 4. Why does our `unmerge` keep a copy instead of subtracting?
+# 5. Two people train the task of this notebook with different seeds. Which of $A$, $B$ and $A B$ agree?
 #
 # <details><summary>Answers</summary>
 # (1) Each gradient contains the other factor, so both are zero for ever. (2) 16, 1 and 4. (3) PyTorch takes the fan-in from the second dimension, which is the rank in one and in_dim in the other. (4) Adding rounds, so subtracting does not give the old numbers back. (5) Only the product, up to noise, and that if the rank suffices for the task.
@@ -815,5 +850,5 @@ show(chart, alt)
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA: Low-Rank Adaptation of Large Language Models](https://arxiv.org/abs/2106.09685), section 4.1: the method, with alpha / rank
-# - Raschka 2024, *Build a Large Language Model From Scratch*, appendix E: the interface used here, and the scaling by alpha
+# - Raschka 2024, *Build a Large Language Model (From Scratch)*, appendix E: the interface used here, and the scaling by alpha
 # - Kalajdzievski 2023, [A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA](https://arxiv.org/abs/2312.03732): why alpha / √rank
