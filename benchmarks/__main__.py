@@ -44,7 +44,7 @@ def main() -> None:
     options = parse()
     if options.list:
         for name, row in ROWS.items():
-            print(f"{name:18} {row.what}")
+            print(f"{name:20} {row.what}")
         return
     torch.set_num_threads(options.threads)
     here, used = machine(), versions()
@@ -58,7 +58,7 @@ def main() -> None:
         value = "–" if outcome.value is None else f"{outcome.value:.3f}{ROWS[name].unit}"
         each = ", ".join(f"{who} {spent:.4g} s" for who, spent in outcome.seconds.items())
         said = verdict(ROWS[name], outcome)
-        print(f"{name:18} {value:>10}  {said}  [{seconds:.0f} s]  {each}", flush=True)
+        print(f"{name:20} {value:>10}  {said}  [{seconds:.0f} s]  {each}", flush=True)
     print(f"{len(asked)} rows in {(time.perf_counter() - begun) / 60:.1f} minutes")
     if record.path is not None:
         grown = record.path.with_name("growth.json")

@@ -26,8 +26,8 @@ from benchmarks.peft_peers import copy_factors, language_model, wrap
 from benchmarks.protocol import AGAIN, Contender
 from benchmarks.shapes import GPT2_SMALL, TARGETS, draw_factors, random_gpt
 from benchmarks.trainer import UnequalLosses
-from lora_edu.adapter_tensors import Adapter
 from lora_edu import decoding
+from lora_edu.adapter_tensors import Adapter
 from lora_edu.adapters import attach
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT, KeyValueCache

@@ -94,9 +94,7 @@ def fused_trainer(
     return Trainer(model, logits, shape.batches, **options)
 
 
-def one_a_trainer(
-    shape: Shape, precision: str = "fp32", *, all_tokens: bool = False
-) -> Trainer:
+def one_a_trainer(shape: Shape, precision: str = "fp32", *, all_tokens: bool = False) -> Trainer:
     """The same, with one A for query, key and value."""
     return fused_trainer(shape, precision, one_a=True, all_tokens=all_tokens)
 

@@ -65,7 +65,7 @@ class Ratio:
 
     def is_narrow(self) -> bool:
         """Says whether the interval lies within 1 ± `CONTROL_BOUND`."""
-        return 1 - CONTROL_BOUND <= self.low and self.high <= 1 + CONTROL_BOUND
+        return self.low >= 1 - CONTROL_BOUND and self.high <= 1 + CONTROL_BOUND
 
 
 def interleaved(

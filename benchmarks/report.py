@@ -9,14 +9,15 @@ from benchmarks.record import Outcome, Record, read_outcome
 from benchmarks.rows import ROWS
 from benchmarks.table import Row
 
+NARROW = f"{1 - CONTROL_BOUND:.2f} … {1 + CONTROL_BOUND:.2f}"
 HEAD = f"""# Results of `make bench`
 
 Written by `python -m benchmarks`; do not edit. A ratio below 1 says that the first of the two is
 faster. Contenders have the same weights, read the same batches, and took turns; that their losses
 (or logits, or tokens) are equal was checked first. A ratio is the median over rounds of two times
 of the same round, with its 95 % bootstrap interval. **Control** is one contender against a second
-copy of itself: its interval must hold 1.00 and lie within {1 - CONTROL_BOUND:.2f} … {1 + CONTROL_BOUND:.2f}, or the row does not
-count: a noisy machine's wide interval would hold 1.00 as well.
+copy of itself: its interval must hold 1.00 and lie within {NARROW}, or the row does not count:
+the wide interval of a noisy machine would hold 1.00 as well.
 
 S is the mini GPT with rank 8 and 16 messages a batch. B is GPT-2 124M's shape with random weights,
 rank 16, 8 × 120 tokens. Both adapt all linear layers of the blocks and classify at the last real

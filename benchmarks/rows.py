@@ -11,38 +11,38 @@ import torch
 
 from benchmarks.accuracy import accuracies
 from benchmarks.decode import base_b, base_s, decoders, generators
-from benchmarks.epoch import epoch_note, epochs
+from benchmarks.epoch import epoch_doubt, epoch_note, epochs
 from benchmarks.figures import ceiling, few_rows, import_time
 from benchmarks.memory import peak_memory, saved_activations
 from benchmarks.protocol import LEAST_ROUNDS, Rounds
 from benchmarks.shapes import shape_b, shape_s
+from benchmarks.step_rows import BOOK, PEFT, STEP_ROWS
 from benchmarks.steps import forwards, steps
-from benchmarks.table import Race, Row, Target
+from benchmarks.table import Race, Row, Target, paired
 
 # Steps make their warm-up while their losses are checked.
 RACES = {
-    "steps S": Race(partial(steps, shape_s), Rounds(100, 150, warmup=0)),
-    "steps B": Race(partial(steps, shape_b), Rounds(20, 600, warmup=0)),
+    "steps S": Race(partial(steps, shape_s), Rounds(100, 200, warmup=0)),
+    "steps B": Race(partial(steps, shape_b), Rounds(20, 900, warmup=0)),
     "steps S, bf16": Race(
         partial(steps, shape_s, precision="bf16"), Rounds(100, 100, 0), precision="bf16"
     ),
     "steps B, bf16": Race(
         partial(steps, shape_b, precision="bf16"), Rounds(20, 300, 0), precision="bf16"
     ),
-    "epoch": Race(epochs, Rounds(20, 400, warmup=1), control="appendix", note=epoch_note),
+    "epoch": Race(
+        epochs,
+        Rounds(20, 400, warmup=1),
+        control="appendix",
+        note=epoch_note,
+        doubt=epoch_doubt,
+    ),
     "forward S": Race(partial(forwards, shape_s, repeats=5), Rounds(100, 90)),
     "forward B": Race(partial(forwards, shape_b), Rounds(30, 120)),
     "decode S": Race(partial(decoders, base_s, 8, repeats=10), Rounds(100, 90)),
     "decode B": Race(partial(decoders, base_b, 16, repeats=2), Rounds(20, 90)),
     "generation": Race(generators, Rounds(40, 90)),
 }
-
-PEFT, HF, BOOK = ("peft",), ("peft", "transformers"), ("llms-from-scratch",)
-
-
-def _paired(race: str, top: str, bottom: str, what: str, limit: str, target: Target, peers=()):  # noqa: ANN001, ANN202
-    return Row(what, limit, target, peers, race, top, bottom)
-
 
 ROWS = {
     "ceiling_fp32": Row(
@@ -59,122 +59,8 @@ ROWS = {
         unit=" GFLOP/s",
         measure=lambda quick: ceiling(torch.bfloat16),
     ),
-    "step_full_B": _paired(
-        "steps B",
-        "ours",
-        "full",
-        "B: our LoRA step / our full fine-tuning step",
-        "0.70 by FLOPs",
-        Target(high=0.74),
-    ),
-    "step_readable_B": _paired(
-        "steps B",
-        "ours",
-        "ours, readable",
-        "B: our LoRA step, fused / readable",
-        "–",
-        Target(),
-    ),
-    "step_peft_S": _paired(
-        "steps S",
-        "ours",
-        "PEFT",
-        "S: our LoRA step / PEFT on our GPT",
-        "~0.8",
-        Target(high=0.82),
-        PEFT,
-    ),
-    "step_peft_B": _paired(
-        "steps B",
-        "ours",
-        "PEFT",
-        "B: our LoRA step / PEFT on our GPT",
-        "~0.8",
-        Target(high=0.82),
-        PEFT,
-    ),
-    "step_shared_S": _paired(
-        "steps S",
-        "what all share",
-        "PEFT",
-        "S: the frozen base alone, there and back / PEFT on our GPT",
-        "–",
-        Target(),
-        PEFT,
-    ),
-    "step_shared_B": _paired(
-        "steps B",
-        "what all share",
-        "PEFT",
-        "B: the frozen base alone, there and back / PEFT on our GPT",
-        "–",
-        Target(),
-        PEFT,
-    ),
-    "step_gpt2_S": _paired(
-        "steps S",
-        "ours, one A",
-        "PEFT on GPT-2",
-        "S: our LoRA step / PEFT on Hugging Face's GPT-2, fp32",
-        "~0.7",
-        Target(high=0.70),
-        HF,
-    ),
-    "step_gpt2_B": _paired(
-        "steps B",
-        "ours, one A",
-        "PEFT on GPT-2",
-        "B: our LoRA step / PEFT on Hugging Face's GPT-2, fp32",
-        "~0.7",
-        Target(high=0.70),
-        HF,
-    ),
-    "step_gpt2_S_bf16": _paired(
-        "steps S, bf16",
-        "ours, one A",
-        "PEFT on GPT-2",
-        "S: our LoRA step / PEFT on Hugging Face's GPT-2, bf16",
-        "~0.7",
-        Target(high=0.70),
-        HF,
-    ),
-    "step_held_S_bf16": _paired(
-        "steps S, bf16",
-        "ours, one A",
-        "PEFT on GPT-2, held in bf16",
-        "S: our LoRA step / PEFT on Hugging Face's GPT-2 loaded in bf16, bf16",
-        "–",
-        Target(),
-        HF,
-    ),
-    "step_gpt2_B_bf16": _paired(
-        "steps B, bf16",
-        "ours, one A",
-        "PEFT on GPT-2",
-        "B: our LoRA step / PEFT on Hugging Face's GPT-2, bf16",
-        "~0.7",
-        Target(high=0.70),
-        HF,
-    ),
-    "step_held_B_bf16": _paired(
-        "steps B, bf16",
-        "ours, one A",
-        "PEFT on GPT-2, held in bf16",
-        "B: our LoRA step / PEFT on Hugging Face's GPT-2 loaded in bf16, bf16",
-        "–",
-        Target(),
-        HF,
-    ),
-    "step_appendix_B": _paired(
-        "steps B",
-        "ours",
-        "appendix",
-        "B: our LoRA step / the appendix's, same maths, fp32",
-        "~0.8",
-        Target(high=0.85),
-        BOOK,
-    ),
-    "epoch_B": _paired(
+    **STEP_ROWS,
+    "epoch_B": paired(
         "epoch",
         "ours",
         "appendix",
@@ -205,7 +91,7 @@ ROWS = {
         Target(high=1.1),
         measure=lambda quick: peak_memory(1 if quick else 3),
     ),
-    "merged_S": _paired(
+    "merged_S": paired(
         "forward S",
         "merged",
         "base",
@@ -213,7 +99,7 @@ ROWS = {
         "1.00",
         Target(0.98, 1.02),
     ),
-    "merged_B": _paired(
+    "merged_B": paired(
         "forward B",
         "merged",
         "base",
@@ -221,7 +107,7 @@ ROWS = {
         "1.00",
         Target(0.98, 1.02),
     ),
-    "unmerged_S": _paired(
+    "unmerged_S": paired(
         "forward S",
         "unmerged",
         "base",
@@ -229,7 +115,7 @@ ROWS = {
         "1.06",
         Target(high=1.18),
     ),
-    "unmerged_B": _paired(
+    "unmerged_B": paired(
         "forward B",
         "unmerged",
         "base",
@@ -237,7 +123,7 @@ ROWS = {
         "1.03",
         Target(high=1.07),
     ),
-    "adapters8_S": _paired(
+    "adapters8_S": paired(
         "decode S",
         "sequential",
         "batched",
@@ -245,7 +131,13 @@ ROWS = {
         "8",
         Target(low=4),
     ),
-    "adapters8_peft_S": _paired(
+    "adapters8_decoder_S": paired(
+        "decode S",
+        "sequential, generate's decoder",
+        "batched",
+        "S: decode with 8 adapters, one by one with generate's decoder / in one batch",
+    ),
+    "adapters8_peft_S": paired(
         "decode S",
         "PEFT, mixed",
         "batched",
@@ -254,7 +146,7 @@ ROWS = {
         Target(low=1.5),
         PEFT,
     ),
-    "adapters8_B": _paired(
+    "adapters8_B": paired(
         "decode B",
         "sequential",
         "batched",
@@ -262,7 +154,7 @@ ROWS = {
         "8",
         Target(low=4),
     ),
-    "adapters8_peft_B": _paired(
+    "adapters8_peft_B": paired(
         "decode B",
         "PEFT, mixed",
         "batched",
@@ -277,7 +169,7 @@ ROWS = {
         Target(),
         measure=lambda quick: few_rows(3 if quick else 20),
     ),
-    "generation_S": _paired(
+    "generation_S": paired(
         "generation",
         "transformers",
         "ours",

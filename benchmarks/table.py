@@ -27,6 +27,9 @@ class Target:
         return self.low <= value <= self.high
 
 
+ANYWHERE = Target()
+
+
 @dataclass(frozen=True)
 class Race:
     """Contenders that take turns.
@@ -79,13 +82,13 @@ class Row:
     least_rounds: int = 1
 
 
-def paired(  # noqa: PLR0913
+def paired(
     race: str,
     top: str,
     bottom: str,
     what: str,
     limit: str = "–",
-    target: Target = Target(),  # noqa: B008
+    target: Target = ANYWHERE,
     peers: tuple[str, ...] = (),
     fp32: str = "",
 ) -> Row:

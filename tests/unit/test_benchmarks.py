@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import random
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -183,6 +184,17 @@ ROW = Row("what", "limit", Target(high=0.8), ("peft",), "steps B", "ours", "PEFT
         (Outcome(0.85, (0.84, 0.86), 20, GOOD), "**missed**"),
         (Outcome(0.7, (0.69, 0.71), 19, GOOD), "too few rounds (19), does not count"),
         (Outcome(0.7, (0.69, 0.71), 20, (1.04, 1.02, 1.06)), "control failed, does not count"),
+        (Outcome(0.7, (0.69, 0.71), 20, (0.99, 0.94, 1.02)), "control too wide, does not count"),
+        (Outcome(0.7, (0.69, 0.71), 20, (1.01, 0.98, 1.06)), "control too wide, does not count"),
+        (Outcome(0.7, (0.69, 0.71), 20, (1.0, 0.95, 1.05)), "met"),
+        (
+            Outcome(0.7, (0.69, 0.71), 20, GOOD, doubt="another task"),
+            "another task, does not count",
+        ),
+        (
+            Outcome(0.9, (0.89, 0.91), 20, GOOD, doubt="another task"),
+            "another task, does not count",
+        ),
         (Outcome(None, rounds=0, note="not measured: why"), "not measured: why"),
     ],
 )
@@ -238,7 +250,8 @@ def test_two_machines_get_two_tables():
     assert text.count("## Measured on") == 2
     assert "| 0.700 |" in text and "| 0.900 |" in text
     assert text.index("A, 2 cores") < text.index("| 0.700 |") < text.index("B, 2 cores")
-    assert "| what | target | A, AVX2 | B, AVX2 |" in text
+    today = date.today().isoformat()
+    assert f"| what | target | A, AVX2 ({today}) | B, AVX2 ({today}) |" in text
     assert "PEFT on our GPT | ≤ 0.82 | 0.700, met | 0.900, **missed** |" in text
 
 
@@ -289,6 +302,14 @@ def test_a_race_shares_rounds_among_rows_and_runs_the_control():
     assert all(names.count(name) == 2 + 3 for name in contenders)  # warm-up and rounds
     assert outcomes["PEFT"].control == outcomes["full"].control is not None
     assert "only 3 rounds" in outcomes["PEFT"].note
+    assert outcomes["PEFT"].doubt == ""
+
+
+def test_a_race_that_is_in_doubt_says_so_in_all_of_its_rows():
+    contenders = {name: Contender(lambda number: None) for name in ("ours", "PEFT", f"ours{AGAIN}")}
+    rows = {"row": replace(ROW, race="x")}
+    outcomes = run.run_race(race_of(contenders, doubt=lambda: "another task"), rows)
+    assert verdict(ROW, outcomes["row"]) == "another task, does not count"
 
 
 def test_bf16_is_not_measured_where_it_is_slower(monkeypatch):

@@ -14,9 +14,12 @@ pytest.importorskip("transformers", reason="transformers is not installed (extra
 from benchmarks import ours, peft_peers  # noqa: E402
 from benchmarks.memory import formula_bytes, saved_activations, saved_bytes  # noqa: E402
 from benchmarks.shapes import Shape, make_shape, random_batches, random_gpt  # noqa: E402
+from benchmarks.steps import TRAINERS  # noqa: E402
 from benchmarks.trainer import Trainer, UnequalLosses, check_equal_losses  # noqa: E402
 from lora_edu.batching import Batch  # noqa: E402
-from lora_edu.gpt import GPTConfig  # noqa: E402
+from lora_edu.fused import FusedBlock  # noqa: E402
+from lora_edu.gpt import Block, GPTConfig  # noqa: E402
+from lora_edu.lora import lora_layers  # noqa: E402
 
 CONFIG = GPTConfig(vocab_size=50, context_length=16, n_layer=2, n_head=2, n_embd=32)
 
@@ -50,6 +53,21 @@ def test_losses_of_ours_and_peft_are_equal_before_and_after_updates(padded):
     without = replace(shape, factors={n: (a, 0 * b) for n, (a, b) in shape.factors.items()})
     bare = ours.fused_trainer(without).loss(shape.batches[0]).item()
     assert abs(losses["fused"][0] - bare) > 0.01
+
+
+@pytest.mark.parametrize("one_a", [False, True])
+def test_without_the_shortcut_the_loss_is_equal_and_the_last_block_computes_all(one_a):
+    shape, widths = tiny(padded=True), {}
+    short = ours.fused_trainer(shape, one_a=one_a)
+    whole = TRAINERS[f"ours{', one A' * one_a}, all tokens"](shape)
+    check_equal_losses({"short": short, "whole": whole})
+    for name, trainer in {"short": short, "whole": whole}.items():
+        trainer.model.final_norm.register_forward_hook(
+            lambda module, inputs, output, name=name: widths.update({name: inputs[0].shape[:-1]})
+        )
+        trainer.loss(shape.batches[0])
+    assert widths == {"short": (4,), "whole": (4, 12)}
+    assert short.family == whole.family
 
 
 def test_losses_are_equal_in_bf16():
@@ -148,3 +166,21 @@ def test_what_all_share_goes_back_as_far_as_lora_and_no_further():
     assert outputs["attention.query"].grad.any() and outputs["attention.value"].grad.any()
     learning = [n for n, p in shared.model.named_parameters() if p.grad is not None]
     assert learning == ["head.weight", "head.bias"]
+
+
+def test_what_all_share_is_fused_but_for_the_first_block_and_every_block_hands_gradients_on():
+    shape = tiny()
+    shared = ours.shared_trainer(shape)
+    blocks = list(shared.model.blocks)
+    assert [type(block) for block in blocks] == [Block, *[FusedBlock] * (len(blocks) - 1)]
+    assert all(layer.merged for layer in lora_layers(shared.model).values())
+    outputs = []
+    for block in blocks:
+        block.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    loss = shared.loss(shape.batches[0])
+    for output in outputs:
+        output.retain_grad()
+    loss.backward()
+    assert len(outputs) == len(blocks) and all(output.grad.any() for output in outputs)
+    updates = [p for layer in lora_layers(shared.model).values() for p in layer.lora.parameters()]
+    assert updates and all(p.grad is None and not p.requires_grad for p in updates)
