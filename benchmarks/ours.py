@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from benchmarks.shapes import TARGETS, Shape
 from benchmarks.trainer import Trainer
 from lora_edu.batching import Batch
-from lora_edu.fused import fuse, unfuse
+from lora_edu.fused import fuse
 from lora_edu.gpt import GPT
 from lora_edu.held_base import hold_base
 from lora_edu.lora import lora_layers, merge, replace_linear_with_lora
@@ -110,14 +110,10 @@ def shared_trainer(shape: Shape) -> Trainer:
 
     The base forward, with the adapter merged into its weights, and back as far as LoRA must go:
     to the outputs of the first block's query, key and value. Only the head learns. The blocks are
-    the fused ones, whose other arithmetic is the fastest that we have; the first alone is
-    readable, as hooks inside it start the gradient.
+    plain ones: without A and B, fused ones took as long or longer (`DECISIONS.md`).
     """
-    model = fused(shape)
-    merge(model)
-    model.requires_grad_(False)
+    model = merged(shape)
     model.head.requires_grad_(True)
-    unfuse(model.blocks[0])
     attention = model.blocks[0].attention
     for layer in (attention.query, attention.key, attention.value):
         layer.register_forward_hook(lambda layer, _, output: output.requires_grad_())
