@@ -9,9 +9,11 @@ stacks of A and B, the decoder's copies of the weights, PEFT's hooks, as its `ge
 | "sequential" | eight models, one adapter each, one row each, one after the other |
 | "sequential, generate's decoder" | the same through `lora_edu.decoding`, as `generate` does it |
 | "batched" | `MixedAdapters`: one pass for all rows |
+| "batched, generate's decoder" | the same through `lora_edu.decoding`, as `generate` does it |
 | "PEFT, mixed" | PEFT's `adapter_names`: one pass, each row with its adapter |
 
-The decoder copies the weights of a small model, updates added; the other ways never merge them.
+The decoder copies the weights of a small model. With one adapter it adds the updates to them; with
+one a row it cannot, and reads these layers where they are.
 """
 
 from __future__ import annotations
@@ -171,11 +173,16 @@ def _sequential(
     return step
 
 
-def _batched(base: GPT, adapters: dict[str, Adapter], text: Tensor) -> Callable[[], Tensor]:
+def _batched(
+    base: GPT,
+    adapters: dict[str, Adapter],
+    text: Tensor,
+    make: Callable[[GPT, GPT, int], Decoder] = Decoder,
+) -> Callable[[], Tensor]:
     model = _sharing(base)
     context = MixedAdapters(model, adapters).rows(list(adapters))
     context.__enter__()  # for as long as the model lives, which nobody else uses
-    return _in_one_batch(Decoder(model, model, TASKS), text, keep=context)
+    return _in_one_batch(make(model, model, TASKS), text, keep=context)
 
 
 def _peft_mixed(base: GPT, adapters: dict[str, Adapter], text: Tensor) -> Callable[[], Tensor]:
@@ -211,6 +218,7 @@ WAYS = {
     "sequential": _sequential,
     "sequential, generate's decoder": partial(_sequential, make=GenerateDecoder),
     "batched": _batched,
+    "batched, generate's decoder": partial(_batched, make=GenerateDecoder),
     "PEFT, mixed": _peft_mixed,
 }
 

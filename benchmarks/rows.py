@@ -134,8 +134,8 @@ ROWS = {
     "adapters8_decoder_S": paired(
         "decode S",
         "sequential, generate's decoder",
-        "batched",
-        "S: decode with 8 adapters, one by one with generate's decoder / in one batch",
+        "batched, generate's decoder",
+        "S: decode with 8 adapters, both with generate's decoder, one by one / in one batch",
     ),
     "adapters8_peft_S": paired(
         "decode S",

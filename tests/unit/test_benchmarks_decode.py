@@ -1,4 +1,4 @@
-"""Eight adapters, decoded in four ways: equal answers, and nothing made anew within the clock."""
+"""Eight adapters, decoded in five ways: equal answers, and nothing made anew within the clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def test_all_ways_answer_alike():
     assert list(decode.decoders(base, 4, decode.WAYS)) == list(decode.WAYS)
 
 
-@pytest.mark.parametrize("name", ["sequential, generate's decoder", "PEFT, mixed"])
+@pytest.mark.parametrize(
+    "name", ["sequential, generate's decoder", "batched, generate's decoder", "PEFT, mixed"]
+)
 def test_rows_that_get_each_others_adapters_are_noticed(name, monkeypatch):
     way = decode.WAYS[name]
 
