@@ -13,7 +13,7 @@ stacks of A and B, the decoder's copies of the weights, PEFT's hooks, as its `ge
 | "PEFT, mixed" | PEFT's `adapter_names`: one pass, each row with its adapter |
 
 The decoder copies the weights of a small model. With one adapter it adds the updates to them; with
-one a row it cannot, and reads these layers where they are.
+one a row it cannot, and adds each row's behind the product.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from lora_edu.fused import ADAPTED, FusedBlock
 from lora_edu.gpt import GPT, MLP, Attention, Block, KeyValueCache
 from lora_edu.lora import LinearWithLoRA
+from lora_edu.mixed import MixedLinear
 
 COPIED_FROM_TOKENS = 16  # copying the mini GPT takes 11 ms and spares 0.7 ms a token
 COPIED_BYTES = 2**26  # of a larger model the weights are read where they are
@@ -101,8 +102,11 @@ def _in_turn(modules: Sequence[nn.Module]) -> Callable[[Tensor], Sequence[Tensor
 def _copied(modules: Sequence[nn.Module]) -> Callable[[Tensor], Sequence[Tensor]]:
     """Several layers that read the same, in one product with a copy of their weights.
 
-    Where a layer is not all weights, it is `_in_turn`.
+    Where a layer is not all weights, it is `_in_turn`; of a mixed batch, each row's own update is
+    added behind the product.
     """
+    if any(type(module) is MixedLinear for module in modules):
+        return _mixed(modules)
     weights = [_weight(module) for module in modules]
     if any(weight is None for weight in weights):
         return _in_turn(modules)
@@ -112,6 +116,23 @@ def _copied(modules: Sequence[nn.Module]) -> Callable[[Tensor], Sequence[Tensor]
     if len(modules) == 1:
         return lambda x: (torch.addmm(bias, x, weight),)
     return lambda x: torch.addmm(bias, x, weight).split_with_sizes(widths, dim=1)
+
+
+def _mixed(modules: Sequence[nn.Module]) -> Callable[[Tensor], Sequence[Tensor]]:
+    """The same where layers have an update for each row: their A stand side by side."""
+    own = [i for i, module in enumerate(modules) if type(module) is MixedLinear]
+    products = _copied([m.linear if type(m) is MixedLinear else m for m in modules])
+    a = torch.cat([modules[i].a for i in own], dim=2)  # (rows, in, sum of ranks)
+    ranks, bs = [modules[i].b.shape[1] for i in own], [modules[i].b for i in own]
+
+    def apply(x: Tensor) -> Sequence[Tensor]:
+        outputs = list(products(x))
+        thin = torch.bmm(x[:, None], a).split_with_sizes(ranks, dim=2)
+        for i, part, b in zip(own, thin, bs):
+            outputs[i] = torch.baddbmm(outputs[i][:, None], part, b)[:, 0]
+        return outputs
+
+    return apply
 
 
 def _weight(module: nn.Module) -> Tensor | None:

@@ -109,7 +109,7 @@ class MixedAdapters:
             )
         numbers = [len(self.names) if name is None else self.names.index(name) for name in names]
         swaps = {
-            linear: _MixedLinear(linear, a[numbers], b[numbers]).train(linear.training)
+            linear: MixedLinear(linear, a[numbers], b[numbers]).train(linear.training)
             for linear, a, b in self._stacks.values()
         }
         swap_modules(self.model, swaps)
@@ -137,15 +137,25 @@ def _stack(linear: nn.Module, layer: str, adapters: list[Adapter]) -> tuple[Tens
     return stacked_a, stacked_b
 
 
-class _MixedLinear(nn.Module):
-    """A linear layer with one update a row: `a` is (rows, in, rank), `b` (rows, rank, out)."""
+class MixedLinear(nn.Module):
+    """A linear layer with one update a row; `MixedAdapters.rows` puts it in place of the layer.
+
+    Args:
+        linear: The base's layer.
+        a: Each row's A, (rows, in, rank).
+        b: Each row's B with its multiplier, (rows, rank, out).
+    """
 
     def __init__(self, linear: nn.Module, a: Tensor, b: Tensor) -> None:
         super().__init__()
         self.linear, self.a, self.b = linear, a, b
 
     def forward(self, x: Tensor) -> Tensor:
-        """(rows, ..., in) → (rows, ..., out)."""
+        """(rows, ..., in) → (rows, ..., out).
+
+        Raises:
+            AdapterError: the batch has another number of rows.
+        """
         if len(x) != len(self.a):
             raise AdapterError(
                 f"the batch has {len(x)} rows, but names were given for {len(self.a)}; give one "

@@ -68,14 +68,26 @@ def test_its_logits_are_the_models(name, rows, tokens):
     assert cache.length == 12
 
 
+@pytest.mark.parametrize("tokens", [1, COPIED_FROM_TOKENS])
+@pytest.mark.parametrize("layers", [["query"], ["query", "value"], ["key", "value"], "all"])
 @torch.inference_mode()
-def test_each_row_may_have_its_own_adapter():
-    model = some_gpt()
-    pair = (torch.ones(32, 1).double() / 9, torch.ones(1, 32).double())
-    adapters = {"query": Adapter(1, 1.0, "alpha", {"blocks.0.attention.query": pair})}
-    with MixedAdapters(model, adapters).rows(["query", None]):
+def test_each_row_may_have_its_own_adapter(layers, tokens):
+    model, generator = some_gpt(), torch.Generator().manual_seed(1)
+    names = [f"blocks.0.attention.{layer}" for layer in layers]
+    if layers == "all":
+        names = [n for n, m in model.named_modules() if type(m) is nn.Linear and n != "head"]
+    shapes = {name: model.get_submodule(name).weight.shape for name in names}
+    matrices = {
+        name: (
+            torch.randn(n_in, 2, generator=generator).double() / 9,
+            torch.randn(2, n_out, generator=generator).double(),
+        )
+        for name, (n_out, n_in) in shapes.items()
+    }
+    adapters = {"task": Adapter(2, 1.0, "alpha", matrices)}
+    with MixedAdapters(model, adapters).rows(["task", None]):
         cache = KeyValueCache(CONFIG, 2, like=model.token_embedding.weight)
-        decoder = Decoder(model, COPIED_FROM_TOKENS)
+        decoder = Decoder(model, tokens)
         logits = torch.stack([decoder.logits(TOKENS[:, i], cache) for i in range(12)], dim=1)
         expected = model(TOKENS)
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
