@@ -155,7 +155,7 @@ def _sequential(
     base: GPT,
     adapters: dict[str, Adapter],
     text: Tensor,
-    make: Callable[[GPT, GPT, int], Decoder] = Decoder,
+    make: type[Decoder] = Decoder,
 ) -> Callable[[], Tensor]:
     rows = []
     for adapter in adapters.values():
@@ -177,7 +177,7 @@ def _batched(
     base: GPT,
     adapters: dict[str, Adapter],
     text: Tensor,
-    make: Callable[[GPT, GPT, int], Decoder] = Decoder,
+    make: type[Decoder] = Decoder,
 ) -> Callable[[], Tensor]:
     model = _sharing(base)
     context = MixedAdapters(model, adapters).rows(list(adapters))

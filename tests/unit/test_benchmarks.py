@@ -15,6 +15,8 @@ import torch
 pytest.importorskip("peft", reason="PEFT is not installed (extra `peers`)")
 pytest.importorskip("transformers", reason="transformers is not installed (extra `peers`)")
 
+from support.records import MACHINE, VERSIONS  # noqa: E402
+
 from benchmarks import protocol, run  # noqa: E402
 from benchmarks.machine import machine, versions  # noqa: E402
 from benchmarks.protocol import (  # noqa: E402
@@ -32,17 +34,6 @@ from benchmarks.record import Outcome, Record, read_outcome  # noqa: E402
 from benchmarks.report import results, verdict  # noqa: E402
 from benchmarks.table import Race, Row, Target  # noqa: E402
 from benchmarks.trainer import UnequalLosses  # noqa: E402
-
-MACHINE = {
-    "processor": "A",
-    "cores": 2,
-    "instructions": ["avx2"],
-    "torch_uses": "AVX2",
-    "memory_gib": 8,
-    "system": "Linux",
-    "threads": 2,
-}
-VERSIONS = {"python": "3.11", "torch": "2.13", "peft": "0.21"}
 
 
 class FakeMachine:

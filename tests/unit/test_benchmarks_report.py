@@ -7,6 +7,8 @@ import pytest
 pytest.importorskip("peft", reason="PEFT is not installed (extra `peers`)")
 pytest.importorskip("transformers", reason="transformers is not installed (extra `peers`)")
 
+from support.records import MACHINE, VERSIONS  # noqa: E402
+
 from benchmarks import protocol  # noqa: E402
 from benchmarks.protocol import Ratio  # noqa: E402
 from benchmarks.record import Outcome, Record  # noqa: E402
@@ -14,16 +16,6 @@ from benchmarks.report import HEAD, results  # noqa: E402
 from benchmarks.rows import RACES, ROWS  # noqa: E402
 from benchmarks.steps import TRAINERS  # noqa: E402
 
-MACHINE = {
-    "processor": "A",
-    "cores": 2,
-    "instructions": ["avx2"],
-    "torch_uses": "AVX2",
-    "memory_gib": 8,
-    "system": "Linux",
-    "threads": 2,
-}
-VERSIONS = {"python": "3.11", "torch": "2.13", "peft": "0.21"}
 GOOD = (1.0, 0.99, 1.01)
 
 
