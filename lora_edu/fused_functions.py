@@ -122,13 +122,14 @@ class Gelu(Identity):
         linear = _linear(x)
         wide = as_type(thin.T, linear.dtype)
         product = wide.new_zeros(a.shape)
+        dz.addmm_(thin, a)
         for rows, part, (sigmoid, slope, rest) in _sigmoids(x, 3):
             torch.addcmul(linear, part, part, value=3 * CUBIC, out=slope)  # y′
             value = torch.mul(part, sigmoid)
             torch.addcmul(value, value, sigmoid, value=-1, out=rest)
             sigmoid.addcmul_(rest, slope)
             product.addmm_(wide[:, rows], value)
-            dz[rows].addmm_(thin[rows], a).mul_(sigmoid)
+            dz[rows].mul_(sigmoid)
         return as_type(product, x.dtype), dz
 
 
