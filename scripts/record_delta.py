@@ -4,9 +4,10 @@
 
 Full fine-tuning on the spam set gives, for every matrix of the blocks, an update ΔW. Each is cut to
 rank r, put back into the model, and the model is tested; beside it the same with r random
-directions, with a random update as long as the cut one, and with LoRA trained at that rank. What
-full fine-tuning changed outside these matrices (embeddings, norms, biases, the new head) stays in
-place throughout, so rank 0 shows what that alone can do.
+directions, with a random update as long as the cut one, with ΔW whole but shrunk to that length,
+and with LoRA trained at that rank. What full fine-tuning changed outside these matrices
+(embeddings, norms, biases, the new head) stays in place throughout, so rank 0 shows what that alone
+can do.
 
 Learning rates are chosen on validation, with one seed; the final seeds alone open the test set.
 Results go to `data/results/rank_of_delta.json`, and the updates of seed 0 to `data/delta/` in half
@@ -39,7 +40,7 @@ from scripts.sweep_classifier import BATCH_ROWS, MAX_TOKENS, measures, rows
 
 COMMAND = "python -m scripts.record_delta"
 STEPS = 96
-SEEDS = range(3)
+SEEDS = range(5)
 CUT_RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 192)
 LORA_RANKS = (1, 2, 4, 8, 16, 32)
 RATES = {"full": (3e-4, 1e-3, 3e-3), "lora": (3e-3, 1e-2)}
@@ -94,8 +95,13 @@ def put_back(
     return kept / total
 
 
+def shrunk(update: Tensor, rank: int) -> Tensor:
+    """Returns `update` in all its directions, as long as its cut to `rank`; (m, n) → (m, n)."""
+    return update * (truncate(update, rank).norm() / update.norm())
+
+
 def curves(model: GPT, base: dict[str, Tensor], ranks: Iterable[int], seed: int) -> list[dict]:
-    """Tests a fully fine-tuned model with its updates cut, and replaced by the two controls."""
+    """Tests a fully fine-tuned model with its updates cut, and replaced by the three controls."""
     tuned = {name: weight.detach().clone() for name, weight in adapted_weights(model).items()}
     updates = {name: weight - base[name] for name, weight in tuned.items()}
     generator = torch.Generator().manual_seed(seed)
@@ -111,6 +117,7 @@ def curves(model: GPT, base: dict[str, Tensor], ranks: Iterable[int], seed: int)
         by_chance = partial(project_on_random_subspace, rank=rank, generator=generator)
         test("subspace", rank, by_chance)
         test("random", rank, lambda u, r=rank: random_update(truncate(u, r), r, generator))
+        test("shrunk", rank, partial(shrunk, rank=rank))
     return points
 
 

@@ -30,6 +30,7 @@ def _pair(a: list[float], b: list[float]) -> tuple[Tensor, Tensor]:
         ([[1.0], [0.0]], [[0.0, 2.0]]),
         _pair([1.0, 0.0], [0.0, -2.0]),
         _pair([3.0, 0.0], [0.0, 3.0]),
+        _pair([0.0, 1.0], [0.0, 2.0]),
     ],
     praise="A names the direction that is read, B the direction that is written.",
 )
@@ -43,6 +44,8 @@ def make_update(answer: Any) -> None:
     made = a.float() @ b.float()
     if torch.equal(made, _TARGET.T):
         raise Wrong("The roles are swapped: here (0, 1) is moved. x @ A reads, @ B writes.")
+    if made[1].any() and not made[0].any():
+        raise Wrong("(0, 1) is moved and (1, 0) is not: A sees the wrong axis. Swap its numbers.")
     if made[1].any():
         raise Wrong("This also moves (0, 1). A must not see it: its second number must be 0.")
     if made[0, 0]:
@@ -69,6 +72,11 @@ def _smallest(matrix: Tensor, rank: int) -> Tensor:
     return (u[:, -rank:] * s[-rank:]) @ vh[-rank:]
 
 
+def _columns_of_vh(matrix: Tensor, rank: int) -> Tensor:
+    u, s, vh = _svd(matrix)
+    return (u[:, :rank] * s[:rank]) @ vh[:, :rank].T
+
+
 def _dropped(matrix: Tensor, rank: int) -> Tensor:
     return matrix - truncate(matrix, rank)
 
@@ -79,32 +87,57 @@ def _columns(matrix: Tensor, rank: int) -> Tensor:
     return kept
 
 
+_SHAPES = (
+    "The shapes do not fit: take the first `rank` columns of U, but *rows* of Vh, which is "
+    "transposed already."
+)
+
+
 @exercise(
     "01.cut",
     right=[truncate],
-    wrong=[_unscaled, _smallest, _dropped, _columns, lambda matrix, rank: matrix],
+    wrong=[
+        _unscaled,
+        _smallest,
+        _columns_of_vh,
+        _dropped,
+        _columns,
+        lambda matrix, rank: matrix,
+        lambda matrix, rank: _svd(matrix)[0][:, :rank],
+        lambda matrix, rank: tuple(_svd(matrix)),
+        lambda matrix, rank: _unscaled(matrix, rank) @ matrix,
+    ],
     praise="Three factors, cut to r columns, r strengths and r rows.",
 )
 def cut(answer: Any) -> None:
     """Judges a function (matrix, rank) → the closest matrix of that rank."""
     matrix = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    try:
+        found = answer(matrix, 2)
+    except RuntimeError as error:
+        if "shapes cannot be multiplied" in str(error):
+            raise Wrong(_SHAPES) from None
+        raise
+    if not isinstance(found, Tensor):
+        raise Wrong("Multiply the three cut factors back into one matrix, and return that.")
 
     def same(found: Tensor, expected: Tensor) -> bool:
         return found.shape == expected.shape and torch.allclose(found, expected, atol=1e-4)
 
-    found = answer(matrix, 2)
     for expected, misconception in (
-        (matrix, "Nothing was cut: take the first `rank` columns of U and rows of Vᵀ."),
-        (_unscaled(matrix, 2), "The strengths are missing: multiply each column of U by its σ."),
-        (_smallest(matrix, 2), "You kept the weakest directions; the σ come largest first."),
+        (matrix, "Nothing was cut: take the first `rank` columns of U and rows of Vh."),
+        (_unscaled(matrix, 2), "The strengths are missing: multiply column i of U by S[i]."),
+        (_smallest(matrix, 2), "You kept the weakest directions; S comes largest first."),
+        (_columns_of_vh(matrix, 2), "You took columns of Vh. It is transposed already: its "
+         "directions are its rows."),
         (_dropped(matrix, 2), "That is the residual, what the cut throws away."),
         (_columns(matrix, 2), "You kept columns of the matrix. Its strongest directions need not "
-         "be columns: cut U, σ and Vᵀ."),
+         "be columns: cut U, S and Vh."),
     ):  # fmt: skip
         if same(found, expected):
             raise Wrong(misconception)
     if not same(found, truncate(matrix, 2)):
-        raise Wrong("Multiply back the first `rank` of each factor: U[:, :r] * σ[:r] @ Vᵀ[:r].")
+        raise Wrong("Take the first `rank` of each factor: columns of U, numbers of S, rows of Vh.")
 
 
 @exercise(
@@ -120,6 +153,8 @@ def cut(answer: Any) -> None:
         lambda values, rank: values[rank - 1] ** 2 / (values**2).sum(),
         lambda values, rank: values[:rank] ** 2 / (values**2).sum(),
         lambda values, rank: 100 * (values[:rank] ** 2).sum() / (values**2).sum(),
+        lambda values, rank: values[:rank].sum() ** 2 / (values**2).sum(),
+        lambda values, rank: (values[:rank].sum() / values.sum()) ** 2,
     ],
     praise="Squares add up, as in Pythagoras: the pieces are perpendicular.",
 )
@@ -136,6 +171,9 @@ def energy(answer: Any) -> None:
         (0.8**0.5, "That is the share of the norm. Energy is the norm squared: no root."),
         (24 / 25, "That is one piece too many: the first `rank` pieces end before index `rank`."),
         (4 / 25, "That is the share of one piece alone. The cut keeps all up to the rank."),
+        (80, "That is in per cent; a share lies between 0 and 1."),
+        (36 / 25, "You squared the sum. Square each strength first, then add."),
+        (4 / 9, "You squared sums. Square each strength first, then add."),
     ):
         if abs(float(found) - wrong) < 1e-6:
             raise Wrong(misconception)

@@ -17,6 +17,19 @@ _NAMED_NAME = (
     "`module.name` means an attribute called *name*; use setattr(module, name, ...), which takes "
     "the variable's value."
 )
+_PATH_AS_NAME = (
+    "setattr takes a name, not a path: a child called 'blocks.0.attention.query' now hangs on the "
+    "model itself, and the layer in the block is as before. Go through named_children(), and call "
+    "replace(child, ...) for what lies below."
+)
+_WRAPS_WRAPPERS = (
+    "It never ends: it wraps the layer inside each wrapper again. A layer that you have just "
+    "wrapped is done; do not go into it."
+)
+_CALLS_ITSELF = (
+    "It never ends, and wraps nothing twice: it calls itself on the same module again. Loop over "
+    "named_children() (named_modules() lists the module itself first) and hand on the child."
+)
 TINY = GPTConfig(vocab_size=11, context_length=4, n_layer=6, n_head=2, n_embd=4)
 
 
@@ -59,14 +72,18 @@ def _no_match(model: nn.Module, patterns: list[str]) -> str:
     if any(mark in str(patterns) for mark in "(\\"):
         return "That is a regular expression. Shell patterns know *, ? and [45] only."
     unmatched = next((pattern for pattern in patterns if not _matches(model, pattern)), "")
+    if unmatched.startswith("blocks.6"):
+        return "There is no block 6: counting starts at 0, and the last of six is number 5."
+    if "{" in unmatched:
+        return "Braces are not known here. [45] in a pattern means 4 or 5."
     if unmatched.endswith("attention"):
         return (
             f"{unmatched!r} is a group of layers, no layer. A target is a whole name, its last "
             "part, or a pattern: the layers in a group 'mlp' are 'mlp.*'."
         )
     return (
-        f"{unmatched!r} matches no layer. Compare it with the names that the model printed: a "
-        "target is a whole name, its last part, or a pattern."
+        f"{unmatched!r} matches no layer. Compare it with 'blocks.0.attention.query': a target is "
+        "a whole name, its last part, or a pattern."
     )
 
 
@@ -93,17 +110,18 @@ def replace(answer: Any) -> None:
         returned = answer(model, 2, 3.0, wanted)
         answer(block, 2, 3.0, wanted)
     except RecursionError:
-        raise Wrong(
-            "It never ends: it wraps the layer inside each wrapper again. A layer that you have "
-            "just wrapped is done; do not go into it."
-        ) from None
+        nested = any(".linear.linear" in name for name, _ in model.named_modules())
+        raise Wrong(_WRAPS_WRAPPERS if nested else _CALLS_ITSELF) from None
     except RuntimeError as error:
         if "during iteration" not in str(error):
             raise
-        raise Wrong(_NAMED_NAME) from None
+        paths = any("." in name for name, _ in model.named_children())
+        raise Wrong(_PATH_AS_NAME if paths else _NAMED_NAME) from None
     wrapped = {name: layer for name, layer in model.named_modules() if is_wrapped(layer)}
     if not wrapped:
         raise Wrong(_nothing_replaced(returned, block))
+    if any("." in name for name, _ in model.named_children()):
+        raise Wrong(_PATH_AS_NAME)
     if twice := [name for name in wrapped if name.endswith(".linear")]:
         raise Wrong(f"{twice[0]} is a wrapper inside a wrapper; each layer is wrapped once.")
     last_names = {name.rpartition(".")[2] for name in wrapped}
@@ -182,7 +200,7 @@ def _nothing_replaced(returned: Any, attention: nn.Module) -> str:
     "03.order",
     right=[answers.ORDER],
     wrong=answers.WRONG_ORDERS,
-    praise="`fit` warns of the two wrong orders.",
+    praise="`fit` refuses one of the two wrong orders and warns of the other.",
 )
 def order(answer: Any) -> None:
     """Judges what learns after each of three orders of freezing and replacing."""
@@ -232,7 +250,7 @@ def snapshot(answer: Any) -> None:
             "model.state_dict()."
         )
     if not all(isinstance(taken[name], Tensor) for name in old):
-        raise Wrong("Keep tensors: the next cell uses torch.equal.")
+        raise Wrong("Keep tensors: `changed`, below, compares tensors.")
     if not all(taken[name].shape == old[name].shape for name in old):
         raise Wrong(
             "Keep whole tensors. A sum or a mean can stay the same while the entries change."

@@ -26,6 +26,8 @@ WRONG_TARGETS = (
     ["blocks.[45].attention.query", "blocks.[45].attention.value"],
     ["blocks.4.attention.*", "block.5.attention.*"],
     "blocks.[56].attention.*",
+    ["blocks.5.attention.*", "blocks.6.attention.*"],
+    "blocks.{4,5}.attention.*",
 )
 
 # 03.replace
@@ -99,6 +101,20 @@ def _on_a_copy(module: nn.Module, rank: int, alpha: float, targets: Collection[s
     return changed
 
 
+def _by_paths(module: nn.Module, rank: int, alpha: float, targets: Collection[str]) -> None:
+    for path, layer in list(module.named_modules()):
+        if isinstance(layer, nn.Linear) and path.rpartition(".")[2] in targets:
+            setattr(module, path, LinearWithLoRA(layer, rank, alpha))
+
+
+def _on_itself(module: nn.Module, rank: int, alpha: float, targets: Collection[str]) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear) and name in targets:
+            setattr(module, name, LinearWithLoRA(child, rank, alpha))
+        else:
+            _on_itself(module, rank, alpha, targets)
+
+
 def _keep_nothing(module: nn.Module, name: str, child: nn.Module) -> None:
     """What `child = LinearWithLoRA(child, ...)` in the loop does for the module."""
 
@@ -130,6 +146,8 @@ WRONG_REPLACES = (
     _does_not_look_into_groups,
     _returns_in_the_loop,
     _replace(put=_named_name),
+    _by_paths,
+    _on_itself,
 )
 
 # 03.order

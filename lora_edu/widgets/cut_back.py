@@ -24,16 +24,14 @@ class CutBackData:
 
     Args:
         accuracy: By kind of update, then by rank. The first kind is ΔW cut.
-        energy: Share of ΔW's energy that the cut keeps, by rank.
-        whole: Accuracy with ΔW whole.
-        nothing: Accuracy at rank 0.
+        energy: Share of ΔW's energy, by kind of update, then by rank. The cut's is drawn.
+        levels: Accuracies that no rank changes, such as that of ΔW whole, under their names.
         live_seed: Accuracy of the cut with the seed that a live run repeats, by rank.
     """
 
     accuracy: Mapping[str, Curve]
-    energy: Curve
-    whole: float
-    nothing: float
+    energy: Mapping[str, Curve]
+    levels: Mapping[str, float]
     live_seed: Curve
 
 
@@ -52,20 +50,17 @@ class CutBackState:
 
 def finding(state: CutBackState, data: CutBackData) -> str:
     """The picture's title: energy and accuracy of the cut at this rank."""
-    cut, energy = next(iter(data.accuracy.values()))[state.rank], data.energy[state.rank]
+    cut, energy = (next(iter(each.values()))[state.rank] for each in (data.accuracy, data.energy))
     return f"Rank {state.rank} keeps {energy:.0%} of the energy; accuracy {cut:.0%}"
 
 
 def explain(state: CutBackState, data: CutBackData) -> str:
     """Says what the model gets right at this rank, by kind of update, and what a live run said."""
-    rows = ", ".join(
-        f"{name} {curve[state.rank]:.0%}"
-        for name, curve in data.accuracy.items()
-        if state.rank in curve
-    )
+    energy, accuracy = (_at(state.rank, curves) for curves in (data.energy, data.accuracy))
+    levels = ", ".join(f"{name} {share:.0%}" for name, share in data.levels.items())
     words = (
-        f"Rank {state.rank}. The cut keeps {data.energy[state.rank]:.0%} of ΔW's energy. Accuracy, "
-        f"mean over seeds: {rows}; ΔW whole {data.whole:.0%}, rank 0 {data.nothing:.0%}."
+        f"Rank {state.rank}. Energy kept: {energy}. "
+        f"Accuracy, mean over seeds: {accuracy}; {levels}."
     )
     if state.rank in state.live:
         words += (
@@ -73,6 +68,11 @@ def explain(state: CutBackState, data: CutBackData) -> str:
             f"recorded for that seed {data.live_seed[state.rank]:.1%}."
         )
     return words
+
+
+def _at(rank: int, curves: Mapping[str, Curve]) -> str:
+    """The shares at a rank, under their names, of those curves that reach it."""
+    return ", ".join(f"{name} {curve[rank]:.0%}" for name, curve in curves.items() if rank in curve)
 
 
 def describe(state: CutBackState, data: CutBackData) -> str:
@@ -95,9 +95,9 @@ class CutBack(LivePicture):
     def __init__(self, data: CutBackData, live: Callable[[int], float]) -> None:
         self._data, self._measure = data, live
         self._live: dict[int, float] = {}
-        levels = {"ΔW whole": data.whole, "rank 0": data.nothing}
-        self._drawing = CutBackPicture({**data.accuracy, ENERGY: data.energy}, levels)
-        ranks = tuple(data.energy)
+        cut_energy = next(iter(data.energy.values()))
+        self._drawing = CutBackPicture({**data.accuracy, ENERGY: cut_energy}, data.levels)
+        ranks = tuple(cut_energy)
         self.button = ipywidgets.Button(
             description="Run it live", tooltip="Cut ΔW, put it back and test, on this machine"
         )

@@ -13,7 +13,7 @@ from lora_edu.widgets.canvas import Canvas, Pixels
 from lora_edu.widgets.units import percent
 
 _BLUE, _RED = "#0072B2", "#D55E00"
-_SMALLEST = 1e-3  # singular values below a thousandth of the largest are drawn there
+_SMALLEST = 1e-3  # of the largest; singular values below are not drawn
 
 
 class Panel(NamedTuple):
@@ -77,7 +77,8 @@ class CutPicture:
         self.title.set_text(title)
         for column, panel in enumerate(panels):
             self._draw_images(column, panel)
-            shares = (panel.values / panel.values[0]).clamp(min=_SMALLEST).log10()
+            shares = panel.values / panel.values[0]
+            shares = shares[shares >= _SMALLEST].log10()
             self.spectra[column].set_data(range(1, len(shares) + 1), shares.tolist())
             self.cuts[column].set_xdata([rank + 0.5] * 2)
             self.notes[column].set_text(f"energy kept {percent(panel.energy)}")

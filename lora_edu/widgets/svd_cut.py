@@ -14,8 +14,8 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from lora_edu.budget import break_even_rank, layer_parameters
-from lora_edu.spectra import effective_rank, energy_kept
+from lora_edu.budget import layer_parameters
+from lora_edu.spectra import energy_kept
 from lora_edu.widgets.cut_picture import CutPicture, Panel
 from lora_edu.widgets.live import LABELLED, LivePicture, View
 from lora_edu.widgets.units import percent
@@ -80,7 +80,7 @@ class CutState:
 
 
 def explain(state: CutState, objects: Mapping[str, Factors]) -> str:
-    """Says, for each object, what the cut keeps and what it stores, and how flat the spectrum is.
+    """Says, for each object, what the cut keeps and what it stores.
 
     Args:
         state: The setting.
@@ -91,13 +91,10 @@ def explain(state: CutState, objects: Mapping[str, Factors]) -> str:
     )
     m, n = objects[UPDATE].matrix.shape
     stored = layer_parameters(m, n, state.rank) if state.rank else 0
-    flat = ", ".join(
-        f"{name} {effective_rank(factors.values):.0f}" for name, factors in objects.items()
-    )
     return (
         f"Cut to rank {state.rank}, energy kept: {kept}. For ΔW of block {state.block}, "
         f"{state.module} ({m} × {n}), the cut stores r (m + n) = {stored:,} numbers instead of "
-        f"{m * n:,}; break-even rank {break_even_rank(m, n):.0f}. Effective rank: {flat}."
+        f"{m * n:,}."
     )
 
 

@@ -80,6 +80,10 @@ check("01.make_update", (A, B))
 # $$M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots, \qquad \sigma_1 \ge \sigma_2 \ge
 # \dots \ge 0$$
 #
+# Each piece is an update of the kind above. For $x M$, a row times a matrix, $u$ reads and $v$
+# writes: a cut to rank $r$ *is* a product $A B$, with `U[:, :r] * S[:r]` for $A$ and `Vh[:r]` for
+# $B$. (A PyTorch layer stores its weight transposed, out × in; there $v$ reads and $u$ writes.)
+#
 # The rank is the number of pieces with $\sigma > 0$. Worked example: a matrix made of two pieces.
 # %%
 torch.manual_seed(0)
@@ -137,17 +141,22 @@ check("01.energy", energy)
 # %%
 from lora_edu import energy_kept, singular_values, truncate
 
-sample = torch.randn(8, 6)
-yours, share = cut(sample, 3), energy(singular_values(sample), 3)
-package, kept = truncate(sample, 3), energy_kept(singular_values(sample))[2]
-tried = isinstance(yours, torch.Tensor) and share is not None
-print("cut equal:   ", torch.allclose(yours, package, atol=1e-5) if tried else "not tried yet")
-print("energy equal:", abs(float(share - kept)) < 1e-6 if tried else "not tried yet")
+sample, open_yet = torch.randn(8, 6), "the exercise is still open"
+strengths, same = singular_values(sample), open_yet
+if check("01.cut", cut).passed:
+    same = torch.allclose(cut(sample, 3), truncate(sample, 3), atol=1e-5)
+print("cut equal:   ", same)
+same = open_yet
+if check("01.energy", energy).passed:
+    same = abs(float(energy(strengths, 3) - energy_kept(strengths)[2])) < 1e-6
+print("energy equal:", same)
 # %% [markdown]
 # ## Three objects under the knife
 # A picture, drawn right here. A matrix of random numbers. And the real thing: we trained *all*
-# weights of our mini GPT (3 million) to tell spam from other messages (`scripts/record_delta.py`).
-# We kept what training *changed* in every matrix, $\Delta W = W_\text{tuned} - W_\text{base}$.
+# weights of our mini GPT (3 million) to tell spam from other messages, for 96 steps of 16 messages
+# (`scripts/record_delta.py`). We kept what that *changed*, $\Delta W = W_\text{tuned} -
+# W_\text{base}$, and look at the 36 matrices of the blocks. (Embeddings, norms and the head
+# changed, too; they are left alone here.)
 # %%
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
 picture = 0.35 + 0.4 * rows  # the sky
@@ -163,7 +172,7 @@ from lora_edu import data_path
 change = load_file(data_path("delta", "spam_full.safetensors"))
 change = {name: tensor.float() for name, tensor in change.items()}
 updates = {n: t for n, t in change.items() if n.startswith("blocks.") and t.dim() == 2}
-print(len(updates), "matrices changed; the first:", *list(updates)[:2])
+print(len(updates), "matrices of the blocks; the first:", *list(updates)[:2])
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -183,17 +192,27 @@ from lora_edu.widgets.svd_cut import svd_cut
 knife = svd_cut(picture, updates)
 knife
 # %% [markdown]
+# White is zero; where numbers have signs, violet and orange are the two.
+#
 # **To find out:** how much of the picture do you recognise at rank 1, with how much of its energy?
 # From which rank on do you see the house, and what is left in the residual, the matrix minus its
-# cut? Beyond which rank does the cut take more numbers than the matrix itself? Look at ΔW of other
-# blocks and layers: are they equally low in rank? (`fc_in` and `fc_out` are those of the MLP.)
+# cut? The picture's curve ends before 192: what is its rank? Beyond which rank does the cut take
+# more numbers than the matrix itself? Look at ΔW of other blocks and layers: are they equally low
+# in rank? (`fc_in` and `fc_out` are those of the MLP.)
 #
 # <details><summary>What to look for</summary>
-# One piece has over 90 % of the picture's energy and shows stripes, no house: energy is not yet
-# meaning. The house comes with the second piece, its edges come last. In the random matrix no few
-# pieces stand out. Beyond rank 96, the break-even rank of 192 × 192, the
-# cut stores more than the matrix. ΔW lies between picture and noise, and the layers differ.
+# One piece has over 90 % of the picture's energy and shows stripes, no house. Most of that is mere
+# brightness, as the next cell shows: energy counts from zero and does not know what you look for.
+# The house comes with the second piece, its edges come last. Some hundred pieces are all that the
+# picture has: the hills are a curve, and a curve takes many. In the random matrix no few pieces
+# stand out. Beyond rank 96, the break-even rank of 192 × 192, the cut stores more than the matrix.
+# ΔW lies between picture and noise, and the layers differ.
 # </details>
+# %%
+grey = torch.full_like(picture, picture.mean().item())
+print(f"energy of one even grey: {(grey**2).sum() / (picture**2).sum():.0%} of the picture's")
+print("rank of the picture:", int(torch.linalg.matrix_rank(picture)))
+# %% [markdown]
 #
 # ## Is ΔW low in rank?
 # One number for all strengths of a matrix, its *spectrum*: the *effective rank* (Roy and Vetterli
@@ -229,14 +248,16 @@ print(f"noise: {noise[0]:.0f} for a square layer, {noise[1]:.0f} for the MLP's")
 print("lower than noise:", lower == 36)
 print("a tenth of 192 or less:", int((ranks <= 19.2).sum()), "of 36")
 # %% [markdown]
-# **Takeaway:** ΔW is lower in rank than noise, and not low: most of these matrices have far more
-# directions than a LoRA of rank 8. The literature disagrees about whether that matters.
+# **Takeaway:** by its effective rank ΔW is lower than noise, and not low: most of these matrices
+# have far more directions than a LoRA of rank 8. The literature disagrees about whether that
+# matters.
 #
-# - **Few directions are enough.** Aghajanyan et al. (2020) train 200 numbers, spread at random over
+# - **Few numbers are enough.** Aghajanyan et al. (2020) train 200 numbers, spread at random over
 #   all weights of RoBERTa, and reach 90 % of what full fine-tuning reaches on a task of sentence
-#   pairs. Hu et al. (2021, section 7.2) find that rank 1 on query and value does for the tasks that
-#   they tried on GPT-3, and that LoRAs of rank 8 and of rank 64 share their strongest direction
-#   and little else.
+#   pairs. (That is not yet low rank: what these numbers do to one matrix can have all directions.)
+# - **So is a low rank.** Hu et al. (2021, section 7.2) find that rank 1 on query and value does for
+#   the tasks that they tried on GPT-3, and that LoRAs of rank 8 and of rank 64 share their
+#   strongest direction and little else.
 # - **ΔW has many.** Biderman et al. (2024) take full fine-tuning's update on code and mathematics
 #   apart as we just did. The pieces that 90 % of its energy needs are 10 to 100 times as many as
 #   LoRA's usual ranks, and with these ranks LoRA stays behind on most of their tasks.
@@ -244,23 +265,30 @@ print("a tenth of 192 or less:", int((ranks <= 19.2).sum()), "of 36")
 # By their measure, ours:
 # %%
 kept = [energy_kept(singular_values(matrix)) for matrix in updates.values()]
-times = sorted((int((shares < 0.9).sum()) + 1) / 8 for shares in kept)
-print("pieces for 90 % of the energy, next to LoRA's at rank 8:")
-print(f"in the median matrix {times[18]:.0f} times as many")
-print("10 times as many or more in", sum(ratio >= 10 for ratio in times), "of 36")
-print(f"in a square matrix of noise {pieces[1] / 8:.0f} times as many")
+needed = sorted(int((shares < 0.9).sum()) + 1 for shares in kept)
+print("pieces for 90 % of the energy:")
+for name, count in (("median matrix", needed[18]), ("square noise", pieces[1])):
+    print(f"{name:13} {count:3}, {count / 8:.0f} times rank 8, {count / 192:.0%} of 192")
+print("10 times rank 8 or more in", sum(count >= 80 for count in needed), "of 36")
 # %% [markdown]
-# (Theirs are matrices thousands wide. In one of 192 even noise comes little further, so ours cannot
-# test their 10 to 100.)
+# (How many times rank 8 that can be depends on the width: at most 24 in a matrix of 192, and theirs
+# are thousands wide. So ours cannot test their 10 to 100. As a share of its width, our median
+# matrix needs far less than noise.)
 #
-# The first camp asks the task, the second explains by the spectrum. Which is the right question?
+# Both camps measure tasks and find different things; the second offers the spectrum as a possible
+# reason. Is a ΔW with many directions a reason to expect that low rank fails? Ours has many.
 #
 # ## The finding: ask the task
 # So put the cut update *back into the model* and let it do its task. What full fine-tuning changed
 # outside these matrices stays in; "rank 0" is what is left of the model without them. (That is no
-# floor: its head was trained with them, and misses them now.) Beside the cut stand
-# LoRA, trained at the same rank, and two controls: ΔW in $r$ *random* directions instead of its
-# strongest, and a *random update* of rank $r$, as long as the cut.
+# floor: its head was trained with them and misses them now, so that it does no better than to call
+# every message "ham", no spam.) Beside the cut stand LoRA, trained at the same rank, and three
+# controls:
+#
+# - *ΔW in $r$ random directions*: what it writes is limited to $r$ directions drawn at random, not
+#   its strongest; what it reads is left alone
+# - *a random update* of rank $r$, as long as the cut
+# - *ΔW shrunk*: all its directions, but only as long as the cut
 # %%
 from lora_edu.experiments import read_record, runs_of
 
@@ -277,9 +305,13 @@ def seeds_at(kind, rank, measure="test_accuracy"):
     points = [p for run in tuned for p in run["points"]]
     return torch.tensor([p[measure] for p in points if (p["kind"], p["rank"]) == (kind, rank)])
 
+# %%
+from lora_edu import load_spam
 
 everything = torch.tensor([run["test_accuracy"] for run in tuned]).mean()
 nothing = seeds_at("cut", 0).mean()
+test = load_spam().test
+ham = 1 - sum(example.label for example in test) / len(test)
 kept_energy = seeds_at("cut", 1, "energy").mean()
 print(f"{len(tuned)} seeds. Cut to rank 1, ΔW keeps {kept_energy:.0%} of its energy.")
 # %%
@@ -297,6 +329,7 @@ KINDS = {
     "lora": "LoRA trained at rank r",
     "subspace": "ΔW in r random directions",
     "random": "random update, as long as the cut",
+    "shrunk": "ΔW shrunk, as long as the cut",
 }
 RANKS = sorted({point["rank"] for run in tuned for point in run["points"]} - {0})
 
@@ -308,8 +341,8 @@ def curve(kind, measure):
     parts = ([f(v).item() for v in values] for f in (torch.mean, torch.min, torch.max))
     return Line(KINDS[kind], at, *parts)
 # %%
-def four_curves(measure, title, y_label):
-    """ΔW cut, LoRA and the two controls against rank."""
+def curves(measure, title, y_label):
+    """ΔW cut, LoRA and the three controls against rank."""
     lines = [curve(kind, measure) for kind in KINDS]
     chart = line_chart(lines, title=title, x_label="rank r", y_label=y_label, x_log2=True)
     chart.axes[0].set_xticks(RANKS, RANKS)
@@ -320,43 +353,55 @@ def four_curves(measure, title, y_label):
 
 gained = (seeds_at("cut", 1).mean() - nothing) / (everything - nothing)
 title = f"Rank 1 keeps {kept_energy:.0%} of the energy and {gained:.0%} of the gain in accuracy"
-chart = four_curves("test_accuracy", title, "accuracy on the test set")
+chart = curves("test_accuracy", title, "accuracy on the test set")
 axis = chart.axes[0]
 for height, name in ((everything, "ΔW whole"), (nothing, "rank 0")):
     axis.axhline(height, color="#555555", linestyle=":")
     beside = {"transform": axis.get_yaxis_transform(), "va": "center", "fontsize": 8}
     axis.text(1.01, height, name, **beside)
-show(chart, alt=f"Accuracy against rank for ΔW cut, LoRA and two controls. {title}.")
+show(chart, alt=f"Accuracy against rank for ΔW cut, LoRA and three controls. {title}.")
 # %%
 by_seed = [
     (one - none) / (run["test_accuracy"] - none)
     for run, one, none in zip(tuned, seeds_at("cut", 1).tolist(), seeds_at("cut", 0).tolist())
 ]
 print(f"by seed from {min(by_seed):.0%} to {max(by_seed):.0%} of the gain")
+from_ham = (seeds_at("cut", 1).mean() - ham) / (everything - ham)
+print(f"rank 0 has {nothing:.0%}, always “ham” {ham:.0%}; counted from there {from_ham:.0%}")
 answer = MORE if gained > kept_energy + 0.1 else LESS if gained < kept_energy - 0.1 else SAME
-reveal(worth, answer, because="energy says how long a direction is, not what it is for")
+reveal(worth, answer, because="accuracy is full long before the energy is; see what follows")
 # %% [markdown]
-# Bands go from the worst to the best seed. The size of the test set alone leaves some points open,
-# too; we count them below. The same for the loss, which also feels how sure the model is:
+# Bands go from the worst to the best seed. Those of the weak controls are wide because a head that
+# misses its ΔW calls nearly everything ham with one seed and nearly everything spam with another.
+# The size of the test set alone leaves some points open, too; we count them below. The same for the
+# loss, which also feels how sure the model is:
 # %%
 whole = torch.tensor([run["test_loss"] for run in tuned]).mean()
 at_rank = {rank: seeds_at("cut", rank, "test_loss").mean() for rank in (0, 1)}
 fallen = (at_rank[0] - at_rank[1]) / (at_rank[0] - whole)
 finding = f"Rank 1 keeps {kept_energy:.0%} of the energy and {fallen:.0%} of the fall in loss"
-chart = four_curves("test_loss", finding, "test loss (nats per message)")
-show(chart, alt=f"Loss against rank for ΔW cut, LoRA and two controls. {finding}.")
+chart = curves("test_loss", finding, "test loss (nats per message)")
+show(chart, alt=f"Loss against rank for ΔW cut, LoRA and three controls. {finding}.")
 # %% [markdown]
-# Read the four curves against each other. All have the same rank, and the *random update* has even
-# the length of the cut. What differs is which directions they hold. LoRA did not get its directions
-# from a finished ΔW: it learned them, with all other weights but the head frozen. (Its learning
-# rate was chosen at rank 8, the lower of two, and kept: another might be better, above all at the
-# right end.)
+# What makes rank 1 do so well: that few directions hold it, or that these are the right ones, or
+# that a short update is enough? Curves at the same rank do not tell, as ΔW in random directions is
+# far shorter than the cut. So compare at the same *energy*:
 # %%
-for rank in (1, 8):
-    print(f"rank {rank}")
-    found = {KINDS[kind]: seeds_at(kind, rank).mean().item() for kind in KINDS}
-    for name in sorted(found, key=found.get, reverse=True):
-        print(f"  {name:34} {found[name]:.0%}")
+for kind, rank in (("cut", 1), ("shrunk", 1), ("subspace", 64), ("random", 1)):
+    share = (seeds_at(kind, rank).mean() - nothing) / (everything - nothing)
+    held = seeds_at(kind, rank, "energy").mean()
+    at = "    all" if kind == "shrunk" else f"r = {rank:3}"
+    print(f"{KINDS[kind]:34} {at}: energy {held:4.0%}, gain kept {share:4.0%}")
+ahead = int((seeds_at("cut", 1) > seeds_at("subspace", 64)).sum())
+print(f"the cut to rank 1 is ahead of 64 random directions with {ahead} of {len(tuned)} seeds")
+# %% [markdown]
+# Three things are at work. *Accuracy fills up early*: ΔW shrunk to half its length, which is a
+# quarter of the energy, does as well as the cut. *Direction matters*: a random matrix of that
+# length does nothing, and 64 of ΔW's directions taken at random do less than its strongest one. And
+# *one direction a matrix is enough* to hold such a push: that is LoRA's bet. LoRA did not get its
+# directions from a finished ΔW: it learned them, with all other weights but the head frozen. (Its
+# learning rate was chosen at rank 8, the lower of two, and kept: another might be better, above all
+# at the right end.)
 # %% [markdown]
 # Now by hand, with the weights that ship, those of seed 0: base plus cut update, tested on the
 # messages that training never saw. It should agree with the record.
@@ -412,26 +457,32 @@ means = {
     KINDS[kind]: {r: seeds_at(kind, r).mean().item() for r in RANKS if len(seeds_at(kind, r))}
     for kind in KINDS
 }
-energies = {rank: seeds_at("cut", rank, "energy").mean().item() for rank in RANKS}
-data = CutBackData(means, energies, everything.item(), nothing.item(), seed_0)
+energies = {
+    KINDS[kind]: {r: seeds_at(kind, r, "energy").mean().item() for r in RANKS}
+    for kind in ("cut", "subspace")
+}
+levels = {"ΔW whole": everything.item(), "rank 0": nothing.item()}
+data = CutBackData(means, energies, levels, seed_0)
 put_back = CutBack(data, live=accuracy_at)
 put_back
 # %% [markdown]
 # **To find out:** from which rank on does the cut stay within two points of the whole ΔW, and how
 # much energy is missing there? Where do the *random directions* catch up, and how much energy have
-# they then? Is a star on its curve? It is one seed, the curve is the mean of three.
+# they then? Is a star on its curve? It is one seed, the curve is the mean of all.
 #
 # <details><summary>What to look for</summary>
-# Accuracy is there long before the energy is. Random directions catch up once they hold about half
-# of the energy. At rank 192 they hold all of every ΔW but those of `fc_in`, which write in 768
-# directions: about three quarters in all. A star may well lie off the curve: compare it with what
-# the text says was recorded for its seed.
+# From rank 16 on, with a quarter of the energy missing. Rank 2 is inside as well, ranks 1, 4 and 8
+# just outside: the curve is not monotone, and such differences are within what the test set leaves
+# open. Random directions come as near once they hold half of the energy. At rank 192 they hold all
+# of every ΔW but those of `fc_in`, which write in 768 directions: three quarters in all. A star may
+# well lie off the curve: compare it with what the text says was recorded for its seed.
 # </details>
 # %% [markdown]
 # **Takeaway:** low rank in the sense of the spectrum and low rank in the sense of the task are two
-# things. LoRA needs only the second. So both sides of the literature can be right, each about its
-# own question. This is one task, one small model and three seeds: a harder task, such as the code
-# and mathematics of Biderman et al., can need more.
+# things. LoRA needs only the second. A spectrum with many directions does not by itself mean that
+# low rank fails: ours has many, and rank 1 does. That does not contradict Biderman et al.: on code
+# and mathematics LoRA itself falls short of full fine-tuning, and this easy task, a small model and
+# five seeds say nothing about those.
 #
 # **Exercise 4.** True or false? Replace the dots by `True` or `False`.
 #
@@ -449,8 +500,9 @@ answers = {"closest": True, "task": False, "factorised": False, "unique": False}
 check("01.true_or_false", answers)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Compare the cut's accuracy at rank 1 and at rank 4: the closer matrix need not do better. For the
-# last one, try 2 A and B / 2.
+# For <code>task</code>, print <code>seeds_at("cut", 1)</code> and <code>seeds_at("cut", 4)</code>:
+# with seed 1, the second of each, the closer matrix does clearly worse. For <code>unique</code>,
+# try 2 A and B / 2.
 # </details>
 #
 # ## Three sentences to remember
@@ -460,17 +512,18 @@ check("01.true_or_false", answers)
 #
 # ## Five questions
 # 1. Which inputs does a rank-1 update leave alone?
-# 2. Why can no cut of a random matrix be good?
+# 2. Why is no cut of a random matrix to a *low* rank good?
 # 3. Beyond which rank does storing $A$ and $B$ cost more than storing ΔW?
-# 4. Which two controls stand beside the cut, and what does each rule out?
+# 4. Which three controls stand beside the cut, and what does each say?
 # 5. Why may LoRA at rank $r$ be better than ΔW cut to rank $r$?
 #
 # <details><summary>Answers</summary>
-# (1) Those perpendicular to A. (2) Its strengths fall slowly, and no few stand out. (3) m n / (m + n),
-# half the width of a square layer. (4) ΔW in random directions rules out that any r directions do; a
-# random update of equal length, that any push of that size does. (5) It is trained under the
-# limit, so it finds the best directions for the task; the cut takes the longest ones of an update
-# that was trained without it.
+# (1) Those perpendicular to A. (2) Its strengths fall slowly, and no few stand out. (3) m n /
+# (m + n), half the width of a square layer. (4) A random update of equal length: not any push of
+# that size does. ΔW in random directions: its strongest are worth more than others of the same
+# energy. ΔW shrunk: a quarter of the energy is enough for this task, in one direction or in all.
+# (5) It is trained under the limit, so its few directions are learned for the task; the cut takes
+# the strongest ones of an update that was trained without it.
 # </details>
 #
 # ## Where next

@@ -43,8 +43,8 @@ print(model.blocks[0])
 # Every name in brackets is an attribute: the query layer is `model.blocks[0].attention.query`,
 # and its *path* is `blocks.0.attention.query`. There are six linear layers in a block:
 #
-# - four for **attention**, where tokens look at the ones before them: `query` asks, `key` offers,
-#   `value` is handed over, `out` writes the result back
+# - four for **attention**, where each token looks at itself and the ones before it: `query` asks,
+#   `key` offers, `value` is handed over, `out` writes the result back
 # - two for the **MLP**, which works on each token alone: `fc_in` widens it from 192 to 768
 #   numbers, `fc_out` narrows it again
 #
@@ -90,7 +90,7 @@ alt = (
 show(chart, alt)
 # %% [markdown]
 # **Takeaway:** most of the parameters, the share in the figure's title, lie in the blocks' linear
-# layers. These are LoRA's usual targets; whether they suffice is a question for measurement.
+# layers. These are the layers that LoRA can adapt; which of them to adapt is a choice.
 #
 # In the count the head is missing. Its weight *is* the token embedding: one tensor, used twice.
 # Such layers are called **tied**; they come back at the end.
@@ -127,12 +127,16 @@ with torch.no_grad():
         )
     print("run by hand, it equals model(ids):", torch.equal(logits, model(ids)))
 # %% [markdown]
-# **Investigate:** change `text` and run the cell again. After which block is the final answer
+# **Investigate:** change `text` and run the last two cells again. (Further down `model` gets an
+# adapter. If you have been there already, restart first.) After which block is the final answer
 # there for good? Does a harder text need more blocks?
 #
 # ## Choose targets
-# Which layers should get an update? That is a choice, and the layers chosen are called
-# **targets**. First: what is there to choose from?
+# Which layers should get an update? The layers chosen are called **targets**. The paper adapts
+# attention alone (section 4.2). With 18 million trained numbers on GPT-3 it finds more on WikiSQL
+# with query and value at rank 4 (73.7 %) than with query alone at rank 8 (70.4 %, table 5): rather
+# more layers than more rank. This course adapts all layers of the blocks. First: what is there to
+# choose from?
 # %%
 import textwrap
 
@@ -279,16 +283,26 @@ start
 # %%
 from lora_edu import freeze
 
+
+def same_bits(one, other):
+    """Whether two float32 tensors agree in every bit."""
+    one, other = (tensor.contiguous().view(torch.int32) for tensor in (one, other))
+    return torch.equal(one, other)
+
+
 with torch.no_grad():
     base_logits = model(ids)
 torch.manual_seed(0)
 freeze(model)
 names = replace_linear_with_lora(model, rank=8, alpha=16, targets="blocks.*", scaling="alpha/rank")
 with torch.no_grad():
-    same = torch.equal(model(ids), base_logits)
+    same = same_bits(model(ids), base_logits)
 print(f"{len(names)} layers wrapped")
 reveal(start, outcomes[0] if same else outcomes[1], because="x A B is exactly 0 while B is 0")
 # %% [markdown]
+# (Equal as numbers is not yet equal in every bit: 0.0 and -0.0 differ in their sign. `same_bits`
+# compares the bits.)
+#
 # A proof that cannot fail proves nothing. So let us see this one fail: a single number among the
 # 165,888 of all $A$ and $B$ is set to 0.01.
 # %%
@@ -296,7 +310,7 @@ B = model.blocks[0].attention.value.lora.B
 for value in (0.01, 0.0):
     with torch.no_grad():
         B[0, 0] = value
-        print(f"with B[0, 0] = {value}: equal to the base is", torch.equal(model(ids), base_logits))
+        print(f"with B[0, 0] = {value}: equal to the base is", same_bits(model(ids), base_logits))
 # %% [markdown]
 # **Takeaway:** at step 0 the adapted model is the base, bit for bit. Whatever differs later was
 # learnt.
@@ -345,7 +359,9 @@ for order, trial in trials.items():
 # Replacing or freezing in the wrong order raises no error. Training after "replace, freeze" does,
 # in PyTorch's words, which do not name the cause. "Replace only" trains without any sign of a
 # mistake: it is full fine-tuning under another name. So the course's training function `fit` looks
-# before it starts. Our training text is a set of short tales in a pirate's voice.
+# before it starts. Our training text is a set of short tales in a pirate's voice. `text_rows` makes
+# at most 96 tokens of each, every one to be predicted from those before it; `Batches` deals out
+# eight tales a step. 24 tales that are not trained on measure the result.
 # %%
 import warnings
 
@@ -425,8 +441,7 @@ print(
 # %%
 def changed(before, after):
     """Names of the tensors that differ in at least one bit."""
-    bits = torch.int32  # as numbers, 0.0 and -0.0 would be equal
-    return [n for n in before if not torch.equal(before[n].view(bits), after[n].view(bits))]
+    return [name for name in before if not same_bits(before[name].cpu(), after[name].cpu())]
 
 
 def is_adapter(name):
@@ -465,7 +480,7 @@ from lora_edu import generate_text, set_strength
 set_strength(model, 0)
 with torch.no_grad():
     print(
-        "adapter off, outputs equal the base's bit for bit:", torch.equal(model(ids), base_logits)
+        "adapter off, outputs equal the base's bit for bit:", same_bits(model(ids), base_logits)
     )
 set_strength(model, 1)
 # %% tags=["nbval-ignore-output"]
@@ -512,10 +527,31 @@ stands_out = ours[:, 5].mean() > 1.25 * ours[:, :5].mean()
 print("the column of fc_out is at least a quarter above the others:", stands_out.item())
 show(picture(ours, "reference"), "A table of 6 blocks by 6 layers. Every layer has moved.")
 # %% [markdown]
-# Does `fc_out` need a larger change than the others? Careful. It has 768 inputs, where the other
-# layers have 192. The reference draws every $A$ within ±1/√rank, so that of `fc_out`, with four
-# times as many rows, is twice as large in norm. The same training with PEFT's initialisation, whose
-# bound shrinks with the number of inputs, tells us how much of the picture is our own choice.
+# Does `fc_out` need a larger change than the others? Careful: a percentage has two numbers in it.
+# Compare the typical entry (the root of the mean square) of each $W$, and of each update.
+# %%
+def typical(matrices):
+    return torch.stack([matrix.square().mean().sqrt() for matrix in matrices]).mean().item()
+
+
+def beside_others(of):
+    """The typical entry in `fc_out` over that in the other layers."""
+    named = lora_layers(model).items()
+    here = typical([of(layer) for name, layer in named if name.endswith(".fc_out")])
+    return here / typical([of(layer) for name, layer in named if not name.endswith(".fc_out")])
+
+
+with torch.no_grad():
+    of_w = beside_others(lambda layer: layer.linear.weight)
+    of_update = beside_others(lambda layer: layer.lora.delta())
+print(f"entries of fc_out's W: {of_w:.0%} of the others'")
+print("entries of its update: within a fifth of the others':", abs(of_update - 1) < 0.2)
+# %% [markdown]
+# Entry by entry `fc_out` moved no further than the rest; its $W$ is smaller. And how far a layer
+# moves depends on us, too. AdamW moves each entry of $B$ by up to about the learning rate a step,
+# and an entry of $A B$ is a sum of `rank` products of an entry of $A$ and one of $B$. The reference
+# draws every $A$ within the same bound, 1/√rank. PEFT's bound, 1/√in_dim, is half as large for 768
+# inputs as for 192. So the same training with PEFT's start:
 # %%
 torch.manual_seed(0)
 other = load_pretrained("mini", device=device)
@@ -530,11 +566,26 @@ smaller = pefts.mean() < ours.mean() / 2
 print("on average, the updates are less than half as large:", smaller.item())
 show(picture(pefts, "peft"), "The same table with PEFT's initialisation of A; all are smaller.")
 # %% [markdown]
-# **Takeaway:** all 36 layers took part. None was overturned: each update is smaller than half of
-# the $W$ beside it, which stands as it was. But that `fc_out` looked busiest was a matter of how
-# $A$ was drawn, and so is how far the same learning rate moves the layers at all (each map has
-# colours of its own). Do not read such a map as a map of where learning is needed. How many
-# *directions* the changes have is the question of notebook 01.
+# Smaller than half of $W$ is not small. The size of $W$ is spread over 192 directions, that of an
+# update over 8 at most. What does each do along its strongest direction, the one it stretches most?
+# %%
+def strongest(matrix):
+    """The largest singular value."""
+    return torch.linalg.matrix_norm(matrix, 2)
+
+
+with torch.no_grad():
+    for start, trained in (("reference", model), ("peft", other)):
+        each = lora_layers(trained).values()
+        over = sum(bool(strongest(m.lora.delta()) > strongest(m.linear.weight)) for m in each)
+        print(f"{start}: an update does more than its W does anywhere in some layers:", over > 0)
+# %% [markdown]
+# **Takeaway:** all 36 layers took part, and each $W$ stands as it was. But `fc_out` stands out
+# under one start and not under the other: the first shows its smaller $W$, the second its smaller
+# $A$ as well. How far one learning rate moves the layers depends on the start, too (each map has
+# colours of its own). And an update that is small next to $W$ can exceed it along its own few
+# directions. Do not read such a map as a map of where learning is needed. How many *directions*
+# the changes have is the question of notebook 01.
 #
 # ## Frozen does not mean left alone
 # A frozen layer needs no gradient for its weight. Does the backward pass therefore go around it?
@@ -568,13 +619,14 @@ def entered_blocks(targets):
 for targets in ("blocks.2.*", "blocks.[14].*", "blocks.5.*"):
     entered, frozen = entered_blocks(targets)
     print(f"adapters in {targets:14} gradient in blocks {entered}; a frozen W got one: {frozen}")
-reveal(way, ways[1], because="block 2 affects the loss only by way of the blocks above it")
+reveal(way, ways[1], because="block 2 acts on the loss along x + and through the blocks above")
 
 
 # %% [markdown]
-# The output of block 2 reaches the loss through blocks 3, 4 and 5. The chain rule takes the same
-# road back and multiplies by each frozen $W$ on the way. What a frozen layer is spared is only
-# the gradient of its *own* weight.
+# The output of block 2 reaches the loss in two ways: unchanged along each `x +`, and through the
+# attention and the MLP of blocks 3, 4 and 5. The gradient comes back both ways, and they add up.
+# The first costs nothing. The second multiplies by each frozen $W$, and without it the gradient
+# would be wrong. What a frozen layer is spared is only the gradient of its *own* weight.
 #
 # **Exercise 5, own code.** Write the rule: given the numbers of the adapted blocks, return the
 # list of blocks that the gradient enters.
@@ -601,8 +653,10 @@ check("03.backward", blocks_entered)
 # W^\top$, which passes the gradient $G$ on; and $x^\top G$, the gradient of $W$ itself. Freezing
 # saves the third.
 #
-# PyTorch can count the multiplications and additions of a step. LoRA trains a small share of the
-# parameters here. What does it do to the arithmetic?
+# PyTorch can count the multiplications and additions in the matrix products of a forward and a
+# backward pass. That is most of a step's arithmetic; norms, softmax, GELU, adding the update to the
+# output and the optimizer are left out. LoRA trains a small share of the parameters here. What does
+# it do to these products?
 # %%
 question = "LoRA on all layers of the blocks: how many per cent of full fine-tuning's arithmetic?"
 work = predict(question)
@@ -615,7 +669,7 @@ batch = next(batches.epoch(0)).to(device)
 
 
 def operations(model):
-    """Multiplications and additions of a forward and, if anything learns, a backward pass."""
+    """Those in the products of a forward and, if anything learns, of a backward pass."""
     # On a CPU the fused kernel of attention is not counted; plain products are.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         loss = next_token_loss(model, batch)
@@ -641,7 +695,7 @@ print(f"LoRA on all layers saves {100 - lora_share:.0f} % of the operations")
 chart = bar_chart(
     shares | {"full fine-\ntuning": 100.0},
     title=f"LoRA: {trained:.0f} % of the parameters, {lora_share:.0f} % of the arithmetic",
-    y_label="operations of a step (% of full fine-tuning)",
+    y_label="matrix products, there and back (% of full)",
     label_format="{:.0f}",
 )
 alt = (
@@ -653,9 +707,10 @@ reveal(work, round(lora_share), because="two of three products remain, and A and
 # %% [markdown]
 # **Takeaway:** freezing would save almost a third of the arithmetic (attention multiplies tokens
 # with tokens as well, where no weight is spared); $A$ and $B$ cost some of it again.
-# Arithmetic is not time: in a model this small, many small products can eat up the gain. Adapters
-# in the *first* block alone (six of them) already cost nearly as much as all; in the *last* block
-# alone they are cheap, because the backward pass stops there.
+# Arithmetic is not time: notebook 05 times this model, and there a LoRA step takes about as long as
+# a full one, as many small products eat up the gain. Adapters in the *first* block alone (six of
+# them) already cost nearly as much as all; in the *last* block alone they are cheap, because the
+# backward pass stops there.
 #
 # What LoRA does save is memory for gradients and optimizer states, and files. In an adapted layer,
 # the intermediate results of the forward pass, the *activations*, must be kept as before: the
@@ -687,9 +742,11 @@ print("after unmerging it:                     ", tied())
 #
 # The book's example (appendix E) counts exactly this call: GPT-2 small with a new head of two
 # classes, rank 16. To count we need shapes only, no numbers: on PyTorch's `meta` device a model
-# takes no memory. GPT-2 small has 12 blocks of width 768.
+# takes no memory. GPT-2 small has 12 blocks of width 768. A layer's $A$ and $B$ together hold
+# rank × (in + out) numbers.
 # %%
-published = predict("Rank 16 on every linear layer of GPT-2 small: how many parameters learn?")
+question = "GPT-2 small, 2 classes, rank 16 on every linear layer: how many parameters learn?"
+published = predict(question)
 published
 # %%
 from lora_edu import GPT, GPTConfig
@@ -738,8 +795,8 @@ total, trainable = count_parameters(mine)
 print(f"{len(names)} layers, {trainable:,} of {total:,} parameters learn: {trainable / total:.1%}")
 # %% [markdown]
 # ## Three sentences to remember
-# 1. Freeze, then replace: the base is there bit for bit at step 0, and every bit of it is there
-#   after training.
+# 1. $B$ starts at zero, so at step 0 the adapted model answers as the base does. Freeze, then
+#   replace, and every bit of the base is still there after training.
 # 2. Targets are chosen by name, and a name that matches nothing must be an error.
 # 3. Frozen layers are crossed by the backward pass all the same; LoRA saves a part of the
 #   arithmetic, and most of the memory for gradients and optimizer states (notebook 04).
@@ -766,8 +823,8 @@ print(f"{len(names)} layers, {trainable:,} of {total:,} parameters learn: {train
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA: Low-Rank Adaptation of Large Language
-#   Models](https://arxiv.org/abs/2106.09685), section 4.2 and 7.1: which layers to adapt
-# - Raschka 2024, *Build a Large Language Model From Scratch*, appendix E: the functions of this
+#   Models](https://arxiv.org/abs/2106.09685), sections 4.2 and 7.1: which layers to adapt
+# - Raschka 2024, *Build a Large Language Model (From Scratch)*, appendix E: the functions of this
 #   notebook, and the count of 2,666,528
 # - nostalgebraist 2020, [interpreting GPT: the logit
 #   lens](https://www.lesswrong.com/posts/AcKRB8wDpdaN6v6ru/interpreting-gpt-the-logit-lens):

@@ -8,9 +8,8 @@ from lora_edu.widgets.cut_back import CutBack, CutBackData, CutBackState, explai
 
 DATA = CutBackData(
     accuracy={"ΔW cut": {1: 0.74, 2: 0.79, 4: 0.8}, "LoRA": {1: 0.73, 2: 0.77}},
-    energy={1: 0.26, 2: 0.4, 4: 0.61},
-    whole=0.83,
-    nothing=0.54,
+    energy={"ΔW cut": {1: 0.26, 2: 0.4, 4: 0.61}, "at random": {1: 0.01, 2: 0.02, 4: 0.04}},
+    levels={"ΔW whole": 0.83, "rank 0": 0.54},
     live_seed={1: 0.641, 2: 0.7, 4: 0.72},
 )
 
@@ -21,7 +20,7 @@ def board(live=lambda rank: 0.6 + rank / 100) -> CutBack:
 
 def test_words_give_what_was_recorded_and_leave_out_what_was_not() -> None:
     assert explain(CutBackState(4), DATA) == (
-        "Rank 4. The cut keeps 61% of ΔW's energy. Accuracy, mean over seeds: ΔW cut 80%; "
+        "Rank 4. Energy kept: ΔW cut 61%, at random 4%. Accuracy, mean over seeds: ΔW cut 80%; "
         "ΔW whole 83%, rank 0 54%."
     )
     assert "ΔW cut 74%, LoRA 73%;" in explain(CutBackState(1), DATA)

@@ -66,18 +66,20 @@ def test_what_is_put_back_is_base_plus_the_changed_update(models: tuple[GPT, GPT
     assert kept == pytest.approx((energy[0] / energy[1]).item())
 
 
-def test_curves_hold_the_cut_and_both_controls_at_each_rank(models: tuple[GPT, GPT]) -> None:
+def test_curves_hold_the_cut_and_the_controls_at_each_rank(models: tuple[GPT, GPT]) -> None:
     base, tuned = models
     whole = record_delta.score(tuned, "test")
     points = record_delta.curves(tuned, weights(base), (1, 16), seed=0)
     found = {(point["kind"], point["rank"]): point for point in points}
     assert set(found) == {("cut", 0)} | {
-        (kind, rank) for kind in ("cut", "subspace", "random") for rank in (1, 16)
+        (kind, rank) for kind in ("cut", "subspace", "random", "shrunk") for rank in (1, 16)
     }
     assert found["cut", 0]["energy"] == 0
     assert found["cut", 16]["energy"] == pytest.approx(1)
     assert found["cut", 16]["test_loss"] == pytest.approx(whole["test_loss"], abs=1e-5)
-    assert found["random", 1]["energy"] == pytest.approx(found["cut", 1]["energy"])
+    for kind in ("random", "shrunk"):
+        assert found[kind, 1]["energy"] == pytest.approx(found["cut", 1]["energy"])
+    assert found["shrunk", 16]["test_loss"] == pytest.approx(whole["test_loss"], abs=1e-5)
     assert found["subspace", 1]["energy"] < found["cut", 1]["energy"]
 
 
