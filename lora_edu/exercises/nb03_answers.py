@@ -8,7 +8,10 @@ from typing import Any
 
 from torch import nn
 
+from lora_edu.gpt import GPTConfig
 from lora_edu.lora import LinearWithLoRA, replace_linear_with_lora
+
+TINY = GPTConfig(vocab_size=11, context_length=4, n_layer=6, n_head=2, n_embd=4)
 
 # 03.targets
 

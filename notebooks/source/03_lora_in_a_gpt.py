@@ -479,9 +479,7 @@ from lora_edu import generate_text, set_strength
 
 set_strength(model, 0)
 with torch.no_grad():
-    print(
-        "adapter off, outputs equal the base's bit for bit:", same_bits(model(ids), base_logits)
-    )
+    print("adapter off, outputs equal the base's bit for bit:", same_bits(model(ids), base_logits))
 set_strength(model, 1)
 # %% tags=["nbval-ignore-output"]
 opening = "One day, Tom went to the"
