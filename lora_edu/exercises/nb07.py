@@ -17,7 +17,7 @@ RANK = 2
     "07.mistakes",
     right=[answers.MISTAKES],
     wrong=answers.WRONG_MISTAKES,
-    praise="Each of the three runs without an error. Only a look at the outputs shows it.",
+    praise="Each of the three runs without an error. Only a comparison shows it.",
 )
 def mistakes(answer: Any) -> None:
     """Judges which mistake each symptom belongs to."""
@@ -26,14 +26,14 @@ def mistakes(answer: Any) -> None:
     allowed = set(answers.MISTAKES.values())
     if strange := [value for value in answer.values() if value not in allowed]:
         raise Wrong(f"Choose among {', '.join(sorted(allowed))}; {strange[0]!r} is none of them.")
-    equal_to_base, guessed, twice = answer.values()
+    guessed, twice, equal_to_base = (answer[symptom] for symptom in answers.MISTAKES)
     if equal_to_base == "head lost":
         raise Wrong(
             "Without its head the adapter's A and B would still move every output a little. Equal "
             "bit for bit means that no A and no B takes part."
         )
     if equal_to_base == "merged twice":
-        raise Wrong("An adapter that is merged twice changes the outputs twice as much, not never.")
+        raise Wrong("With the update in it twice, outputs differ from the base's, and too much.")
     if guessed == "not loaded":
         raise Wrong(
             "A and B are right, it says, so the adapter is loaded. What else was trained for the "
@@ -45,7 +45,10 @@ def mistakes(answer: Any) -> None:
             "that turns its 192 numbers into classes."
         )
     if twice != "merged twice":
-        raise Wrong("An update that is not there, or not read by the head, has not doubled.")
+        raise Wrong(
+            "Strength 0 takes away the update beside the weights. Where the outputs are still not "
+            "the base's, an update must be in the weights themselves."
+        )
 
 
 @exercise(
@@ -65,6 +68,10 @@ def merge(answer: Any) -> None:
         try:
             found = answer(weight, a.clone(), b.clone(), 3.0)
         except RuntimeError as error:
+            if f"({RANK})" in str(error):
+                raise Wrong(
+                    "`*` multiplies entry by entry; a product of matrices is written `@`."
+                ) from None
             if "cannot be multiplied" in str(error):
                 raise Wrong(
                     f"A is {tuple(a.shape)} and B is {tuple(b.shape)}: they meet at the rank, as "
@@ -156,11 +163,21 @@ def blend(answer: Any) -> None:
             "7. Put the A side by side and the B below each other: it is the rank that grows."
         )
     product, wanted = a @ b, (a1 @ b1 + a2 @ b2) / 2
+    if torch.allclose(product, wanted, atol=1e-4) and a.shape[1] > 4:
+        raise Wrong(
+            f"The product is right, but the rank is {a.shape[1]}; 2 + 2 are enough. A whole matrix "
+            "beside an identity saves nothing."
+        )
     for wrong, words in (
         (
             (a1 + a2) @ (b1 + b2) / 4,
             "Averaging the A and the B is not averaging the updates: (A₁ + A₂)(B₁ + B₂) also holds "
             "A₁ B₂ and A₂ B₁, which no task has learnt.",
+        ),
+        (
+            (a1 + a2) @ (b1 + b2) / 2,
+            "Half the sum of the A times the sum of the B also holds A₁ B₂ and A₂ B₁, which no "
+            "task has learnt.",
         ),
         (
             (a1 + a2) @ (b1 + b2),

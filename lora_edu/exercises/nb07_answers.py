@@ -24,11 +24,11 @@ WRONG_BYTES = (
 # 07.mistakes
 
 MISTAKES = {
-    "outputs equal the base's, bit for bit": "not loaded",
     "A and B are right, but the classes are guessed": "head lost",
-    "the update is twice as large as it was": "merged twice",
+    "at strength 0 the outputs are still not the base's": "merged twice",
+    "outputs equal the base's, bit for bit": "not loaded",
 }
-_BASE, _GUESSED, _TWICE = MISTAKES
+_GUESSED, _TWICE, _BASE = MISTAKES
 WRONG_MISTAKES = (
     MISTAKES | {_BASE: "head lost"},
     MISTAKES | {_BASE: "merged twice"},
@@ -63,6 +63,7 @@ WRONG_MERGES = (
     lambda weight, a, b, multiplier: weight,
     lambda weight, a, b, multiplier: weight + multiplier * (b @ a),
     lambda weight, a, b, multiplier: weight + multiplier / a.shape[1] * (a @ b).T,
+    lambda weight, a, b, multiplier: weight + multiplier * a * b,
 )
 
 # 07.blend
@@ -105,4 +106,6 @@ WRONG_BLENDS = (
         torch.cat([first[1], second[1]]) / 2,
     ),
     lambda first, second: (first[0], first[1] / 2),
+    lambda first, second: ((first[0] + second[0]) / 2, first[1] + second[1]),
+    lambda first, second: ((first[0] @ first[1] + second[0] @ second[1]) / 2, torch.eye(7)),
 )

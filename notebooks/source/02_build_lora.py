@@ -602,7 +602,7 @@ for dtype in (torch.float32, torch.bfloat16):
     error = (restored - stored).abs().max().item() / stored.abs().max().item()
     print(f"{str(dtype):15} largest error: about 10 to the power of {round(math.log10(error))}")
 # %% [markdown]
-# **Takeaway:** in float32 one merge and unmerge by subtraction hardly matters. In bfloat16 it moves some weight by about a hundredth of the largest, and repeated, it adds up. What is smaller in the update than half a rounding step of $W$ is lost in merging altogether.
+# **Takeaway:** in float32 one merge and unmerge by subtraction hardly matters. In bfloat16 it moves some weight by about a hundredth of the largest. The same update put in and taken out again adds nothing to that (notebook 07 repeats it); another one is rounded anew. What is smaller in the update than half a rounding step of $W$ is lost in merging altogether.
 #
 # ## Yours and the course's
 # You have built what stands in the middle of `lora_edu/lora.py`. The test: from the same start, both learn the same numbers. (Until your classes pass, this compares the course's with itself.)
