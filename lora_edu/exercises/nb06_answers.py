@@ -114,3 +114,31 @@ def weakest(logits: Tensor, temperature: float, top_k: int) -> Tensor:
     """
     hidden = logits.masked_fill(~kept(-logits, top_k), -math.inf)
     return (hidden / temperature).softmax(-1)
+
+
+def only_kept(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    """Returns those kept, without their places.
+
+    Shape:
+        logits (V,); output (top_k,).
+    """
+    return (logits.topk(top_k).values / temperature).softmax(-1)
+
+
+def one_too_few(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    """Hides the weakest of the top_k, too.
+
+    Shape:
+        logits (V,); output (V,).
+    """
+    return probabilities(logits, temperature, top_k - 1)
+
+
+def in_place(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    """Writes into the logits that it is given.
+
+    Shape:
+        logits (V,); output (V,).
+    """
+    logits[~kept(logits, top_k)] = -math.inf
+    return (logits / temperature).softmax(-1)

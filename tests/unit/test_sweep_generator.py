@@ -8,7 +8,7 @@ import pytest
 import sacrebleu
 import torch
 
-from lora_edu.datasets import Pair, Split, load_tales
+from lora_edu.datasets import Pair, Split, load_menu, load_tales
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import lora_layers
 from lora_edu.tokenizer import load_tokenizer
@@ -169,6 +169,17 @@ def test_bleu_of_a_reference_is_perfect_whichever_it_is() -> None:
     for first in PAIRS[0].references:
         score, _ = generator_tasks.bleu([first, PAIRS[1].references[0]], PAIRS)
         assert score == pytest.approx(100)
+
+
+def test_bleu_sees_what_is_said_twice_and_hardly_a_wrong_price() -> None:
+    """The figures that notebook 06 states."""
+    pairs = load_menu().test
+    said = [pair.references[0] for pair in pairs]
+    assert round(generator_tasks.bleu([f"{text} {text}" for text in said], pairs)[0]) == 49
+    cheap = [pair for pair in pairs if "cheap" in pair.references[0]]
+    wrong = [pair.references[0].replace("cheap", "expensive") for pair in cheap]
+    assert len(cheap) > 10
+    assert round(generator_tasks.bleu(wrong, cheap)[0]) == 87
 
 
 def test_a_meaning_with_fewer_references_is_not_judged_by_others() -> None:
