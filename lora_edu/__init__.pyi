@@ -11,6 +11,7 @@ from .adapters import (
     switch,
 )
 from .batching import Batch, Batches, Row, classification_rows, generation_rows, text_rows
+from .bits import same_bits
 from .blending import blend
 from .budget import (
     adapter_bytes,
@@ -158,6 +159,7 @@ __all__ = [
     "random_update",
     "replace_linear_with_lora",
     "Row",
+    "same_bits",
     "save_adapter",
     "save_for_gpt2",
     "save_pretrained",

@@ -98,6 +98,7 @@ def summary(predictions: Predictions, groups: Sequence[str]) -> dict:
         "accuracy_interval_over_groups": _rounded(interval_over_groups(right, groups)),
         "f1": _rounded(f1_interval(predictions)),
         "confusion": confusion(predictions).tolist(),
+        "predicted": "".join(map(str, predictions.predicted.tolist())),
     }
 
 

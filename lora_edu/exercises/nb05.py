@@ -1,10 +1,14 @@
-"""The exercises of notebook 05: unequal classes, the work of a step, choosing, uncertainty."""
+"""The exercises of notebook 05: unequal classes, the work of a step, uncertainty.
+
+The one on choosing a learning rate, with its runs, stands in `nb05_choose.py`.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 
+from lora_edu.exercises import nb05_choose  # noqa: F401 (defines an exercise)
 from lora_edu.exercises.core import Wrong, exercise
 
 LABELS = [1, 1, 1, 0, 0, 0, 0, 0, 0, 0]
@@ -45,6 +49,11 @@ def _unguarded(labels: Sequence[int], predicted: Sequence[int]) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
+def _no_spam_at_all(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    right, false, missed = _counts(labels, predicted)
+    return 2 * right / (2 * right + false + missed)
+
+
 @exercise(
     "05.f1",
     right=[_f1],
@@ -58,6 +67,7 @@ def _unguarded(labels: Sequence[int], predicted: Sequence[int]) -> float:
         lambda labels, predicted: RECALL,
         lambda labels, predicted: (PRECISION + RECALL) / 2,
         lambda labels, predicted: 0.3,
+        _no_spam_at_all,
     ],
     praise="Whoever never finds spam gets 0, however many messages are ham.",
 )
@@ -90,6 +100,15 @@ def f1(answer: Callable[[list[int], list[int]], float]) -> None:
         ) from None
     if nothing_found != 0:
         raise Wrong(f"A classifier that never says spam has F1 0, yours gives {nothing_found:g}.")
+    try:
+        quiet = float(answer([0, 0], [0, 0]))
+    except ZeroDivisionError:
+        raise Wrong(
+            "Where there is neither spam nor an alarm you divide 0 by 0: put max(1, …) below the "
+            "line."
+        ) from None
+    if quiet != 0:
+        raise Wrong(f"Where there is neither spam nor an alarm, F1 is 0 here, not {quiet:g}.")
 
 
 WORK = {"full": 3, "lora": 2, "head": 1}
@@ -196,54 +215,6 @@ def share(answer: Callable[[int, int], float]) -> None:
         raise Wrong("It is right for width 192 and rank 8 alone: use the arguments.")
 
 
-RUNS = [  # each plausible rule of choice picks another one
-    {"lr": 1e-4, "train_loss": 0.50, "validation_loss": 0.52, "test_accuracy": 0.81},
-    {"lr": 3e-4, "train_loss": 0.35, "validation_loss": 0.41, "test_accuracy": 0.85},
-    {"lr": 1e-3, "train_loss": 0.30, "validation_loss": 0.45, "test_accuracy": 0.88},
-    {"lr": 3e-3, "train_loss": 0.10, "validation_loss": 0.60, "test_accuracy": 0.80},
-    {"lr": 1e-2, "train_loss": 0.65, "validation_loss": 0.90, "test_accuracy": 0.70},
-]
-
-
-def _pick(measure: str, best: Callable[..., dict] = min) -> Callable[[list[dict]], float]:
-    return lambda runs: best(runs, key=lambda run: run[measure])["lr"]
-
-
-@exercise(
-    "05.choose",
-    right=[_pick("validation_loss")],
-    wrong=[
-        _pick("test_accuracy", max),
-        _pick("train_loss"),
-        _pick("validation_loss", max),
-        lambda runs: min(runs, key=lambda run: run["validation_loss"]),
-        lambda runs: min(run["validation_loss"] for run in runs),
-        lambda runs: runs.index(min(runs, key=lambda run: run["validation_loss"])),
-        lambda runs: runs[0]["lr"],
-    ],
-    praise="The test set stays closed until nothing is left to choose.",
-)
-def choose(answer: Callable[[list[dict[str, float]]], float]) -> None:
-    """Judges a function from runs to the learning rate to go on with."""
-    found = answer([dict(run) for run in RUNS])
-    if isinstance(found, dict):
-        raise Wrong("You returned the whole run; return its learning rate.")
-    messages = {
-        1e-3: "You chose by test accuracy. What the test set helped to choose it can no longer "
-        "judge: its score would be the luckiest of five, not an honest one.",
-        3e-3: "You chose by training loss, which rewards learning the training set by heart.",
-        1e-2: "You chose the highest validation loss; a loss is better when it is lower.",
-        0.41: "You returned the loss itself; return the learning rate of that run.",
-        1: "You returned the run's place in the list; return its learning rate.",
-    }
-    if found in messages:
-        raise Wrong(messages[found])
-    if found != 3e-4:
-        raise Wrong("Compare the runs by validation loss; the lowest wins.")
-    if answer([dict(run) for run in reversed(RUNS)]) != 3e-4:
-        raise Wrong("The order of the runs must not matter.")
-
-
 def _half_width(accuracy: float, messages: int) -> float:
     return 1.96 * math.sqrt(accuracy * (1 - accuracy) / messages)
 
@@ -261,6 +232,7 @@ def _half_width(accuracy: float, messages: int) -> float:
         lambda p, n: 0.0,
         lambda p, n: 1.96 / math.sqrt(n),
         lambda p, n: (p - _half_width(p, n), p + _half_width(p, n)),
+        lambda p, n: _half_width(0.9, n),
     ],
     praise="Four times the messages halve it; a single run on few messages settles little.",
 )
@@ -288,3 +260,5 @@ def half_width(answer: Callable[[float, int], float]) -> None:
             raise Wrong(message)
     if not math.isclose(found, expected, rel_tol=1e-2):
         raise Wrong("For accuracy 0.9 on 400 messages it is 1.96 √(0.9 × 0.1 / 400) = 0.029.")
+    if not math.isclose(float(answer(0.6, 150)), _half_width(0.6, 150), rel_tol=1e-2):
+        raise Wrong("It is right for accuracy 0.9 on 400 messages alone: use both arguments.")

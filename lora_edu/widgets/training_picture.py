@@ -88,7 +88,8 @@ class TrainingPicture:
             names = [] if axis.get_legend() is None else axis.get_legend().get_texts()
             if len(names) != len(lines):
                 with house_style():
-                    axis.legend(handles=lines, loc=place, fontsize=9)
+                    paper = {"frameon": True, "facecolor": "white", "edgecolor": "none"}
+                    axis.legend(handles=lines, loc=place, fontsize=9, framealpha=1, **paper)
         return begun
 
 

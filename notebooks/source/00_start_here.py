@@ -120,13 +120,13 @@ zero = predict(
 )
 zero
 # %%
-from lora_edu import set_strength
+from lora_edu import same_bits, set_strength
 
 base = load_pretrained("mini", device=device)
 token_ids = torch.tensor([encoding.encode_ordinary(opening)], device=device)
 set_strength(model, 0)
 with torch.no_grad():
-    same = torch.equal(model(token_ids), base(token_ids))
+    same = same_bits(model(token_ids), base(token_ids))
 set_strength(model, 1)
 reveal(zero, EQUAL if same else ROUNDED, because="the update is multiplied by 0 before it is added")
 # %% [markdown]
@@ -299,9 +299,9 @@ if lora_layers(model):
 stored = load_pretrained("mini", device=device).state_dict()
 now = model.state_dict()
 print("same names:", list(now) == list(stored))
-print("same bits: ", all(torch.equal(now[name], stored[name]) for name in stored))
+print("same bits: ", all(same_bits(now[name], stored[name]) for name in stored))
 with torch.no_grad():
-    print("same story:", torch.equal(model(token_ids), base(token_ids)))
+    print("same story:", same_bits(model(token_ids), base(token_ids)))
 # %% [markdown]
 # Every bit is the same, since nobody ever wrote to it. With the adapter *on*, though, the model may
 # well be worse at plain stories.

@@ -149,7 +149,7 @@ torch.manual_seed(0)
 linear = nn.Linear(64, 48)
 layer = LinearWithLoRA(linear, rank=4, alpha=1.0)
 x = torch.randn(5, 64)
-print("wrapped and bare layer agree bit for bit:", torch.equal(layer(x), linear(x)))
+print("wrapped and bare layer agree bit for bit:", lora_edu.same_bits(layer(x), linear(x)))
 # %% [markdown]
 # **Takeaway:** since $B$ is zero, the wrapped layer *is* the base at step 0, to the last bit. Training starts from the pretrained model, not from somewhere near it.
 #
@@ -588,7 +588,7 @@ print("merged, the outputs agree up to rounding:", torch.allclose(layer(x), befo
 delta = layer.lora.delta().T.detach()
 exact = torch.equal((W + delta) - delta, W)
 layer.unmerge()
-print("unmerge() gives W back bit for bit:", torch.equal(layer.linear.weight, W))
+print("unmerge() gives W back bit for bit:", lora_edu.same_bits(layer.linear.weight, W))
 reveal(subtract, back[0] if exact else back[1], because="each sum is rounded to the nearest float")
 # %% [markdown]
 # **Takeaway:** merging is exact in algebra and rounded in floating point. To get $W$ back exactly, keep a copy, which takes the memory of $W$ once more. That is what our `unmerge()` does; PEFT's subtracts.

@@ -281,14 +281,7 @@ outcomes = ["equal, bit for bit", "equal up to rounding", "a little different, a
 start = predict("Outputs of the wrapped model, next to the base's?", outcomes)
 start
 # %%
-from lora_edu import freeze
-
-
-def same_bits(one, other):
-    """Whether two float32 tensors agree in every bit."""
-    one, other = (tensor.contiguous().view(torch.int32) for tensor in (one, other))
-    return torch.equal(one, other)
-
+from lora_edu import freeze, same_bits
 
 with torch.no_grad():
     base_logits = model(ids)
@@ -300,8 +293,8 @@ with torch.no_grad():
 print(f"{len(names)} layers wrapped")
 reveal(start, outcomes[0] if same else outcomes[1], because="x A B is exactly 0 while B is 0")
 # %% [markdown]
-# (Equal as numbers is not yet equal in every bit: 0.0 and -0.0 differ in their sign. `same_bits`
-# compares the bits.)
+# (Equal as numbers, which is what `torch.equal` asks, is not yet equal in every bit: 0.0 and -0.0
+# differ in their sign. `same_bits` compares the bits.)
 #
 # A proof that cannot fail proves nothing. So let us see this one fail: a single number among the
 # 165,888 of all $A$ and $B$ is set to 0.01.
@@ -441,7 +434,7 @@ print(
 # %%
 def changed(before, after):
     """Names of the tensors that differ in at least one bit."""
-    return [name for name in before if not same_bits(before[name].cpu(), after[name].cpu())]
+    return [name for name in before if not same_bits(before[name], after[name])]
 
 
 def is_adapter(name):

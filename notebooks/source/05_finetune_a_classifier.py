@@ -127,7 +127,7 @@ rates = {
     method: min(runs, key=lambda run: run["validation_loss"])["key"]["lr"]
     for method, runs in tuning.items()
 }
-title = "Each method's own best rate: " + ", ".join(f"{m} {r:g}" for m, r in rates.items())
+title = "Lowest, of one run each: " + ", ".join(f"{m} {r:g}" for m, r in rates.items())
 chart = figure(title, "learning rate", "validation loss (nats)")
 with house_style():
     for index, (method, runs) in enumerate(tuning.items()):
@@ -136,8 +136,21 @@ with house_style():
     chart.axes[0].legend()
 show(chart, alt=f"Validation loss over learning rate, a curve for each method. {title}.")
 # %% [markdown]
-# **Takeaway:** the rate that suits one method can spoil another. A comparison at one shared rate
-# says more about the rate than about the methods.
+# Each point is one run with one seed. By how much would another seed move it?
+# %%
+from statistics import stdev
+
+finals = {m: runs_of(record, stage="final", base="mini", labels="true", method=m) for m in METHODS}
+for method, runs in finals.items():
+    apart = stdev(run["validation_loss"] for run in runs)
+    first, second = sorted(run["validation_loss"] for run in tuning[method])[:2]
+    print(f"{method:4} | the five seeds below differ by {apart:.3f} (standard deviation)", end=" ")
+    print(f"| the best rate leads by {second - first:.3f}")
+# %% [markdown]
+# **Takeaway:** the rate that suits one method can spoil another: at 0.003 LoRA is at its best and
+# full fine-tuning near ln 2 = 0.69, which is guessing. A comparison at one shared rate says more
+# about the rate than about the methods. But a winner leads its neighbour by less than seeds differ,
+# so these curves tell apart rates that differ by ten, not by three.
 #
 # ## A head alone
 # The base ends in a layer with one output for each of 2,048 tokens. We take that layer off and put
@@ -179,17 +192,18 @@ for who, steps, size in (
 # `fit` is the one training loop of this course: AdamW, a learning rate that warms up and then
 # falls, clipping. A loss to compare with: always to answer "one half" has the loss ln 2 ≈ 0.69.
 # %%
-start = time.perf_counter()
 head_only = load_pretrained("mini", device=device)
 prepare(head_only, "head", seed=0)
+start = time.perf_counter()
 found = features(head_only, Batches(rows.train, 64, shuffle=False))
+feature_seconds = time.perf_counter() - start
 print("features:", tuple(found.shape), "| the head:", head_only.head)
 # %%
 targets = torch.tensor([row.target for row in rows.train], device=device)
 batches = FeatureBatches(found, targets, about["head_batch_rows"], seed=0)
 steps = about["head_steps"]
 histories = {"head": fit(head_only.head, batches, feature_loss, lr=rates["head"], steps=steps)}
-seconds = {"head": time.perf_counter() - start}
+seconds = {"head": feature_seconds + histories["head"].seconds}
 final_loss = sum(histories["head"].losses[-50:]) / 50
 print("the loss fell to under 80 % of ln 2:", final_loss < 0.8 * math.log(2))
 # %% [markdown]
@@ -201,20 +215,20 @@ from torch import nn
 
 from lora_edu import count_parameters, freeze, replace_linear_with_lora
 
-lora = load_pretrained("mini", device=device)
+by_hand = load_pretrained("mini", device=device)
 torch.manual_seed(0)
-freeze(lora)
+freeze(by_hand)
 layers = ["query", "key", "value", "out", "fc_in", "fc_out"]
-replace_linear_with_lora(lora, 8, 16, targets=layers, scaling="alpha/rank", init="peft")
-lora.head = nn.Linear(lora.config.n_embd, 2).to(device)
-print(count_parameters(lora))
+replace_linear_with_lora(by_hand, 8, 16, targets=layers, scaling="alpha/rank", init="peft")
+by_hand.head = nn.Linear(by_hand.config.n_embd, 2).to(device)
+print(count_parameters(by_hand))
 # %% [markdown]
 # These lines are what `prepare(model, "lora")` does, and what the recorded runs used. The proof:
 # every tensor is the same.
 # %%
-same = load_pretrained("mini", device=device)
-prepare(same, "lora", seed=0)
-pairs = zip(lora.state_dict().items(), same.state_dict().items(), strict=True)
+lora = load_pretrained("mini", device=device)
+prepare(lora, "lora", seed=0)
+pairs = zip(by_hand.state_dict().items(), lora.state_dict().items(), strict=True)
 same_tensors = all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
 print("every tensor the same:", same_tensors)
 # %% [markdown]
@@ -222,7 +236,8 @@ print("every tensor the same:", same_tensors)
 #
 # The view below draws loss and accuracy as they come. **Stop** holds the run after its current
 # step, **Go on** takes it up there, and nothing is lost. (`await` lets clicks through while the
-# cell runs. On Colab they wait for the cell: use its own stop button there, then **Go on**.)
+# cell runs. On Colab they wait for the cell: use its own stop button there, then **Go on**.) Let it
+# finish before you go on to the cells below.
 # %%
 from lora_edu import classification_loss, classify
 from lora_edu.classifiers import measures
@@ -251,6 +266,8 @@ def train(model, method):
 
 
 # %%
+lora = load_pretrained("mini", device=device)  # a fresh start, also if this cell is run again
+prepare(lora, "lora", seed=0)
 histories["lora"] = await train(lora, "lora")
 print("LoRA:", histories["lora"].stopped, "after", histories["lora"].last_step, "steps")
 # %% [markdown]
@@ -274,40 +291,54 @@ for method in ("lora", "full"):
     history = histories[method]
     points = [(row["step"], row["validation_loss"]) for row in history.evaluations]
     lines.append(Line(f"{method}, training", history.steps, smoothed(history.losses), points=False))
-    lines.append(Line(f"{method}, validation", *zip(*points)))
+    if points:  # none if the run was stopped before the first
+        lines.append(Line(f"{method}, validation", *zip(*points)))
 above = all(
-    histories[m].evaluations[-1]["validation_loss"] > smoothed(histories[m].losses)[-1] + 0.05
-    for m in ("lora", "full")
+    rows and rows[-1]["validation_loss"] > smoothed(histories[m].losses)[-1] + 0.05
+    for m, rows in ((m, histories[m].evaluations) for m in ("lora", "full"))
 )
 title = "Both learn; validation stays above training" if above else "Both learn"
 chart = line_chart(lines, title=title, x_label="step", y_label="loss (nats)")
 show(chart, alt="Training losses of LoRA and full fine-tuning fall; validation is marked 3 times.")
 # %% [markdown]
-# **Takeaway:** a falling training loss says that the model learns messages *like these*. On the
-# bundled set no run reads a message twice (see the count above), and yet training can fall below
-# validation: messages of one template are alike, and validation has templates of its own. Whether
-# the model learns *spam*, validation says. Where training falls on and validation rises, more steps
-# do harm. One bad value in between is no such trend: three measurements show little more than first
-# and last.
+# Why is validation above training? Not because messages were learnt by heart: LoRA and full read no
+# message twice on the bundled set (see the count above). Ask the record, which has the test part
+# too. Both parts have templates of their own.
+# %%
+print("method | last ten training losses | validation loss | test loss, means of five seeds")
+for method in ("lora", "full"):
+    runs = finals[method]
+    last = sum(sum(run["losses"][-10:]) / 10 for run in runs) / len(runs)
+    on = (sum(run[f"{part}_loss"] for run in runs) / len(runs) for part in ("validation", "test"))
+    print(f"{method:6} | {last:24.3f} | {next(on):15.3f} | {next(on):.3f}")
+# %% [markdown]
+# **Takeaway:** a falling training loss says that the model learns messages *like these*. Whether it
+# learns *spam*, messages from other templates must say. On the bundled set the test part comes out
+# about as low as training, so what lies between is how hard the templates of a part happen to be:
+# compare losses of one part with each other, not those of two parts. Where training falls on and
+# validation rises, more steps do harm. One bad value in between is no such trend: three
+# measurements show little more than first and last.
 #
 # ## Promise 3: only the small matrices were trained
 # The third promise of LoRA is checked on the run that you have just made: every tensor of the base
 # is compared with its file, and what each method has to keep is counted, at four bytes a number.
 # %%
+from lora_edu import same_bits
+
 base = load_pretrained("mini", device=device).state_dict()
 trained = {name.replace(".linear.", "."): tensor for name, tensor in lora.state_dict().items()}
 names = [name for name in base if not name.startswith("head")]  # the head is a new one
-unchanged = sum(torch.equal(base[name], trained[name]) for name in names)
+unchanged = sum(same_bits(base[name], trained[name]) for name in names)
 print(f"unchanged, bit for bit: {unchanged} of {len(names)} tensors of the base\n")
 models = {"head": head_only, "lora": lora, "full": full}
 for method, model in models.items():
     count = count_parameters(model)
-    share = f"{count.trainable:9,} numbers trained ({count.trainable / count.total:7.2%})"
-    print(f"{method:4} | {share} | {4 * count.trainable:10,} bytes to keep")
+    learning = f"{count.trainable:9,} numbers trained ({count.trainable / count.total:7.2%})"
+    print(f"{method:4} | {learning} | {4 * count.trainable:10,} bytes to keep")
 # %% [markdown]
 # The promise holds. And the time? In the table, the head's seconds hold the one pass for the
-# features, its time per step does not. The other two hold validation and the drawing as well; the
-# next section times the bare steps. These are the digits of one machine; yours differ.
+# features, its time per step does not. Validation and drawing are in none of them. The next section
+# times the same batch for all, in turn. These are the digits of one machine; yours differ.
 # %% tags=["nbval-ignore-output"]
 from lora_edu import accuracy_interval, f1_interval
 
@@ -436,9 +467,10 @@ for method, rank in (("full", None), ("lora", 8)):
 # and values of all tokens, but the rest only where the head looks. (Attention's own products are in
 # neither number. They are the same for both methods, and small for texts as short as these.)
 #
-# Operations are not seconds. The layers of `lora_edu` are written to be read; `fuse` lets the same
-# layers compute in fewer and larger operations. Loss and gradients are the same, and less is kept
-# for the way back: that can be counted too, by a hook on whatever the forward pass keeps.
+# Operations are not seconds. The layers of `lora_edu` are written to be read. `fuse` lets LoRA's
+# layers compute in fewer and larger operations, and computes layer norms and GELUs a second time on
+# the way back in place of keeping their results. Loss and gradients are the same, and less is kept:
+# that can be counted too, by a hook on whatever the forward pass keeps.
 # %%
 import copy
 
@@ -487,7 +519,10 @@ show(chart, alt=f"{alt}: the milliseconds of its forward pass, backward pass and
 #   was saved; the wider the model, the smaller $r / d$, and the less it matters.
 # - AdamW computes little, but for each trained number it reads four (weight, gradient, two moments)
 #   and writes three. LoRA trains few numbers, so that most of this traffic is spared.
-# - Fusing changes neither the formula nor the loss. It adds in place, keeps less, and starts less.
+# - Fusing changes neither the formula nor the loss. It adds in place and starts less, and it keeps
+#   less because it computes norms and GELUs twice. A full step could trade in the same way, and
+#   here it does not: the first two bars compare the methods, the third shows what better code is
+#   worth.
 #
 # ## Distrust a single number
 # An accuracy on $n$ messages is itself a measurement. If the true share of right answers is $p$,
@@ -518,9 +553,11 @@ check("05.half_width", half_width)
 # so the formula's interval is too narrow. The intervals below resample whole families.
 #
 # There is a second kind of luck: the **seed**, which decides where the head and $A$ start and in
-# which order the batches come. Five recorded seeds show it. So few know their own spread only
-# roughly, so their part of an interval is wider: 2.8 standard deviations, by Student's $t$, in
-# place of 1.96.
+# which order the batches come. Five recorded seeds show it. Their mean varies by $s / \sqrt 5$,
+# where $s$ is the standard deviation between seeds. So few know their own $s$ only roughly, so it
+# counts
+# 2.8 times, by Student's $t$, in place of 1.96. Both kinds of luck together give half the width
+# $\sqrt{(2.8 \, s / \sqrt 5)^2 + (1.96 \, s_\text{sample})^2}$.
 # %%
 from lora_edu.experiments import accuracy_score, compare, digits, f1_score, summarise
 
@@ -558,11 +595,12 @@ verdict = "full" if gap.low > 0 else "LoRA" if gap.high < 0 else "not shown"
 reveal(versus, verdict, because="the interval of the difference decides, not the larger mean")
 # %% [markdown]
 # ## Controls
-# Is it LoRA that deserves the credit? Three controls ask what is left when something essential is
-# taken away:
+# What deserves the credit? LoRA's own is its distance from the head alone, on the same base. And
+# three controls ask what is left when something essential is taken away:
 #
 # - **words and pairs**: no GPT at all, just which words and pairs of neighbours occur, with a
-#   logistic regression. (A dashed line, drawn without its own interval.)
+#   logistic regression, fitted to all training messages until it converges. (A dashed line; the
+#   intervals of the differences are below.)
 # - **random base**: the same methods, with weights drawn at random instead of pre-trained
 # - **shuffled labels**: LoRA on training messages whose labels were dealt out anew
 #
@@ -581,8 +619,10 @@ scores = {
 }
 # %%
 baselines = json.loads(data_path("results", "baselines.json").read_text())
-words = baselines[SOURCE]["words_and_pairs"]["f1"][0]
-beaten = sum(scores[m].low > words for m in METHODS)
+words = baselines[SOURCE]["words_and_pairs"]
+by_words = digits(words["predicted"])[None]  # one run
+over = {m: compare(truth, five_seeds(method=m), by_words, f1_score, groups=groups) for m in METHODS}
+beaten = sum(gain.low > 0 for gain in over.values())
 which = ("No method beats", "One method beats", "Two methods beat", "All methods beat")[beaten]
 title = f"{which} words and pairs clearly"
 precision = truth.double().mean().item()  # of calling all spam; its recall is 1
@@ -590,13 +630,20 @@ all_spam = {"all\nspam": 2 * precision / (1 + precision)}
 chart = bar_chart(
     {name: score.value for name, score in scores.items()} | all_spam,
     intervals={name: (score.low, score.high) for name, score in scores.items()},
-    reference=("words and pairs", words),
+    reference=("words and pairs", words["f1"][0]),
     label_format="{:.3f}",
     title=title,
     y_label="F1 of spam on the test part",
 )
 alt = "F1 of head-only, LoRA and full; of the three from a random base; of two more controls"
 show(chart, alt=f"{alt}, beside a model of words and pairs. {title}.")
+# %%
+for method, gain in over.items():
+    numbers = f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
+    print(f"{method:4} | minus words and pairs: F1 {numbers}")
+pair = five_seeds(method="lora"), five_seeds(method="head")
+gain = compare(truth, *pair, f1_score, groups=groups)
+print(f"LoRA minus head, same base:  F1 {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})")
 # %%
 alike = torch.ones(len(truth))  # every message counts once
 for method in METHODS:
@@ -609,11 +656,24 @@ for method in METHODS:
         each = ", ".join(f"{score:.3f}" for score in sorted(f1_score(truth, runs, alike).tolist()))
         print(f"       F1 of the five seeds, {name:11}: {each}")
 # %% [markdown]
-# **Takeaway:** read the controls before the methods. What needs no learning at all is the last bar;
-# F1 has no floor at zero. On shuffled labels the model falls below it, as it seldom says spam. The
-# random base shows how much needs no pre-training, and words and pairs how much needs no GPT. Only
-# what is left over speaks for LoRA, and here that is little. On the real messages words alone come
-# further still: change `SOURCE` and see.
+# %%
+shuffled = five_seeds(method="lora", labels="random")
+print("shuffled labels, messages called spam, by seed:", shuffled.sum(1).tolist(), end=" ")
+print(f"of {len(truth)}, of which {int(truth.sum())} are")
+always_ham = torch.zeros_like(shuffled[:1])
+for method in METHODS:
+    pair = five_seeds(method=method, base="random"), always_ham
+    gain = compare(truth, *pair, accuracy_score, groups=groups)
+    points = [f"{100 * value:+.0f}" for value in (gain.value, gain.low, gain.high)]
+    print(f"{method:4}, random base, minus always ham: {{}} points ({{}} to {{}})".format(*points))
+# %% [markdown]
+# **Takeaway:** each control answers its own question. What LoRA adds is its distance from the head
+# on the same base, and that is shown. What a GPT adds over counting words: on the bundled set
+# nothing that these messages could show, and the head alone does worse; on the real messages words
+# come further still (change `SOURCE` and see). What pre-training adds: the lines above, by method.
+# What needs no learning at all is the last bar, as F1 has no floor at zero: by F1 a random base is
+# hardly told from it, by accuracy it beats to answer "ham" always. And with shuffled labels most
+# runs hardly say spam; those that do are right by chance.
 #
 # Look at the seeds, too: where one of five runs goes wrong, the interval gets wide, and "not shown"
 # may say no more than that. And that pre-training helps one method and is *not shown* to help
@@ -628,7 +688,8 @@ for method in METHODS:
 from lora_edu import memory_budget
 from lora_edu.model_shapes import MODEL_SHAPES
 
-SHAPE, GPU_ROWS, GPU_TOKENS = MODEL_SHAPES["GPT-2 small (124M)"], 16, 64
+SHAPE = MODEL_SHAPES["GPT-2 small (124M)"].with_classifier(2)
+GPU_ROWS, GPU_TOKENS = 16, 64
 for method in ("lora", "full"):
     size = {"batch_size": GPU_ROWS, "length_tokens": GPU_TOKENS, "precision": "mixed"}
     need = memory_budget(SHAPE, method, rank=8, targets=layers, **size)
@@ -682,8 +743,9 @@ else:
     print("step, the peak of the GPU's memory, and the accuracy on validation, about a minute.")
 # %% [markdown]
 # These two learning rates are not tuned: compare time and memory here, not accuracy. LoRA saves the
-# optimizer's states and the gradients of the frozen weights; the activations mostly stay, since the
-# error still travels through every layer.
+# optimizer's states and the gradients of the frozen weights. The activations stay: norms, attention
+# and GELU need theirs to hand the error on, and each adapted layer keeps its input for the gradient
+# of its $A$.
 #
 # ## Three sentences to remember
 # 1. LoRA trains and keeps a few per cent of the parameters, but a step still needs about two thirds
@@ -703,7 +765,7 @@ else:
 # (2) It saves the gradients of the frozen weights; the forward pass and the error on its way back
 # stay. (3) The score would then be the best of several, so it would flatter. (4) Where 95 % of the
 # cases are of one class. (5) Look at the interval of the paired difference over several seeds, and
-# collect more messages.
+# add what its larger part asks for: more seeds, or more messages.
 # </details>
 #
 # ## Where next
@@ -715,5 +777,6 @@ else:
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), table 2: classification with RoBERTa
 # - Almeida et al. 2011, [SMS Spam Collection](https://doi.org/10.1145/2034691.2034742)
 # - Zhang et al. 2017, [Understanding deep learning requires rethinking
-#   generalization](https://arxiv.org/abs/1611.03530), on shuffled labels
+#   generalization](https://arxiv.org/abs/1611.03530): given many passes, networks learn even
+#   shuffled labels by heart; our runs have less than one
 # - Biderman et al. 2024, [LoRA Learns Less and Forgets Less](https://arxiv.org/abs/2405.09673)

@@ -37,6 +37,7 @@ from lora_edu import (
     load_tokenizer,
     next_token_loss,
     replace_linear_with_lora,
+    same_bits,
     text_rows,
 )
 from lora_edu.exercises import check
@@ -160,7 +161,7 @@ replace_linear_with_lora(fresh, rank=8, alpha=16, targets="blocks.*", scaling="a
 fresh.load_state_dict(load_file(folder / "adapter_model.safetensors"), strict=False)
 base = load_pretrained("mini", device=device)
 with torch.no_grad():
-    first_is_base = torch.equal(fresh(tokens), base(tokens))
+    first_is_base = same_bits(fresh(tokens), base(tokens))
 # %% [markdown]
 # The names in the file are PEFT's, those of the model are ours. `strict=False` passes over names
 # that do not match, and returns them: print what `load_state_dict` returns. Second: an adapter that
@@ -279,7 +280,7 @@ for name, adapter in (("tales", tales), ("menu", menu)):
 detach(base)
 after = base.state_dict()
 print("names as before:", list(after) == list(before))
-print("every bit as before:", all(torch.equal(before[name], after[name]) for name in before))
+print("every bit as before:", all(same_bits(before[name], after[name]) for name in before))
 # %% [markdown]
 # **Investigate:** in a new cell, call `switch(base, tales)` and `set_strength(base, 0.5)` and
 # generate a text; then with `-1`. What becomes of the pirate? End with `detach(base)`. Notebook 00
@@ -354,7 +355,7 @@ unmerge(base)
 with torch.no_grad():
     update = layer.lora.delta().T
     off = {n: added_and_subtracted(kept, update, n) - kept for n in (1, 100)}
-print("unmerge gives the old weight back, bit for bit:", torch.equal(layer.linear.weight, kept))
+print("unmerge gives the old weight back, bit for bit:", same_bits(layer.linear.weight, kept))
 for times, error in off.items():
     print(f"added and subtracted, {times:3} times: {(error != 0).float().mean():.0%} of it changed")
 grown = off[100].norm() > 2 * off[1].norm()
@@ -591,7 +592,7 @@ for (name, _), row, length in zip(asked, written.tolist(), lengths):
     print(f"{name or 'no adapter'}, prompt of {length} tokens: {text}\n")
 # %% [markdown]
 # The first two go on as they did alone, where we switched. On the mini GPT, eight adapters in one
-# batch take about a sixth of the time that they take one by one (`benchmarks/RESULTS.md`). Two
+# batch take less than a fifth of the time that they take one by one (`benchmarks/RESULTS.md`). Two
 # limits: all adapters of a batch belong to one base, and none may bring a head, since the rows
 # share their output layer.
 #
@@ -642,7 +643,7 @@ print(f"rank {config['r']} and alpha {config['lora_alpha']}; for {layer}:")
 print(f"rank {config['rank_pattern'][layer]} and alpha {config['alpha_pattern'][layer]:g}")
 ours = load_adapter(folder).matrices
 back = load_from_gpt2(gpt2_folder, base_fingerprint=fingerprint).matrices
-same = [torch.equal(x, y) for name in ours for x, y in zip(ours[name], back[name], strict=True)]
+same = [same_bits(x, y) for name in ours for x, y in zip(ours[name], back[name], strict=True)]
 print("there and back, every bit the same:", all(same))
 # %% [markdown]
 # ## Three sentences to remember

@@ -1,0 +1,84 @@
+"""The exercise of notebook 05 that chooses among runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lora_edu.exercises.core import Wrong, exercise
+
+Run = dict[str, float]
+
+
+def _run(lr: float, train_loss: float, validation_loss: float, test_accuracy: float) -> Run:
+    return {
+        "lr": lr,
+        "train_loss": train_loss,
+        "validation_loss": validation_loss,
+        "test_accuracy": test_accuracy,
+    }
+
+
+# Each plausible rule of choice picks another run.
+RUNS = [
+    _run(1e-5, 0.68, 0.69, 0.74),
+    _run(3e-5, 0.70, 0.66, 0.76),
+    _run(1e-4, 0.50, 0.52, 0.81),
+    _run(3e-4, 0.35, 0.41, 0.85),
+    _run(1e-3, 0.30, 0.45, 0.88),
+    _run(3e-3, 0.10, 0.60, 0.80),
+    _run(1e-2, 0.65, 0.95, 0.73),
+    _run(3e-2, 0.66, 0.85, 0.70),
+    _run(1e-1, 0.67, 0.80, 0.72),
+]
+OTHERS = [
+    _run(2e-3, 0.20, 0.70, 0.90),
+    _run(5e-3, 0.60, 0.40, 0.50),
+    _run(7e-3, 0.10, 0.60, 0.70),
+]
+
+
+def _pick(measure: str, best: Callable[..., Run] = min) -> Callable[[list[Run]], float]:
+    return lambda runs: best(runs, key=lambda run: run[measure])["lr"]
+
+
+@exercise(
+    "05.choose",
+    right=[_pick("validation_loss")],
+    wrong=[
+        _pick("test_accuracy", max),
+        _pick("test_accuracy"),
+        _pick("train_loss"),
+        _pick("train_loss", max),
+        _pick("validation_loss", max),
+        lambda runs: min(runs, key=lambda run: run["validation_loss"]),
+        lambda runs: min(run["validation_loss"] for run in runs),
+        lambda runs: runs.index(min(runs, key=lambda run: run["validation_loss"])),
+        lambda runs: runs[0]["lr"],
+        lambda runs: 3e-4,
+    ],
+    praise="The test set stays closed until nothing is left to choose.",
+)
+def choose(answer: Callable[[list[Run]], float]) -> None:
+    """Judges a function from runs to the learning rate to go on with."""
+    found = answer([dict(run) for run in RUNS])
+    if isinstance(found, dict):
+        raise Wrong("You returned the whole run; return its learning rate.")
+    messages = {
+        1e-3: "You chose by test accuracy. What the test set helped to choose it can no longer "
+        "judge: its score would be the luckiest of nine, not an honest one.",
+        3e-2: "You chose the lowest test accuracy: the worst run, and by the part that must stay "
+        "closed.",
+        3e-3: "You chose by training loss, which rewards learning the training set by heart.",
+        3e-5: "You chose the highest training loss; a loss is better when it is lower.",
+        1e-2: "You chose the highest validation loss; a loss is better when it is lower.",
+        0.41: "You returned the loss itself; return the learning rate of that run.",
+        3: "You returned the run's place in the list; return its learning rate.",
+    }
+    if found in messages:
+        raise Wrong(messages[found])
+    if found != 3e-4:
+        raise Wrong("Compare the runs by validation loss; the lowest wins.")
+    if answer([dict(run) for run in reversed(RUNS)]) != 3e-4:
+        raise Wrong("The order of the runs must not matter.")
+    if answer([dict(run) for run in OTHERS]) != 5e-3:
+        raise Wrong("With other runs it fails: choose by validation loss, and by nothing else.")
