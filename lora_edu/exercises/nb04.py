@@ -20,6 +20,8 @@ from lora_edu.exercises.statements import judge_statements
         lambda in_dim, out_dim, rank: 2 * rank * in_dim,
         lambda in_dim, out_dim, rank: rank * in_dim,
         lambda in_dim, out_dim, rank: rank * (in_dim + out_dim) + in_dim * out_dim,
+        lambda in_dim, out_dim, rank: 24_576,
+        lambda in_dim, out_dim, rank: 320,
     ],
     praise="The sum of the sides, not their product: there lies the saving.",
 )
@@ -27,6 +29,11 @@ def one_layer(answer: Any) -> None:
     """Judges a function (in_dim, out_dim, rank) → numbers in A and B."""
     m, n, r = 30, 50, 4
     found = answer(m, n, r)
+    if found == 16 * (768 + 768):
+        raise Wrong(
+            "You used m, n and r of the cell above: 24,576 for every layer. Use in_dim, out_dim "
+            "and rank."
+        )
     if found == m * n:
         raise Wrong("That is the size of W. LoRA trains A and B and leaves W alone.")
     if found == r * m * n:
@@ -43,6 +50,8 @@ def one_layer(answer: Any) -> None:
         raise Wrong("W is frozen: it is there, but it is not trained. Count what is trained.")
     if found != r * (m + n):
         raise Wrong("A is in_dim × rank, B is rank × out_dim. Add the two sizes.")
+    if answer(768, 3072, 8) != 30_720:
+        raise Wrong("It is right for one layer only: use in_dim, out_dim and rank.")
 
 
 @exercise(
@@ -55,12 +64,16 @@ def one_layer(answer: Any) -> None:
         lambda m, n: (m + n) / 2,
         lambda m, n: m * n // (m + n),
         lambda m, n: math.sqrt(m * n) / 2,
+        lambda m, n: 384.0,
+        lambda m, n: 22.5,
     ],
     praise="Always below the smaller side, and half of it where the layer is square.",
 )
 def break_even(answer: Any) -> None:
     """Judges a function (in_dim, out_dim) → rank at which A and B are as large as W."""
     found = float(answer(60, 36))
+    if math.isclose(found, 384):
+        raise Wrong("That is 768 → 768, whatever the layer: use in_dim and out_dim.")
     if math.isclose(found, 36):
         raise Wrong("That is the largest rank an update can have. Long before it, A and B have "
                     "outgrown W.")  # fmt: skip
@@ -73,7 +86,14 @@ def break_even(answer: Any) -> None:
     if math.isclose(found, 22):
         raise Wrong("You dropped the fraction. The break-even rank need not be whole: use /.")
     if not math.isclose(found, 22.5):
-        raise Wrong("For 60 inputs and 36 outputs r · 96 = 2,160, so r = 22.5. Solve in general.")
+        raise Wrong("Solve r (m + n) = m n for r, with the two sizes that your function is given.")
+    if not math.isclose(float(answer(40, 120)), 30):
+        raise Wrong("It is right for 60 inputs and 36 outputs only: use in_dim and out_dim.")
+
+
+def _without_the_last(layers: list[tuple[int, int, int]], rank: int) -> int:
+    layers.pop()
+    return sum(rank * (m + n) * copies for m, n, copies in layers)
 
 
 @exercise(
@@ -85,13 +105,18 @@ def break_even(answer: Any) -> None:
         lambda layers, rank: sum(2 * rank * m * copies for m, n, copies in layers),
         lambda layers, rank: [rank * (m + n) * copies for m, n, copies in layers],
         lambda layers, rank: rank * (layers[0][0] + layers[0][1]) * layers[0][2],
+        _without_the_last,
+        lambda layers, rank: 940,
     ],
     praise="One line of arithmetic, from 3 million to 175 billion.",
 )
 def model(answer: Any) -> None:
     """Judges a function (layers, rank) → trainable parameters; a layer is (in, out, copies)."""
     layers, rank = [(40, 40, 3), (40, 10, 3), (10, 70, 1)], 2
-    found = answer(layers, rank)
+    given = list(layers)
+    found = answer(given, rank)
+    if given != layers:
+        raise Wrong("Your function changes the list that it is given. Read it, take nothing out.")
     if isinstance(found, (list, tuple)):
         raise Wrong("You listed a count for each kind of layer. Add them up.")
     if found == sum(rank * (m + n) for m, n, _ in layers):
@@ -107,6 +132,8 @@ def model(answer: Any) -> None:
         raise Wrong("That is the first kind of layer alone. Sum over all of them.")
     if found != sum(rank * (m + n) * copies for m, n, copies in layers):
         raise Wrong("Sum rank · (in + out) · copies over the layers.")
+    if answer([(30, 50, 2), (20, 20, 5)], 3) != 1080:
+        raise Wrong("It is right for one model only: use the layers and the rank given.")
 
 
 @exercise(
@@ -120,11 +147,14 @@ def explorer(answer: Any) -> None:
     if isinstance(answer, str):
         raise Wrong("This is text. Write the number without quotation marks.")
     if answer == 64:
-        raise Wrong("With the gate left out 64 is right. Tick it too: all seven kinds.")
+        raise Wrong(
+            "64 is right with one to four of the seven kinds missing, or for a larger Llama. Is "
+            "the model Llama 3 8B, and are query, key, value, out, gate, fc_in and fc_out ticked?"
+        )
     if answer in (128, 256):
         raise Wrong(
-            "Some layers are not ticked: query, key, value, out, gate, fc_in and fc_out are all "
-            "in the blocks."
+            "Some layers are not ticked, or the model is another: query, key, value, out, gate, "
+            "fc_in and fc_out are all in the blocks of Llama 3 8B."
         )
     if answer < 32:
         raise Wrong(
@@ -146,6 +176,7 @@ def explorer(answer: Any) -> None:
         lambda total, trained: 2 * total + 2 * trained,
         lambda total, trained: 10 * trained,
         lambda total, trained: total + trained,
+        lambda total, trained: 2 * total + 100,
     ],
     praise="Frozen weights cost 2 bytes each, trained ones 12.",
 )
@@ -170,6 +201,8 @@ def fixed_bytes(answer: Any) -> None:
         raise Wrong("You have gradients and Adam's states. The weights themselves are left.")
     if found != 2 * total + 10 * trained:
         raise Wrong("2 bytes for each weight; for each trained one 2 more, and two times 4.")
+    if answer(5000, 700) != 17_000:
+        raise Wrong("It is right for one model only: use total and trained.")
 
 
 _TRUTH = {"no_backward": False, "last_block": True, "share": False, "checkpointing": True}
@@ -178,8 +211,8 @@ _MISCONCEPTIONS = {
     "layers below it: their adapters need it. So most activations stay",
     "last_block": "the error has to come back only as far as the lowest adapter; below it nothing "
     "is computed on the way back, and nothing is kept for it",
-    "share": "the share of trained parameters says nothing about weights and activations, which "
-    "stay. Compare the bars of full fine-tuning and LoRA in the last figure",
+    "share": "the weights alone are 2 of full fine-tuning's 12 bytes a parameter, and they stay: "
+    "without activations LoRA saves 83 % at most, with them less",
     "checkpointing": "with checkpointing a block's activations are computed a second time, about "
     "one more forward pass: it buys memory with time",
 }

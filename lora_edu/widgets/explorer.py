@@ -106,13 +106,13 @@ def judge_prediction(prediction: float | None, asked: ExplorerState) -> str:
     if prediction <= 0:
         return f"Your prediction, {in_words(prediction)}, is not a count."
     ratio = prediction / count
-    if abs(ratio - 1) <= 0.02:
-        return f"Your prediction for rank {asked.rank}, {in_words(prediction)}, is right."
+    yours = f"Your prediction for rank {asked.rank}, {in_words(prediction)},"
+    if prediction == count:
+        return f"{yours} is right."
+    if abs(ratio - 1) <= 0.1:
+        return f"{yours} is close enough to {count:,}."
     factor, word = (ratio, "many") if ratio > 1 else (1 / ratio, "few")
-    return (
-        f"Your prediction for rank {asked.rank}, {in_words(prediction)}, "
-        f"is {factor:,.3g} times too {word}."
-    )
+    return f"{yours} is {factor:,.3g} times too {word}."
 
 
 def rank_explorer(

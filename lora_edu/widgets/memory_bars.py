@@ -95,15 +95,22 @@ def explain(state: MemoryState) -> str:
     ]
     learning = [b.gradients_bytes + b.optimizer_bytes for b in (full, lora)]
     shrinks = f"gradients and optimizer shrink from {megabytes(learning[0])} to "
+    part = lora.activations_bytes / full.activations_bytes
+    stay = f"{percent(part)} stay" if part < 0.99 else "nothing is spared"  # x A may add to them
+    if state.checkpointing:
+        why = "each block's input, one block at a time and the loss, which both methods keep"
+    elif part < 0.99:
+        why = "all but the inputs of layers without adapters, as the error travels through all"
+    else:
+        why = "each adapter needs its layer's input"
     sentences.append(
-        f"{shrinks}{megabytes(learning[1])}; the weights stay, and of the activations "
-        f"{percent(lora.activations_bytes / full.activations_bytes)} stay, because the error "
-        "still travels back through every frozen layer."
+        f"{shrinks}{megabytes(learning[1])}; the weights stay, and of the activations {stay}: "
+        f"{why}."
     )
     share = lora.activations_bytes / lora.total_bytes
     if share > 0.5:
-        advice = "" if state.checkpointing else " Checkpointing or shorter rows help more here."
-        sentences.append(f"Activations are {percent(share)} of what LoRA needs.{advice}")
+        advice = "" if state.checkpointing else ": checkpointing or shorter rows save there"
+        sentences.append(f"Activations are {percent(share)} of what LoRA needs{advice}.")
     return " ".join(sentences)
 
 

@@ -147,10 +147,11 @@ for method, runs in finals.items():
     print(f"{method:4} | the five seeds below differ by {apart:.3f} (standard deviation)", end=" ")
     print(f"| the best rate leads by {second - first:.3f}")
 # %% [markdown]
-# **Takeaway:** the rate that suits one method can spoil another: at 0.003 LoRA is at its best and
-# full fine-tuning near ln 2 = 0.69, which is guessing. A comparison at one shared rate says more
-# about the rate than about the methods. But a winner leads its neighbour by less than seeds differ,
-# so these curves tell apart rates that differ by ten, not by three.
+# **Takeaway:** the rate that suits one method can spoil another: on the bundled set LoRA is at its
+# best at 0.003, and full fine-tuning near ln 2 = 0.69 there, which is guessing. A comparison at one
+# shared rate says more about the rate than about the methods. But for LoRA and full the winner
+# leads its neighbour by less than seeds differ, so these curves tell apart rates that differ by
+# ten, not by three.
 #
 # ## A head alone
 # The base ends in a layer with one output for each of 2,048 tokens. We take that layer off and put
@@ -294,8 +295,8 @@ for method in ("lora", "full"):
     if points:  # none if the run was stopped before the first
         lines.append(Line(f"{method}, validation", *zip(*points)))
 above = all(
-    rows and rows[-1]["validation_loss"] > smoothed(histories[m].losses)[-1] + 0.05
-    for m, rows in ((m, histories[m].evaluations) for m in ("lora", "full"))
+    done and done[-1]["validation_loss"] > smoothed(histories[m].losses)[-1] + 0.05
+    for m, done in ((m, histories[m].evaluations) for m in ("lora", "full"))
 )
 title = "Both learn; validation stays above training" if above else "Both learn"
 chart = line_chart(lines, title=title, x_label="step", y_label="loss (nats)")
@@ -672,8 +673,9 @@ for method in METHODS:
 # nothing that these messages could show, and the head alone does worse; on the real messages words
 # come further still (change `SOURCE` and see). What pre-training adds: the lines above, by method.
 # What needs no learning at all is the last bar, as F1 has no floor at zero: by F1 a random base is
-# hardly told from it, by accuracy it beats to answer "ham" always. And with shuffled labels most
-# runs hardly say spam; those that do are right by chance.
+# hardly told from it, by accuracy it beats to answer "ham" always. And with shuffled
+# labels most runs hardly say spam; the others follow whatever the shuffled labels happened to
+# favour.
 #
 # Look at the seeds, too: where one of five runs goes wrong, the interval gets wide, and "not shown"
 # may say no more than that. And that pre-training helps one method and is *not shown* to help

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -147,9 +148,18 @@ def test_rows_are_cut_at_what_the_model_reads() -> None:
     assert "1 × 256 tokens" in memory_bars.explain(MemoryState("mini GPT (3M)", length_tokens=8192))
 
 
+def test_the_words_say_what_lora_spares_of_the_activations_and_what_it_does_not() -> None:
+    some = MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024)
+    assert "all but the inputs of layers without adapters" in memory_bars.explain(some)
+    everywhere = replace(some, target_set=memory_bars.TARGET_SETS[1], rank=256)
+    assert "of the activations nothing is spared: each adapter" in memory_bars.explain(everywhere)
+    again = replace(some, checkpointing=True)
+    assert "each block's input, one block at a time" in memory_bars.explain(again)
+
+
 def test_where_activations_dominate_the_words_say_what_helps() -> None:
     many = MemoryState("GPT-2 small (124M)", batch_size=64)
-    assert "Checkpointing or shorter rows help more" in memory_bars.explain(many)
+    assert "checkpointing or shorter rows save there" in memory_bars.explain(many)
     few = MemoryState("GPT-3 175B", length_tokens=32)
     assert "of what LoRA needs" not in memory_bars.explain(few)
 
