@@ -88,6 +88,7 @@ def _rounds_up(base_bytes: int, adapter_bytes: int) -> int:
         _rounds_up,
         lambda base_bytes, adapter_bytes: (base_bytes - adapter_bytes) // adapter_bytes,
         lambda base_bytes, adapter_bytes: 18,
+        lambda base_bytes, adapter_bytes: round(base_bytes / adapter_bytes),
     ],
 )
 def fit(answer: Callable[[int, int], int]) -> None:
@@ -107,6 +108,8 @@ def fit(answer: Callable[[int, int], int]) -> None:
         raise Wrong("You took one adapter away first. The base's own space is the whole measure.")
     if found != 3 or answer(1200, 300) != 4 or answer(100, 300) != 0:
         raise Wrong("For a base of 1000 bytes and adapters of 300 it is 3; for 1200 it is 4.")
+    if answer(1000, 350) != 2:
+        raise Wrong("You rounded to the nearest: 3 files of 350 bytes take 1050, more than 1000.")
 
 
 def _first_flip(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
@@ -139,6 +142,7 @@ def _first_not_holding(strengths: Sequence[float], holds: Callable[[float], bool
         _last_not_holding,
         lambda strengths, holds: [s for s in strengths if holds(s)],
         lambda strengths, holds: 0.5,
+        lambda strengths, holds: 0.75,
     ],
     praise="Between the strength before it and this one, the model changes its mind.",
 )
@@ -170,3 +174,8 @@ def flip(answer: Callable[[Sequence[float], Callable[[float], bool]], float]) ->
         raise Wrong("You returned the last strength before it holds. Go one further.")
     if found != 0.75:
         raise Wrong("Where it holds from 0.75 on, the answer is 0.75.")
+    if answer(strengths, lambda strength: strength in (0.25, 1.25)) != 0.25:
+        raise Wrong(
+            "Where it holds at 0.25, then not, then again at 1.25, the answer is 0.25: ask "
+            "`holds`, the argument, at each strength, from the low end."
+        )

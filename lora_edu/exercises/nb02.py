@@ -25,6 +25,8 @@ from lora_edu.lora import LoRALayer
 )
 def gradient_at_start(answer: Any) -> None:
     """Judges which of W (frozen), A (zero) and B (random) get a gradient at step 0."""
+    if any(value not in (True, False) for value in answer.values()):
+        raise Wrong("Answer each with True or False, without quotation marks.")
     if answer["W"]:
         raise Wrong("W is frozen: requires_grad is off, so it gets no gradient, now or later.")
     if answer["A"] and answer["B"]:
@@ -68,6 +70,11 @@ def scaling(answer: Any) -> None:
         raise Wrong("The root is taken of the rank alone, not of alpha / rank.")
     if not math.isclose(root, 12):
         raise Wrong('With scaling "alpha/sqrt(rank)", alpha 24 and rank 4 give 12.')
+    if not math.isclose(float(answer(16, 10, "alpha/sqrt(rank)")), 16 / math.sqrt(10)):
+        raise Wrong(
+            "Right at rank 4, where half the rank is its root. With alpha 16 and rank 10 it is "
+            "5.06: `rank ** 1/2` is rank / 2, and // drops the decimals."
+        )
 
 
 @exercise(
@@ -132,7 +139,12 @@ def merge(answer: Any) -> None:
 def another_pair(answer: Any) -> None:
     """Judges a function (A, B) → another pair with the same product."""
     A, B = torch.randn(7, 3), torch.randn(3, 5)
-    result = answer(A.clone(), B.clone())
+    given = A.clone(), B.clone()
+    result = answer(*given)
+    if not (torch.equal(given[0], A) and torch.equal(given[1], B)):
+        raise Wrong(
+            "You changed the A and B that you were given. Make new ones: 2 * A, not A *= 2."
+        )
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise Wrong("Return two matrices: return new_A, new_B")
     new_A, new_B = result
@@ -140,7 +152,7 @@ def another_pair(answer: Any) -> None:
         raise Wrong(f"Keep the shapes {tuple(A.shape)} and {tuple(B.shape)}: the rank is fixed.")
     if close(new_A, A) and close(new_B, B):
         raise Wrong("These are the same A and B. Find others with the same product.")
-    if not (new_A @ new_B - A @ B).norm() <= 1e-2 * (A @ B).norm():  # inverting M rounds
+    if not (new_A @ new_B - A @ B).norm() <= 2e-3 * (A @ B).norm():  # inverting M rounds
         raise Wrong(
             "The product changed, so the model would behave differently. What you do to A must be "
             "undone in B."
@@ -193,8 +205,8 @@ def _position(losses: dict[int, float], planted: int) -> int:
 
 
 _ELBOW_RULES = {
-    _lowest: "You take the lowest loss. Beyond the elbow all losses are the same but for chance, "
-    "and the lowest can lie anywhere: take the smallest rank close to it.",
+    _lowest: "You take the lowest loss. Beyond the elbow the losses differ by a few per cent, and "
+    "the lowest may lie well beyond it: take the smallest rank close to it.",
     _largest_gain: "You take the largest single gain. The strongest direction comes first; the "
     "elbow is where the gains end.",
     _position: "You return a position in the list; the rank itself is asked for.",

@@ -135,6 +135,7 @@ WRONG_GRADIENTS = (
     {"W": False, "A": True, "B": True},
     {"W": False, "A": False, "B": True},
     {"W": False, "A": False, "B": False},
+    {"W": "False", "A": "True", "B": "False"},
 )
 
 # 02.scaling
@@ -166,6 +167,7 @@ WRONG_SCALES = (
     _scale(_divided, lambda alpha, rank: alpha - math.sqrt(rank)),
     _scale(lambda alpha, rank: alpha // rank, _by_root),
     lambda alpha, rank, scaling: alpha / rank,
+    _scale(_divided, lambda alpha, rank: alpha / (rank**1 / 2)),
 )
 
 # 02.merge
@@ -213,6 +215,7 @@ WRONG_PAIRS = (
     lambda A, B: (2 * A, 2 * B),
     lambda A, B: (A @ B, torch.eye(5)),
     lambda A, B: A @ B,
+    lambda A, B: (A.mul_(2), B.div_(2)),
 )
 
 # 02.elbow: the planted rank, and losses by rank as a sweep could give them
@@ -222,6 +225,7 @@ CURVES = {
     6: {2: 0.092, 4: 0.050, 6: 0.0102, 8: 0.0101, 12: 0.0102, 24: 0.0100, 32: 0.0101},
     1: {1: 0.0100, 2: 0.0101, 3: 0.0101, 4: 0.0102},
     3: {1: 0.200, 2: 0.100, 3: 0.0100, 4: 0.0104, 8: 0.0120, 16: 0.0150},
+    2: {1: 25.1, 2: 0.77, 3: 0.76, 4: 0.75, 8: 0.78},
 }
 
 

@@ -152,6 +152,11 @@ def linear_with_lora(answer: Any) -> None:
             "You made a new linear layer, with new random weights: the pretrained ones are lost. "
             "Keep the very layer you are given, self.linear = linear."
         )
+    if not all(parameter.requires_grad for parameter in linear.parameters()):
+        raise Wrong(
+            "Your class freezes the layer that it is given. Take it as it is, as the reference "
+            "does: whoever wraps a layer decides what is frozen, see below."
+        )
     shapes = tuple(layer.lora.A.shape), tuple(layer.lora.B.shape)
     if shapes != ((6, 2), (2, 5)):
         raise Wrong(

@@ -124,6 +124,7 @@ from lora_edu import same_bits, set_strength
 
 base = load_pretrained("mini", device=device)
 token_ids = torch.tensor([encoding.encode_ordinary(opening)], device=device)
+switch(model, tales)  # also if you come back from further down
 set_strength(model, 0)
 with torch.no_grad():
     same = same_bits(model(token_ids), base(token_ids))
@@ -142,6 +143,7 @@ def share_of(word, strength):
     return probabilities[encoding.encode_ordinary(word)[0]].item()
 
 
+switch(model, tales)
 GIRL, BOY, PIRATE = words = " girl", " boy", " pirate"
 for strength in (0, 1):
     likeliest = max(words, key=lambda word: share_of(word, strength))
@@ -149,6 +151,7 @@ for strength in (0, 1):
 # %%
 from lora_edu.plots import Line, line_chart, show
 
+switch(model, tales)
 strengths = [step / 10 for step in range(-10, 21)]
 shares = {word: [100 * share_of(word, s) for s in strengths] for word in words}
 set_strength(model, 1)  # as trained again
@@ -193,6 +196,7 @@ def pirate_is_likelier(strength):
 
 check("00.flip", first_flip)
 # %%
+switch(model, tales)
 flipped = first_flip(strengths, pirate_is_likelier)
 set_strength(model, 1)
 in_figure = strengths[leaders.index(PIRATE)]
@@ -236,7 +240,11 @@ import json
 recorded = json.loads(data_path("adapters", "spam", "metrics.json").read_text())["test"]["adapter"]
 right, ham = recorded["accuracy"], recorded["majority_accuracy"]
 print(f"right on {right:.1%} of the test messages; always to say “not spam”: {ham:.1%}")
+words_alone = json.loads(data_path("results", "baselines.json").read_text())["bundled"]
+counting = words_alone["words_and_pairs"]["accuracy"][0]
+print(f"words and pairs of words counted, without a language model: {counting:.1%}")
 # %% [markdown]
+# So most of that score needs no language model. Notebook 05 compares fairly.
 #
 # ## One small file per task
 # The base's file holds 3 million numbers in half precision, two bytes each. An adapter's file holds

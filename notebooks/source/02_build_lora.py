@@ -96,8 +96,8 @@ class LoRALayer(nn.Module):
         # </student>
 
 
-verdict = check("02.lora_layer", LoRALayer)
-verdict
+layer_verdict = check("02.lora_layer", LoRALayer)
+layer_verdict
 # %% [markdown]
 # <details><summary>Hint</summary>
 # Read <code>x @ A @ B</code> from the left: x has <code>in_dim</code> columns, so A has <code>in_dim</code> rows. What comes out of <code>x @ A</code> has <code>rank</code> columns. <code>torch.zeros</code> takes sizes like <code>torch.empty</code> does.
@@ -105,7 +105,7 @@ verdict
 # %% [markdown]
 # So that you can read on in any case: until your class passes, the cells below use the course's version.
 # %%
-if not verdict.passed:
+if not layer_verdict.passed:
     from lora_edu import LoRALayer
 # %% [markdown]
 # ## Exercise 2: `LinearWithLoRA`
@@ -135,14 +135,14 @@ class LinearWithLoRA(nn.Module):
         # </student>
 
 
-verdict = check("02.linear_with_lora", LinearWithLoRA)
-verdict
+wrapper_verdict = check("02.linear_with_lora", LinearWithLoRA)
+wrapper_verdict
 # %% [markdown]
 # <details><summary>Hint</summary>
 # Three lines in all. <code>self.linear = linear</code> keeps the layer you are given. The second line makes a <code>LoRALayer</code> from the layer's two sizes, the rank and alpha. <code>forward</code> adds the outputs of the two.
 # </details>
 # %%
-if not verdict.passed:
+if not wrapper_verdict.passed:
     from lora_edu import LinearWithLoRA
 
 torch.manual_seed(0)
@@ -167,9 +167,9 @@ for frozen in (False, True):
 with torch.no_grad():
     layer.lora.B.normal_()  # as if it had learnt something
     delta = layer.lora.A @ layer.lora.B
-print("rank of W:       ", torch.linalg.matrix_rank(linear.weight).item())
+print("rank of W:       ", torch.linalg.matrix_rank(layer.linear.weight).item())
 print("rank of A @ B:   ", torch.linalg.matrix_rank(delta).item())
-print("shapes:          ", tuple(linear.weight.T.shape), tuple(delta.shape))
+print("shapes:          ", tuple(layer.linear.weight.T.shape), tuple(delta.shape))
 # %% [markdown]
 # ## Who moves first
 # $A$ is random and $B$ is zero. Think about the first backward pass, before any step has been taken. $W$ is frozen.
@@ -201,11 +201,11 @@ layer.zero_grad()
 F.mse_loss(layer(x), y).backward()
 print("after one step, A has a gradient:", layer.lora.A.grad.any().item())
 # %%
-A, B = layer.lora.A, layer.lora.B
+A, B, alpha = layer.lora.A, layer.lora.B, layer.lora.alpha
 with torch.no_grad():
     G = 2 * (layer(x) - y) / y.numel()  # the loss is the mean of all squares
-    torch.testing.assert_close(A.grad, 2.0 * x.T @ G @ B.T)  # alpha is 2
-    torch.testing.assert_close(B.grad, 2.0 * (x @ A).T @ G)
+    torch.testing.assert_close(A.grad, alpha * x.T @ G @ B.T)
+    torch.testing.assert_close(B.grad, alpha * (x @ A).T @ G)
 print("both formulas give what autograd gives")
 # %% [markdown]
 # **Exercise 3.** Now the other start: $A$ is zero and $B$ is random, $W$ is frozen as before. Which of the three get a gradient other than zero at step 0? Replace the dots by `True` or `False`.
@@ -299,12 +299,12 @@ show(chart, alt)
 # %% [markdown]
 # **Takeaway:** of these four starts, two start at the base *and* learn. What is needed: the product $A B$ is zero, so that step 0 is the base, and not both factors are. One zero matrix is the simplest way. Both zero: nothing ever moves. Both random: step 0 is not the base, so training first repairs the damage it began with.
 #
-# Here one layer is disturbed, and training first has to get back to where the others began. In a pretrained model every wrapped layer would be disturbed at once.
+# Here one layer is disturbed, and training first has to get back to where the others began. Even there it stays behind: Adam divides each step by the size of the gradients that it has seen, and the first ones were large. In a pretrained model every wrapped layer would be disturbed at once.
 #
 # **Modify:** does it matter which of the two is zero? The gap between the first two curves is one seed's. Change `torch.manual_seed(0)` in the cell to 1, 2 and 3, and see whether it stays. (Either zero starts at the base; $B = 0$ is the paper's choice, and this course's.) Then multiply `random_B` by 10, predict which curves change, and run the two cells again.
 #
-# <details><summary>What to look for with the larger B</summary>
-# The curve "A zero, B random" still starts at the base. But one step of A is now multiplied by a B ten times as large, so it overshoots. A start at the base does not make every learning rate safe.
+# <details><summary>What to look for</summary>
+# Which zero start is ahead changes with the seed: neither is better. With the larger B two curves change. "A zero, B random" still starts at the base, but one step of A is now multiplied by a B ten times as large, so it overshoots at once, and Adam remembers those gradients: it is hardly below the base after 150 steps. "Both random" starts far higher still. A start at the base does not make every learning rate safe.
 # </details>
 #
 # ## At most rank $r$
@@ -600,9 +600,11 @@ for dtype in (torch.float32, torch.bfloat16):
     stored = W.to(dtype)
     restored = (stored + delta.to(dtype)) - delta.to(dtype)
     error = (restored - stored).abs().max().item() / stored.abs().max().item()
-    print(f"{str(dtype):15} largest error: about 10 to the power of {round(math.log10(error))}")
+    moved = (restored != stored).float().mean().item()
+    largest = f"1/{2 ** round(-math.log2(error)):,} of the largest weight"
+    print(f"{str(dtype):15} moves {moved:.0%} of the weights, by up to about {largest}")
 # %% [markdown]
-# **Takeaway:** in float32 one merge and unmerge by subtraction hardly matters. In bfloat16 it moves some weight by about a hundredth of the largest. The same update put in and taken out again adds nothing to that (notebook 07 repeats it); another one is rounded anew. What is smaller in the update than half a rounding step of $W$ is lost in merging altogether.
+# **Takeaway:** in float32 one merge and unmerge by subtraction hardly matters. In bfloat16 it moves some weights by much more, as the last line shows. The same update put in and taken out again adds nothing to that (notebook 07 repeats it); another one is rounded anew. What is smaller in the update than half a rounding step of $W$ is lost in merging altogether.
 #
 # ## Yours and the course's
 # You have built what stands in the middle of `lora_edu/lora.py`. The test: from the same start, both learn the same numbers. (Until your classes pass, this compares the course's with itself.)
@@ -661,7 +663,7 @@ with torch.no_grad():
 print("the two A lie farther apart than they are large: ", apart_A > 1)
 print("the two products A B differ by less than 1 %:", apart_product < 0.01)
 # %% [markdown]
-# **Takeaway:** for every invertible $M$ (r × r), $A M$ and $M^{-1} B$ give the same product. In this task of one layer, where the rank suffices, the examples fix the product, not its factors. (In a whole model not even that: its layers can make up for each other, and the products of two seeds share only some directions; Hu et al., section 7.2.) So do not read meaning into single entries of $A$, and do not average two adapters' $A$ and $B$ and expect the average of the updates.
+# **Takeaway:** for every invertible $M$ (r × r), $A M$ and $M^{-1} B$ give the same product. In this task of one layer, where the rank suffices, the examples fix the product, not its factors. (In a whole model not even that: its layers can make up for each other. Hu et al., section 7.2, compare the directions that the $A$ of two seeds read, at rank 64: only some are shared.) So do not read meaning into single entries of $A$, and do not average two adapters' $A$ and $B$ and expect the average of the updates.
 #
 # ## Finale: find a planted rank
 # We change the layer by a matrix of *known* rank, and hide it: students see inputs and answers only. Each student is your `LinearWithLoRA` around the frozen layer, with a rank from 1 to 32. How well each does is measured on examples that it has not seen.
@@ -702,7 +704,7 @@ high = [max(losses[rank] for losses in sweeps) for rank in RANKS]
 found = next(rank for rank, loss in zip(RANKS, mean, strict=True) if loss < 1.5 * min(mean))
 chart = line_chart(
     [
-        Line("best possible at that rank", RANKS, best, points=False),
+        Line("best possible at that rank, on average", RANKS, best, points=False),
         Line("students, mean and range of 3 seeds", RANKS, mean, low, high),
     ],
     title=f"A change of rank {PLANTED} was planted; the loss stops falling at rank {found}",
@@ -720,9 +722,9 @@ print(f"from rank {PLANTED} to 32 the loss on the training examples falls: {wide
 print(f"and the loss on new examples rises: {wide[1] > enough[1]}")
 reveal(elbow, found, because="the planted change has that many directions, and each needs one rank")
 # %% [markdown]
-# **Takeaway:** below the planted rank the update has too few directions, and each missing one costs. From there on more rank buys nothing: the extra directions fit the noise of the training examples, as the last two lines show. The bend in between is called the *elbow*. The students lie almost on the best possible line, and the range of the three seeds is too narrow to be seen.
+# **Takeaway:** below the planted rank the update has too few directions, and each missing one costs. From there on more rank buys nothing: the extra directions fit the noise of the training examples, as the last two lines show. The bend in between is called the *elbow*. The mean of the students lies almost on the best possible line. The range of the three seeds shows at the first ranks; a single seed can fall below the line, which is an average over all inputs, while each seed is measured on 1,024.
 #
-# **Exercise 8, own code.** Write `find_rank(losses)`: from a dictionary of rank and loss, as `sweep` returns it, find the rank at the elbow. Careful: beyond the elbow, which loss is the very lowest is a matter of chance.
+# **Exercise 8, own code.** Write `find_rank(losses)`: from a dictionary of rank and loss, as `sweep` returns it, find the rank at the elbow. Careful: the very lowest loss need not lie there. Beyond the elbow losses differ by a few per cent, and where directions fade, as further down, the lowest lies well beyond it.
 # %% exercise="02.elbow"
 def find_rank(losses):
     """The smallest rank whose loss is about as low as the lowest."""
@@ -735,11 +737,11 @@ def find_rank(losses):
     # </student>
 
 
-verdict = check("02.elbow", find_rank)
-verdict
+elbow_verdict = check("02.elbow", find_rank)
+elbow_verdict
 # %% [markdown]
 # <details><summary>Hint</summary>
-# First the lowest of all losses, <code>min(losses.values())</code>. Then the ranks whose loss is at most, say, one and a half times as large. The smallest of these is the answer.
+# First the lowest of all losses, <code>min(losses.values())</code>. Then the ranks whose loss is at most, say, one and a half times as large. The smallest of these is the answer. (How wide the margin may be depends on the noise. At noise 0.5, used further down, one and a half times the lowest loss would be too much.)
 # </details>
 # %% [markdown]
 # Now a rank that nobody has told you. Read it off the curve, then see what your function finds. (Once you have written it, run its cell again, and the next ones.)
@@ -758,7 +760,7 @@ show(chart, "Loss of one seed's students against rank: it falls steeply, then st
 read_off = predict("At which rank is the elbow of this curve?")
 read_off
 # %%
-print("find_rank:", find_rank(mystery_losses) if verdict.passed else "not written yet")
+print("find_rank:", find_rank(mystery_losses) if elbow_verdict.passed else "not written yet")
 reveal(read_off, hidden_rank, because="that many directions were planted")
 # %% [markdown]
 # ### Is there always an elbow?
@@ -801,7 +803,7 @@ alt = (
 )
 show(chart, alt)
 # %% [markdown]
-# **Takeaway:** LoRA works with a small rank *if* the change that the task needs has few strong directions. That is the bet, and it can be lost: the third curve shows what losing looks like. What real fine-tuning needs is measured in notebook 01.
+# **Takeaway:** LoRA works with a small rank *if* the change that the task needs has few strong directions. That is the bet, and it can be lost: the third curve shows what losing looks like. Mind what makes the curves so plain: with squared error and independent inputs every direction costs in proportion to its squared strength. A real task can be different. In notebook 01 the update of full fine-tuning has many directions, and its single strongest ones still do most of the work. Few directions are enough for LoRA to win; many do not yet mean that it loses.
 #
 # **Make:** plant a change of your own, predict the curves, and look. When does a direction no longer show *in the loss*? Below, two strong and two weak directions are planted, once with the noise used so far and once with five times as much.
 # %%
@@ -826,7 +828,7 @@ alt = (
 show(chart, alt)
 # %% [markdown]
 # <details><summary>What to look for</summary>
-# A direction of strength s lowers the loss by s²/48. For 0.3 that is about 0.002. The noise alone makes a loss of noise²: beside 0.01 such a step is seen, beside 0.25 it is less than a hundredth of the loss. Not seen is not the same as not learnt: whether a direction is found depends on the number of examples as well. With 1,024 of them, noise imitates directions of strengths up to about noise / √1024 · (√64 + √48), which is 0.23 for noise 0.5. Below that a direction drowns, and more examples help. Try <code>count=128</code>.
+# A direction of strength s lowers the loss by s²/48. For 0.3 that is about 0.002. The noise alone makes a loss of noise²: beside 0.01 such a step is seen, beside 0.25 it is less than a hundredth of the loss. Not seen is not the same as not learnt: whether a direction is found depends on the number of examples as well. With 1,024 of them, noise imitates directions of strengths up to about noise / √1024 · (√64 + √48), which is 0.23 for noise 0.5. Below that a direction drowns, and more examples help. To see it, change <code>count=1024</code> to 128 in <code>examples</code>, far above, run that cell, then the two above this one; set it back afterwards.
 # </details>
 #
 # ## Three sentences to remember
