@@ -23,7 +23,7 @@ def test_any_pair_with_the_right_product_passes() -> None:
     ("name", "answer", "words"),
     [
         ("01.make_update", (torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0, 0.0]])), "swapped"),
-        ("01.cut", lambda m, r: 0 * m, "Multiply"),
+        ("01.cut", lambda m, r: 0 * m, "Take the first"),
         ("01.cut", lambda m, r: m - truncate(m, r), "residual"),
         ("01.energy", lambda s, r: s[:r].sum() / s.sum(), "Energy adds their squares"),
         ("01.energy", lambda s, r: r / len(s), "not equally strong"),

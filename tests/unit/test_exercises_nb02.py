@@ -47,6 +47,7 @@ MESSAGES = {
         "Not both",
         "That is the usual start",
         "nothing would ever move",
+        "without quotation marks",
     ],
     "02.scaling": [
         "You multiplied by alpha, the paper divides it by the rank",
@@ -60,6 +61,7 @@ MESSAGES = {
         "alpha 24 and rank 4 give 12",
         "alpha 16 and rank 10 it must be 1.6",
         "alpha itself, whatever the rank",
+        "where half the rank is its root",
     ],
     "02.translate": [
         "8 times too strong",
@@ -76,7 +78,13 @@ MESSAGES = {
         "Return it shaped like linear.weight",
         "changed linear.weight",
     ],
-    "02.another_pair": ["the same A and B", "The product changed", "Keep the shapes", "Return two"],
+    "02.another_pair": [
+        "the same A and B",
+        "The product changed",
+        "Keep the shapes",
+        "Return two",
+        "You changed the A and B",
+    ],
     "02.elbow": [
         "the lowest loss",
         "the largest single gain",

@@ -6,7 +6,7 @@ from support.exercises import assert_each_has_its_own_message, assert_not_tried_
 
 from lora_edu.exercises import check, exercises
 from lora_edu.exercises import nb03_answers as answers
-from lora_edu.exercises.nb03 import TINY
+from lora_edu.exercises.nb03_answers import TINY
 from lora_edu.gpt import GPT
 from lora_edu.lora import count_parameters, freeze, replace_linear_with_lora
 
@@ -20,7 +20,9 @@ MESSAGES = {
         "in block 5 only",
         "4 layers match, 8 are asked for",
         "'block.5.attention.*' matches no layer",
-        "there is no block 6",
+        "Counting starts at 0: there is no block 6",
+        "There is no block 6: counting",
+        "Braces are not known",
     ],
     "03.replace": [
         "call the function again on that child",
@@ -39,6 +41,8 @@ MESSAGES = {
         "in a group named key is missed",
         "`return` inside the loop",
         "an attribute called *name*",
+        "takes a name, not a path",
+        "calls itself on the same module",
     ],
     "03.order": [
         "freezes nothing",

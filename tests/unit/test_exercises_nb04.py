@@ -27,7 +27,7 @@ def test_the_answer_read_off_the_explorer_is_the_formulas() -> None:
 @pytest.mark.parametrize(
     ("left_out", "words"),
     [
-        (["gate"], "gate left out"),
+        (["gate"], "one to four of the seven kinds missing"),
         (["gate", "fc_in", "fc_out"], "not ticked"),
         (["key", "out", "gate", "fc_in", "fc_out"], "not ticked"),
     ],

@@ -28,6 +28,10 @@ MESSAGES = {
         "The temperature changes nothing",
         "the least likely tokens",
         "0, 0.62, 0 and 0.38",
+        "You return those kept only",
+        "One too few is kept",
+        "changes the logits that it is given",
+        "one temperature and one top_k only",
     ],
     "06.slots": [
         "wrong, but not missing as well",
@@ -37,6 +41,7 @@ MESSAGES = {
         "have changed places",
         "coffee and a diner were made up",
         "Return three numbers",
+        "you count it as missing and as added, too",
         "has no errors; yours counts some",
         "So 3 are missing",
     ],
@@ -48,7 +53,7 @@ MESSAGES = {
         "Divide by the number of tokens before",
         "by the number of texts",
         "The sign is wrong",
-        "exp(2.91) is 18.3",
+        "2.909 nats per token",
     ],
     "06.forgot": [
         "With the adapter off nothing is left of it",

@@ -13,10 +13,10 @@ from lora_edu.lora import LinearWithLoRA
 MESSAGES = {
     "07.mistakes": [
         "no A and no B takes part",
-        "twice as much, not never",
+        "in it twice",
         "What else was trained for the classes",
         "only guesses lacks the layer",
-        "has not doubled",
+        "an update must be in the weights themselves",
         "'strength 1' is none of them",
         "Keep the dict",
     ],
@@ -31,6 +31,7 @@ MESSAGES = {
         "no update is in it",
         "they meet at the rank",
         "You divided by the rank",
+        "`*` multiplies entry by entry",
     ],
     "07.bytes": [
         "store the base again",
@@ -48,6 +49,8 @@ MESSAGES = {
         "one matrix of 42 numbers",
         "it is the rank that grows",
         "takes no part",
+        "Half the sum of the A",
+        "2 + 2 are enough",
     ],
 }
 TASKS = {task.name: task for task in exercises("07")}
