@@ -86,7 +86,7 @@ def write_files(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder / CONFIG_NAME) as config_part:
-            config_part.write_text(text, encoding="utf-8")
+            config_part.write_text(text, encoding="utf-8", newline="\n")  # on Windows, too
             with atomic_write(folder / WEIGHTS_NAME) as weights_part:
                 weights_part.write_bytes(weights)
         _settle(folder)
@@ -119,7 +119,7 @@ def _settle(folder: Path) -> None:
         except (AdapterError, OSError):  # another program has put something else there
             return
         with atomic_write(folder / CONFIG_NAME) as part:
-            part.write_text(text, encoding="utf-8")
+            part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def read_adapter(folder: str | Path) -> Adapter:

@@ -76,6 +76,11 @@ def check_fits(modules: dict[str, nn.Module], adapter: Adapter) -> None:
     """
     for name, (a, b) in sorted(adapter.matrices.items()):
         wanted = (a.shape[0], b.shape[1])
+        if (a.shape[1], b.shape[0]) != (adapter.rank, adapter.rank):
+            raise AdapterError(
+                f"layer {name!r}: the adapter says rank {adapter.rank}, but A has {a.shape[1]} "
+                f"columns and B {b.shape[0]} rows; give the rank that they have"
+            )
         module = _linear(modules, name)
         if linear_shape(module) != wanted:
             raise AdapterError(

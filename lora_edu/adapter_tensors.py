@@ -20,7 +20,8 @@ PREFIX = "base_model.model."
 # PEFT's adapters come in these types; a matrix of integers is no adapter.
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _TENSOR_NAME = re.compile(
-    re.escape(PREFIX) + r"(?P<module>\w+(?:\.\w+)*?)\.(?P<part>lora_A\.weight|lora_B\.weight|\w+)",
+    re.escape(PREFIX)
+    + r"(?P<module>[^.]+(?:\.[^.]+)*?)\.(?P<part>lora_A\.weight|lora_B\.weight|\w+)",
     re.ASCII,
 )
 MAX_NAME_CHARACTERS = 500  # of a layer's path in its model; those of real models have about 50

@@ -17,7 +17,7 @@ from lora_edu.adapter_config import AdapterError
 from lora_edu.adapter_files import check_base, read_adapter, write_adapter
 from lora_edu.adapter_layers import REPLACED_HEADS, base_modules, new_layers, swap_modules
 from lora_edu.adapter_tensors import Adapter
-from lora_edu.lora import lora_layers, scaling_factor, unmerge
+from lora_edu.lora import lora_layers, merge, scaling_factor, unmerge
 from lora_edu.targets import linear_dtype
 
 
@@ -50,6 +50,11 @@ def save_adapter(
     layers = lora_layers(model)
     if not layers:
         raise AdapterError("model has no LoRA layer; call replace_linear_with_lora first")
+    if "" in layers:
+        raise AdapterError(
+            "model is the LoRA layer itself, which has no name to be saved under; put it into "
+            "nn.Sequential, or save the model that holds it"
+        )
     kinds = {(layer.lora.rank, layer.lora.alpha, layer.lora.scaling) for layer in layers.values()}
     if len(kinds) > 1:
         raise AdapterError(
@@ -174,6 +179,30 @@ def _install(model: nn.Module, adapter: Adapter, new: dict[str, nn.Module]) -> N
     modules = dict(model.named_modules())
     setattr(model, REPLACED_HEADS, {name: modules[name] for name in adapter.heads})
     swap_modules(model, {modules[name]: layer for name, layer in new.items()})
+
+
+def merge_and_unload(model: nn.Module) -> None:
+    """Puts the updates into the weights for good, in place, and takes the LoRA layers away.
+
+    What is left is a model without adapters, which `save_pretrained` can save. PEFT has a method
+    of that name. `detach` is the other way to remove an adapter: it leaves the base.
+
+    Raises:
+        AdapterError: there is no adapter on the model.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(4, 3))
+        >>> attach(model, Adapter(1, 2.0, "alpha", {"0": (torch.ones(4, 1), torch.ones(1, 3))}))
+        >>> adapted = model(torch.ones(1, 4))
+        >>> merge_and_unload(model)
+        >>> type(model[0]).__name__, torch.allclose(model(torch.ones(1, 4)), adapted)
+        ('Linear', True)
+    """
+    layers = lora_layers(model).values()
+    if not layers:
+        raise AdapterError("model has no LoRA layer: nothing to merge")
+    merge(model)
+    swap_modules(model, {layer: layer.linear for layer in layers})
 
 
 def detach(model: nn.Module) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import NamedTuple
 
 import tiktoken
@@ -60,8 +61,8 @@ def collate(rows: Sequence[Row]) -> Batch:
         [[5, 6, 7], [8, 0, 0]]
     """
     lengths = torch.tensor([len(row.token_ids) for row in rows])
-    if isinstance(rows[0].target, int):
-        targets = torch.tensor([row.target for row in rows])
+    if isinstance(rows[0].target, Integral):  # NumPy's, too
+        targets = torch.tensor([int(row.target) for row in rows])
     else:
         targets = _pad([row.target for row in rows], IGNORE)
     return Batch(_pad([row.token_ids for row in rows], PADDING), lengths, targets)

@@ -40,7 +40,7 @@ class RunState:
         scaler: With its scale.
         history: So far.
         best: The weights of the best evaluation, where `patience` asks for them.
-        good: The weights of the last evaluation, or the first ones; not saved.
+        good: Weights that gave a finite loss, at most a tenth of the run ago; not saved.
         last_batch: The last one whose loss was finite; not saved.
     """
 
@@ -179,13 +179,14 @@ def load_checkpoint(path: str | Path, state: RunState, settings: dict[str, Any])
                 kept = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
             state.optimizer.state[parameter][key] = kept
     state.best = _part(tensors, "best.")
-    state.history.__dict__.update(json.loads(metadata["history"]))
+    device = torch.device(state.history.device)  # this run's: the one before may have had another
+    state.history.__dict__.update(json.loads(metadata["history"]) | {"device": str(device)})
     state.scaler.load_state_dict(json.loads(metadata["scaler"]))
     version, numbers, gauss = json.loads(metadata["random"])
     random.setstate((version, tuple(numbers), gauss))
     torch.set_rng_state(tensors["random.torch"])
-    if "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random.cuda"], torch.device(state.history.device))
+    if "random.cuda" in tensors and device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random.cuda"], device)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -241,4 +241,4 @@ def mean_loss(model: nn.Module, batches: Batches) -> float:
 
 def perplexity(model: nn.Module, batches: Batches) -> float:
     """exp(mean loss): among so many equally likely tokens the model was, on average, choosing."""
-    return math.exp(mean_loss(model, batches))
+    return float(torch.tensor(mean_loss(model, batches), dtype=torch.float64).exp())  # maybe inf

@@ -7,8 +7,7 @@ Model From Scratch" (S. Raschka, 2024), which multiplies by `alpha` itself. The 
 al. 2021, "LoRA", arXiv:2106.09685, which multiplies by alpha / rank and writes both factors
 transposed: its A is (rank × in_dim) and stands on the right.
 
-The order is freeze, then replace: freezing afterwards stops A and B from learning, and without
-freezing everything learns.
+Freeze, then replace: freezing afterwards stops A and B too, without it everything learns.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lora_edu.merged_state import in_files_unmerged
 from lora_edu.targets import find_targets, is_conv1d, is_linear_like, linear_dtype, linear_shape
 
 SCALINGS = ("alpha", "alpha/rank", "alpha/sqrt(rank)")
@@ -104,7 +104,7 @@ class LoRALayer(nn.Module):
     ) -> None:
         super().__init__()
         self.multiplier = scaling_factor(alpha, rank, scaling)
-        self.rank, self.alpha, self.scaling = rank, alpha, scaling
+        self.rank, self.alpha, self.scaling = int(rank), alpha, scaling
         if init not in INITS:
             raise ValueError(f"init must be one of {INITS}, got {init!r}")
         if rank > min(in_dim, out_dim):
@@ -180,6 +180,7 @@ class LinearWithLoRA(nn.Module):
             *linear_shape(linear), rank, alpha, scaling=scaling, init=init, **like
         )
         self.merged = False
+        in_files_unmerged(self)
         self.train(linear.training)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,7 +193,7 @@ class LinearWithLoRA(nn.Module):
 
         The linear layer gets a new weight; the old one is kept aside, untouched. A weight tied
         to another layer's is therefore untied, and the other layer keeps the old one, until
-        `unmerge`. Merging twice is merging once.
+        `unmerge`. Merging twice is merging once. A state dict holds a merged layer unmerged.
         """
         if self.merged:
             return

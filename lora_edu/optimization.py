@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,10 @@ class Plan:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("steps", "accumulate", "eval_every", "warmup_steps", "patience", "seed"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+        for name in ("lr", "weight_decay", "clip"):
+            object.__setattr__(self, name, float(getattr(self, name)))
         for name in ("steps", "accumulate", "eval_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -73,6 +78,14 @@ class Plan:
         return {"linear": 1 - p, "cosine": (1 + math.cos(math.pi * p)) / 2, "constant": 1.0}[
             self.schedule
         ]
+
+
+def _whole(name: str, value: Any) -> int | None:
+    """A whole number, NumPy's too, as Python's own, which a checkpoint can hold."""
+    try:
+        return None if value is None else operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} must be a whole number, got {value!r}") from None
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, Tensor]:

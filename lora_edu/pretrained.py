@@ -131,7 +131,7 @@ def save_pretrained(model: GPT, folder: str | Path, *, dtype: torch.dtype = torc
     if differing:
         raise ValueError(
             f"model must be a plain GPT with its tied head, but {differing[0]!r} differs; "
-            "merge and remove its adapters, or save them alone with save_adapter"
+            "call merge_and_unload(model), or save its adapter alone with save_adapter"
         )
     tensors = {}
     for name, tensor in to_hugging_face(ours, model.config).items():

@@ -30,13 +30,7 @@ from lora_edu.checkpoint import (
 )
 from lora_edu.fit_checks import check_pairs, check_trainable, explain_not_finite
 from lora_edu.history import History
-from lora_edu.optimization import (
-    Groups,
-    Plan,
-    adamw,
-    parameter_groups,
-    trainable_parameters,
-)
+from lora_edu.optimization import Groups, Plan, adamw, parameter_groups, trainable_parameters
 from lora_edu.precision import choose_device, choose_precision, loss_scaler, mixed_precision
 
 Loss = Callable[[nn.Module, Any], Tensor]
@@ -62,8 +56,9 @@ def classification_loss(model: nn.Module, batch: Any) -> Tensor:
 
 def next_token_loss(model: nn.Module, batch: Any) -> Tensor:
     """Cross-entropy of the next token over the targets that count: nats per token."""
-    logits = model(batch.token_ids).flatten(0, 1)
-    return F.cross_entropy(logits.float(), batch.targets.flatten(), ignore_index=IGNORE)
+    logits, targets = model(batch.token_ids).flatten(0, 1).float(), batch.targets.flatten()
+    nats = F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")
+    return nats / (targets != IGNORE).sum().clamp(min=1)
 
 
 def fit(
@@ -98,11 +93,12 @@ def fit(
     A step is one update: `accumulate` batches, their losses weighted by the targets that count, so
     that the gradient is that of one large batch. The optimizer sees trainable parameters only.
 
-    Whatever ends the run, the model is usable and the history is returned: interrupted (Ctrl-C,
-    the stop button), the weights reached so far stay; when the loss is not finite, a warning names
-    the step and the likely cause, and the last good weights stay. With `patience`, the weights of
-    the best evaluation are put back at the end. A checkpoint that cannot be saved, on a full disk
-    for instance, is a warning, and training goes on.
+    Whatever ends the run, the model is usable and the history is returned: interrupted (Ctrl-C, the
+    stop button), the weights reached so far stay; when the loss is not finite, a warning names the
+    step and the likely cause, and weights of a tenth of the run ago at most, which were good, are
+    put back if need be. With `patience`, the weights of the best evaluation are put back at the
+    end. A checkpoint that cannot be saved, on a full disk for instance, is a warning, and training
+    goes on.
 
     Args:
         model: Changed in place; moved to `device` and left there.
@@ -165,13 +161,15 @@ def fit(
     was_training = model.training
     state = _start(model.to(device).train(), plan, groups, device)
     history = state.history
-    with own_random_state(seed, device):
+    with own_random_state(plan.seed, device):
         save = None
         if checkpoint is not None:
             settings = _settings(plan, state, len(batches))
             save = partial(try_to_save, checkpoint, state, settings)
             checkpoint_every = checkpoint_every or max(1, plan.steps // 10)
-            if resume and Path(checkpoint).exists():
+            if not Path(checkpoint).exists():
+                save()  # so that a run that is stopped before its first save can go on, too
+            elif resume:
                 load_checkpoint(checkpoint, state, settings)
         todo = range(plan.steps if history.stopped else history.last_step, plan.steps)
         stream = _stream(batches, todo.start * plan.accumulate)
@@ -195,9 +193,9 @@ def fit(
         except KeyboardInterrupt:
             history.stopped = "interrupted"
         except _NotFinite as problem:
-            history.stopped, weights_are_good = explain_not_finite(
-                model, loss, history.last_step + 1, *problem.args, state.last_batch
-            )
+            at = history.last_step + 1, *problem.args, state.last_batch
+            with mixed_precision(device, plan.precision):
+                history.stopped, weights_are_good = explain_not_finite(model, loss, *at)
             if not weights_are_good:
                 restore(model, state.good)
             warnings.warn(history.stopped, stacklevel=2)
@@ -242,11 +240,12 @@ def _train_step(state: RunState, plan: Plan, step_batches: list[Any], loss: Loss
     optimizer.zero_grad()
     value = _add_gradients(state, step_batches, loss).item()
     scaler.unscale_(optimizer)
-    parameters = trainable_parameters(state.model).values()
-    norm = nn.utils.clip_grad_norm_(parameters, plan.clip).item()
+    norm = nn.utils.clip_grad_norm_(trainable_parameters(state.model).values(), plan.clip).item()
     # With loss scaling an infinite gradient is routine: the scaler then skips the update.
     if not math.isfinite(value) or not (math.isfinite(norm) or scaler.is_enabled()):
         raise _NotFinite(value, norm)
+    if history.last_step % max(1, plan.steps // 10) == 0:
+        state.good = snapshot(state.model)  # they have just given a finite loss
     scaler.step(optimizer)
     scaler.update()
     state.last_batch = step_batches[-1]
@@ -262,23 +261,25 @@ def _add_gradients(state: RunState, step_batches: list[Any], loss: Loss) -> Tens
     total = torch.zeros((), device=device)
     for batch, count in zip(step_batches, counts, strict=True):
         with mixed_precision(device, precision):
-            part = loss(state.model, batch) * (count / sum(counts))
+            part = loss(state.model, batch) * (count / sum(counts).clamp(min=1))
         state.scaler.scale(part).backward()
         total += part.detach()
     return total
 
 
 def _evaluate(state: RunState, plan: Plan, evaluate: Evaluate) -> None:
-    """Measures the model, and keeps its weights as the last good ones, or as the best."""
+    """Measures the model, and keeps its weights as the last good ones, and if they are best."""
     state.model.eval()
     with torch.no_grad():
         measures = {name: float(value) for name, value in evaluate(state.model).items()}
     state.model.train()
     history = state.history
     history.evaluations.append({"step": history.last_step, **measures})
-    state.good = snapshot(state.model)
+    weights = snapshot(state.model)
+    if all(map(math.isfinite, measures.values())):
+        state.good = weights
     if plan.patience and history.best(plan.monitor) == len(history.evaluations) - 1:
-        state.best = state.good
+        state.best = weights
 
 
 def _settings(plan: Plan, state: RunState, batches: int) -> dict[str, Any]:
