@@ -70,7 +70,8 @@ def merge(answer: Any) -> None:
         except RuntimeError as error:
             if f"({RANK})" in str(error):
                 raise Wrong(
-                    "`*` multiplies entry by entry; a product of matrices is written `@`."
+                    "`*` multiplies entry by entry, and a product of matrices is written `@`. The "
+                    "update is A @ B: both are in it."
                 ) from None
             if "cannot be multiplied" in str(error):
                 raise Wrong(

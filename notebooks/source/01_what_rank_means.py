@@ -192,7 +192,8 @@ from lora_edu.widgets.svd_cut import svd_cut
 knife = svd_cut(picture, updates)
 knife
 # %% [markdown]
-# White is zero; where numbers have signs, violet and orange are the two.
+# Where numbers have signs, white is zero, and violet and orange are the two signs. The picture has
+# none: dark blue is low, yellow is high.
 #
 # **To find out:** how much of the picture do you recognise at rank 1, with how much of its energy?
 # From which rank on do you see the house, and what is left in the residual, the matrix minus its
@@ -275,8 +276,9 @@ print("10 times rank 8 or more in", sum(count >= 80 for count in needed), "of 36
 # are thousands wide. So ours cannot test their 10 to 100. As a share of its width, our median
 # matrix needs far less than noise.)
 #
-# Both camps measure tasks and find different things; the second offers the spectrum as a possible
-# reason. Is a ΔW with many directions a reason to expect that low rank fails? Ours has many.
+# Both camps measure tasks and find different things; Biderman et al. offer the spectrum as a
+# possible reason. Is a ΔW with many directions a reason to expect that low rank fails? Ours has
+# many.
 #
 # ## The finding: ask the task
 # So put the cut update *back into the model* and let it do its task. What full fine-tuning changed

@@ -530,7 +530,7 @@ print(f"{'✓' if 10 * trained < trained_in_full else '✗'} promise 1: far fewe
 # 2. What changes in the count when keys and values are grouped?
 # 3. Why does an adapter's file not grow with the vocabulary unless the head is adapted?
 # 4. When does LoRA save least memory, and what helps then?
-# 5. Which published figures did not add up, and which could not be checked?
+# 5. Which published figures did not add up, and what is not said about the 1.2 TB?
 #
 # <details><summary>Answers</summary>
 # (1) The adapter grows with the width, the layer with its square. (2) Key and value have fewer

@@ -357,8 +357,9 @@ chart = line_chart(lines, title=title, x_label="step", y_label="validation loss 
 show(chart, alt=f"Validation loss of LoRA and of full fine-tuning over steps: both fall. {title}.")
 # %% [markdown]
 # And what do they write? Machines round differently, so your sentences may differ from those that
-# are stored here. The third line is an adapter that ships with the course, rank 8 and 376 steps.
-# Read like a judge: which slots are missing, which are made up, what is said twice?
+# are stored here. On the bundled set the third line is an adapter that ships with the course,
+# rank 8 and 376 steps. Read like a judge: which slots are missing, which are made up, what is said
+# twice?
 # %% tags=["nbval-ignore-output"]
 import textwrap
 
@@ -475,8 +476,8 @@ show(chart, alt=f"Slot errors, four bars with intervals: {values}. {title}.")
 # **Takeaway:** what training is worth is the distance from the best way without it. Ours, which has
 # read nothing but stories, takes nothing from examples; large models take a lot, and there the
 # prompt is the first thing to try. And a low loss does not promise a true sentence: compare the
-# perplexity of LoRA with its slot errors. Nor does BLEU: LoRA's and full fine-tuning's are as close
-# as their seeds, while LoRA makes three times as many slot errors.
+# perplexity of LoRA with its slot errors. Nor does BLEU: on the bundled set LoRA's and full
+# fine-tuning's are as close as their seeds, while LoRA makes three times as many slot errors.
 #
 # **Investigate:** what was said of the bundled set, by seed 0 of each way? Choose another number
 # below 20.
@@ -739,12 +740,12 @@ print("full fine-tuning is below the lowest of LoRA's in both losses at the rate
 #
 # - Biderman et al. 2024 fine-tuned Llama 2 on code and mathematics: at its usual settings LoRA
 #   learnt less and forgot less. Plotted as learning against forgetting (their section 4.3), the two
-#   lie on about the same curve - the PEFT library's own comparison on mathematics (Llama 3.2 3B,
-#   query and value adapted, one rate and one seed each, read in July 2026): full fine-tuning solves
-#   47.2 % of the test and its measure of forgetting is 0.03; LoRA of rank 32 47.8 % and 0.05; rank
-#   64 with the larger scaling of rsLoRA
-#   51.3 % and 0.11. Half a point of 1,319 problems is within their luck (± 2.7), so there full
-#   fine-tuning forgot less at about equal learning, as here. Ask it question 5, too
+#   lie on about the same curve
+# - the PEFT library's own comparison on mathematics (Llama 3.2 3B, query and value adapted, one
+#   rate and one seed each, read in July 2026): full fine-tuning solves 47.2 % of the test and its
+#   measure of forgetting is 0.03; LoRA of rank 32 47.8 % and 0.05; rank 64 with the larger scaling
+#   of rsLoRA 51.3 % and 0.11. Half a point of 1,319 problems is within their luck (± 2.7), so there
+#   full fine-tuning forgot less at about equal learning, as here. Ask it question 5, too
 #
 # On *learning* alone, Schulman et al. 2025 find no difference, if all layers are adapted, the data
 # fits into the adapter and batches are not too large.

@@ -241,7 +241,8 @@ print("1. loaded by hand: outputs are the base's, bit for bit:", first_is_base)
 print(f"2. always “ham” is right in {ham:.0%}; with its head above 80 %:", end=" ")
 print(accuracy(with_head) > 0.8)
 print("   with five new heads below 65 % on average:", sum(guessed) / len(guessed) < 0.65)
-set_strength(twice, 0)
+if lora_layers(twice):
+    set_strength(twice, 0)
 with torch.no_grad():
     still_base = torch.allclose(twice(tokens), base(tokens), atol=0.1)
 print("3. merged, then attached: at strength 0 it is the base:", still_base)
@@ -375,6 +376,7 @@ import math
 
 from lora_edu import merge_errors
 
+switch(base, tales)  # also if you come back from further down
 errors = {str(e.dtype).removeprefix("torch."): e for e in merge_errors(base, tokens)}
 
 
@@ -396,6 +398,7 @@ reveal(worst, most, because="it keeps 8 binary digits, float16 keeps 11, float32
 # loses less than a hundredth: they are strong. The rounding error is that of $W$ and stays,
 # whatever is beside it. So how does the *share* lost grow if the update shrinks?
 # %%
+switch(base, tales)
 found = {}
 for strength in (1, 0.1, 0.01):
     set_strength(base, strength)
