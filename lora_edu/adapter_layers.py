@@ -75,6 +75,11 @@ def check_fits(modules: dict[str, nn.Module], adapter: Adapter) -> None:
         AdapterError: the base lacks a layer, a shape differs, or the adapter is incomplete.
     """
     for name, (a, b) in sorted(adapter.matrices.items()):
+        if a.dim() != 2 or b.dim() != 2:
+            raise AdapterError(
+                f"layer {name!r}: A and B must be matrices, got shapes {tuple(a.shape)} and "
+                f"{tuple(b.shape)}"
+            )
         wanted = (a.shape[0], b.shape[1])
         if (a.shape[1], b.shape[0]) != (adapter.rank, adapter.rank):
             raise AdapterError(

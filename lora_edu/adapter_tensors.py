@@ -110,7 +110,7 @@ def from_tensors(
             raise AdapterError(
                 f"tensor {name!r:.100} is not finite: training diverged, or it is damaged"
             )
-        if part.startswith("lora_"):
+        if part in ("lora_A.weight", "lora_B.weight"):
             if tensor.dim() != 2:
                 raise AdapterError(f"tensor {name!r} has {tensor.dim()} dimensions; expected 2")
             halves.setdefault(module, {})[part[5]] = tensor.T

@@ -184,11 +184,12 @@ def _install(model: nn.Module, adapter: Adapter, new: dict[str, nn.Module]) -> N
 def merge_and_unload(model: nn.Module) -> None:
     """Puts the updates into the weights for good, in place, and takes the LoRA layers away.
 
-    What is left is a model without adapters, which `save_pretrained` can save. PEFT has a method
-    of that name. `detach` is the other way to remove an adapter: it leaves the base.
+    What is left is a model without adapters, which `save_pretrained` can save if its head is the
+    tied one still. There is no way back: save the adapter first. PEFT has a method of that name.
+    `detach` is the other way to remove an adapter: it leaves the base.
 
     Raises:
-        AdapterError: there is no adapter on the model.
+        AdapterError: there is no adapter on the model, or the model is the LoRA layer itself.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(4, 3))
@@ -201,8 +202,14 @@ def merge_and_unload(model: nn.Module) -> None:
     layers = lora_layers(model).values()
     if not layers:
         raise AdapterError("model has no LoRA layer: nothing to merge")
+    if model in layers:
+        raise AdapterError(
+            "model is the LoRA layer itself; call model.merge(), then take model.linear"
+        )
     merge(model)
     swap_modules(model, {layer: layer.linear for layer in layers})
+    if hasattr(model, REPLACED_HEADS):  # the adapter's head is the model's own now
+        delattr(model, REPLACED_HEADS)
 
 
 def detach(model: nn.Module) -> None:

@@ -1,7 +1,8 @@
 """A merged layer in a state dict: it is written, and read, as if it were not merged.
 
 Whether a layer is merged is not in a state dict. With the merged weight in it, whoever loads it
-into a fresh model would have the update twice.
+into a fresh model would have the update twice. To load one, even in vain, leaves a model unmerged;
+and `torch.func.functional_call` needs an unmerged model.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ def in_files_unmerged(layer: nn.Module) -> None:
 
 def _write_unmerged(layer: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
     if layer.merged:
-        (weight,) = layer._unmerged
-        state[f"{prefix}linear.weight"] = weight.detach()
+        name, (weight,) = f"{prefix}linear.weight", layer._unmerged
+        now = state[name]  # the merged one: the model may have moved since
+        stayed = (weight.device, weight.dtype) == (now.device, now.dtype)
+        keep_vars = stayed and isinstance(now, nn.Parameter)
+        state[name] = weight if keep_vars else weight.detach().to(now)
 
 
 def _unmerge_first(layer: nn.Module, *arguments: Any) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -49,7 +49,7 @@ class Plan:
         for name in ("steps", "accumulate", "eval_every", "warmup_steps", "patience", "seed"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
         for name in ("lr", "weight_decay", "clip"):
-            object.__setattr__(self, name, float(getattr(self, name)))
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
         for name in ("steps", "accumulate", "eval_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -82,10 +82,17 @@ class Plan:
 
 def _whole(name: str, value: Any) -> int | None:
     """A whole number, NumPy's too, as Python's own, which a checkpoint can hold."""
-    try:
-        return None if value is None else operator.index(value)
-    except TypeError:
-        raise ValueError(f"{name} must be a whole number, got {value!r}") from None
+    if value is None and name == "patience":
+        return None
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    return int(value)
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{name} must be a number, got {value!r}")
+    return float(value)
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, Tensor]:

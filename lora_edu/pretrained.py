@@ -129,9 +129,14 @@ def save_pretrained(model: GPT, folder: str | Path, *, dtype: torch.dtype = torc
     if not differing and model.head.weight is not model.token_embedding.weight:
         differing = ["head.weight"]
     if differing:
-        raise ValueError(
-            f"model must be a plain GPT with its tied head, but {differing[0]!r} differs; "
+        advice = (
             "call merge_and_unload(model), or save its adapter alone with save_adapter"
+            if any(".lora." in name for name in ours)
+            else "this format has no head of its own: adapt targets='blocks.*' alone, or save "
+            "model.state_dict() with safetensors"
+        )
+        raise ValueError(
+            f"model must be a plain GPT with its tied head, but {differing[0]!r} differs; {advice}"
         )
     tensors = {}
     for name, tensor in to_hugging_face(ours, model.config).items():

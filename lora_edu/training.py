@@ -167,9 +167,7 @@ def fit(
             settings = _settings(plan, state, len(batches))
             save = partial(try_to_save, checkpoint, state, settings)
             checkpoint_every = checkpoint_every or max(1, plan.steps // 10)
-            if not Path(checkpoint).exists():
-                save()  # so that a run that is stopped before its first save can go on, too
-            elif resume:
+            if resume and Path(checkpoint).exists():
                 load_checkpoint(checkpoint, state, settings)
         todo = range(plan.steps if history.stopped else history.last_step, plan.steps)
         stream = _stream(batches, todo.start * plan.accumulate)
@@ -185,7 +183,7 @@ def fit(
                 if plan.patience and history.out_of_patience(monitor, plan.patience):
                     history.stopped = "early"
                     break
-                if save and step % checkpoint_every == 0:
+                if save and (step % checkpoint_every == 0 or step == 1):  # early: it may be stopped
                     save()
             history.stopped = history.stopped or "finished"
             if save:
@@ -244,8 +242,10 @@ def _train_step(state: RunState, plan: Plan, step_batches: list[Any], loss: Loss
     # With loss scaling an infinite gradient is routine: the scaler then skips the update.
     if not math.isfinite(value) or not (math.isfinite(norm) or scaler.is_enabled()):
         raise _NotFinite(value, norm)
-    if history.last_step % max(1, plan.steps // 10) == 0:
+    if history.last_step % -(-plan.steps // 10) == 0:
+        paused = time.perf_counter()
         state.good = snapshot(state.model)  # they have just given a finite loss
+        started += time.perf_counter() - paused
     scaler.step(optimizer)
     scaler.update()
     state.last_batch = step_batches[-1]
@@ -268,18 +268,15 @@ def _add_gradients(state: RunState, step_batches: list[Any], loss: Loss) -> Tens
 
 
 def _evaluate(state: RunState, plan: Plan, evaluate: Evaluate) -> None:
-    """Measures the model, and keeps its weights as the last good ones, and if they are best."""
+    """Measures the model, and keeps its weights if they are the best."""
     state.model.eval()
     with torch.no_grad():
         measures = {name: float(value) for name, value in evaluate(state.model).items()}
     state.model.train()
     history = state.history
     history.evaluations.append({"step": history.last_step, **measures})
-    weights = snapshot(state.model)
-    if all(map(math.isfinite, measures.values())):
-        state.good = weights
     if plan.patience and history.best(plan.monitor) == len(history.evaluations) - 1:
-        state.best = weights
+        state.best = snapshot(state.model)
 
 
 def _settings(plan: Plan, state: RunState, batches: int) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_a_full_disk_is_a_warning_and_training_goes_on_to_the_same_weights(tmp_p
     assert toy.same(weights, weights_wanted)
     assert history.losses == wanted.losses and history.stopped == "finished"
     said = [str(warning.message) for warning in warned]
-    assert [text.split(":")[0] for text in said] == [f"step {n}" for n in (0, 4, 8, 12, 12)]
+    assert [text.split(":")[0] for text in said] == [f"step {n}" for n in (1, 4, 8, 12, 12)]
     assert all("full could not be saved" in text and "make room" in text for text in said)
     assert [path.name for path in tmp_path.iterdir()] == ["whole"]
 

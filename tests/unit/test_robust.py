@@ -16,6 +16,7 @@ from lora_edu import (
     AdapterError,
     LinearWithLoRA,
     attach,
+    detach,
     fit,
     freeze,
     load_adapter,
@@ -32,6 +33,7 @@ from lora_edu import (
 from lora_edu.batching import IGNORE, Batches, Row, collate
 from lora_edu.checkpoint import load_checkpoint
 from lora_edu.gpt import GPT, GPTConfig
+from lora_edu.optimization import Plan
 from lora_edu.training import classification_loss
 
 TINY = GPTConfig(vocab_size=12, context_length=8, n_layer=1, n_head=1, n_embd=4)
@@ -96,6 +98,33 @@ def test_a_merged_model_without_its_adapter_is_a_base_of_its_own(tmp_path) -> No
         merge_and_unload(model)
 
 
+def test_a_merged_model_that_has_moved_writes_what_it_is_now() -> None:
+    model = adapted()
+    merge(model)
+    parts = model.state_dict(keep_vars=True)
+    assert isinstance(parts["0.linear.weight"], nn.Parameter)
+    assert {tensor.dtype for tensor in model.half().state_dict().values()} == {torch.float16}
+
+
+def test_after_merging_for_good_the_adapters_head_is_the_models_own(tmp_path) -> None:
+    matrices = {"blocks.0.mlp.fc_in": (torch.randn(4, 1), torch.randn(1, 16))}
+    head = {"weight": torch.randn(2, 4), "bias": torch.randn(2)}
+    model, ids = GPT(TINY), torch.arange(6)[None]
+    attach(model, Adapter(1, 2.0, "alpha", matrices, heads={"head": head}))
+    merge_and_unload(model)
+    freeze(model)
+    replace_linear_with_lora(model, 1, 1, targets="blocks.*")
+    assert load_adapter(save_adapter(model, tmp_path)).heads == {}
+    detach(model)
+    assert model(ids).shape == (1, 6, 2)
+    with pytest.raises(ValueError, match="no head of its own"):
+        save_pretrained(model, tmp_path)
+    layer = LinearWithLoRA(nn.Linear(4, 3), 2, 4)
+    with pytest.raises(AdapterError, match="the LoRA layer itself"):
+        merge_and_unload(layer)
+    assert not layer.merged
+
+
 @pytest.mark.parametrize("columns", [1, 2])
 def test_an_adapter_that_states_another_rank_than_it_has_is_refused(columns: int) -> None:
     adapter = Adapter(4, 1.0, "alpha", {"0": (torch.ones(4, 4), torch.ones(4, 3))})
@@ -131,8 +160,21 @@ def test_numpys_numbers_are_numbers(tmp_path) -> None:
         **options,
     )
     assert history.last_step == 3 and (tmp_path / "run").exists()
-    with pytest.raises(ValueError, match="steps must be a whole number, got 10.0"):
-        fit(classifier, toy.batches(), classification_loss, lr=1e-3, steps=1e1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"steps": 1e1}, "steps must be a whole number, got 10.0"),
+        ({"steps": True}, "steps must be a whole number, got True"),
+        ({"warmup_steps": "3"}, "warmup_steps must be a whole number"),
+        ({"lr": "1e-2"}, "lr must be a number, got '1e-2'"),
+        ({"clip": None}, "clip must be a number, got None"),
+    ],
+)
+def test_what_is_no_number_is_named(wrong: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Plan(**{"steps": 10, "lr": 1e-3} | wrong)
 
 
 def test_a_batch_in_which_nothing_counts_adds_nothing() -> None:
@@ -176,15 +218,13 @@ class Root(nn.Module):
         self.w = nn.Parameter(torch.ones(1))
 
 
-@pytest.mark.parametrize("measured", [False, True])
-def test_after_a_divergence_the_weights_are_good_and_late(measured: bool) -> None:
+@pytest.mark.parametrize(
+    "evaluate",
+    [None, lambda m: {"validation_loss": m.w.sqrt().item()}, lambda m: {"accuracy": 0.5}],
+)
+def test_after_a_divergence_the_weights_are_good_and_late(evaluate) -> None:  # noqa: ANN001
     model = Root()
-    options = {}
-    if measured:
-        options = {
-            "evaluate": lambda m: {"validation_loss": m.w.sqrt().item()},
-            "eval_every": 5,
-        }
+    options = {} if evaluate is None else {"evaluate": evaluate, "eval_every": 5}
     with pytest.warns(UserWarning, match="Likely cause"):
         history = fit(
             model,
