@@ -101,6 +101,16 @@ class _OtherNames(nn.Module):
         self.base, self.update = linear, LoRALayer(6, 5, rank, alpha)
 
 
+class _Freezes(nn.Module):
+    def __init__(self, linear: nn.Linear, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.linear = linear.requires_grad_(False)
+        self.lora = LoRALayer(linear.in_features, linear.out_features, rank, alpha)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) + self.lora(x)
+
+
 def _sum(self: Any, x: Tensor) -> Tensor:
     return self.linear(x) + self.lora(x)
 
@@ -126,6 +136,7 @@ WRONG_WRAPPERS = (
     _wrapper(_no_gradient_through_linear),
     _wrapper(lambda self, x: self.linear(x) + self.lora(x).detach()),
     _OtherNames,
+    _Freezes,
 )
 
 # 02.gradient_at_start

@@ -15,7 +15,7 @@ RANK = 2
 
 @exercise(
     "07.mistakes",
-    right=[answers.MISTAKES],
+    right=[answers.MISTAKES, dict(reversed(answers.MISTAKES.items()))],
     wrong=answers.WRONG_MISTAKES,
     praise="Each of the three runs without an error. Only a comparison shows it.",
 )

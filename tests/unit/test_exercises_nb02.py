@@ -41,6 +41,7 @@ MESSAGES = {
         "does not pass through linear(x)",
         "must not detach the update",
         "self.linear and self.lora",
+        "freezes the layer that it is given",
     ],
     "02.gradient_at_start": [
         "W is frozen",
