@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from benchmarks.shapes import TARGETS, Shape
 from benchmarks.trainer import Trainer
+from lora_edu.adapters import merge_and_unload
 from lora_edu.batching import Batch
 from lora_edu.fused import fuse
 from lora_edu.gpt import GPT
 from lora_edu.held_base import hold_base
-from lora_edu.lora import lora_layers, merge, replace_linear_with_lora
+from lora_edu.lora import lora_layers, replace_linear_with_lora
 
 
 def last_token_logits(model: nn.Module, batch: Batch) -> Tensor:
@@ -62,9 +63,7 @@ def fused(shape: Shape, *, one_a: bool = False) -> GPT:
 def merged(shape: Shape) -> GPT:
     """Returns a bare GPT whose weights contain the adapter."""
     model = adapted(shape)
-    merge(model)
-    for name, layer in lora_layers(model).items():
-        model.set_submodule(name, layer.linear)
+    merge_and_unload(model)
     return model
 
 

@@ -7,7 +7,7 @@ Model From Scratch" (S. Raschka, 2024), which multiplies by `alpha` itself. The 
 al. 2021, "LoRA", arXiv:2106.09685, which multiplies by alpha / rank and writes both factors
 transposed: its A is (rank × in_dim) and stands on the right.
 
-Freeze, then replace: freezing afterwards stops A and B too, without it everything learns.
+Freeze, then replace: freezing afterwards stops A and B too; without freezing, everything learns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lora_edu.merged_state import in_files_unmerged
+from lora_edu.merged_state import store_unmerged
 from lora_edu.targets import find_targets, is_conv1d, is_linear_like, linear_dtype, linear_shape
 
 SCALINGS = ("alpha", "alpha/rank", "alpha/sqrt(rank)")
@@ -180,7 +180,7 @@ class LinearWithLoRA(nn.Module):
             *linear_shape(linear), rank, alpha, scaling=scaling, init=init, **like
         )
         self.merged = False
-        in_files_unmerged(self)
+        store_unmerged(self)
         self.train(linear.training)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 
-def in_files_unmerged(layer: nn.Module) -> None:
+def store_unmerged(layer: nn.Module) -> None:
     """Makes `state_dict` and `load_state_dict` of a `LinearWithLoRA` see it unmerged."""
     layer.register_state_dict_post_hook(_write_unmerged)
     layer.register_load_state_dict_pre_hook(_unmerge_first)

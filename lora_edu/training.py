@@ -121,7 +121,7 @@ def fit(
         patience: Stop after this many evaluations without a better one.
         callbacks: Called after every step with (model, history).
         checkpoint: A file to save the run's state in.
-        checkpoint_every: Steps between saves; by default a tenth of the run.
+        checkpoint_every: Steps between saves, after the first; by default a tenth of the run.
         resume: Go on from `checkpoint` if it exists. The result is the one of an uninterrupted
             run, bit for bit, on the same machine with the same versions and thread count.
         seed: Of dropout and whatever else is drawn inside; the caller's random state is kept.
@@ -242,7 +242,7 @@ def _train_step(state: RunState, plan: Plan, step_batches: list[Any], loss: Loss
     # With loss scaling an infinite gradient is routine: the scaler then skips the update.
     if not math.isfinite(value) or not (math.isfinite(norm) or scaler.is_enabled()):
         raise _NotFinite(value, norm)
-    if history.last_step % -(-plan.steps // 10) == 0:
+    if history.last_step % math.ceil(plan.steps / 10) == 0:
         paused = time.perf_counter()
         state.good = snapshot(state.model)  # they have just given a finite loss
         started += time.perf_counter() - paused

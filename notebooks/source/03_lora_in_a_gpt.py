@@ -538,7 +538,7 @@ with torch.no_grad():
 print(f"entries of fc_out's W: {of_w:.0%} of the others'")
 print("entries of its update: within a fifth of the others':", abs(of_update - 1) < 0.2)
 # %% [markdown]
-# Entry by entry `fc_out` moved no further than the rest; its $W$ is smaller. And how far a layer
+# Entry by entry `fc_out` moved about as far as the rest; its $W$ is smaller. And how far a layer
 # moves depends on us, too. AdamW moves each entry of $B$ by up to about the learning rate a step,
 # and an entry of $A B$ is a sum of `rank` products of an entry of $A$ and one of $B$. The reference
 # draws every $A$ within the same bound, 1/√rank. PEFT's bound, 1/√in_dim, is half as large for 768
