@@ -22,10 +22,8 @@ from benchmarks.epoch import ROWS_A_STEP, our_precision, padded_batch
 from benchmarks.protocol import mean_interval
 from benchmarks.record import Outcome
 from benchmarks.shapes import Shape, make_shape
-from lora_edu.batching import Batch, Batches, Row, classification_rows
-from lora_edu.datasets import load_spam
-from lora_edu.pretrained import load_pretrained
-from lora_edu.tokenizer import load_tokenizer
+from lora_edu.datasets import Batch, Batches, Row, classification_rows, load_spam
+from lora_edu.pretrained import load_pretrained, load_tokenizer
 
 EPOCHS, SEEDS = 2, 30
 

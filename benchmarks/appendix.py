@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchmarks.shapes import Shape
 from benchmarks.trainer import LR, WEIGHT_DECAY, Trainer
-from lora_edu.batching import Batch
+from lora_edu.datasets import Batch
 from lora_edu.gpt import GPT
 
 # Our name of a block's layer → the appendix's.

@@ -7,9 +7,9 @@ stacks of A and B, the decoder's copies of the weights, PEFT's hooks, as its `ge
 | name | one step for eight rows |
 |---|---|
 | "sequential" | eight models, one adapter each, one row each, one after the other |
-| "sequential, generate's decoder" | the same through `lora_edu.decoding`, as `generate` does it |
+| "sequential, generate's decoder" | the same through `fused.decoder`, as `generate` does it |
 | "batched" | `MixedAdapters`: one pass for all rows |
-| "batched, generate's decoder" | the same through `lora_edu.decoding`, as `generate` does it |
+| "batched, generate's decoder" | the same through `fused.decoder`, as `generate` does it |
 | "PEFT, mixed" | PEFT's `adapter_names`: one pass, each row with its adapter |
 
 The decoder copies the weights of a small model. With one adapter it adds the updates to them; with
@@ -28,15 +28,12 @@ from benchmarks.peft_peers import copy_factors, language_model, wrap
 from benchmarks.protocol import AGAIN, Contender
 from benchmarks.shapes import GPT2_SMALL, TARGETS, draw_factors, random_gpt
 from benchmarks.trainer import UnequalLosses
-from lora_edu import decoding
-from lora_edu.adapter_tensors import Adapter
-from lora_edu.adapters import attach
+from lora_edu.adapters import Adapter, MixedAdapters, attach
+from lora_edu.fused import decoder as decoding
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT, KeyValueCache
-from lora_edu.hf_format import gpt_without_weights
 from lora_edu.lora import freeze
-from lora_edu.mixed import MixedAdapters
-from lora_edu.pretrained import load_pretrained
+from lora_edu.pretrained import gpt_without_weights, load_pretrained
 
 TASKS = 8
 CACHED = 64

@@ -28,10 +28,9 @@ from benchmarks.machine import bf16_pays
 from benchmarks.protocol import AGAIN, Contender
 from benchmarks.shapes import shape_b
 from benchmarks.trainer import Trainer
-from lora_edu.batching import Batch, Batches, Row, classification_rows
-from lora_edu.datasets import Example, load_spam
+from lora_edu.datasets import Batch, Batches, Example, Row, classification_rows, load_spam
 from lora_edu.files import DownloadError
-from lora_edu.tokenizer import load_tokenizer
+from lora_edu.pretrained import load_tokenizer
 
 ROWS_A_STEP = 8
 LONGEST = 120  # tokens; the appendix's longest message in GPT-2's tokens

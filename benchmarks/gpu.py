@@ -34,12 +34,12 @@ from benchmarks.machine import machine, versions
 from benchmarks.protocol import AGAIN, paired_ratio, turn
 from benchmarks.shapes import GPT2_SMALL, Shape, make_shape, random_batches, random_gpt
 from benchmarks.trainer import CHECKED_STEPS, Trainer, UnequalLosses
-from lora_edu.batching import Batch
+from lora_edu.datasets import Batch
 from lora_edu.files import atomic_write
+from lora_edu.fused import hold_base
 from lora_edu.gpt import GPTConfig
-from lora_edu.held_base import hold_base
-from lora_edu.precision import BF16_CAPABILITY
 from lora_edu.pretrained import load_pretrained
+from lora_edu.training import BF16_CAPABILITY
 
 NO_GPU = (
     "no CUDA GPU here; run this where torch.cuda.is_available() is True, or see that it runs, on a "

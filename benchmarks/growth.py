@@ -21,20 +21,19 @@ import torch
 from benchmarks.growth_fit import Fit, fit_line
 from benchmarks.machine import machine, versions
 from benchmarks.shapes import CLASSES, draw_factors, random_batches, random_gpt
-from lora_edu.adapter_tensors import Adapter
-from lora_edu.batching import Batch
-from lora_edu.files import atomic_write
-from lora_edu.fused import fuse
-from lora_edu.gpt import GPT, GPTConfig
-from lora_edu.lora import freeze, replace_linear_with_lora
-from lora_edu.mixed import MixedAdapters
-from lora_edu.step_cost import (
+from lora_edu.adapters import Adapter, MixedAdapters
+from lora_edu.budget import (
     StepSeconds,
     classifier_step_flops,
     interleaved_medians,
     kept_bytes,
     training_step,
 )
+from lora_edu.datasets import Batch
+from lora_edu.files import atomic_write
+from lora_edu.fused import fuse
+from lora_edu.gpt import GPT, GPTConfig
+from lora_edu.lora import freeze, replace_linear_with_lora
 
 FOLDER = Path(__file__).parent
 VOCABULARY, HEAD_SIZE, FLOAT_BYTES, INDEX_BYTES = 512, 32, 4, 8

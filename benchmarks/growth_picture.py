@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator
 
 from benchmarks.growth import FULL, FUSED, IN_TURN, TOGETHER
 from benchmarks.growth_fit import Fit
-from lora_edu.figures import figure, house_style, line_style
+from lora_edu.plots import figure, house_style, line_style
 
 LABELS = {
     "rank": "rank",

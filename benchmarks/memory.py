@@ -16,8 +16,7 @@ from benchmarks import ours, peft_peers
 from benchmarks.record import Outcome
 from benchmarks.shapes import TARGETS, Shape, shape_b
 from benchmarks.trainer import Trainer
-from lora_edu.memory import memory_budget
-from lora_edu.model_shapes import gpt_shape
+from lora_edu.budget import gpt_shape, memory_budget
 
 
 def saved_bytes(trainer: Trainer) -> int:
@@ -53,7 +52,7 @@ def saved_activations(make_shape: Callable[[], Shape] = shape_b) -> Outcome:
 
 
 def formula_bytes(method: str, shape: Shape) -> float:
-    """What `lora_edu.memory` says a step of this method needs, in float32."""
+    """What `lora_edu.budget.memory` says a step of this method needs, in float32."""
     rows, length = shape.batches[0].token_ids.shape
     return memory_budget(
         gpt_shape(shape.base.config).with_classifier(shape.base.head.out_features),

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 from benchmarks.shapes import TARGETS, Shape
 from benchmarks.trainer import Trainer
 from lora_edu.adapters import merge_and_unload
-from lora_edu.batching import Batch
-from lora_edu.fused import fuse
+from lora_edu.datasets import Batch
+from lora_edu.fused import fuse, hold_base
 from lora_edu.gpt import GPT
-from lora_edu.held_base import hold_base
 from lora_edu.lora import lora_layers, replace_linear_with_lora
 
 

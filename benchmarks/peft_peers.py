@@ -22,9 +22,9 @@ from transformers import GPT2Config, GPT2LMHeadModel, GPT2Model
 from benchmarks.ours import last_token_logits
 from benchmarks.shapes import TARGETS, Shape
 from benchmarks.trainer import Trainer
-from lora_edu.batching import Batch
+from lora_edu.datasets import Batch
 from lora_edu.gpt import GPT
-from lora_edu.hf_format import BLOCK_NAMES, PROJECTIONS, hugging_face_config, to_hugging_face
+from lora_edu.pretrained import BLOCK_NAMES, PROJECTIONS, hugging_face_config, to_hugging_face
 
 GPT2_TARGETS = ["c_attn", "c_proj", "c_fc"]
 

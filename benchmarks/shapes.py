@@ -21,13 +21,11 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from lora_edu.batching import Batch, Batches, classification_rows
-from lora_edu.datasets import load_spam
+from lora_edu.datasets import Batch, Batches, classification_rows, load_spam
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import freeze
-from lora_edu.pretrained import load_pretrained
+from lora_edu.pretrained import load_pretrained, load_tokenizer
 from lora_edu.targets import find_targets, linear_shape
-from lora_edu.tokenizer import load_tokenizer
 
 TARGETS = ("query", "key", "value", "out", "fc_in", "fc_out")
 GPT2_SMALL = GPTConfig(50257, 1024, n_layer=12, n_head=12, n_embd=768)

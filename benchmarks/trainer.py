@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lora_edu.batching import Batch
+from lora_edu.datasets import Batch
 
 LR, WEIGHT_DECAY = 1e-3, 0.1
 TOLERANCE = {"fp32": 1e-4, "bf16": 2e-2}  # of losses that should be equal

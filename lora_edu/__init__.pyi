@@ -3,34 +3,48 @@
 from .adapters import (
     Adapter,
     AdapterError,
+    MergePrecision,
+    MixedAdapters,
     attach,
+    blend,
     detach,
     load_adapter,
+    load_from_gpt2,
     merge_and_unload,
+    merge_errors,
     save_adapter,
+    save_for_gpt2,
     set_strength,
     switch,
 )
-from .batching import Batch, Batches, Row, classification_rows, generation_rows, text_rows
-from .bits import same_bits
-from .blending import blend
 from .budget import (
+    MODEL_SHAPES,
+    MemoryBudget,
+    ModelShape,
     adapter_bytes,
     break_even_rank,
     checkpoint_bytes,
+    gpt_shape,
     layer_parameters,
     lora_parameters,
     lora_parameters_by_target,
+    memory_budget,
     model_break_even_rank,
 )
 from .datasets import (
+    Batch,
+    Batches,
     Example,
     Pair,
+    Row,
     Split,
+    classification_rows,
+    generation_rows,
     load_menu,
     load_spam,
     load_stories,
     load_tales,
+    text_rows,
 )
 from .evaluation import (
     Interval,
@@ -44,12 +58,12 @@ from .evaluation import (
     mean_loss,
     paired_difference,
     perplexity,
+    same_bits,
     wilson_interval,
 )
 from .files import DownloadError, data_path
 from .generation import generate, generate_text
 from .gpt import GPT, GPTConfig, KeyValueCache
-from .history import History
 from .lora import (
     INITS,
     SCALINGS,
@@ -64,13 +78,7 @@ from .lora import (
     scaling_factor,
     unmerge,
 )
-from .memory import MemoryBudget, memory_budget
-from .merging import MergeError, merge_errors
-from .mixed import MixedAdapters
-from .model_shapes import MODEL_SHAPES, ModelShape, gpt_shape
-from .peft_gpt2 import load_from_gpt2, save_for_gpt2
-from .precision import choose_device, choose_precision
-from .pretrained import base_fingerprint, load_pretrained, save_pretrained
+from .pretrained import base_fingerprint, load_pretrained, load_tokenizer, save_pretrained
 from .spectra import (
     effective_rank,
     energy_kept,
@@ -81,8 +89,14 @@ from .spectra import (
     truncate,
 )
 from .targets import find_targets, linear_shape
-from .tokenizer import load_tokenizer
-from .training import classification_loss, fit, next_token_loss
+from .training import (
+    History,
+    choose_device,
+    choose_precision,
+    classification_loss,
+    fit,
+    next_token_loss,
+)
 
 __all__ = [
     "accuracy_interval",
@@ -145,7 +159,7 @@ __all__ = [
     "merge",
     "merge_and_unload",
     "merge_errors",
-    "MergeError",
+    "MergePrecision",
     "MixedAdapters",
     "model_break_even_rank",
     "MODEL_SHAPES",

@@ -16,7 +16,7 @@ import tiktoken
 import torch
 from torch import Tensor, nn
 
-from lora_edu.decoding import Decoder, can_decode
+from lora_edu.fused import Decoder, can_decode
 from lora_edu.gpt import GPT, KeyValueCache
 
 

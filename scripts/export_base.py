@@ -20,8 +20,7 @@ from safetensors import safe_open
 from lora_edu.files import atomic_write, sha256_of
 from lora_edu.generation import generate_text
 from lora_edu.gpt import GPT, GPTConfig
-from lora_edu.pretrained import load_pretrained, save_pretrained
-from lora_edu.tokenizer import encoding_from_ranks, read_ranks
+from lora_edu.pretrained import encoding_from_ranks, load_pretrained, read_ranks, save_pretrained
 from scripts.mixture import split_stories
 from scripts.pretrain import encode, held_out_loss
 

@@ -15,13 +15,30 @@ from typing import Any
 
 import sacrebleu
 
-from lora_edu.batching import Batches, Row, generation_rows, text_rows
-from lora_edu.datasets import Pair, Split, load_menu, load_stories, load_tales
+from lora_edu.datasets import (
+    Batches,
+    Pair,
+    Row,
+    Split,
+    generation_rows,
+    load_menu,
+    load_stories,
+    load_tales,
+    text_rows,
+)
 from lora_edu.evaluation import mean_loss
 from lora_edu.gpt import GPT
-from lora_edu.slots import Patterns, e2e_patterns, menu_patterns, slot_error_rate, slot_errors
-from lora_edu.tokenizer import load_tokenizer
-from lora_edu.writers import few_shot, with_prefix, write_sentences
+from lora_edu.pretrained import load_tokenizer
+from lora_edu.tasks import (
+    Patterns,
+    e2e_patterns,
+    few_shot,
+    menu_patterns,
+    slot_error_rate,
+    slot_errors,
+    with_prefix,
+    write_sentences,
+)
 from scripts.mixture import split_stories
 
 MENU_TOKENS, TALE_TOKENS, STORY_TOKENS = 128, 96, 256

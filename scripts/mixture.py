@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lora_edu.datasets import read_sms, split_sms
-from lora_edu.tokenizer import END_OF_TEXT
+from lora_edu.pretrained import END_OF_TEXT
 
 HELD_OUT = 0.025  # share of the stories, the last ones, that nothing is trained on
 

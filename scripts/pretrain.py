@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lora_edu.gpt import GPT, GPTConfig
-from lora_edu.tokenizer import END_OF_TEXT, encoding_from_ranks, read_ranks
+from lora_edu.pretrained import END_OF_TEXT, encoding_from_ranks, read_ranks
 from scripts.mixture import split_stories
 from scripts.muon import Muon
 

@@ -26,15 +26,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from lora_edu.batching import Batches
-from lora_edu.classifiers import LORA, LORA_TARGETS, prepare
-from lora_edu.evaluation import classify
-from lora_edu.experiments import Record, run_all
+from lora_edu.datasets import Batches
+from lora_edu.evaluation import Record, classify, run_all
 from lora_edu.files import atomic_write, data_path
 from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, replace_linear_with_lora
 from lora_edu.pretrained import base_fingerprint, load_pretrained
 from lora_edu.spectra import project_on_random_subspace, random_update, truncate
+from lora_edu.tasks import LORA, LORA_TARGETS, prepare_classifier
 from lora_edu.training import classification_loss, fit
 from scripts.sweep_classifier import BATCH_ROWS, MAX_TOKENS, measures, rows
 
@@ -60,7 +59,7 @@ def adapted_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def prepare_lora(model: GPT, rank: int, seed: int) -> None:
-    """Makes a classifier with LoRA of any rank of a GPT, in place, all else as in `prepare`."""
+    """Makes a classifier with LoRA of any rank of a GPT, in place; else as `prepare_classifier`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         freeze(model)
@@ -140,7 +139,7 @@ def one_run(key: Key, *, base: str, steps: int, ranks: tuple[int, ...], delta: s
     if key["method"] == "lora":
         prepare_lora(model, key["rank"], key["seed"])
     else:
-        prepare(model, "full", seed=key["seed"])
+        prepare_classifier(model, "full", seed=key["seed"])
     train(model, key["lr"], steps, key["seed"])
     result = score(model, "validation")
     if key["stage"] == "tune":

@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from lora_edu.adapter_files import WEIGHTS_NAME
+from lora_edu.adapters import WEIGHTS_NAME
 from lora_edu.files import atomic_write, data_path, sha256_of
 from lora_edu.pretrained import base_fingerprint
 from lora_edu.widgets.strength_record import STRENGTHS, Prompt, Responder, to_json

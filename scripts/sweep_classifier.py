@@ -20,8 +20,19 @@ from typing import Any
 
 import torch
 
-from lora_edu.batching import Batches, Row, classification_rows
-from lora_edu.classifiers import (
+from lora_edu.datasets import (
+    Batches,
+    Row,
+    Split,
+    classification_rows,
+    load_spam,
+    near_duplicate_key,
+)
+from lora_edu.evaluation import Record, classify, run_all
+from lora_edu.files import data_path
+from lora_edu.gpt import GPT
+from lora_edu.pretrained import base_fingerprint, load_pretrained, load_tokenizer
+from lora_edu.tasks import (
     HEAD_BATCH_ROWS,
     HEAD_STEPS,
     LORA,
@@ -29,13 +40,6 @@ from lora_edu.classifiers import (
     measures,
     train_classifier,
 )
-from lora_edu.datasets import Split, load_spam, near_duplicate_key
-from lora_edu.evaluation import classify
-from lora_edu.experiments import Record, run_all
-from lora_edu.files import data_path
-from lora_edu.gpt import GPT
-from lora_edu.pretrained import base_fingerprint, load_pretrained
-from lora_edu.tokenizer import load_tokenizer
 
 MAX_TOKENS = 64  # covers every bundled message and more than 90 % of the real ones
 BATCH_ROWS = 16

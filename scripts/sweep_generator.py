@@ -26,15 +26,13 @@ from typing import Any
 import torch
 
 from lora_edu.adapters import set_strength
-from lora_edu.batching import Batches, Row
-from lora_edu.datasets import Split
-from lora_edu.experiments import OutOfTime, Record, run_all
+from lora_edu.datasets import Batches, Row, Split
+from lora_edu.evaluation import OutOfTime, Record, run_all
 from lora_edu.files import data_path
 from lora_edu.gpt import GPT
 from lora_edu.pretrained import base_fingerprint, load_pretrained
-from lora_edu.slots import slot_error_rate, slot_errors
+from lora_edu.tasks import MULTIPLIER, RANK, prepare_menu, slot_error_rate, slot_errors
 from lora_edu.training import fit, next_token_loss
-from lora_edu.writers import MULTIPLIER, RANK, prepare
 from scripts.generator_tasks import (
     EXAMPLE_TOKENS,
     MENU_TOKENS,
@@ -90,7 +88,7 @@ def one_run(
     if key["method"] == "prompt":
         prefix = examples(name, key["task"], key["seed"])
     elif key["method"] != "base":
-        prepare(model, key["method"], rank=key["rank"] or RANK, seed=key["seed"])
+        prepare_menu(model, key["method"], rank=key["rank"] or RANK, seed=key["seed"])
         history = fit(
             model,
             Batches(job.rows.train, BATCH_ROWS, seed=key["seed"]),

@@ -24,24 +24,23 @@ import torch
 from torch import nn
 
 from lora_edu.adapters import attach, load_adapter, save_adapter
-from lora_edu.batching import (
+from lora_edu.datasets import (
     Batches,
     Row,
     classification_rows,
     generation_rows,
+    load_menu,
+    load_spam,
+    load_tales,
     text_rows,
 )
-from lora_edu.datasets import load_menu, load_spam, load_tales
 from lora_edu.evaluation import accuracy_interval, classify, f1, mean_loss
 from lora_edu.files import atomic_write, data_path
 from lora_edu.gpt import GPT
-from lora_edu.history import lower_is_better
 from lora_edu.lora import count_parameters, freeze, replace_linear_with_lora
-from lora_edu.pretrained import base_fingerprint, load_pretrained
-from lora_edu.slots import menu_patterns, slot_errors
-from lora_edu.tokenizer import load_tokenizer
-from lora_edu.training import classification_loss, fit, next_token_loss
-from lora_edu.writers import write_sentences
+from lora_edu.pretrained import base_fingerprint, load_pretrained, load_tokenizer
+from lora_edu.tasks import menu_patterns, slot_errors, write_sentences
+from lora_edu.training import classification_loss, fit, lower_is_better, next_token_loss
 
 TARGETS = ("query", "key", "value", "out", "fc_in", "fc_out")
 RANK, ALPHA, SCALING = 8, 16, "alpha/rank"  # multiplier 2

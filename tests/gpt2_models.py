@@ -6,10 +6,10 @@ import torch
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from lora_edu.adapter_tensors import Adapter
+from lora_edu.adapters.adapter import Adapter
 from lora_edu.gpt import GPT, GPTConfig
-from lora_edu.hf_format import hugging_face_config, to_hugging_face
 from lora_edu.lora import freeze
+from lora_edu.pretrained.hf_format import hugging_face_config, to_hugging_face
 from lora_edu.targets import find_targets, linear_shape
 
 CONFIG = GPTConfig(vocab_size=50, context_length=16, n_layer=2, n_head=2, n_embd=32)

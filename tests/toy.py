@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from lora_edu.batching import Batches, Row
+from lora_edu.datasets.batching import Batches, Row
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import freeze, replace_linear_with_lora
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lora_edu.batching import IGNORE
+from lora_edu.datasets import IGNORE
 
 PROMPT, SENTENCE, END = [5, 6, 7], [8, 9], 0
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lora_edu.batching import IGNORE
+from lora_edu.datasets import IGNORE
 from lora_edu.exercises.core import Wrong, exercise
 from lora_edu.exercises.nb06_answers import (
     END,

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from lora_edu.figures import DIVERGING, SEQUENTIAL
-from lora_edu.plots import figure, house_style
+from lora_edu.plots import DIVERGING, SEQUENTIAL, figure, house_style
 from lora_edu.widgets.canvas import Canvas, Pixels
 from lora_edu.widgets.units import percent
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import ipywidgets
 
-from lora_edu.display import image_tag, live_paragraph, show_text, show_widget
+from lora_edu.plots import image_tag, live_paragraph, show_text, show_widget
 
 LABELLED = {"description_width": "initial"}
 # JupyterLab takes the arrow keys for itself while a drop-down is closed.

@@ -11,8 +11,7 @@ from typing import Any
 
 import ipywidgets
 
-from lora_edu.memory import METHODS, PRECISIONS, MemoryBudget, memory_budget
-from lora_edu.model_shapes import MODEL_SHAPES
+from lora_edu.budget import METHODS, MODEL_SHAPES, PRECISIONS, MemoryBudget, memory_budget
 from lora_edu.widgets.live import LABELLED, LivePicture, View
 from lora_edu.widgets.memory_picture import MemoryPicture
 from lora_edu.widgets.units import megabytes, percent

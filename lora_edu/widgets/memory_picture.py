@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.patches import Rectangle
 
-from lora_edu.memory import GPUS_BYTES, MemoryBudget
+from lora_edu.budget import GPUS_BYTES, MemoryBudget
 from lora_edu.plots import figure, house_style
 from lora_edu.widgets.canvas import Canvas
 from lora_edu.widgets.units import megabytes

@@ -19,7 +19,7 @@ from typing import Any
 
 import ipywidgets
 
-from lora_edu.display import LINE_CHARACTERS, show_widget
+from lora_edu.plots import LINE_CHARACTERS, show_widget
 
 NONE_YET = "No prediction recorded yet."
 # JupyterLab takes the arrow keys for itself, even inside a group of radio buttons.

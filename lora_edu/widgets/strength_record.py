@@ -17,8 +17,7 @@ from torch import Tensor
 from lora_edu.adapters import Adapter, attach, detach, load_adapter, set_strength
 from lora_edu.files import data_path
 from lora_edu.generation import generate_text
-from lora_edu.pretrained import base_fingerprint, load_pretrained
-from lora_edu.tokenizer import load_tokenizer
+from lora_edu.pretrained import base_fingerprint, load_pretrained, load_tokenizer
 
 STRENGTHS = tuple(step / 10 for step in range(-10, 21))
 CLASSES = ("not spam", "spam")  # of the one shipped adapter that has a head

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lora_edu.history import History
 from lora_edu.plots import figure, house_style, line_style
+from lora_edu.training import History
 from lora_edu.widgets.canvas import Canvas
 
 SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few

@@ -19,8 +19,8 @@ from html import escape
 import ipywidgets
 from torch import nn
 
-from lora_edu.display import image_tag, live_paragraph, show_text, show_widget
-from lora_edu.history import History
+from lora_edu.plots import image_tag, live_paragraph, show_text, show_widget
+from lora_edu.training import History
 from lora_edu.widgets.training_picture import TrainingPicture, smoothed
 
 Follow = Callable[[nn.Module, History], None]

@@ -29,7 +29,7 @@
 # for the next token, diamonds the same at strength 0. A token is a word or a piece of one:
 # `p(irate)` is the token “p” on the way to “pirate”.
 # %%
-from lora_edu.widgets.strength import strength_explorer
+from lora_edu.widgets.strength_explorer import strength_explorer
 
 explorer = strength_explorer()
 explorer

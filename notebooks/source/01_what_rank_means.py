@@ -292,7 +292,7 @@ print("10 times rank 8 or more in", sum(count >= 80 for count in needed), "of 36
 # - *a random update* of rank $r$, as long as the cut
 # - *ΔW shrunk*: all its directions, but only as long as the cut
 # %%
-from lora_edu.experiments import read_record, runs_of
+from lora_edu.evaluation import read_record, runs_of
 
 record = read_record(data_path("results", "rank_of_delta.json"))
 final = runs_of(record, stage="final")  # in the order of the seeds

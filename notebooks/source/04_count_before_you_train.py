@@ -144,7 +144,7 @@ reveal(
 # the query maps 4,096 → 4,096, but key and value map 4,096 → 1,024. And the MLP has a third
 # matrix, the *gate*.
 # %%
-from lora_edu.model_shapes import MODEL_SHAPES
+from lora_edu.budget import MODEL_SHAPES
 
 llama = MODEL_SHAPES["Llama 3 8B"]
 for layer in llama.projections:
@@ -188,7 +188,7 @@ for name, yours, package in parity(rank=8):
 # Both axes are logarithmic: each horizontal grid line is a hundred times the one below. The cross
 # is your prediction from above.
 # %%
-from lora_edu.widgets.explorer import ExplorerState, rank_explorer
+from lora_edu.widgets.rank_explorer import ExplorerState, rank_explorer
 
 explorer = rank_explorer(ExplorerState("GPT-2 small (124M)", rank=8), prediction=guess)
 explorer
@@ -321,7 +321,7 @@ saving = predict(
 )
 saving
 # %%
-from lora_edu.memory import memory_budget
+from lora_edu.budget import memory_budget
 
 step = {"batch_size": 8, "length_tokens": 512}
 full, lora = (memory_budget(plain, method, **step) for method in ("full", "lora"))
@@ -374,7 +374,7 @@ def kept_bytes(model, token_ids):
         torch.nn.functional.cross_entropy(logits.flatten(0, 1), token_ids.flatten())
     return sum(size for size, _ in kept.values())
 # %%
-from lora_edu.memory import activation_bytes
+from lora_edu.budget import activation_bytes
 
 token_ids = torch.zeros(4, 128, dtype=torch.long)
 row = {"batch_size": 4, "length_tokens": 128, "number_bytes": 4}

@@ -87,8 +87,8 @@ check("05.f1", f1)
 # recorded: the file names the command that made it, and you can run it.
 # %%
 from lora_edu import data_path
-from lora_edu.classifiers import METHODS
-from lora_edu.experiments import read_record, runs_of
+from lora_edu.tasks import METHODS
+from lora_edu.evaluation import read_record, runs_of
 
 record = read_record(data_path("results", f"classifier_{SOURCE}.json"))
 print(record["command"], "\n")
@@ -177,7 +177,7 @@ from lora_edu import (
     load_pretrained,
     load_tokenizer,
 )
-from lora_edu.classifiers import FeatureBatches, feature_loss, features, prepare
+from lora_edu.tasks import FeatureBatches, feature_loss, features, prepare_classifier
 
 about, device = record["about"], choose_device()
 encoding = load_tokenizer("mini")
@@ -195,7 +195,7 @@ for who, steps, size in (
 # falls, clipping. A loss to compare with: always to answer "one half" has the loss ln 2 ≈ 0.69.
 # %%
 head_only = load_pretrained("mini", device=device)
-prepare(head_only, "head", seed=0)
+prepare_classifier(head_only, "head", seed=0)
 start = time.perf_counter()
 found = features(head_only, Batches(rows.train, 64, shuffle=False))
 feature_seconds = time.perf_counter() - start
@@ -225,11 +225,11 @@ replace_linear_with_lora(by_hand, 8, 16, targets=layers, scaling="alpha/rank", i
 by_hand.head = nn.Linear(by_hand.config.n_embd, 2).to(device)
 print(count_parameters(by_hand))
 # %% [markdown]
-# These lines are what `prepare(model, "lora")` does, and what the recorded runs used. The proof:
+# These lines are what `prepare_classifier(model, "lora")` does, and what the recorded runs used. The proof:
 # every tensor is the same.
 # %%
 lora = load_pretrained("mini", device=device)
-prepare(lora, "lora", seed=0)
+prepare_classifier(lora, "lora", seed=0)
 pairs = zip(by_hand.state_dict().items(), lora.state_dict().items(), strict=True)
 same_tensors = all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
 print("every tensor the same:", same_tensors)
@@ -242,7 +242,7 @@ print("every tensor the same:", same_tensors)
 # finish before you go on to the cells below.
 # %%
 from lora_edu import classification_loss, classify
-from lora_edu.classifiers import measures
+from lora_edu.tasks import measures
 from lora_edu.widgets.training_view import watch
 
 validation = Batches(rows.validation, 64, shuffle=False)
@@ -269,7 +269,7 @@ def train(model, method):
 
 # %%
 lora = load_pretrained("mini", device=device)  # a fresh start, also if this cell is run again
-prepare(lora, "lora", seed=0)
+prepare_classifier(lora, "lora", seed=0)
 histories["lora"] = await train(lora, "lora")
 print("LoRA:", histories["lora"].stopped, "after", histories["lora"].last_step, "steps")
 # %% [markdown]
@@ -277,7 +277,7 @@ print("LoRA:", histories["lora"].stopped, "after", histories["lora"].last_step, 
 # The same with all 3 million parameters trainable.
 # %%
 full = load_pretrained("mini", device=device)
-prepare(full, "full", seed=0)
+prepare_classifier(full, "full", seed=0)
 histories["full"] = await train(full, "full")
 seconds |= {method: histories[method].seconds for method in ("lora", "full")}
 print("full:", histories["full"].stopped, "after", histories["full"].last_step, "steps")
@@ -453,7 +453,7 @@ check("05.share", share)
 # LoRA and three times without it, the second three times.
 # </details>
 # %%
-from lora_edu.step_cost import block_share, classifier_step_flops
+from lora_edu.budget import block_share, classifier_step_flops
 
 width, tokens = lora.config.n_embd, batch.token_ids.numel()
 yours, package = share(width, 8), block_share(width, 8)
@@ -477,7 +477,7 @@ for method, rank in (("full", None), ("lora", 8)):
 import copy
 
 from lora_edu.fused import fuse
-from lora_edu.step_cost import kept_bytes
+from lora_edu.budget import kept_bytes
 
 timed = {"full": full, "LoRA": lora, "LoRA, fused": copy.deepcopy(lora)}
 fuse(timed["LoRA, fused"])
@@ -491,7 +491,7 @@ for name, size in kept.items():
 # the table has medians, of what fits into five seconds. The optimizer's learning rate is 0 here: as
 # much work, and no change.
 # %% tags=["nbval-ignore-output"]
-from lora_edu.step_cost import interleaved_medians, training_step
+from lora_edu.budget import interleaved_medians, training_step
 
 takes = {name: training_step(model, batch, classification_loss) for name, model in timed.items()}
 parts = interleaved_medians(takes, rounds=12, limit_seconds=5)
@@ -561,7 +561,7 @@ check("05.half_width", half_width)
 # 2.8 times, by Student's $t$, in place of 1.96. Both kinds of luck together give half the width
 # $\sqrt{(2.8 \, s / \sqrt 5)^2 + (1.96 \, s_\text{sample})^2}$.
 # %%
-from lora_edu.experiments import accuracy_score, compare, digits, f1_score, summarise
+from lora_edu.evaluation import accuracy_score, compare, digits, f1_score, summarise
 
 truth, groups = digits(about["test_labels"]), torch.tensor(about["test_groups"])
 
@@ -689,7 +689,7 @@ for method in METHODS:
 # needs no GPU.
 # %%
 from lora_edu import memory_budget
-from lora_edu.model_shapes import MODEL_SHAPES
+from lora_edu.budget import MODEL_SHAPES
 
 SHAPE = MODEL_SHAPES["GPT-2 small (124M)"].with_classifier(2)
 GPU_ROWS, GPU_TOKENS = 16, 64
@@ -723,7 +723,7 @@ def gpt2_and_rows():
 def gpu_run(method, lr, steps=100):
     """Trains GPT-2 on the GPU; says how long a step takes and how much memory it needs."""
     model, train_rows, validation_rows, kind = gpt2_and_rows()
-    prepare(model, method, seed=0)
+    prepare_classifier(model, method, seed=0)
     torch.cuda.reset_peak_memory_stats()
     history = fit(model, Batches(train_rows, GPU_ROWS), classification_loss, lr=lr, steps=steps)
     peak = torch.cuda.max_memory_allocated() / 1e9

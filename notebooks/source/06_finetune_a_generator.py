@@ -40,7 +40,7 @@ print({part: len(rows) for part, rows in data._asdict().items()})
 # **references**. The base has read stories, and nothing like this. Let it try: the meaning and a
 # line break are the *prompt*.
 # %%
-from lora_edu.batching import prompt
+from lora_edu.datasets import prompt
 
 meaning = data.test[0].meaning
 print("prompt:   ", meaning)
@@ -231,7 +231,7 @@ counting
 # same value? Then go through <code>said</code>: was the slot meant at all?
 # </details>
 # %% [markdown]
-# To read a sentence, `lora_edu/slots.py` has a pattern for each value of each slot: the phrases
+# To read a sentence, `lora_edu/tasks/slots.py` has a pattern for each value of each slot: the phrases
 # that say it. The **slot error rate** is all errors over all slots meant; a text that makes up
 # many can have more than 100 %. It goes a step further than your `count`: where a text says two
 # values of one slot, the second cannot be true as well and counts as added. Check a measure before
@@ -240,7 +240,7 @@ counting
 # texts with two would be passed over.)
 # %%
 from lora_edu.datasets import parse_meaning
-from lora_edu.slots import e2e_patterns, menu_patterns, said_slots, slot_error_rate, slot_errors
+from lora_edu.tasks import e2e_patterns, menu_patterns, said_slots, slot_error_rate, slot_errors
 
 every = [pair.meaning for part in data for pair in part]
 patterns = menu_patterns() if SOURCE == "bundled" else e2e_patterns(every)
@@ -288,7 +288,7 @@ print("one of them, said twice:", slot_errors(example.meaning, twice, patterns))
 # only read it.
 # %%
 from lora_edu import data_path
-from lora_edu.experiments import read_record, runs_of
+from lora_edu.evaluation import read_record, runs_of
 
 files = {name: data_path("results", f"generator_{name}.json") for name in ("bundled", "real")}
 results = {name: read_record(file) for name, file in files.items()}
@@ -308,13 +308,13 @@ for name, key in TRAINED.items():
     print(f"{name:4} | best {rates[name]:g} | validation loss by learning rate | {losses}")
 # %% [markdown]
 # ## Train one yourself
-# LoRA and full fine-tuning, each at its rate, 50 steps each: a taste of the record. `prepare` does
+# LoRA and full fine-tuning, each at its rate, 50 steps each: a taste of the record. `prepare_menu` does
 # for LoRA what you know: freeze, then put updates of rank 8 beside the layers of the blocks. Alpha
 # is twice the rank, with the scaling alpha / rank, so $xAB$ is multiplied by 2. Nothing else is
 # new: the head stays, as it is what writes.
 # %%
 from lora_edu import count_parameters, fit, mean_loss, next_token_loss
-from lora_edu.writers import prepare
+from lora_edu.tasks import prepare_menu
 
 validation = Batches(rows.validation[:50], 32, shuffle=False)
 LIVE_STEPS = 50
@@ -325,7 +325,7 @@ models, histories = {}, {}
 def train(name):
     """One run with seed 0 at the recorded rate."""
     models[name] = load_pretrained("mini", device=device)
-    prepare(models[name], TRAINED[name]["method"], rank=8, seed=0)
+    prepare_menu(models[name], TRAINED[name]["method"], rank=8, seed=0)
     histories[name] = fit(
         models[name],
         Batches(rows.train, 16, seed=0),
@@ -364,7 +364,7 @@ show(chart, alt=f"Validation loss of LoRA and of full fine-tuning over steps: bo
 import textwrap
 
 from lora_edu import attach, load_adapter
-from lora_edu.writers import write_sentences
+from lora_edu.tasks import write_sentences
 
 shipped = load_pretrained("mini", device=device)
 attach(shipped, load_adapter(data_path("adapters", "menu")))
@@ -401,8 +401,8 @@ fewest
 import math
 from statistics import mean, stdev
 
-from lora_edu.experiments import digits, summarise
-from lora_edu.writers import error_rate_score
+from lora_edu.evaluation import digits, summarise
+from lora_edu.tasks import error_rate_score
 
 WAYS = {"base": {"method": "base"}, "prompt": {"method": "prompt"}, **TRAINED}
 
@@ -444,7 +444,7 @@ def side_by_side(record, ways):
 
 error_rates = side_by_side(record, WAYS)
 # %%
-from lora_edu.experiments import compare
+from lora_edu.evaluation import compare
 
 slots = digits(record["about"]["test_slots"])
 errors = {name: wrong_slots(record, **key) for name, key in WAYS.items()}

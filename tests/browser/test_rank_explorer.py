@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page
 from support.pages import settle
 
-from lora_edu.model_shapes import MODEL_SHAPES, TARGETS
+from lora_edu.budget.shapes import MODEL_SHAPES, TARGETS
 
 SETTINGS = 20
 RANKS = [2**power for power in range(14)]

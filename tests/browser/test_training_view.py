@@ -29,7 +29,7 @@ import torch
 from torch import nn
 
 from lora_edu import fit
-from lora_edu.classifiers import FeatureBatches, feature_loss
+from lora_edu.tasks.classifier import FeatureBatches, feature_loss
 from lora_edu.widgets.training_view import watch
 
 

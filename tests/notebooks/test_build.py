@@ -45,7 +45,7 @@ print("a line")
 print("of text")
 object()
 # %%
-from lora_edu.plots import figure, show
+from lora_edu.plots.charts import figure, show
 
 show(figure("empty"), alt="An empty figure.")
 '''

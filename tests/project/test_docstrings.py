@@ -18,7 +18,15 @@ SHAPE = re.compile(
 # A checker's verdict on an answer: raising it is what every checker does, and `check` catches it.
 VERDICTS = {"Wrong"}
 # Modules that follow a publication; each says which.
-FOLLOW_A_SOURCE = ["lora", "gpt", "tokenizer", "spectra", "budget", "memory", "evaluation"]
+FOLLOW_A_SOURCE = [
+    "lora",
+    "gpt",
+    "spectra",
+    "pretrained.tokenizer",
+    "budget.parameters",
+    "budget.memory",
+    "evaluation.metrics",
+]
 
 
 class Public(NamedTuple):

@@ -1,5 +1,6 @@
-"""The house has floors: a module imports only from those below it."""
+"""The house: pages in front, wings behind faces, and floors that import only downwards."""
 
+import importlib
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.project import ROOT, imported_modules, package_modules
 
-MAX_LINES = 300
+MOST_IN_FRONT = 18
 
 
 LINT = "from importlinter.cli import lint_imports_command as main; main()"
@@ -62,9 +63,38 @@ def test_the_pages_to_read_import_torch_alone(floor: str) -> None:
     assert foreign <= {"torch", "lora_edu"}
 
 
-def test_no_module_is_longer_than_a_long_page() -> None:
-    lengths = {
-        name: len(file.read_text(encoding="utf-8").splitlines())
-        for name, file in package_modules().items()
-    }
-    assert not {name: length for name, length in lengths.items() if length > MAX_LINES}
+# Widgets and exercises are cabinets: each piece is taken from its own drawer.
+WINGS = sorted(
+    folder.name
+    for folder in (ROOT / "lora_edu").iterdir()
+    if (folder / "__init__.py").exists() and folder.name not in ("widgets", "exercises")
+)
+SOURCES = [
+    file
+    for folder in ("lora_edu", "scripts", "benchmarks", "notebooks/source")
+    for file in sorted((ROOT / folder).rglob("*.py"))
+]
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_from_outside_a_wing_is_entered_by_its_face(wing: str) -> None:
+    inside = ROOT / "lora_edu" / wing
+    past = [
+        f"{file.relative_to(ROOT)}: {name}"
+        for file in SOURCES
+        if inside not in file.parents
+        for name in imported_modules(file)
+        if name.startswith(f"lora_edu.{wing}.")
+    ]
+    assert not past
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_no_room_is_hidden_by_a_name_that_the_face_hands_on(wing: str) -> None:
+    rooms = {file.stem for file in (ROOT / "lora_edu" / wing).glob("*.py")}
+    assert not rooms & set(importlib.import_module(f"lora_edu.{wing}").__all__)
+
+
+def test_what_stands_in_front_can_be_taken_in_at_a_glance() -> None:
+    front = {name for name in package_modules() if name.count(".") == 1}
+    assert len(front) <= MOST_IN_FRONT

@@ -15,10 +15,16 @@ from adapter_models import ALL, logits, make_adapted, make_base
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from lora_edu.adapter_config import AdapterError
-from lora_edu.adapter_files import CONFIG_NAME, WEIGHTS_NAME
-from lora_edu.adapter_tensors import Adapter
-from lora_edu.adapters import attach, detach, load_adapter, save_adapter, set_strength, switch
+from lora_edu.adapters.adapter import Adapter, AdapterError
+from lora_edu.adapters.attachment import (
+    attach,
+    detach,
+    load_adapter,
+    save_adapter,
+    set_strength,
+    switch,
+)
+from lora_edu.adapters.files import CONFIG_NAME, WEIGHTS_NAME
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import (
     SCALINGS,

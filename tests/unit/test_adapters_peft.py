@@ -13,9 +13,9 @@ peft = pytest.importorskip("peft", reason="PEFT is not installed (extra `peers`)
 
 from adapter_models import ALL, TOKENS, make_adapted, make_base  # noqa: E402
 
-from lora_edu.adapter_config import AdapterError  # noqa: E402
-from lora_edu.adapter_files import CONFIG_NAME  # noqa: E402
-from lora_edu.adapters import attach, load_adapter, save_adapter  # noqa: E402
+from lora_edu.adapters.attachment import attach, load_adapter, save_adapter  # noqa: E402
+from lora_edu.adapters.config import AdapterError  # noqa: E402
+from lora_edu.adapters.files import CONFIG_NAME  # noqa: E402
 from lora_edu.lora import SCALINGS  # noqa: E402
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from lora_edu.datasets import Example, Split, load_spam
+from lora_edu.datasets.sets import Example, Split, load_spam
 from lora_edu.files import data_path
 from scripts.baselines import (
     fit_bag_of_words,

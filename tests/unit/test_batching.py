@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from lora_edu.batching import (
+from lora_edu.datasets.batching import (
     IGNORE,
     Batches,
     Row,
@@ -20,9 +20,9 @@ from lora_edu.batching import (
     prompt,
     text_rows,
 )
-from lora_edu.datasets import Example, Pair
+from lora_edu.datasets.sets import Example, Pair
 from lora_edu.gpt import GPT, GPTConfig
-from lora_edu.tokenizer import encoding_from_ranks
+from lora_edu.pretrained.tokenizer import encoding_from_ranks
 
 ENCODING: tiktoken.Encoding = encoding_from_ranks({bytes([i]): i for i in range(256)}, "bytes")
 END = ENCODING.eot_token

@@ -16,7 +16,7 @@ from benchmarks.memory import formula_bytes, saved_activations, saved_bytes  # n
 from benchmarks.shapes import Shape, make_shape, random_batches, random_gpt  # noqa: E402
 from benchmarks.steps import TRAINERS  # noqa: E402
 from benchmarks.trainer import Trainer, UnequalLosses, check_equal_losses  # noqa: E402
-from lora_edu.batching import Batch  # noqa: E402
+from lora_edu.datasets.batching import Batch  # noqa: E402
 from lora_edu.gpt import GPTConfig  # noqa: E402
 from lora_edu.lora import lora_layers  # noqa: E402
 

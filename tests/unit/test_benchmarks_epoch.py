@@ -7,10 +7,10 @@ import pytest
 pytest.importorskip("peft", reason="PEFT is not installed (extra `peers`)")
 
 from benchmarks import epoch  # noqa: E402
-from lora_edu.batching import Row  # noqa: E402
-from lora_edu.datasets import load_spam  # noqa: E402
+from lora_edu.datasets.batching import Row  # noqa: E402
+from lora_edu.datasets.sets import load_spam  # noqa: E402
 from lora_edu.files import DownloadError  # noqa: E402
-from lora_edu.tokenizer import load_tokenizer  # noqa: E402
+from lora_edu.pretrained.tokenizer import load_tokenizer  # noqa: E402
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from benchmarks import growth
 from benchmarks.growth import FULL, FUSED, IN_TURN, TOGETHER, Setting
 from benchmarks.growth_fit import fit_line
 from benchmarks.growth_picture import caption, memory_figure, time_figure
-from lora_edu.step_cost import kept_bytes
+from lora_edu.budget.step_cost import kept_bytes
 
 SETTING = Setting(rank=3, width=64, length=12, adapters=5, rows=2, layers=2)
 WIDE = ("mm", "addmm")

@@ -10,10 +10,9 @@ from adapter_models import logits, make_adapted, make_base
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_edu.adapter_config import AdapterError
-from lora_edu.adapter_tensors import Adapter
-from lora_edu.adapters import attach, load_adapter, save_adapter
-from lora_edu.blending import blend
+from lora_edu.adapters.adapter import Adapter, AdapterError
+from lora_edu.adapters.attachment import attach, load_adapter, save_adapter
+from lora_edu.adapters.blending import blend
 from lora_edu.lora import SCALINGS, lora_layers, merge
 
 weights = st.floats(-3, 3)

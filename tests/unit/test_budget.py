@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from lora_edu.adapters import save_adapter
-from lora_edu.budget import (
+from lora_edu.adapters.attachment import save_adapter
+from lora_edu.budget.parameters import (
     adapter_bytes,
     break_even_rank,
     checkpoint_bytes,
@@ -17,6 +17,7 @@ from lora_edu.budget import (
     lora_parameters_by_target,
     model_break_even_rank,
 )
+from lora_edu.budget.shapes import MODEL_SHAPES, TARGETS, ModelShape, gpt_shape
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import (
     LoRALayer,
@@ -25,7 +26,6 @@ from lora_edu.lora import (
     lora_layers,
     replace_linear_with_lora,
 )
-from lora_edu.model_shapes import MODEL_SHAPES, TARGETS, ModelShape, gpt_shape
 
 GPT_TARGETS = [target for target in TARGETS if target != "gate"]
 QUERY_VALUE = ("query", "value")

@@ -7,7 +7,7 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from lora_edu.plots import figure
+from lora_edu.plots.charts import figure
 from lora_edu.widgets.canvas import Canvas, Pixels, encode_png
 
 

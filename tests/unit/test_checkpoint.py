@@ -18,10 +18,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from lora_edu.checkpoint import frozen_checksum
 from lora_edu.lora import freeze
-from lora_edu.optimization import trainable_parameters
-from lora_edu.training import classification_loss, fit
+from lora_edu.training.checkpoint import frozen_checksum
+from lora_edu.training.loop import classification_loss, fit
+from lora_edu.training.optimizer import trainable_parameters
 
 STEPS = 24
 
@@ -84,7 +84,7 @@ def test_the_loss_scale_comes_back(tmp_path, monkeypatch):
         with safe_open(checkpoint, "pt") as content:
             return json.loads(content.metadata()["scaler"])
 
-    monkeypatch.setattr("lora_edu.training.loss_scaler", quickly_growing)
+    monkeypatch.setattr("lora_edu.training.loop.loss_scaler", quickly_growing)
     run(tmp_path / "whole", precision="fp16")
     run(tmp_path / "cut", precision="fp16", callbacks=[interrupt_at(12)])
     run(tmp_path / "cut", precision="fp16", resume=True)
@@ -95,7 +95,7 @@ def test_the_loss_scale_comes_back(tmp_path, monkeypatch):
 CHILD = textwrap.dedent(
     """
     import os, signal, sys
-    import lora_edu.checkpoint
+    import lora_edu.training.checkpoint
     from unit.test_checkpoint import run
     path, step, where = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 
@@ -106,12 +106,12 @@ CHILD = textwrap.dedent(
         if history.last_step == step and where == "between":
             die()
         if history.last_step == step and where == "while saving":
-            save_file = lora_edu.checkpoint.save_file
+            save_file = lora_edu.training.checkpoint.save_file
             def half(tensors, file, metadata):
                 save_file(tensors, file, metadata=metadata)
                 os.truncate(file, os.path.getsize(file) // 2)
                 die()
-            lora_edu.checkpoint.save_file = half
+            lora_edu.training.checkpoint.save_file = half
 
     run(path, callbacks=[callback], resume=True)
     """

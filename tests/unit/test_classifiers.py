@@ -9,22 +9,22 @@ import torch
 import toy
 from torch.nn import functional as F
 
-from lora_edu.batching import Batches
-from lora_edu.classifiers import (
+from lora_edu.datasets.batching import Batches
+from lora_edu.evaluation.metrics import accuracy_interval, classify, f1
+from lora_edu.gpt import GPT
+from lora_edu.lora import lora_layers
+from lora_edu.tasks.classifier import (
     LORA_TARGETS,
     METHODS,
     FeatureBatches,
     feature_loss,
     features,
     measures,
-    prepare,
+    prepare_classifier,
     train_classifier,
 )
-from lora_edu.evaluation import accuracy_interval, classify, f1
-from lora_edu.gpt import GPT
-from lora_edu.lora import lora_layers
-from lora_edu.optimization import trainable_parameters
-from lora_edu.training import classification_loss
+from lora_edu.training.loop import classification_loss
+from lora_edu.training.optimizer import trainable_parameters
 
 CONFIG = replace(toy.CONFIG, dropout=0.0)
 
@@ -38,7 +38,7 @@ def test_each_method_trains_what_it_says():
     names = {}
     for method in METHODS:
         model = base()
-        prepare(model, method)
+        prepare_classifier(model, method)
         names[method] = set(trainable_parameters(model))
         everything = {name for name, _ in model.named_parameters()}
     head = {"head.weight", "head.bias"}
@@ -55,7 +55,7 @@ def test_each_method_trains_what_it_says():
 
 def test_lora_starts_as_pefts_does():
     model = base()
-    prepare(model, "lora")
+    prepare_classifier(model, "lora")
     layer = lora_layers(model)["blocks.0.mlp.fc_out"]
     assert layer.lora.multiplier == 2.0
     assert layer.lora.A.abs().max() <= 1 / (4 * CONFIG.n_embd) ** 0.5
@@ -65,7 +65,7 @@ def test_the_seed_draws_head_and_lora():
     heads = []
     for seed in (0, 0, 1):
         model = base()
-        prepare(model, "lora", seed=seed)
+        prepare_classifier(model, "lora", seed=seed)
         heads.append(model.head.weight.detach())
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
@@ -73,13 +73,13 @@ def test_the_seed_draws_head_and_lora():
 
 def test_an_unknown_method_is_named():
     with pytest.raises(ValueError, match=r"method must be one of .*got 'prompt'"):
-        prepare(base(), "prompt")
+        prepare_classifier(base(), "prompt")
 
 
 def test_features_are_what_the_head_sees_with_dropout_off():
     torch.manual_seed(0)
     model = GPT(toy.CONFIG)  # with dropout
-    prepare(model, "head")
+    prepare_classifier(model, "head")
     batches = toy.batches(shuffle=False)
     head = model.train().head
     found = features(model, batches)
@@ -92,7 +92,7 @@ def test_features_are_what_the_head_sees_with_dropout_off():
 
 def test_cached_features_give_the_gradient_of_the_whole_model():
     model = base()
-    prepare(model, "head")
+    prepare_classifier(model, "head")
     batch = next(toy.batches(48, shuffle=False, bucket=False).epoch(0))
     classification_loss(model, batch).backward()
     expected = model.head.weight.grad.clone()
@@ -143,7 +143,7 @@ def test_head_only_leaves_the_base_alone():
 
 def test_measures_are_those_of_the_evaluation_module():
     model = base()
-    prepare(model, "head")
+    prepare_classifier(model, "head")
     predictions = classify(model, toy.batches(shuffle=False))
     assert measures(predictions, "test") == {
         "test_loss": pytest.approx(

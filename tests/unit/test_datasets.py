@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_edu import datasets
-from lora_edu.datasets import (
+from lora_edu.datasets import sets as datasets
+from lora_edu.datasets.sets import (
     Example,
     Pair,
     Split,
@@ -28,7 +28,7 @@ from lora_edu.datasets import (
     split_sms,
 )
 from lora_edu.files import DATA_SETS, data_path
-from lora_edu.tokenizer import load_tokenizer
+from lora_edu.pretrained.tokenizer import load_tokenizer
 
 PARTS = Split._fields
 

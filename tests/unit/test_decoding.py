@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from lora_edu.adapter_tensors import Adapter
-from lora_edu.decoding import COPIED_BYTES, COPIED_FROM_TOKENS, Decoder, can_decode
-from lora_edu.fused import fuse
+from lora_edu.adapters.adapter import Adapter
+from lora_edu.adapters.rows import MixedAdapters
+from lora_edu.fused.blocks import fuse
+from lora_edu.fused.decoder import COPIED_BYTES, COPIED_FROM_TOKENS, Decoder, can_decode
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT, MLP, GPTConfig, KeyValueCache
 from lora_edu.lora import freeze, lora_layers, merge, replace_linear_with_lora
-from lora_edu.mixed import MixedAdapters
 
 CONFIG = GPTConfig(vocab_size=50, context_length=12, n_layer=2, n_head=4, n_embd=32)
 TOKENS = torch.arange(24).view(2, 12)
@@ -137,7 +137,7 @@ def test_generating_calls_the_modules_that_say_more_than_their_weights(name, mod
 )
 @torch.inference_mode()
 def test_weights_are_copied_where_that_pays(monkeypatch, tokens, limit, dtype, copies):
-    monkeypatch.setattr("lora_edu.decoding.COPIED_BYTES", limit)
+    monkeypatch.setattr("lora_edu.fused.decoder.COPIED_BYTES", limit)
     model = adapted().to(dtype)
     decoder = Decoder(model, tokens)
     cache = KeyValueCache(CONFIG, 2, like=model.token_embedding.weight)

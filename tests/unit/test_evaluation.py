@@ -7,8 +7,8 @@ import torch
 from sklearn import metrics
 from torch import nn
 
-from lora_edu.batching import IGNORE, Batches, Row
-from lora_edu.evaluation import (
+from lora_edu.datasets.batching import IGNORE, Batches, Row
+from lora_edu.evaluation.metrics import (
     Predictions,
     accuracy_interval,
     classify,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lora_edu.adapters import load_adapter
+from lora_edu.adapters.attachment import load_adapter
 from lora_edu.exercises import check, exercises
 from lora_edu.exercises.nb00 import ALPHA, LAYERS, RANK
 from lora_edu.files import data_path

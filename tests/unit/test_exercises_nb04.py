@@ -2,9 +2,9 @@
 
 import pytest
 
-from lora_edu.budget import layer_parameters, lora_parameters
+from lora_edu.budget.parameters import layer_parameters, lora_parameters
+from lora_edu.budget.shapes import MODEL_SHAPES
 from lora_edu.exercises import check
-from lora_edu.model_shapes import MODEL_SHAPES
 
 
 def test_the_packages_own_functions_are_right_answers() -> None:

@@ -92,9 +92,9 @@ def test_a_blank_is_not_tried(name):
 
 
 def test_the_masks_of_the_course_and_of_the_exercise_are_the_same():
-    from lora_edu.batching import generation_rows, prompt
-    from lora_edu.datasets import load_menu
-    from lora_edu.tokenizer import load_tokenizer
+    from lora_edu.datasets.batching import generation_rows, prompt
+    from lora_edu.datasets.sets import load_menu
+    from lora_edu.pretrained.tokenizer import load_tokenizer
 
     encoding, pair = load_tokenizer("mini"), load_menu().train[0]
     ids = encoding.encode_ordinary(prompt(pair.meaning)), encoding.encode_ordinary(pair.sentence)

@@ -9,10 +9,8 @@ import os
 import pytest
 import torch
 
-from lora_edu import experiments
-from lora_edu.evaluation import Predictions, student_95
-from lora_edu.evaluation import f1 as f1_of_one_run
-from lora_edu.experiments import (
+from lora_edu.evaluation import experiments
+from lora_edu.evaluation.experiments import (
     OutOfTime,
     Record,
     accuracy_score,
@@ -24,6 +22,8 @@ from lora_edu.experiments import (
     runs_of,
     summarise,
 )
+from lora_edu.evaluation.metrics import Predictions, student_95
+from lora_edu.evaluation.metrics import f1 as f1_of_one_run
 
 KEYS = [{"lr": lr, "seed": seed} for lr in (0.1, 0.2) for seed in (0, 1)]
 

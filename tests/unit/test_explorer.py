@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lora_edu.budget import lora_parameters
-from lora_edu.memory import memory_budget
-from lora_edu.model_shapes import MODEL_SHAPES, TARGETS
-from lora_edu.plots import figure
-from lora_edu.widgets import explorer, memory_bars, predict
+from lora_edu.budget.memory import memory_budget
+from lora_edu.budget.parameters import lora_parameters
+from lora_edu.budget.shapes import MODEL_SHAPES, TARGETS
+from lora_edu.plots.charts import figure
+from lora_edu.widgets import memory_bars, predict
+from lora_edu.widgets import rank_explorer as explorer
 from lora_edu.widgets.canvas import Canvas
-from lora_edu.widgets.explorer import ExplorerState, judge_prediction, rank_explorer
 from lora_edu.widgets.live import LivePicture
 from lora_edu.widgets.memory_bars import MemoryState
+from lora_edu.widgets.rank_explorer import ExplorerState, judge_prediction, rank_explorer
 from lora_edu.widgets.units import in_words, megabytes, percent
 
 

@@ -10,8 +10,8 @@ import torch
 
 from lora_edu.files import data_path
 from lora_edu.gpt import GPT, GPTConfig
-from lora_edu.pretrained import base_fingerprint, load_pretrained
-from lora_edu.tokenizer import END_OF_TEXT
+from lora_edu.pretrained.tokenizer import END_OF_TEXT
+from lora_edu.pretrained.weights import base_fingerprint, load_pretrained
 from scripts import export_base, pretrain
 from scripts.mixture import split_stories
 

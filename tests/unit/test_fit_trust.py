@@ -17,10 +17,10 @@ from loopback import hub
 from torch import nn
 
 from lora_edu import files
-from lora_edu.adapters import attach, load_adapter, save_adapter
-from lora_edu.batching import Batch
+from lora_edu.adapters.attachment import attach, load_adapter, save_adapter
+from lora_edu.datasets.batching import Batch
 from lora_edu.lora import lora_layers
-from lora_edu.training import classification_loss, fit
+from lora_edu.training.loop import classification_loss, fit
 
 OPTIONS = {"steps": 12, "lr": 1e-2, "checkpoint_every": 4, "device": "cpu"}
 
@@ -79,7 +79,7 @@ TWIN = """
 import sys
 sys.path.insert(0, {here!r})
 import toy
-from lora_edu.training import classification_loss, fit
+from lora_edu.training.loop import classification_loss, fit
 fit(toy.lora_classifier(), toy.batches(), classification_loss, steps=30, lr=1e-2, device="cpu",
     checkpoint={path!r}, checkpoint_every=1, seed=int(sys.argv[1]))
 """

@@ -10,9 +10,9 @@ import toy
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lora_edu.fused import FusedBlock, FusedLinearWithLoRA, fuse, unfuse
-from lora_edu.fused_functions import Gelu, Identity, Norm
-from lora_edu.fused_products import adapted_products
+from lora_edu.fused.blocks import FusedBlock, FusedLinearWithLoRA, fuse, unfuse
+from lora_edu.fused.functions import Gelu, Identity, Norm
+from lora_edu.fused.products import adapted_products
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import (
@@ -23,7 +23,7 @@ from lora_edu.lora import (
     replace_linear_with_lora,
     unmerge,
 )
-from lora_edu.training import classification_loss, fit
+from lora_edu.training.loop import classification_loss, fit
 
 CONFIG = GPTConfig(vocab_size=37, context_length=12, n_layer=2, n_head=2, n_embd=16)
 TOKENS = torch.arange(20).view(2, 10)

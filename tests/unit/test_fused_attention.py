@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lora_edu import fused_attention
-from lora_edu.fused import fuse
-from lora_edu.fused_attention import SHORT, attend
+from lora_edu.fused import attention as fused_attention
+from lora_edu.fused.attention import SHORT, attend
+from lora_edu.fused.blocks import fuse
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import freeze, replace_linear_with_lora
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lora_edu.fused import fuse
+from lora_edu.fused.blocks import fuse
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import freeze, lora_layers, replace_linear_with_lora
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lora_edu import fused_functions
-from lora_edu.fused_functions import FEW, Gelu
+from lora_edu.fused import functions as fused_functions
+from lora_edu.fused.functions import FEW, Gelu
 
 
 def exact(x: torch.Tensor, dz: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

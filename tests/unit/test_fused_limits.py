@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from lora_edu.adapter_tensors import Adapter
-from lora_edu.adapters import detach
-from lora_edu.fused import fuse
+from lora_edu.adapters.adapter import Adapter
+from lora_edu.adapters.attachment import detach
+from lora_edu.adapters.rows import MixedAdapters
+from lora_edu.fused.blocks import fuse
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import freeze, lora_layers, replace_linear_with_lora
-from lora_edu.mixed import MixedAdapters
 
 IDS = torch.tensor([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]])
 

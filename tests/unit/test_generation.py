@@ -10,7 +10,7 @@ import torch
 from lora_edu.generation import generate, generate_text
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import replace_linear_with_lora
-from lora_edu.tokenizer import encoding_from_ranks
+from lora_edu.pretrained.tokenizer import encoding_from_ranks
 
 CONFIG = GPTConfig(vocab_size=257, context_length=24, n_layer=2, n_head=2, n_embd=32, dropout=0.2)
 ENCODING = encoding_from_ranks({bytes([i]): i for i in range(256)}, "bytes")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from lora_edu.batching import generation_rows
-from lora_edu.datasets import load_menu, load_spam, load_tales, parse_meaning
+from lora_edu.datasets.batching import generation_rows
+from lora_edu.datasets.sets import load_menu, load_spam, load_tales, parse_meaning
 from lora_edu.files import data_path
-from lora_edu.tokenizer import encoding_from_ranks, read_ranks
+from lora_edu.pretrained.tokenizer import encoding_from_ranks, read_ranks
 from scripts.generators import menu, spam, tales
 from scripts.generators.grammar import choose, expand, tidy
 

@@ -11,16 +11,16 @@ import toy
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lora_edu.adapters import attach, detach, load_adapter, save_adapter
-from lora_edu.checkpoint import frozen_checksum
-from lora_edu.evaluation import classify
-from lora_edu.fused import fuse, unfuse
+from lora_edu.adapters.attachment import attach, detach, load_adapter, save_adapter
+from lora_edu.adapters.rows import MixedAdapters
+from lora_edu.evaluation.metrics import classify
+from lora_edu.fused.blocks import fuse, unfuse
+from lora_edu.fused.held_base import HELD_DTYPES, HeldLinear, hold_base
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT
-from lora_edu.held_base import HELD_DTYPES, HeldLinear, hold_base
 from lora_edu.lora import freeze, lora_layers, merge, replace_linear_with_lora, unmerge
-from lora_edu.mixed import MixedAdapters
-from lora_edu.training import classification_loss, fit
+from lora_edu.training.checkpoint import frozen_checksum
+from lora_edu.training.loop import classification_loss, fit
 
 TOKENS = torch.arange(20).view(2, 10)
 LINEAR = 2 * (12 * 32**2 + 9 * 32)  # weights and biases of two blocks' linear layers

@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lora_edu.gpt import GPT, GPTConfig
-from lora_edu.lora import freeze, replace_linear_with_lora
-from lora_edu.memory import (
+from lora_edu.budget.memory import (
     GPUS_BYTES,
     NF4_BITS,
     activation_bytes,
     block_activations,
     memory_budget,
 )
-from lora_edu.model_shapes import MODEL_SHAPES, TARGETS, gpt_shape
+from lora_edu.budget.shapes import MODEL_SHAPES, TARGETS, gpt_shape
+from lora_edu.gpt import GPT, GPTConfig
+from lora_edu.lora import freeze, replace_linear_with_lora
 
 CONFIG = GPTConfig(vocab_size=11, context_length=64, n_layer=3, n_head=4, n_embd=64)
 SHAPE = gpt_shape(CONFIG)

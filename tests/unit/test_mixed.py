@@ -10,11 +10,10 @@ import torch
 from adapter_models import ALL, make_adapted, make_base
 from torch import Tensor, nn
 
-from lora_edu.adapter_config import AdapterError
-from lora_edu.adapter_tensors import Adapter
-from lora_edu.adapters import attach, detach, load_adapter, save_adapter
+from lora_edu.adapters.adapter import Adapter, AdapterError
+from lora_edu.adapters.attachment import attach, detach, load_adapter, save_adapter
+from lora_edu.adapters.rows import MixedAdapters
 from lora_edu.generation import generate
-from lora_edu.mixed import MixedAdapters
 from lora_edu.targets import is_linear_like
 
 # (rank, seed, scaling, layers): different ranks, multipliers and sets of layers, eight tasks.

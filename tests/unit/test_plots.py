@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from lora_edu.display import image_tag
-from lora_edu.figures import COLOURS, DASHES, DOTS_PER_INCH, HATCHES, MARKERS, SIZE_INCHES
-from lora_edu.plots import (
+from lora_edu.plots.charts import (
     Line,
     bar_chart,
     figure,
@@ -20,6 +18,8 @@ from lora_edu.plots import (
     show,
     stacked_bars,
 )
+from lora_edu.plots.display import image_tag
+from lora_edu.plots.style import COLOURS, DASHES, DOTS_PER_INCH, HATCHES, MARKERS, SIZE_INCHES
 
 LABELS = {"title": "It falls", "x_label": "step", "y_label": "loss (nats per token)"}
 

@@ -8,8 +8,13 @@ import toy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from lora_edu import training
-from lora_edu.precision import choose_device, choose_precision, loss_scaler, mixed_precision
+from lora_edu.training import loop as training
+from lora_edu.training.precision import (
+    choose_device,
+    choose_precision,
+    loss_scaler,
+    mixed_precision,
+)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lora_edu.gpt import GPT, GPTConfig
-from lora_edu.tokenizer import END_OF_TEXT
+from lora_edu.pretrained.tokenizer import END_OF_TEXT
 from scripts import pretrain
 from scripts.mixture import HELD_OUT, split_stories
 from scripts.muon import Muon, orthogonalize

@@ -11,11 +11,18 @@ import torch
 from loopback import hub
 from safetensors.torch import load_file, save_file
 
-from lora_edu import files, pretrained
+from lora_edu import files
 from lora_edu.files import DownloadError, data_path
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import replace_linear_with_lora
-from lora_edu.pretrained import HUB, HubModel, base_fingerprint, load_pretrained, save_pretrained
+from lora_edu.pretrained import weights as pretrained
+from lora_edu.pretrained.weights import (
+    HUB,
+    HubModel,
+    base_fingerprint,
+    load_pretrained,
+    save_pretrained,
+)
 
 CONFIG = GPTConfig(vocab_size=50, context_length=16, n_layer=2, n_head=2, n_embd=32)
 TOKENS = torch.arange(22).view(2, 11)

@@ -5,10 +5,10 @@ import base64
 import ipywidgets
 import pytest
 
-from lora_edu import display
-from lora_edu.display import WIDGET_VIEW, show_text, show_widget
-from lora_edu.figures import figure, png
-from lora_edu.plots import show
+from lora_edu.plots import display
+from lora_edu.plots.charts import show
+from lora_edu.plots.display import WIDGET_VIEW, show_text, show_widget
+from lora_edu.plots.style import figure, png
 from lora_edu.widgets import predict, reveal
 
 QUESTION = "Which trains more weights?"

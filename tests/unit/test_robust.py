@@ -30,11 +30,11 @@ from lora_edu import (
     save_pretrained,
     unmerge,
 )
-from lora_edu.batching import IGNORE, Batches, Row, collate
-from lora_edu.checkpoint import load_checkpoint
+from lora_edu.datasets.batching import IGNORE, Batches, Row, collate
 from lora_edu.gpt import GPT, GPTConfig
-from lora_edu.optimization import Plan
-from lora_edu.training import classification_loss
+from lora_edu.training.checkpoint import load_checkpoint
+from lora_edu.training.loop import classification_loss
+from lora_edu.training.optimizer import Plan
 
 TINY = GPTConfig(vocab_size=12, context_length=8, n_layer=1, n_head=1, n_embd=4)
 
@@ -250,7 +250,7 @@ def test_a_perplexity_beyond_all_numbers_is_infinite() -> None:
 
 
 def test_a_checkpoint_of_another_device_leaves_this_runs_device(tmp_path, monkeypatch) -> None:
-    from lora_edu import checkpoint
+    from lora_edu.training import checkpoint
 
     seen = []
 
@@ -263,8 +263,8 @@ def test_a_checkpoint_of_another_device_leaves_this_runs_device(tmp_path, monkey
         load_checkpoint(path, state, settings)
         seen.append(state.history.device)
 
-    monkeypatch.setattr("lora_edu.training.try_to_save", keep)
-    monkeypatch.setattr("lora_edu.training.load_checkpoint", look)
+    monkeypatch.setattr("lora_edu.training.loop.try_to_save", keep)
+    monkeypatch.setattr("lora_edu.training.loop.load_checkpoint", look)
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.get_rng_state())
     options = {"lr": 1e-2, "steps": 2, "device": "cpu", "checkpoint": tmp_path / "run"}
     fit(toy.lora_classifier(), toy.batches(), classification_loss, **options)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora_edu.datasets import load_menu, parse_meaning
-from lora_edu.slots import (
+from lora_edu.datasets.sets import load_menu, parse_meaning
+from lora_edu.tasks.slots import (
     SlotErrors,
     e2e_patterns,
     menu_patterns,

@@ -8,12 +8,8 @@ import toy
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from lora_edu import step_cost
-from lora_edu.batching import Batch
-from lora_edu.classifiers import LORA, prepare
-from lora_edu.fused import fuse
-from lora_edu.gpt import GPT, GPTConfig
-from lora_edu.step_cost import (
+from lora_edu.budget import step_cost
+from lora_edu.budget.step_cost import (
     StepSeconds,
     block_share,
     classifier_step_flops,
@@ -22,7 +18,11 @@ from lora_edu.step_cost import (
     linear_flops,
     training_step,
 )
-from lora_edu.training import classification_loss
+from lora_edu.datasets.batching import Batch
+from lora_edu.fused.blocks import fuse
+from lora_edu.gpt import GPT, GPTConfig
+from lora_edu.tasks.classifier import LORA, prepare_classifier
+from lora_edu.training.loop import classification_loss
 
 CONFIG = GPTConfig(vocab_size=40, context_length=16, n_layer=3, n_head=2, n_embd=24)
 ROWS, LENGTH = 3, 10
@@ -37,7 +37,7 @@ PRODUCTS = (torch.ops.aten.mm, torch.ops.aten.addmm)
 def classifier(method: str) -> GPT:
     torch.manual_seed(0)
     model = GPT(CONFIG)
-    prepare(model, method)
+    prepare_classifier(model, method)
     return model
 
 

@@ -9,16 +9,16 @@ import torch
 from adapter_models import ALL
 from torch import nn
 
-from lora_edu.adapter_files import WEIGHTS_NAME
-from lora_edu.adapters import attach, load_adapter, save_adapter, set_strength
-from lora_edu.datasets import load_menu, load_spam, load_tales
+from lora_edu.adapters.attachment import attach, load_adapter, save_adapter, set_strength
+from lora_edu.adapters.files import WEIGHTS_NAME
+from lora_edu.datasets.sets import load_menu, load_spam, load_tales
 from lora_edu.files import data_path, sha256_of
 from lora_edu.generation import generate_text
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import freeze, lora_layers, replace_linear_with_lora
-from lora_edu.pretrained import base_fingerprint, load_pretrained, save_pretrained
-from lora_edu.tokenizer import load_tokenizer
-from lora_edu.widgets.strength import (
+from lora_edu.pretrained.tokenizer import load_tokenizer
+from lora_edu.pretrained.weights import base_fingerprint, load_pretrained, save_pretrained
+from lora_edu.widgets.strength_explorer import (
     StrengthExplorer,
     StrengthState,
     describe,

@@ -8,11 +8,11 @@ import pytest
 import sacrebleu
 import torch
 
-from lora_edu.datasets import Pair, Split, load_menu, load_tales
+from lora_edu.datasets.sets import Pair, Split, load_menu, load_tales
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import lora_layers
-from lora_edu.tokenizer import load_tokenizer
-from lora_edu.writers import prepare
+from lora_edu.pretrained.tokenizer import load_tokenizer
+from lora_edu.tasks.menu import prepare_menu
 from scripts import generator_tasks, sweep_generator
 from scripts.sweep_generator import key_of, off_is_base, one_run, settings, sweep
 
@@ -75,7 +75,7 @@ def test_base_and_prompt_tell_stories_alike_and_training_changes_them(
 
 def test_an_adapter_that_is_off_is_found_to_be_the_base_and_a_changed_base_is_not(small) -> None:
     model = small_gpt("mini")
-    prepare(model, "lora", rank=2)
+    prepare_menu(model, "lora", rank=2)
     for layer in lora_layers(model).values():
         torch.nn.init.ones_(layer.lora.B)
     rows = sweep_generator.task("bundled", "menu").rows.test

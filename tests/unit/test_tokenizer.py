@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_edu.files import DownloadError, data_path
-from lora_edu.tokenizer import (
+from lora_edu.pretrained.tokenizer import (
     END_OF_TEXT,
     GPT2_SIZES,
     encoding_from_ranks,

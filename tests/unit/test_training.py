@@ -17,12 +17,12 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lora_edu.batching import IGNORE, Batch, Batches, Row
-from lora_edu.fit_checks import check_trainable
+from lora_edu.datasets.batching import IGNORE, Batch, Batches, Row
 from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, lora_layers, merge, replace_linear_with_lora
-from lora_edu.optimization import parameter_groups, trainable_parameters
-from lora_edu.training import classification_loss, fit, next_token_loss
+from lora_edu.training.checks import check_trainable
+from lora_edu.training.loop import classification_loss, fit, next_token_loss
+from lora_edu.training.optimizer import parameter_groups, trainable_parameters
 
 CPU = {"device": "cpu", "warmup_steps": 0}
 
@@ -451,7 +451,7 @@ def test_small_gradients_survive_fp16_thanks_to_loss_scaling(monkeypatch):
     for scaled in (True, False):
         if not scaled:
             monkeypatch.setattr(
-                "lora_edu.training.loss_scaler",
+                "lora_edu.training.loop.loss_scaler",
                 lambda device, precision: torch.amp.GradScaler("cpu", enabled=False),
             )
         torch.manual_seed(0)
@@ -509,7 +509,7 @@ def test_everything_is_created_where_model_and_batch_are(monkeypatch):
     """On the meta device a tensor made on the CPU by mistake could not be combined."""
     monkeypatch.setattr(torch.Tensor, "item", lambda tensor: 1.0)  # meta holds no numbers
     monkeypatch.setattr(torch.Tensor, "__int__", lambda tensor: 1)
-    monkeypatch.setattr("lora_edu.training.snapshot", lambda model: {})  # goes to the CPU
+    monkeypatch.setattr("lora_edu.training.loop.snapshot", lambda model: {})  # goes to the CPU
     model = toy.lora_classifier()
     history = fit(
         model, toy.batches(), classification_loss, steps=3, lr=1e-3, device="meta", accumulate=2
@@ -520,7 +520,7 @@ def test_everything_is_created_where_model_and_batch_are(monkeypatch):
 
 
 def test_without_a_device_the_chosen_one_is_used(monkeypatch):
-    monkeypatch.setattr("lora_edu.training.choose_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr("lora_edu.training.loop.choose_device", lambda: torch.device("cpu"))
     model = toy.classifier()
     history = fit(model, toy.batches(), classification_loss, steps=1, lr=1e-3)
     assert (history.device, history.precision) == ("cpu", "fp32")

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from lora_edu.classifiers import FeatureBatches, feature_loss
-from lora_edu.history import History
-from lora_edu.training import fit
+from lora_edu.tasks.classifier import FeatureBatches, feature_loss
+from lora_edu.training.history import History
+from lora_edu.training.loop import fit
 from lora_edu.widgets.training_picture import TrainingPicture
 from lora_edu.widgets.training_view import HELD, TrainingView, watch
 

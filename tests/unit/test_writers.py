@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lora_edu.batching import IGNORE, Batches, Row, prompt, text_rows
-from lora_edu.datasets import load_menu
-from lora_edu.evaluation import mean_loss
+from lora_edu.datasets.batching import IGNORE, Batches, Row, prompt, text_rows
+from lora_edu.datasets.sets import load_menu
+from lora_edu.evaluation.metrics import mean_loss
 from lora_edu.generation import generate_text
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import count_parameters, lora_layers
-from lora_edu.slots import SlotErrors, slot_error_rate
-from lora_edu.tokenizer import load_tokenizer
-from lora_edu.writers import (
+from lora_edu.pretrained.tokenizer import load_tokenizer
+from lora_edu.tasks.menu import (
     error_rate_score,
     few_shot,
-    prepare,
+    prepare_menu,
     with_prefix,
     write_sentences,
 )
+from lora_edu.tasks.slots import SlotErrors, slot_error_rate
 
 ENCODING = load_tokenizer("mini")
 PAIRS = load_menu().train
@@ -33,7 +33,7 @@ def small_gpt() -> GPT:
 @pytest.mark.parametrize("rank", [1, 2, 8])
 def test_lora_multiplies_by_two_at_every_rank_and_leaves_the_head(rank: int) -> None:
     model, base = small_gpt(), small_gpt()
-    prepare(model, "lora", rank=rank)
+    prepare_menu(model, "lora", rank=rank)
     layers = lora_layers(model)
     assert len(layers) == 2 * 6
     assert {layer.lora.multiplier for layer in layers.values()} == {2.0}
@@ -45,7 +45,7 @@ def test_lora_multiplies_by_two_at_every_rank_and_leaves_the_head(rank: int) -> 
 
 def test_full_trains_everything_and_changes_nothing_before() -> None:
     model, base = small_gpt(), small_gpt()
-    prepare(model, "full")
+    prepare_menu(model, "full")
     assert count_parameters(model).trainable == count_parameters(model).total
     pairs = zip(model.state_dict().values(), base.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
@@ -55,7 +55,7 @@ def test_the_start_depends_on_the_seed_and_disturbs_no_one() -> None:
     def start(seed: int) -> torch.Tensor:
         model = small_gpt()
         torch.manual_seed(5)
-        prepare(model, "lora", seed=seed)
+        prepare_menu(model, "lora", seed=seed)
         assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(5)))
         return model.blocks[0].attention.query.lora.A
 
@@ -65,7 +65,7 @@ def test_the_start_depends_on_the_seed_and_disturbs_no_one() -> None:
 
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(ValueError, match=r"method must be one of .*, got 'head'"):
-        prepare(small_gpt(), "head")
+        prepare_menu(small_gpt(), "head")
 
 
 def test_examples_are_whole_pairs_and_as_many_as_fit() -> None:
@@ -115,7 +115,7 @@ def test_sentences_written_together_are_those_written_alone() -> None:
 
 
 def test_a_sentence_ends_with_its_line_or_its_text() -> None:
-    from lora_edu.writers import _first_line
+    from lora_edu.tasks.menu import _first_line
 
     def ids(text: str) -> list[int]:
         return ENCODING.encode_ordinary(text)

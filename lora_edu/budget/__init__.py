@@ -1,0 +1,56 @@
+"""Counting before training: parameters, bytes, memory, and the work of a step."""
+
+from lora_edu.budget.memory import (
+    GPUS_BYTES,
+    METHODS,
+    PRECISIONS,
+    MemoryBudget,
+    activation_bytes,
+    memory_budget,
+)
+from lora_edu.budget.parameters import (
+    adapter_bytes,
+    break_even_rank,
+    checkpoint_bytes,
+    chosen_projections,
+    layer_parameters,
+    lora_parameters,
+    lora_parameters_by_target,
+    model_break_even_rank,
+)
+from lora_edu.budget.shapes import MODEL_SHAPES, TARGETS, ModelShape, gpt_shape
+from lora_edu.budget.step_cost import (
+    StepSeconds,
+    block_share,
+    classifier_step_flops,
+    interleaved_medians,
+    kept_bytes,
+    training_step,
+)
+
+__all__ = [
+    "GPUS_BYTES",
+    "METHODS",
+    "MODEL_SHAPES",
+    "MemoryBudget",
+    "ModelShape",
+    "PRECISIONS",
+    "StepSeconds",
+    "TARGETS",
+    "activation_bytes",
+    "adapter_bytes",
+    "block_share",
+    "break_even_rank",
+    "checkpoint_bytes",
+    "chosen_projections",
+    "classifier_step_flops",
+    "gpt_shape",
+    "interleaved_medians",
+    "kept_bytes",
+    "layer_parameters",
+    "lora_parameters",
+    "lora_parameters_by_target",
+    "memory_budget",
+    "model_break_even_rank",
+    "training_step",
+]

@@ -1,0 +1,55 @@
+"""Measuring: scores with their uncertainty, records of experiments, equality bit for bit."""
+
+from lora_edu.evaluation.bits import same_bits
+from lora_edu.evaluation.experiments import (
+    OutOfTime,
+    Record,
+    accuracy_score,
+    compare,
+    digits,
+    f1_score,
+    read_record,
+    run_all,
+    runs_of,
+    summarise,
+)
+from lora_edu.evaluation.metrics import (
+    Interval,
+    PairedDifference,
+    Predictions,
+    accuracy_interval,
+    classify,
+    confusion,
+    f1,
+    f1_interval,
+    mean_loss,
+    paired_difference,
+    perplexity,
+    wilson_interval,
+)
+
+__all__ = [
+    "Interval",
+    "OutOfTime",
+    "PairedDifference",
+    "Predictions",
+    "Record",
+    "accuracy_interval",
+    "accuracy_score",
+    "classify",
+    "compare",
+    "confusion",
+    "digits",
+    "f1",
+    "f1_interval",
+    "f1_score",
+    "mean_loss",
+    "paired_difference",
+    "perplexity",
+    "read_record",
+    "run_all",
+    "runs_of",
+    "same_bits",
+    "summarise",
+    "wilson_interval",
+]

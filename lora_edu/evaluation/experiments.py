@@ -1,0 +1,300 @@
+"""Experiments that can be repeated: runs with seeds, recorded as JSON, and what they add up to.
+
+A record is one file in `data/results/`. It names the command and the versions that made it and
+holds one entry a run. A run that is in the file is not repeated, so a sweep that was cut short
+goes on where it stopped.
+
+Two kinds of luck are kept apart in a summary: that of the *seed* (another start, another order:
+the spread between runs on the same test set) and that of the *sample* (another test set of the
+same kind: the spread under resampled test examples).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lora_edu.evaluation.metrics import RESAMPLES, Z_95, student_95
+from lora_edu.files import atomic_write
+
+Key = Mapping[str, Any]
+Score = Callable[[Tensor, Tensor, Tensor], Tensor]  # labels, predicted, weights
+
+
+class Record:
+    """Runs in a JSON file, each known by its key.
+
+    Args:
+        path: The file; it is read if it exists.
+        command: What to type to make it again.
+        about: Facts that all runs share, such as the test labels.
+
+    Raises:
+        ValueError: the file belongs to another experiment, or is not a record.
+    """
+
+    def __init__(self, path: str | Path, command: str, about: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.content: dict[str, Any] = {
+            "command": command,
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "about": dict(about),
+            "runs": [],
+        }
+        if self.path.exists():
+            found = read_record(self.path)
+            if found["about"] != json.loads(json.dumps(self.content["about"])):
+                raise ValueError(
+                    f"{self.path} holds runs of another experiment (its 'about' differs); "
+                    "move it away or give another path"
+                )
+            self.content["runs"] = found["runs"]
+
+    def find(self, key: Key) -> dict[str, Any] | None:
+        """Returns the run of that key, or None."""
+        return next((run for run in self.content["runs"] if run["key"] == dict(key)), None)
+
+    def add(self, key: Key, result: Mapping[str, Any]) -> None:
+        """Adds a run and writes the file, atomically."""
+        self.content["runs"].append({"key": dict(key), **result})
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.path) as temporary:
+            temporary.write_text(dumps(self.content), encoding="utf-8")
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Reads a record: "command", "versions", "about" and "runs".
+
+    Raises:
+        ValueError: the file is not a record.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content["about"], content["runs"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} is not a record of experiments; delete it and run anew") from None
+    return content
+
+
+def runs_of(record: Mapping[str, Any], **key: Any) -> list[dict[str, Any]]:
+    """Returns the runs of a record whose key holds these values, in the order of the seeds.
+
+    Raises:
+        ValueError: there is none.
+
+    Example:
+        >>> record = {"runs": [{"key": {"seed": 1}}, {"key": {"seed": 0}}]}
+        >>> runs_of(record, seed=1)
+        [{'key': {'seed': 1}}]
+    """
+    found = [run for run in record["runs"] if key.items() <= run["key"].items()]
+    if not found:
+        raise ValueError(f"the record holds no run with {key}; make it with: {record['command']}")
+    return sorted(found, key=lambda run: run["key"]["seed"])
+
+
+def digits(text: str) -> Tensor:
+    """Turns recorded classes, a string with a digit for each, into a tensor.
+
+    Example:
+        >>> digits("0110")
+        tensor([0, 1, 1, 0])
+    """
+    return torch.tensor([int(digit) for digit in text])
+
+
+def dumps(content: Mapping[str, Any]) -> str:
+    """Writes a record as JSON with one run a line, so that a diff shows what changed."""
+    runs = ",\n".join("  " + json.dumps(run) for run in content["runs"])
+    head = {name: value for name, value in content.items() if name != "runs"}
+    return json.dumps(head, indent=1)[:-2] + f',\n "runs": [\n{runs}\n ]\n}}\n'
+
+
+class OutOfTime(Exception):
+    """The time for a sweep was up before all its runs were made."""
+
+
+def run_all(
+    record: Record,
+    keys: Sequence[Key],
+    work: Callable[[dict[str, Any]], dict[str, Any]],
+    *,
+    workers: int = 1,
+    seconds: float = math.inf,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[dict[str, Any]]:
+    """Does the runs that are not recorded yet and returns all of them, in the order of `keys`.
+
+    When time is up, no further run starts, those under way are finished and recorded, and
+    `OutOfTime` is raised: the same call goes on later.
+
+    Args:
+        record: Where runs are looked up and added.
+        keys: What to run; each says all that distinguishes a run, its seed too.
+        work: Key → result, both fit for JSON; a function of a module, as processes need it.
+        workers: Processes at a time, each with one thread; 1 runs here.
+        seconds: No run starts later than this.
+        report: Called with a line after each run.
+
+    Raises:
+        OutOfTime: runs are left.
+    """
+    missing = [dict(key) for key in keys if record.find(key) is None]
+    end = time.monotonic() + seconds
+
+    def done(key: dict[str, Any], result: dict[str, Any]) -> None:
+        record.add(key, result)
+        report(f"{key}: " + ", ".join(f"{k} {v:.4g}" for k, v in result.items() if _is_number(v)))
+
+    if workers == 1:
+        while missing and time.monotonic() < end:
+            key = missing.pop(0)
+            done(key, work(key))
+    elif missing:
+        context = multiprocessing.get_context("spawn")  # forked processes inherit torch's threads
+        with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+            running: dict[Future, dict[str, Any]] = {}
+            while running or (missing and time.monotonic() < end):
+                while missing and len(running) < workers and time.monotonic() < end:
+                    key = missing.pop(0)
+                    running[pool.submit(work, key)] = key
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    done(running.pop(future), future.result())
+    if missing:
+        raise OutOfTime(f"{len(missing)} runs are left; give the same command again to go on")
+    return [record.find(key) for key in keys]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))
+
+
+class Summary(NamedTuple):
+    """A score over several seeds on one test set.
+
+    `value` is the mean over seeds; `low` and `high` end its 95 % interval,
+    value ± √(t² seed_sd² / S + 1.96² sample_sd²) with S seeds, cut to what a score can be, where t
+    is Student's, 4.3 for three seeds and 2.8 for five. `seed_sd` is the standard deviation between
+    seeds; `sample_sd` that of the mean under resampled test examples; `seeds` is S.
+    """
+
+    value: float
+    low: float
+    high: float
+    seed_sd: float
+    sample_sd: float
+    seeds: int
+
+
+def accuracy_score(labels: Tensor, predicted: Tensor, weights: Tensor) -> Tensor:
+    """Share of right answers along the last dimension, each example with its weight.
+
+    Shape:
+        Each argument (..., N); output (...).
+    """
+    return ((labels == predicted) * weights).sum(-1) / weights.sum(-1)
+
+
+def f1_score(labels: Tensor, predicted: Tensor, weights: Tensor) -> Tensor:
+    """F1 = 2 TP / (2 TP + FP + FN) of class 1 along the last dimension, with weights.
+
+    Shape:
+        Each argument (..., N); output (...).
+    """
+    spam, alarm = labels == 1, predicted == 1
+    named = ((spam.double() + alarm.double()) * weights).sum(-1)
+    return 2 * ((spam & alarm) * weights).sum(-1) / named.clamp(min=1)
+
+
+def summarise(
+    labels: Tensor,
+    predicted: Tensor,
+    score: Score,
+    *,
+    groups: Tensor | None = None,
+    highest: float = 1.0,
+    seed: int = 0,
+) -> Summary:
+    """Sums up the runs of one method: mean, interval, and the two kinds of luck apart.
+
+    Args:
+        labels: (N,) true classes of the test set.
+        predicted: (S, N) predicted classes, a row for each seed; one row knows no luck of seeds.
+        score: `accuracy_score` or `f1_score`.
+        groups: (N,) the group of each example, from 0. Examples of one group tend to be right or
+            wrong together, so whole groups are resampled; by default each example is its own.
+        highest: The most that a score can be; the least is 0.
+        seed: Of the bootstrap over test examples.
+    """
+    resampled = _resampled(labels, predicted, score, groups, seed)
+    return _summary(_scores(labels, predicted, score), resampled, 0.0, highest)
+
+
+def compare(
+    labels: Tensor,
+    first: Tensor,
+    second: Tensor,
+    score: Score,
+    *,
+    groups: Tensor | None = None,
+    highest: float = 1.0,
+    seed: int = 0,
+) -> Summary:
+    """Sums up how much better the first method scores than the second on the same test set.
+
+    Both are resampled together, so the luck of the test set that they share cancels. Where the
+    interval holds 0, the experiment has not told the two apart.
+
+    Args:
+        labels: (N,) true classes.
+        first: (S, N) predictions of the first method; run i goes with run i of the second.
+        second: (S, N) predictions of the second.
+        score: `accuracy_score` or `f1_score`.
+        groups: As in `summarise`.
+        highest: As in `summarise`.
+        seed: Of the bootstrap.
+    """
+    difference = _scores(labels, first, score) - _scores(labels, second, score)
+    resampled = _resampled(labels, first, score, groups, seed)
+    resampled = resampled - _resampled(labels, second, score, groups, seed)
+    return _summary(difference, resampled, -highest, highest)
+
+
+def _scores(labels: Tensor, predicted: Tensor, score: Score) -> Tensor:
+    """The score of each run on the test set as it is."""
+    return score(labels, predicted, torch.ones(len(labels), dtype=torch.double))
+
+
+def _resampled(
+    labels: Tensor, predicted: Tensor, score: Score, groups: Tensor | None, seed: int
+) -> Tensor:
+    """The mean score over seeds on `RESAMPLES` test sets, their groups drawn with replacement."""
+    groups = torch.arange(len(labels)) if groups is None else groups
+    count = int(groups.max()) + 1
+    generator = torch.Generator().manual_seed(seed)
+    draws = torch.randint(count, (RESAMPLES, count), generator=generator)
+    times = torch.zeros(RESAMPLES, count, dtype=torch.double)
+    times.scatter_add_(1, draws, torch.ones_like(times))
+    weights = times[:, groups]  # how often each example was drawn
+    return torch.stack([score(labels, run, weights) for run in predicted]).mean(0)
+
+
+def _summary(scores: Tensor, resampled: Tensor, least: float, most: float) -> Summary:
+    value, sample_sd, seeds = scores.mean().item(), resampled.std().item(), len(scores)
+    seed_sd = seed_half = 0.0
+    if seeds > 1:
+        seed_sd = scores.std().item()
+        seed_half = student_95(seeds - 1) * seed_sd / seeds**0.5
+    half = math.hypot(seed_half, Z_95 * sample_sd)
+    low, high = max(least, value - half), min(most, value + half)
+    return Summary(value, low, high, seed_sd, sample_sd, seeds)

@@ -1,0 +1,31 @@
+"""Pictures: charts in one style, and the ways to show them in a notebook."""
+
+from lora_edu.plots.charts import Line, bar_chart, heat_map, line_chart, show, stacked_bars
+from lora_edu.plots.display import (
+    LINE_CHARACTERS,
+    image_tag,
+    live_paragraph,
+    show_text,
+    show_widget,
+)
+from lora_edu.plots.style import DIVERGING, SEQUENTIAL, figure, house_style, line_style, png
+
+__all__ = [
+    "DIVERGING",
+    "LINE_CHARACTERS",
+    "Line",
+    "SEQUENTIAL",
+    "bar_chart",
+    "figure",
+    "heat_map",
+    "house_style",
+    "image_tag",
+    "line_chart",
+    "line_style",
+    "live_paragraph",
+    "png",
+    "show",
+    "show_text",
+    "show_widget",
+    "stacked_bars",
+]

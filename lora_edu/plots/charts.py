@@ -1,0 +1,252 @@
+"""Figures: pure functions from data to a matplotlib `Figure`, in the style of `style.py`.
+
+`show(figure, alt=...)` shows one in a notebook, with a text for those who do not see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from lora_edu.plots.style import (
+    COLOURS,
+    DIVERGING,
+    HATCHES,
+    SEQUENTIAL,
+    figure,
+    house_style,
+    line_style,
+    png,
+)
+
+__all__ = [
+    "Line",
+    "bar_chart",
+    "figure",
+    "heat_map",
+    "house_style",
+    "line_chart",
+    "line_style",
+    "png",
+    "show",
+    "stacked_bars",
+]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series of a line chart.
+
+    Args:
+        label: Its name in the legend; "" for none.
+        x: Positions.
+        y: Values.
+        low: Lower ends of the interval around `y`, drawn as a band, or None.
+        high: Upper ends.
+        points: Whether to mark each point; off for long curves.
+    """
+
+    label: str
+    x: ArrayLike
+    y: ArrayLike
+    low: ArrayLike | None = None
+    high: ArrayLike | None = None
+    points: bool = True
+
+
+def line_chart(
+    lines: Sequence[Line],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    x_log2: bool = False,
+    y_log10: bool = False,
+    y_log2: bool = False,
+) -> Figure:
+    """Draws curves, each with its band where it has an interval.
+
+    Args:
+        lines: The series.
+        title: The finding.
+        x_label: Horizontal axis, with the unit.
+        y_label: Vertical axis, with the unit.
+        x_log2: Space the horizontal axis by powers of two, labelled 1, 2, 4 …
+        y_log10: Logarithmic vertical axis.
+        y_log2: Space the vertical axis by powers of two.
+    """
+    made = figure(title, x_label, y_label)
+    axis = made.axes[0]
+    with house_style():
+        for index, line in enumerate(lines):
+            style = line_style(index) | ({} if line.points else {"marker": ""})
+            axis.plot(line.x, line.y, label=line.label, **style)
+            if line.low is not None and line.high is not None:
+                band = {"color": style["color"], "alpha": 0.18, "linewidth": 0}
+                axis.fill_between(line.x, line.low, line.high, **band)
+        if x_log2:
+            axis.set_xscale("log", base=2)
+            axis.xaxis.set_major_formatter(_plain)
+        if y_log2:
+            axis.set_yscale("log", base=2)
+            axis.yaxis.set_major_formatter(_plain)
+        if y_log10:
+            axis.set_yscale("log")
+        if any(line.label for line in lines):
+            axis.legend()
+    return made
+
+
+def _plain(value: float, _: int) -> str:
+    """Labels a power of two by its value: 1, 2, 4."""
+    return f"{value:g}"
+
+
+def bar_chart(
+    values: Mapping[str, float],
+    *,
+    title: str,
+    y_label: str,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    reference: tuple[str, float] | None = None,
+    label_format: str = "{:.3g}",
+) -> Figure:
+    """Draws one bar a name, with its value written above and its interval as a whisker.
+
+    Args:
+        values: Height of each bar.
+        title: The finding.
+        y_label: What the heights are, with the unit.
+        intervals: Lower and upper end for some or all names.
+        reference: Name and height of a dashed line across, such as a baseline.
+        label_format: How the values are written.
+    """
+    made = figure(title, "", y_label)
+    axis = made.axes[0]
+    top = max(values.values())
+    with house_style():
+        for index, (name, value) in enumerate(values.items()):
+            low, high = (intervals or {}).get(name, (value, value))
+            colour, hatch = COLOURS[index % len(COLOURS)], HATCHES[index % len(HATCHES)]
+            axis.bar(index, value, 0.62, color=colour, hatch=hatch, edgecolor="white")
+            if high > low:
+                whisker = [[value - low], [high - value]]
+                axis.errorbar(index, value, yerr=whisker, color="black", capsize=5)
+            text = label_format.format(value)
+            paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # above the reference
+            place = {"textcoords": "offset points", "ha": "center", "bbox": paper}
+            axis.annotate(text, (index, high), (0, 4), **place)
+            top = max(top, high)
+        if reference:
+            axis.axhline(reference[1], color="#555555", linestyle="--", label=reference[0])
+            axis.legend(loc="upper right")
+        axis.set_xticks(range(len(values)), list(values))
+        axis.grid(False, axis="x")
+        axis.set_ylim(top=top * (1.25 if reference else 1.12) if top > 0 else None)
+    return made
+
+
+def stacked_bars(
+    values: Mapping[str, Sequence[float]],
+    *,
+    parts: Sequence[str],
+    title: str,
+    x_label: str,
+) -> Figure:
+    """Draws one lying bar a name, put together from its parts, from top to bottom.
+
+    Args:
+        values: Name → length of each part.
+        parts: What the parts are called.
+        title: The finding.
+        x_label: What the lengths are, with the unit.
+
+    Raises:
+        ValueError: a name has another number of values than there are parts.
+    """
+    for name, lengths in values.items():
+        if len(lengths) != len(parts):
+            raise ValueError(
+                f"values[{name!r}] has {len(lengths)} lengths for {len(parts)} parts; give one each"
+            )
+    made = figure(title, x_label)
+    axis = made.axes[0]
+    rows = np.arange(len(values))
+    ends = np.zeros(len(values))
+    with house_style():
+        for index, (part, lengths) in enumerate(zip(parts, zip(*values.values()))):
+            style = {"color": COLOURS[index % len(COLOURS)], "hatch": HATCHES[index % len(HATCHES)]}
+            axis.barh(rows, lengths, 0.62, left=ends, label=part, edgecolor="white", **style)
+            ends = ends + lengths
+        axis.set_yticks(rows, list(values))
+        axis.invert_yaxis()
+        axis.grid(False, axis="y")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=len(parts))
+    return made
+
+
+def heat_map(
+    matrix: ArrayLike,
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    value_label: str,
+    x_names: Sequence[str] = (),
+    y_names: Sequence[str] = (),
+    number_format: str = "",
+) -> Figure:
+    """Draws a matrix as coloured cells; with values of both signs, white is zero.
+
+    Args:
+        matrix: (rows, columns); row 0 at the top.
+        title: The finding.
+        x_label: What the columns are.
+        y_label: What the rows are.
+        value_label: What the colours mean, with the unit.
+        x_names: Names of the columns.
+        y_names: Names of the rows.
+        number_format: Writes each value into its cell, such as "{:.2f}"; "" for none.
+    """
+    values = np.asarray(matrix, dtype=float)
+    made = figure(title, x_label, y_label)
+    axis = made.axes[0]
+    bound = float(np.abs(values).max()) or 1.0
+    signed = values.min() < 0
+    scale = {"cmap": DIVERGING, "vmin": -bound, "vmax": bound} if signed else {"cmap": SEQUENTIAL}
+    with house_style():
+        image = axis.imshow(values, aspect="auto", interpolation="nearest", **scale)
+        made.colorbar(image, ax=axis, label=value_label)
+        axis.grid(False)
+        axis.locator_params(integer=True)
+        if x_names:
+            axis.set_xticks(range(len(x_names)), list(x_names))
+        if y_names:
+            axis.set_yticks(range(len(y_names)), list(y_names))
+        for (row, column), value in np.ndenumerate(values) if number_format else ():
+            red, green, blue, _ = image.to_rgba(value)
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            text = number_format.format(value)
+            colour = "white" if dark else "black"
+            axis.text(column, row, text, ha="center", va="center", color=colour)
+    return made
+
+
+def show(drawn: Figure, alt: str) -> None:
+    """Shows a figure in a notebook, with its text alternative.
+
+    Args:
+        drawn: The figure.
+        alt: One or two sentences: what is drawn, and what it shows. Numbers in it should be
+            rounded so far that they are the same on every machine: tests compare this text.
+
+    Raises:
+        ValueError: `alt` is empty.
+    """
+    from lora_edu.plots.display import show_picture  # ipywidgets: only where a notebook shows
+
+    show_picture(png(drawn), alt)

@@ -1,0 +1,59 @@
+"""The course's own tasks: classify messages, write sentences from data. Not the library."""
+
+from lora_edu.tasks.classifier import (
+    HEAD_BATCH_ROWS,
+    HEAD_STEPS,
+    LORA,
+    LORA_TARGETS,
+    METHODS,
+    FeatureBatches,
+    feature_loss,
+    features,
+    measures,
+    prepare_classifier,
+    train_classifier,
+)
+from lora_edu.tasks.menu import (
+    MULTIPLIER,
+    RANK,
+    error_rate_score,
+    few_shot,
+    prepare_menu,
+    with_prefix,
+    write_sentences,
+)
+from lora_edu.tasks.slots import (
+    Patterns,
+    e2e_patterns,
+    menu_patterns,
+    said_slots,
+    slot_error_rate,
+    slot_errors,
+)
+
+__all__ = [
+    "FeatureBatches",
+    "HEAD_BATCH_ROWS",
+    "HEAD_STEPS",
+    "LORA",
+    "LORA_TARGETS",
+    "METHODS",
+    "MULTIPLIER",
+    "Patterns",
+    "RANK",
+    "e2e_patterns",
+    "error_rate_score",
+    "feature_loss",
+    "features",
+    "few_shot",
+    "measures",
+    "menu_patterns",
+    "prepare_classifier",
+    "prepare_menu",
+    "said_slots",
+    "slot_error_rate",
+    "slot_errors",
+    "train_classifier",
+    "with_prefix",
+    "write_sentences",
+]

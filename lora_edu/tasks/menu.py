@@ -1,0 +1,153 @@
+"""Ways to make a GPT write something else: ask it with examples, train LoRA, or train everything.
+
+| way | what it costs | the base afterwards |
+|---|---|---|
+| a prompt with examples | context: fewer tokens are left for the task | as it was |
+| "lora" | A, B beside every linear layer of the blocks | as it was, below the adapter |
+| "full" | all parameters | gone |
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import tiktoken
+import torch
+from torch import Tensor
+
+from lora_edu.datasets import IGNORE, Pair, Row, prompt
+from lora_edu.generation import generate
+from lora_edu.gpt import GPT
+from lora_edu.lora import freeze, replace_linear_with_lora
+from lora_edu.tasks.classifier import LORA_TARGETS
+
+METHODS = ("lora", "full")
+RANK = 8
+MULTIPLIER = 2  # of the update x A B, at every rank: alpha is twice the rank
+PROMPTS_AT_ONCE = 64
+BETWEEN_EXAMPLES = "\n\n"
+
+
+def prepare_menu(model: GPT, method: str, *, rank: int = RANK, seed: int = 0) -> None:
+    """Makes a pre-trained GPT ready for `fit`, in place: the head stays, as it writes the text.
+
+    Args:
+        model: Changed in place.
+        method: One of `METHODS`.
+        rank: Of "lora"; alpha is twice the rank, so that each rank has the multiplier 2.
+        seed: Of the random start of A.
+
+    Raises:
+        ValueError: the method is unknown.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {METHODS}, got {method!r}")
+    if method == "full":
+        return
+    weight = model.final_norm.weight
+    with torch.random.fork_rng([weight.device] if weight.is_cuda else []):
+        torch.manual_seed(seed)
+        freeze(model)
+        replace_linear_with_lora(
+            model,
+            rank,
+            MULTIPLIER * rank,
+            targets=LORA_TARGETS,
+            scaling="alpha/rank",
+            init="peft",
+        )
+
+
+def few_shot(
+    pairs: Sequence[Pair], encoding: tiktoken.Encoding, max_tokens: int, *, seed: int = 0
+) -> list[int]:
+    """Draws worked examples to stand before a prompt: as many as fit, as token ids.
+
+    Args:
+        pairs: Where from: training pairs.
+        encoding: The model's tokenizer.
+        max_tokens: What all examples together may take.
+        seed: Of the draw.
+
+    Raises:
+        ValueError: the first example drawn is too long already.
+    """
+    ids: list[int] = []
+    for pair in random.Random(seed).sample(list(pairs), len(pairs)):
+        text = prompt(pair.meaning) + pair.sentence + BETWEEN_EXAMPLES
+        more = encoding.encode_ordinary(text)
+        if len(ids) + len(more) > max_tokens:
+            if not ids:
+                raise ValueError(
+                    f"max_tokens = {max_tokens}, but an example has {len(more)}; raise max_tokens"
+                )
+            break
+        ids += more
+    return ids
+
+
+def with_prefix(rows: Iterable[Row], prefix: Sequence[int]) -> list[Row]:
+    """Puts tokens before each row, none of which the loss counts; other targets stay.
+
+    Example:
+        >>> with_prefix([Row([7, 8], [8, 9])], [1, 2])
+        [Row(token_ids=[1, 2, 7, 8], target=[-100, -100, 8, 9])]
+    """
+    ignored = [IGNORE] * len(prefix)
+    return [Row([*prefix, *row.token_ids], [*ignored, *row.target]) for row in rows]
+
+
+def write_sentences(
+    model: GPT,
+    encoding: tiktoken.Encoding,
+    meanings: Sequence[str],
+    *,
+    prefix: Sequence[int] = (),
+    max_new_tokens: int = 80,
+) -> list[str]:
+    """Lets a model say meanings: the likeliest tokens, up to the end of the line or of the text.
+
+    Prompts of the same length are continued together, which gives each the sentence that it would
+    get alone (but for rounding) and takes a fraction of the time.
+
+    Args:
+        model: Any GPT, adapted or not.
+        encoding: Its tokenizer.
+        meanings: Such as `dish[tomato soup], price[cheap]`.
+        prefix: Tokens before each prompt, examples for instance.
+        max_new_tokens: At most so many for a sentence.
+    """
+    device = model.token_embedding.weight.device
+    same_length: dict[int, list[int]] = defaultdict(list)
+    prompts = [[*prefix, *encoding.encode_ordinary(prompt(meaning))] for meaning in meanings]
+    for index, ids in enumerate(prompts):
+        same_length[len(ids)].append(index)
+    sentences = [""] * len(meanings)
+    for length, indices in same_length.items():
+        for start in range(0, len(indices), PROMPTS_AT_ONCE):
+            chosen = indices[start : start + PROMPTS_AT_ONCE]
+            batch = torch.tensor([prompts[index] for index in chosen], device=device)
+            written = generate(model, batch, max_new_tokens, stop_id=encoding.eot_token)
+            for index, row in zip(chosen, written[:, length:].tolist(), strict=True):
+                sentences[index] = _first_line(row, encoding)
+    return sentences
+
+
+def _first_line(ids: list[int], encoding: tiktoken.Encoding) -> str:
+    if encoding.eot_token in ids:
+        ids = ids[: ids.index(encoding.eot_token)]
+    return encoding.decode(ids).strip().split("\n")[0]
+
+
+def error_rate_score(meant: Tensor, errors: Tensor, weights: Tensor) -> Tensor:
+    """Errors over slots along the last dimension, each meaning with its weight.
+
+    For `summarise` and `compare`: the slots of each meaning stand where a classifier has labels,
+    the slot errors of its sentence where it has predictions.
+
+    Shape:
+        Each argument (..., N); output (...).
+    """
+    return (errors * weights).sum(-1) / (meant * weights).sum(-1)

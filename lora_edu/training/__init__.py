@@ -1,0 +1,19 @@
+"""Training: `fit`, and what it stands on. Start reading in `loop.py`."""
+
+from lora_edu.training.history import History, lower_is_better
+from lora_edu.training.loop import classification_loss, fit, next_token_loss
+from lora_edu.training.optimizer import adamw, parameter_groups
+from lora_edu.training.precision import BF16_CAPABILITY, choose_device, choose_precision
+
+__all__ = [
+    "BF16_CAPABILITY",
+    "History",
+    "adamw",
+    "choose_device",
+    "choose_precision",
+    "classification_loss",
+    "fit",
+    "lower_is_better",
+    "next_token_loss",
+    "parameter_groups",
+]

@@ -1,0 +1,119 @@
+"""What `fit` checks before it starts, and how it explains a loss that is not finite."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lora_edu.lora import lora_layers
+from lora_edu.training.optimizer import trainable_parameters
+
+
+def check_pairs(
+    evaluate: object,
+    eval_every: int | None,
+    patience: int | None,
+    checkpoint: object,
+    checkpoint_every: int | None,
+    resume: bool,
+) -> None:
+    """Refuses an argument of `fit` that comes without the one it needs.
+
+    Raises:
+        ValueError: with the missing argument, or where `checkpoint_every` is below 1.
+    """
+    if checkpoint_every is not None and checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every must be at least 1, got {checkpoint_every}")
+    if evaluate is None and (eval_every is not None or patience is not None):
+        raise ValueError(
+            f"eval_every={eval_every} and patience={patience} need a measure: give evaluate="
+        )
+    if checkpoint is None and (checkpoint_every is not None or resume):
+        raise ValueError(
+            f"checkpoint_every={checkpoint_every} and resume={resume} need a file: give checkpoint="
+        )
+
+
+def check_trainable(model: nn.Module) -> None:
+    """Looks for the usual mistakes about what is frozen; warns of those that may be meant.
+
+    Raises:
+        ValueError: nothing is trainable, or a LoRA layer is merged and so out of reach.
+    """
+    if not trainable_parameters(model):
+        raise ValueError(
+            "nothing to train: no parameter of the model has requires_grad=True; "
+            "add LoRA layers or a new head after freeze(model)"
+        )
+    layers = lora_layers(model)
+    merged = [name for name, layer in layers.items() if layer.merged]
+    if merged:
+        raise ValueError(
+            f"{merged[0]} is merged, so its A and B would get no gradient; "
+            "call unmerge(model) first"
+        )
+    thawed = [name for name, layer in layers.items() if layer.linear.weight.requires_grad]
+    if thawed:
+        warnings.warn(
+            f"{len(thawed)} of {len(layers)} LoRA layers train their original weights too "
+            f"({thawed[0]}, ...): this is full fine-tuning, not LoRA. "
+            "Call freeze(model) before replace_linear_with_lora(model, ...)",
+            stacklevel=3,
+        )
+    dead = [
+        name
+        for name, layer in layers.items()
+        if not (layer.lora.A.requires_grad and layer.lora.B.requires_grad)
+    ]
+    if dead:
+        warnings.warn(
+            f"A and B are frozen in {len(dead)} of {len(layers)} LoRA layers ({dead[0]}, ...), so "
+            "they will not learn. The order is: first freeze(model), then "
+            "replace_linear_with_lora(model, ...)",
+            stacklevel=3,
+        )
+
+
+@torch.no_grad()
+def explain_not_finite(
+    model: nn.Module,
+    loss: Callable[[nn.Module, Any], Tensor],
+    step: int,
+    value: float,
+    gradient_norm: float,
+    batch_before: Any | None,
+) -> tuple[str, bool]:
+    """Says why a loss or gradient is not finite, and whether the weights are still good.
+
+    The weights are tried on the batch before, whose loss was finite one update ago: if it still
+    is, the new batch is to blame; if not, the update was.
+
+    Returns:
+        A sentence with the step and the likely cause; True if the weights may stay.
+    """
+    what = f"step {step}: the loss is {value}"
+    if math.isfinite(value):
+        return (
+            f"step {step}: the loss is {value:.3g}, but the norm of its gradient is "
+            f"{gradient_norm}. Likely cause: an overflow on the way back; lower the learning rate, "
+            'or use precision="fp32"',
+            True,
+        )
+    if batch_before is None:
+        return f"{what}. Likely cause, at the very first step: data or model hold nan or inf", True
+    if torch.isfinite(loss(model, batch_before)):
+        return (
+            f"{what}, while the weights still give a finite loss on the batch before. "
+            "Likely cause: the data of this batch",
+            True,
+        )
+    return (
+        f"{what}, and the weights of this step give that on other batches too. Likely cause: a "
+        "learning rate that is too high; divide it by 3 to 10, or warm up for longer",
+        False,
+    )
