@@ -2,17 +2,23 @@
 
 A model is a tree of named modules; `blocks.0.attention.query` is a path in it. Targets are given
 as whole names, as their last parts, or as shell patterns.
+
+LoRA adds to x W + b. A layer that computes something else, or whose weight is not simply stored
+as numbers, would be adapted wrongly without a word, so `refusal` says why it cannot be.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
+
+Targets = str | Iterable[str] | None
+FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def is_conv1d(module: nn.Module) -> bool:
@@ -40,8 +46,20 @@ def is_linear_like(module: nn.Module) -> bool:
 
 
 def is_wrapped(module: nn.Module) -> bool:
-    """Says whether a module is a linear layer with an update beside it, as `LinearWithLoRA` is."""
-    return hasattr(module, "linear") and hasattr(module, "lora")
+    """Says whether a module is a linear layer with an update beside it, as `LinearWithLoRA` is.
+
+    It is known by its parts, `linear` and a `lora` with A and B, so that a class of your own
+    counts too. Layers that PEFT has wrapped count as well.
+    """
+    lora = getattr(module, "lora", None)
+    ours = hasattr(module, "linear") and hasattr(lora, "A") and hasattr(lora, "B")
+    return ours or is_pefts(module)
+
+
+def is_pefts(module: nn.Module) -> bool:
+    """Says whether PEFT has put a module in place of one of the model's, known by its looks."""
+    inner = hasattr(module, "base_layer") or hasattr(module, "original_module")
+    return inner and hasattr(module, "active_adapters")
 
 
 def linear_shape(module: nn.Module) -> tuple[int, int]:
@@ -67,6 +85,90 @@ def linear_dtype(module: nn.Module) -> torch.dtype:
     return getattr(module, "outer_dtype", module.weight.dtype)
 
 
+def refusal(module: nn.Module) -> str | None:
+    """Says why a module cannot get an update beside it; None where it can.
+
+    A class of its own, or a `forward` of its own, is no reason: such a layer is asked with a few
+    numbers whether it computes x W + b. Nothing is drawn at random, and nothing is changed.
+
+    Example:
+        >>> refusal(nn.Linear(3, 2)) is None
+        True
+        >>> refusal(nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)))
+        "its weight is computed from other tensors (pruning, weight norm or another \
+parametrization); make the result its weight first, with torch's `remove` for it"
+    """
+    if is_wrapped(module):
+        return "it is wrapped already; choose other targets, or a fresh model"
+    if not is_linear_like(module):
+        kind = type(module).__name__
+        return f"{kind} is no nn.Linear or Conv1D; wrap the linear layers inside it, each once"
+    stored = module._parameters.get("weight")
+    if stored is None:
+        return (
+            "its weight is computed from other tensors (pruning, weight norm or another "
+            "parametrization); make the result its weight first, with torch's `remove` for it"
+        )
+    if nn.parameter.is_lazy(stored):
+        return "its shape is not known yet; run a batch through the model first"
+    if stored.dtype not in FLOATS:
+        return f"its weight is quantized ({stored.dtype}); load the model in floating point"
+    if type(stored.data).__module__.partition(".")[0] != "torch":
+        return f"its weight is a {type(stored.data).__name__}; load the model in floating point"
+    named = tuple(getattr(module, name, None) for name in ("in_features", "out_features"))
+    if not is_conv1d(module) and linear_shape(module) != named:
+        return (
+            f"its weight of shape {tuple(stored.shape)} does not fit {named[0]} inputs and "
+            f"{named[1]} outputs; is it packed or sharded? Load the model whole"
+        )
+    if has_own_forward(module) and not _computes_x_w_plus_b(module):
+        return (
+            f"{type(module).__name__} does not compute x W + b, or its weight is not at hand "
+            f"(device {stored.device}); choose other targets, or load the model whole"
+        )
+    return None
+
+
+def check_adaptable(layers: Mapping[str, nn.Module]) -> None:
+    """Makes sure that each of these layers, given by name, can have an update beside it.
+
+    Raises:
+        ValueError: one cannot; the message names it and says why, see `refusal`.
+    """
+    for name, layer in layers.items():
+        if reason := refusal(layer):
+            raise ValueError(f"{name!r} cannot be adapted: {reason}")
+
+
+def has_own_forward(module: nn.Module) -> bool:
+    """Says whether a linear-like layer computes in another way than `nn.Linear` or `Conv1D`.
+
+    So do subclasses with a `forward` of their own, and layers whose `forward` was exchanged, as
+    accelerate does to move weights about.
+    """
+    inherited = is_conv1d(module) or type(module).forward is nn.Linear.forward
+    return not inherited or "forward" in vars(module)
+
+
+@torch.no_grad()
+def _computes_x_w_plus_b(module: nn.Module) -> bool:
+    weight, n_in = module.weight, linear_shape(module)[0]
+    if weight.is_meta:
+        return False
+    x = torch.linspace(-1, 1, 2 * n_in, dtype=linear_dtype(module), device=weight.device)
+    x = x.view(2, n_in)
+    upright = weight.T if is_conv1d(module) else weight
+    bias = None if module.bias is None else module.bias.to(x.dtype)
+    wanted = nn.functional.linear(x, upright.to(x.dtype), bias)
+    try:
+        with torch.autocast(weight.device.type, enabled=False):
+            found = module(x)
+        torch.testing.assert_close(found, wanted)
+    except Exception:  # whatever a class of its own may raise, and a difference
+        return False
+    return True
+
+
 def linear_names(model: nn.Module) -> list[str]:
     """Names every linear-like layer below `model`, in the model's order.
 
@@ -86,7 +188,7 @@ def linear_names(model: nn.Module) -> list[str]:
     return names
 
 
-def find_targets(model: nn.Module, targets: str | Iterable[str] | None = None) -> list[str]:
+def find_targets(model: nn.Module, targets: Targets = None) -> list[str]:
     """Finds the linear layers that `targets` mean.
 
     Args:
@@ -110,14 +212,37 @@ def find_targets(model: nn.Module, targets: str | Iterable[str] | None = None) -
     targets = "*" if targets is None else targets
     patterns = [targets] if isinstance(targets, str) else list(targets)
     matches = {
-        pattern: [n for n in names if fnmatchcase(n, pattern) or fnmatchcase(n, f"*.{pattern}")]
-        for pattern in patterns
+        pattern: [name for name in names if _is_meant(name, pattern)] for pattern in patterns
     }
     unmatched = [pattern for pattern in patterns if not matches[pattern]]
     if unmatched or not patterns:
         raise ValueError(_no_match_message(model, names, unmatched))
     wanted = set().union(*matches.values())
     return [name for name in names if name in wanted]
+
+
+def adaptable_layers(model: nn.Module, targets: Targets = None) -> dict[str, nn.Module]:
+    """Finds the linear layers that `targets` mean, each of which can be adapted.
+
+    Args:
+        model: Any module that contains linear layers.
+        targets: As for `find_targets`.
+
+    Raises:
+        ValueError: as `find_targets`; or a layer cannot be adapted, see `refusal`; or PEFT has
+            put an adapter on the model.
+    """
+    layers = {name: model.get_submodule(name) for name in find_targets(model, targets)}
+    check_adaptable(layers)
+    if theirs := [name for name, module in model.named_modules() if is_pefts(module)]:
+        raise ValueError(f"model has an adapter by PEFT on {theirs[0]!r}; take it off first")
+    return layers
+
+
+def _is_meant(name: str, pattern: str) -> bool:
+    """A name that is given as it is counts before what its characters mean in a pattern."""
+    by_name = name == pattern or name.endswith(f".{pattern}")
+    return by_name or fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")
 
 
 def _no_match_message(model: nn.Module, names: list[str], unmatched: list[str]) -> str:

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from lora_edu.adapters import attach, load_adapter, save_adapter
+from lora_edu.budget import count_parameters
 from lora_edu.datasets import (
     Batches,
     Row,
@@ -37,7 +38,7 @@ from lora_edu.datasets import (
 from lora_edu.evaluation import accuracy_interval, classify, f1, mean_loss
 from lora_edu.files import atomic_write, data_path
 from lora_edu.gpt import GPT
-from lora_edu.lora import count_parameters, freeze, replace_linear_with_lora
+from lora_edu.lora import freeze, replace_linear_with_lora
 from lora_edu.pretrained import base_fingerprint, load_pretrained, load_tokenizer
 from lora_edu.tasks import menu_patterns, slot_errors, write_sentences
 from lora_edu.training import classification_loss, fit, lower_is_better, next_token_loss

@@ -10,7 +10,7 @@ from torch import nn
 from lora_edu.adapters.adapter import Adapter, AdapterError
 from lora_edu.adapters.tensors import matches
 from lora_edu.lora import LinearWithLoRA, lora_layers
-from lora_edu.targets import is_linear_like, linear_dtype, linear_shape
+from lora_edu.targets import is_linear_like, linear_dtype, linear_shape, refusal
 
 # The model's attribute that remembers which heads an attached adapter replaced.
 REPLACED_HEADS = "replaced_heads"
@@ -87,6 +87,8 @@ def check_fits(modules: dict[str, nn.Module], adapter: Adapter) -> None:
                 f"columns and B {b.shape[0]} rows; give the rank that they have"
             )
         module = _linear(modules, name)
+        if reason := refusal(module):
+            raise AdapterError(f"{name!r} cannot be adapted: {reason}")
         if linear_shape(module) != wanted:
             raise AdapterError(
                 f"layer {name!r} maps {linear_shape(module)[0]} to {linear_shape(module)[1]}, the "

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from lora_edu.adapters.adapter import Adapter, AdapterError
 from lora_edu.adapters.layers import base_modules, check_fits, swap_modules
 from lora_edu.lora import lora_layers
-from lora_edu.targets import linear_dtype, linear_shape
+from lora_edu.targets import linear_shape
 
 
 class MixedAdapters:
@@ -125,7 +125,8 @@ def _stack(linear: nn.Module, layer: str, adapters: list[Adapter]) -> tuple[Tens
     """
     n_in, n_out = linear_shape(linear)
     rank = max(adapter.rank for adapter in adapters)
-    like = {"device": linear.weight.device, "dtype": linear_dtype(linear)}
+    dtype = torch.promote_types(linear.weight.dtype, torch.float32)  # as beside one adapter
+    like = {"device": linear.weight.device, "dtype": dtype}
     stacked_a = torch.zeros(len(adapters) + 1, n_in, rank, **like)
     stacked_b = stacked_a.new_zeros(len(adapters) + 1, rank, n_out)
     for a, b, adapter in zip(stacked_a, stacked_b, adapters):
@@ -161,5 +162,6 @@ class MixedLinear(nn.Module):
                 "name, or None, for each row"
             )
         tokens = x.reshape(len(x), -1, x.shape[-1])
-        y = torch.baddbmm(self.linear(tokens), torch.bmm(tokens, self.a), self.b)
+        y, fine = self.linear(tokens), tokens.to(self.a.dtype)
+        y = torch.baddbmm(y.to(fine.dtype), torch.bmm(fine, self.a), self.b).to(y.dtype)
         return y.reshape(*x.shape[:-1], y.shape[-1])

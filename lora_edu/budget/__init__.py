@@ -9,10 +9,12 @@ from lora_edu.budget.memory import (
     memory_budget,
 )
 from lora_edu.budget.parameters import (
+    ParameterCount,
     adapter_bytes,
     break_even_rank,
     checkpoint_bytes,
     chosen_projections,
+    count_parameters,
     layer_parameters,
     lora_parameters,
     lora_parameters_by_target,
@@ -29,6 +31,8 @@ from lora_edu.budget.step_cost import (
 )
 
 __all__ = [
+    "ParameterCount",
+    "count_parameters",
     "GPUS_BYTES",
     "METHODS",
     "MODEL_SHAPES",

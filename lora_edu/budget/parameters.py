@@ -1,4 +1,4 @@
-"""Counts before training: parameters and bytes of LoRA by arithmetic alone.
+"""Parameters and bytes: those a model has, and those LoRA will have, by arithmetic alone.
 
 LoRA of rank r on a linear layer of m inputs and n outputs trains A (m × r) and B (r × n):
 r (m + n) numbers instead of the m n of the weight. Everything here follows from that line.
@@ -10,8 +10,33 @@ Source:
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
+
+from torch import nn
 
 from lora_edu.budget.shapes import ModelShape, Projection
+
+
+class ParameterCount(NamedTuple):
+    """How many numbers a model holds, and how many of them learn."""
+
+    total: int
+    trainable: int
+
+
+def count_parameters(model: nn.Module) -> ParameterCount:
+    """Counts parameters; a weight that two layers share counts once.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 2).requires_grad_(False))
+        >>> count_parameters(model)
+        ParameterCount(total=46, trainable=36)
+    """
+    parameters = list(model.parameters())
+    return ParameterCount(
+        total=sum(p.numel() for p in parameters),
+        trainable=sum(p.numel() for p in parameters if p.requires_grad),
+    )
 
 
 def layer_parameters(in_dim: int, out_dim: int, rank: int) -> int:

@@ -11,6 +11,7 @@ So files, optimizers and whoever holds the layer go on as before. What is comput
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from lora_edu.fused.attention import attend
@@ -26,6 +27,8 @@ class FusedLinearWithLoRA(LinearWithLoRA):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_dim) → (..., out_dim)."""
+        if _has_finer_updates(self, x):
+            return super().forward(x)
         return adapted_products(x, [self])[0]
 
 
@@ -44,7 +47,8 @@ class FusedBlock(Block):
         at: Tensor | None = None,
     ) -> Tensor:
         """(B, T, C) → (B, T, C), or with `at`, (B,) positions, → (B, 1, C)."""
-        if not _is_known(self):  # layers have been exchanged since, for those of a mixed batch
+        # Layers may have been exchanged since, for those of a mixed batch.
+        if not _is_known(self) or _has_finer_updates(self, x):
             return super().forward(x, block, cache, at)
         attention, mlp, norm = self.attention, self.mlp, Norm(self.attention_norm)
         layers, asked = [attention.key, attention.value], pick(x, at)
@@ -57,6 +61,20 @@ class FusedBlock(Block):
         x = asked + self.dropout(adapted_products(mixed, [attention.out])[0])
         (hidden,) = adapted_products(x, [mlp.fc_in], Norm(self.mlp_norm))
         return x + self.dropout(adapted_products(hidden, [mlp.fc_out], Gelu())[0])
+
+
+def _has_finer_updates(module: nn.Module, x: Tensor) -> bool:
+    """Whether A and B have more bits than x, as beside a base in bfloat16.
+
+    The fused arithmetic has one type. Under autocast that is autocast's, for the readable layers
+    as well; without, they compute the update in the type of A and B, and so nearer to the exact
+    result.
+    """
+    return not torch.is_autocast_enabled(x.device.type) and any(
+        layer.lora.A.dtype != x.dtype
+        for layer in module.modules()
+        if isinstance(layer, LinearWithLoRA) and not layer.merged
+    )
 
 
 PLAIN = (nn.Linear, HeldLinear)
@@ -131,16 +149,19 @@ def _can_be_fused(module: nn.Module) -> bool:
 def _is_known(module: nn.Module) -> bool:
     """Whether an adapted layer or a block consists of what the fused arithmetic stands for."""
     if isinstance(module, LinearWithLoRA):
-        return type(module.linear) in PLAIN
+        return _is_plain(module.linear)
     attention, mlp = module.attention, module.mlp
     layers = attention.query, attention.key, attention.value, attention.out, mlp.fc_in, mlp.fc_out
     return (
         (type(attention), type(mlp)) == (Attention, MLP)
         and type(module.attention_norm) is type(module.mlp_norm) is nn.LayerNorm
-        and all(
-            type(layer) in PLAIN or type(layer) in ADAPTED and _is_known(layer) for layer in layers
-        )
+        and all(_is_plain(layer) or type(layer) in ADAPTED and _is_known(layer) for layer in layers)
     )
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether it is a linear layer whose `forward` nobody has exchanged, as accelerate does."""
+    return type(layer) in PLAIN and "forward" not in vars(layer)
 
 
 def _has_hooks(module: nn.Module) -> bool:

@@ -105,7 +105,10 @@ def _copied(modules: Sequence[nn.Module]) -> Callable[[Tensor], Sequence[Tensor]
     Where a layer is not all weights, it is `_in_turn`; of a mixed batch, each row's own update is
     added behind the product.
     """
-    if any(type(module) is MixedLinear for module in modules):
+    mixed = [module for module in modules if type(module) is MixedLinear]
+    if any(module.a.dtype != module.linear.weight.dtype for module in mixed):
+        return _in_turn(modules)  # updates in more bits than the weights are added by themselves
+    if mixed:
         return _mixed(modules)
     weights = [_weight(module) for module in modules]
     if any(weight is None for weight in weights):

@@ -4,11 +4,12 @@ import pytest
 import torch
 from support.exercises import assert_each_has_its_own_message, assert_not_tried_yet, assert_passes
 
+from lora_edu.budget.parameters import count_parameters
 from lora_edu.exercises import check, exercises
 from lora_edu.exercises import nb03_answers as answers
 from lora_edu.exercises.nb03_answers import TINY
 from lora_edu.gpt import GPT
-from lora_edu.lora import count_parameters, freeze, replace_linear_with_lora
+from lora_edu.lora import freeze, replace_linear_with_lora
 
 # Words of the message that the wrong answers of an exercise get, in the order of the answers.
 MESSAGES = {

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from lora_edu.budget.parameters import count_parameters
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import (
     INITS,
     SCALINGS,
     LinearWithLoRA,
     LoRALayer,
-    count_parameters,
     freeze,
     lora_layers,
     merge,
@@ -238,7 +238,7 @@ def test_a_rank_above_the_layers_own_only_warns():
 def test_only_linear_layers_are_wrapped_and_only_once():
     layer = LinearWithLoRA(nn.Linear(4, 4), 2, 4)
     for module in (layer, nn.Embedding(4, 4)):
-        with pytest.raises(ValueError, match=f"nn.Linear or a Conv1D, got {type(module).__name__}"):
+        with pytest.raises(ValueError, match="Embedding is no nn.Linear|wrapped already"):
             LinearWithLoRA(module, 2, 4)
 
 
@@ -247,10 +247,11 @@ def test_only_linear_layers_are_wrapped_and_only_once():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_A_and_B_take_device_and_dtype_of_the_weight(device, dtype):
+def test_A_and_B_take_the_weights_device_and_at_least_float32(device, dtype):
     layer = LinearWithLoRA(nn.Linear(6, 5, device=device, dtype=dtype), 2, 4)
     for factor in (layer.lora.A, layer.lora.B):
-        assert factor.device.type == device and factor.dtype == dtype
+        assert factor.device.type == device
+        assert factor.dtype == (dtype if dtype == torch.float64 else torch.float32)
     assert layer(torch.ones(2, 6, device=device, dtype=dtype)).dtype == dtype
 
 

@@ -7,10 +7,11 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from lora_edu.budget.parameters import count_parameters
 from lora_edu.datasets.batching import Row
 from lora_edu.datasets.sets import Split
 from lora_edu.gpt import GPT, GPTConfig
-from lora_edu.lora import count_parameters, lora_layers
+from lora_edu.lora import lora_layers
 from lora_edu.spectra import truncate
 from scripts import record_delta
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lora_edu.budget.parameters import count_parameters
 from lora_edu.datasets.batching import IGNORE, Batches, Row, prompt, text_rows
 from lora_edu.datasets.sets import load_menu
 from lora_edu.evaluation.metrics import mean_loss
 from lora_edu.generation import generate_text
 from lora_edu.gpt import GPT, GPTConfig
-from lora_edu.lora import count_parameters, lora_layers
+from lora_edu.lora import lora_layers
 from lora_edu.pretrained.tokenizer import load_tokenizer
 from lora_edu.tasks.menu import (
     error_rate_score,
