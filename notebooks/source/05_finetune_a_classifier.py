@@ -87,8 +87,8 @@ check("05.f1", f1)
 # recorded: the file names the command that made it, and you can run it.
 # %%
 from lora_edu import data_path
-from lora_edu.tasks import METHODS
 from lora_edu.evaluation import read_record, runs_of
+from lora_edu.tasks import METHODS
 
 record = read_record(data_path("results", f"classifier_{SOURCE}.json"))
 print(record["command"], "\n")
@@ -476,8 +476,8 @@ for method, rank in (("full", None), ("lora", 8)):
 # %%
 import copy
 
-from lora_edu.fused import fuse
 from lora_edu.budget import kept_bytes
+from lora_edu.fused import fuse
 
 timed = {"full": full, "LoRA": lora, "LoRA, fused": copy.deepcopy(lora)}
 fuse(timed["LoRA, fused"])
