@@ -147,7 +147,7 @@ class LinearWithLoRA(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """W plus the update, as the linear layer stores it; made anew each time, to be read."""
+        """W plus the update, to be read: (out_dim, in_dim), or the other way round in a Conv1D."""
         W = self.linear.weight
         if self.merged:
             return W
