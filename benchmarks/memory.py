@@ -59,7 +59,7 @@ def formula_bytes(method: str, shape: Shape) -> float:
         method,
         rank=shape.rank,
         targets=TARGETS,
-        precision="float32",
+        storage="float32",
         batch_size=rows,
         length_tokens=length,
     ).total_bytes

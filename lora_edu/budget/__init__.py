@@ -3,7 +3,7 @@
 from lora_edu.budget.memory import (
     GPUS_BYTES,
     METHODS,
-    PRECISIONS,
+    STORAGES,
     MemoryBudget,
     activation_bytes,
     memory_budget,
@@ -38,7 +38,7 @@ __all__ = [
     "MODEL_SHAPES",
     "MemoryBudget",
     "ModelShape",
-    "PRECISIONS",
+    "STORAGES",
     "StepSeconds",
     "TARGETS",
     "activation_bytes",

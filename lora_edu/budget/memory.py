@@ -40,7 +40,7 @@ GPUS_BYTES: dict[str, int] = {
 
 
 @dataclass(frozen=True)
-class Precision:
+class Storage:
     """Bytes kept for one number of each kind.
 
     Args:
@@ -57,10 +57,10 @@ class Precision:
 
 
 #: "mixed" is autocast: weights stay float32 and are rounded to 16 bits for each product.
-PRECISIONS: dict[str, Precision] = {
-    "float32": Precision(4, 4, 8, 4),
-    "mixed": Precision(4, 4, 8, 2),
-    "16 bit": Precision(2, 2, 8, 2),
+STORAGES: dict[str, Storage] = {
+    "float32": Storage(4, 4, 8, 4),
+    "mixed": Storage(4, 4, 8, 2),
+    "16 bit": Storage(2, 2, 8, 2),
 }
 
 
@@ -162,7 +162,7 @@ def memory_budget(
     *,
     rank: int = 8,
     targets: Iterable[str] = ("query", "value"),
-    precision: str = "16 bit",
+    storage: str = "16 bit",
     batch_size: int = 1,
     length_tokens: int = 256,
     checkpointing: bool = False,
@@ -174,13 +174,14 @@ def memory_budget(
         method: One of `METHODS`; "qlora" is "lora" with the blocks' weights in NF4.
         rank: r of the adapters.
         targets: Adapted layers.
-        precision: A key of `PRECISIONS`.
+        storage: A key of `STORAGES`: the bytes of a number, where the `precision` of `fit` is the
+            format that products are computed in.
         batch_size: Rows a step.
         length_tokens: Tokens a row.
         checkpointing: Whether blocks keep only their input.
 
     Raises:
-        ValueError: an unknown method or precision, or a size the parts refuse.
+        ValueError: an unknown method or storage, or a size the parts refuse.
 
     Example:
         >>> from lora_edu.budget import MODEL_SHAPES
@@ -188,10 +189,10 @@ def memory_budget(
         >>> budget.cards_that_fit()[0]
         'T4 16 GB'
     """
-    for name, value, known in (("method", method, METHODS), ("precision", precision, PRECISIONS)):
+    for name, value, known in (("method", method, METHODS), ("storage", storage, STORAGES)):
         if value not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}; got {value!r}")
-    numbers, targets = PRECISIONS[precision], tuple(targets)
+    numbers, targets = STORAGES[storage], tuple(targets)
     full = method == "full"
     adapters = 0 if full else lora_parameters(shape, rank, targets)
     learning = shape.parameters if full else adapters

@@ -11,7 +11,7 @@ from typing import Any
 
 import ipywidgets
 
-from lora_edu.budget import METHODS, MODEL_SHAPES, PRECISIONS, MemoryBudget, memory_budget
+from lora_edu.budget import METHODS, MODEL_SHAPES, STORAGES, MemoryBudget, memory_budget
 from lora_edu.widgets.live import LABELLED, LivePicture, View
 from lora_edu.widgets.memory_picture import MemoryPicture
 from lora_edu.widgets.units import megabytes, percent
@@ -31,7 +31,7 @@ class MemoryState:
         model: A key of `MODEL_SHAPES`.
         rank: r of the adapters.
         target_set: One of `TARGET_SETS`.
-        precision: A key of `PRECISIONS`.
+        storage: A key of `STORAGES`.
         batch_size: Rows a step.
         length_tokens: Tokens a row; more than the model reads counts as what it reads.
         checkpointing: Whether blocks keep only their input.
@@ -44,7 +44,7 @@ class MemoryState:
     model: str
     rank: int = 8
     target_set: str = TARGET_SETS[0]
-    precision: str = "16 bit"
+    storage: str = "16 bit"
     batch_size: int = 1
     length_tokens: int = 512
     checkpointing: bool = False
@@ -65,7 +65,7 @@ class MemoryState:
                 method,
                 rank=self.rank,
                 targets=targets,
-                precision=self.precision,
+                storage=self.storage,
                 batch_size=self.batch_size,
                 length_tokens=self.tokens_read,
                 checkpointing=self.checkpointing,
@@ -140,7 +140,7 @@ def memory_bars(start: MemoryState | None = None) -> LivePicture:
         return View(picture, describe(state), explain(state))
 
     rows = [
-        ("model", "precision", "checkpointing"),
+        ("model", "storage", "checkpointing"),
         ("batch_size", "length_tokens"),
         ("rank", "target_set"),
     ]
@@ -170,7 +170,7 @@ def _controls(start: MemoryState) -> dict[str, ipywidgets.Widget]:
     drop, slide = ipywidgets.Dropdown, ipywidgets.SelectionSlider
     return {
         "model": choice(drop, "model", tuple(MODEL_SHAPES), "Model"),
-        "precision": choice(drop, "precision", tuple(PRECISIONS), "Precision"),
+        "storage": choice(drop, "storage", tuple(STORAGES), "Storage"),
         "checkpointing": ipywidgets.Checkbox(
             value=start.checkpointing, description="activation checkpointing", indent=False
         ),

@@ -694,7 +694,7 @@ from lora_edu.budget import MODEL_SHAPES
 SHAPE = MODEL_SHAPES["GPT-2 small (124M)"].with_classifier(2)
 GPU_ROWS, GPU_TOKENS = 16, 64
 for method in ("lora", "full"):
-    size = {"batch_size": GPU_ROWS, "length_tokens": GPU_TOKENS, "precision": "mixed"}
+    size = {"batch_size": GPU_ROWS, "length_tokens": GPU_TOKENS, "storage": "mixed"}
     need = memory_budget(SHAPE, method, rank=8, targets=layers, **size)
     fixed = need.weights_bytes + need.gradients_bytes + need.optimizer_bytes
     print(

@@ -135,11 +135,11 @@ def test_every_control_has_a_label() -> None:
 
 
 def test_the_bars_words_are_the_budgets() -> None:
-    state = MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024, precision="mixed")
+    state = MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024, storage="mixed")
     text = memory_bars.explain(state)
     for method in ("full", "lora", "qlora"):
         budget = memory_budget(
-            MODEL_SHAPES["Llama 3 8B"], method, batch_size=4, length_tokens=1024, precision="mixed"
+            MODEL_SHAPES["Llama 3 8B"], method, batch_size=4, length_tokens=1024, storage="mixed"
         )
         assert f"needs {megabytes(budget.total_bytes)} (" in text
         assert megabytes(budget.total_bytes) in memory_bars.describe(state)
@@ -168,7 +168,7 @@ def test_where_activations_dominate_the_words_say_what_helps() -> None:
 def test_moving_any_control_of_the_budget_changes_picture_and_text() -> None:
     widget = memory_bars.memory_bars(MemoryState("Llama 3 8B"))
     moves = {
-        "precision": "float32",
+        "storage": "float32",
         "checkpointing": True,
         "batch_size": 16,
         "length_tokens": 2048,

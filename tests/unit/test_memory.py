@@ -89,13 +89,13 @@ def test_checkpointing_keeps_one_block_and_the_inputs_of_all() -> None:
 
 
 def test_full_fine_tuning_in_float32_costs_16_bytes_a_parameter() -> None:
-    for precision in ("float32", "mixed"):
-        budget = memory_budget(SHAPE, "full", precision=precision, length_tokens=1)
+    for storage in ("float32", "mixed"):
+        budget = memory_budget(SHAPE, "full", storage=storage, length_tokens=1)
         assert budget.total_bytes - budget.activations_bytes == 16 * SHAPE.parameters
 
 
 def test_lora_pays_for_gradients_and_optimizer_of_its_adapters_alone() -> None:
-    budget = memory_budget(SHAPE, "lora", rank=4, precision="float32", length_tokens=1)
+    budget = memory_budget(SHAPE, "lora", rank=4, storage="float32", length_tokens=1)
     adapters = 3 * 2 * 4 * (64 + 64)
     assert budget.weights_bytes == 4 * (SHAPE.parameters + adapters)
     assert (budget.gradients_bytes, budget.optimizer_bytes) == (4 * adapters, 8 * adapters)
@@ -136,7 +136,7 @@ def test_65b_in_4_bits_fits_a_48_gb_card_where_full_fine_tuning_needs_780_gb() -
     ("change", "message"),
     [
         ({"method": "prefix"}, "method must be one of full, lora, qlora; got 'prefix'"),
-        ({"precision": "8 bit"}, "precision must be one of float32, mixed, 16 bit; got '8 bit'"),
+        ({"storage": "8 bit"}, "storage must be one of float32, mixed, 16 bit; got '8 bit'"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"length_tokens": 65}, "length_tokens must lie in 1 … 64 for this model, got 65"),
         ({"rank": 0}, "rank must be at least 1, got 0"),
