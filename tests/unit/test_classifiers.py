@@ -14,6 +14,8 @@ from lora_edu.evaluation.metrics import accuracy_interval, classify, f1
 from lora_edu.gpt import GPT
 from lora_edu.lora import lora_layers
 from lora_edu.tasks.classifier import (
+    HEAD_BATCH_ROWS,
+    HEAD_STEPS,
     LORA_TARGETS,
     METHODS,
     FeatureBatches,
@@ -23,7 +25,8 @@ from lora_edu.tasks.classifier import (
     prepare_classifier,
     train_classifier,
 )
-from lora_edu.training.loop import classification_loss
+from lora_edu.training.history import History
+from lora_edu.training.loop import classification_loss, fit
 from lora_edu.training.optimizer import trainable_parameters
 
 CONFIG = replace(toy.CONFIG, dropout=0.0)
@@ -115,6 +118,48 @@ def test_feature_batches_hold_each_row_once_an_epoch():
     assert not torch.equal(first, second)
     for batch in batches.epoch(0):
         assert torch.equal(batch.features[:, 0].long(), batch.targets)
+
+
+def test_feature_batches_are_shuffled_by_their_seed():
+    def order(seed: int) -> list[int]:
+        batches = FeatureBatches(torch.zeros(50, 1), torch.arange(50), 8, seed=seed)
+        return torch.cat([batch.targets for batch in batches.epoch(0)]).tolist()
+
+    assert order(1) == order(1)
+    assert order(1) != order(2) and sorted(order(1)) == sorted(order(2))
+
+
+def by_hand(method: str, start: int, shuffle: int, dropout: int) -> History:
+    """What `train_classifier` does, with a seed for each of the three things that are drawn."""
+    torch.manual_seed(0)
+    model, rows, options = GPT(toy.CONFIG), toy.rows(MANY_ROWS), {"lr": 1e-2, "device": "cpu"}
+    prepare_classifier(model, method, seed=start)
+    if method != "head":
+        batches = Batches(rows, 8, seed=shuffle)
+        return fit(model, batches, classification_loss, steps=9, seed=dropout, **options)
+    found = features(model, Batches(rows, HEAD_BATCH_ROWS, shuffle=False))
+    targets = torch.tensor([row.target for row in rows])
+    batches = FeatureBatches(found, targets, HEAD_BATCH_ROWS, seed=shuffle)
+    return fit(model.head, batches, feature_loss, steps=HEAD_STEPS, seed=dropout, **options)
+
+
+MANY_ROWS = HEAD_BATCH_ROWS + 9  # two batches, so that their order changes the losses
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_seed_draws_the_start_the_shuffle_and_dropout(method):
+    def losses(seed: int) -> list[float]:
+        torch.manual_seed(0)
+        model, rows = GPT(toy.CONFIG), toy.rows(MANY_ROWS)
+        options = {"lr": 1e-2, "steps": 9, "batch_size": 8, "device": "cpu"}
+        return train_classifier(model, method, rows, seed=seed, **options).losses
+
+    assert losses(3) == losses(3) == by_hand(method, 3, 3, 3).losses
+    assert losses(4) != losses(3)
+    drawn = {"start": (4, 3, 3), "shuffle": (3, 4, 3), "dropout": (3, 3, 4)}
+    for part, seeds in drawn.items():  # each matters; a head alone has no dropout
+        same = by_hand(method, *seeds).losses == losses(3)
+        assert same == (part == "dropout" and method == "head"), part
 
 
 @pytest.mark.parametrize("method", METHODS)

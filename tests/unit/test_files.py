@@ -91,6 +91,27 @@ def test_atomic_write_gives_the_permissions_of_an_ordinary_file(tmp_path) -> Non
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
 
 
+def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch) -> None:
+    """In the other order a power failure may leave the new name with nothing behind it."""
+    done = []
+    fsync, rename = os.fsync, os.replace
+
+    def spy_fsync(number: int) -> None:
+        done.append(("fsync", os.fstat(number).st_ino, os.fstat(number).st_size))
+        fsync(number)
+
+    def spy_replace(source: Path, target: Path) -> None:
+        done.append(("replace", source.stat().st_ino, source.stat().st_size))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", spy_fsync)
+    monkeypatch.setattr(os, "replace", spy_replace)
+    with atomic_write(tmp_path / "a") as temporary:
+        temporary.write_text("content")
+    inode = (tmp_path / "a").stat().st_ino
+    assert done == [("fsync", inode, 7), ("replace", inode, 7)]
+
+
 def test_a_download_arrives_whole(tmp_path) -> None:
     with hub({"/file": CONTENT}) as server:
         path = download(f"{server.url}/file", tmp_path / "deep" / "file", SHA256)

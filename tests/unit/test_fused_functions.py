@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from lora_edu.fused import functions as fused_functions
-from lora_edu.fused.functions import FEW, Gelu
+from lora_edu.fused.functions import FEW, Gelu, Norm
 
 
 def exact(x: torch.Tensor, dz: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -103,3 +104,19 @@ def test_a_compiler_gets_torchs_operation(in_parts):
     x, _ = drawn(8, torch.float32)
     compiled = torch.compile(lambda x: Gelu().forward(x)[0], backend="aot_eager", fullgraph=True)
     assert torch.equal(compiled(x), F.gelu(x, approximate="tanh"))
+
+
+@pytest.mark.parametrize("eps", [1e-5, 0.3])
+def test_a_layer_norm_adds_its_own_epsilon_to_the_variance(eps):
+    norm = nn.LayerNorm(5, eps=eps, dtype=torch.float64).requires_grad_(False)
+    nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
+    x, dz = drawn(7, torch.float64)
+    x.requires_grad_()
+    deviation = (x.var(1, correction=0, keepdim=True) + eps).sqrt()
+    value = (x - x.mean(1, keepdim=True)) / deviation * norm.weight + norm.bias
+    (gradient,) = torch.autograd.grad(value, x, dz)
+    x = x.detach()
+    z, kept = Norm(norm).forward(x)
+    torch.testing.assert_close(z, value)
+    torch.testing.assert_close(Norm(norm).again(x), value)
+    torch.testing.assert_close(Norm(norm).backward(dz, x, kept), gradient)

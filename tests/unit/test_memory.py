@@ -74,6 +74,19 @@ def test_activations_are_those_autograd_keeps(targets: list[str] | None) -> None
         assert kept == counted + statistics
 
 
+@pytest.mark.parametrize("targets", [["query"], ["query", "value"], GPT_TARGETS[:-1]])
+def test_each_rank_more_keeps_one_number_more_a_token_and_adapter(targets: list[str]) -> None:
+    counted, kept = [], []
+    for rank in (RANK, RANK + 4):
+        model = GPT(CONFIG)
+        freeze(model)
+        replace_linear_with_lora(model, rank, alpha=1.0, targets=targets)
+        kept.append(saved_bytes(model, lambda model=model: next_token_loss(model)))
+        sizes = {"batch_size": BATCH, "length_tokens": LENGTH, "rank": rank, "number_bytes": 4}
+        counted.append(activation_bytes(SHAPE, targets, **sizes))
+    assert counted[1] - counted[0] == kept[1] - kept[0] > 0
+
+
 def test_freezing_everything_but_query_and_value_frees_less_than_a_third() -> None:
     full = block_activations(SHAPE, GPT_TARGETS)
     lora = block_activations(SHAPE, ["query", "value"], RANK)

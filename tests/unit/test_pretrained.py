@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -250,6 +251,28 @@ def test_only_a_plain_gpt_is_saved(tmp_path) -> None:
         with pytest.raises(ValueError, match=r"'head\.weight' differs"):
             save_pretrained(model, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("part", ["weights", "config"])
+def test_a_save_that_breaks_off_leaves_the_base_before_it(folder, monkeypatch, part) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def half(tensors, file, metadata) -> None:
+        save_file(tensors, file, metadata=metadata)
+        os.truncate(file, os.path.getsize(file) // 2)
+        raise KeyboardInterrupt
+
+    def half_a_text(path: Path, text: str, **options) -> None:
+        path.write_bytes(text[: len(text) // 2].encode())
+        raise KeyboardInterrupt
+
+    if part == "weights":
+        monkeypatch.setattr(pretrained, "save_file", half)
+    else:
+        monkeypatch.setattr(Path, "write_text", half_a_text)
+    with pytest.raises(KeyboardInterrupt):
+        save_pretrained(random_gpt(), folder, dtype=torch.float32)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_weight_beyond_half_precision_is_refused(tmp_path) -> None:

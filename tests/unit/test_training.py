@@ -471,6 +471,32 @@ def test_small_gradients_survive_fp16_thanks_to_loss_scaling(monkeypatch):
     assert moved[True] > 10 * moved[False]
 
 
+def test_what_is_clipped_in_fp16_is_the_gradient_without_the_loss_scale(monkeypatch):
+    """Adam forgets a factor, so only the gradient itself shows in which order it was done."""
+    monkeypatch.setattr(
+        "lora_edu.training.loop.loss_scaler",
+        lambda device, precision: torch.amp.GradScaler(
+            "cpu", init_scale=2.0**8, enabled=precision == "fp16"
+        ),
+    )
+    clip, gradients = 0.05, {}
+    for precision in ("fp32", "fp16"):
+        model = toy.classifier().eval()
+
+        def keep(model: nn.Module, history, precision: str = precision) -> None:
+            gradients[precision] = {n: p.grad.clone() for n, p in model.named_parameters()}
+
+        def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
+            return classification_loss(model.eval(), batch)  # without dropout
+
+        options = {"steps": 1, "lr": 1e-2, "clip": clip, "callbacks": [keep], **CPU}
+        fit(model, toy.batches(), loss, precision=precision, **options)
+    for name, expected in gradients["fp32"].items():
+        torch.testing.assert_close(gradients["fp16"][name], expected, rtol=0, atol=clip / 500)
+    norm = nn.utils.get_total_norm(gradients["fp16"].values())
+    assert norm.item() == pytest.approx(clip, rel=1e-3)
+
+
 def test_fp16_skips_an_overflowing_update_and_goes_on():
     losses = []
 
