@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import tiktoken
 import torch
@@ -182,3 +183,7 @@ def test_a_batch_moves_as_a_whole() -> None:
     assert {batch.token_ids.device.type, batch.lengths.device.type, batch.targets.device.type} == {
         "meta"
     }
+
+
+def test_numpys_numbers_are_classes() -> None:
+    assert collate([Row([1, 2], np.int64(1))]).targets.tolist() == [1]

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import toy
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from lora_edu.lora import freeze
-from lora_edu.training.checkpoint import frozen_checksum
+from lora_edu.training.checkpoint import frozen_checksum, load_checkpoint, save_checkpoint
 from lora_edu.training.loop import classification_loss, fit
 from lora_edu.training.optimizer import trainable_parameters
 
@@ -228,3 +229,55 @@ def test_checksum_follows_frozen_weights_of_any_dtype():
     before = frozen_checksum(model)
     model[1].bias.data[0] += 1
     assert frozen_checksum(model) != before
+
+
+def test_a_run_that_is_stopped_before_its_first_save_can_go_on(tmp_path) -> None:
+    def train(model: nn.Module, stop_at: int | None = None, **options):  # noqa: ANN202
+        def stop(_: nn.Module, history) -> None:  # noqa: ANN001
+            if history.last_step == stop_at:
+                raise KeyboardInterrupt
+
+        options = {"lr": 1e-2, "steps": 100, "device": "cpu", "callbacks": [stop]} | options
+        return fit(model, toy.batches(), classification_loss, **options)
+
+    whole, cut = toy.lora_classifier(), toy.lora_classifier()
+    wanted = train(whole)
+    train(cut, stop_at=3, checkpoint=tmp_path / "run")
+    history = train(cut, checkpoint=tmp_path / "run", resume=True)
+    assert history.losses == wanted.losses
+    assert toy.same(toy.weights(cut), toy.weights(whole))
+
+
+def test_a_checkpoint_of_another_device_leaves_this_runs_device(tmp_path, monkeypatch) -> None:
+    seen = []
+
+    def keep(path, state, settings) -> None:  # noqa: ANN001
+        state.history.device = "cuda"
+        save_checkpoint(path, state, settings)
+        state.history.device = "cpu"
+
+    def look(path, state, settings) -> None:  # noqa: ANN001
+        load_checkpoint(path, state, settings)
+        seen.append(state.history.device)
+
+    monkeypatch.setattr("lora_edu.training.loop.try_to_save", keep)
+    monkeypatch.setattr("lora_edu.training.loop.load_checkpoint", look)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: torch.get_rng_state())
+    options = {"lr": 1e-2, "steps": 2, "device": "cpu", "checkpoint": tmp_path / "run"}
+    fit(toy.lora_classifier(), toy.batches(), classification_loss, **options)
+    again = toy.lora_classifier()
+    history = fit(again, toy.batches(), classification_loss, resume=True, **options)
+    assert seen == ["cpu"] and history.last_step == 2
+
+
+def test_numpys_numbers_are_settings(tmp_path) -> None:
+    options = {"steps": np.int64(3), "lr": np.float32(1e-3), "seed": np.int64(0)}
+    history = fit(
+        toy.lora_classifier(),
+        toy.batches(),
+        classification_loss,
+        checkpoint=tmp_path / "run",
+        device="cpu",
+        **options,
+    )
+    assert history.last_step == 3 and (tmp_path / "run").exists()

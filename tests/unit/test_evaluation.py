@@ -158,3 +158,12 @@ def test_perplexity_weighs_each_token_the_same() -> None:
     assert len(nats) == 1 + 4 + 29
     assert mean_loss(model, Batches(rows, 2)) == pytest.approx(expected, rel=1e-5)
     assert perplexity(model, Batches(rows, 1)) == pytest.approx(math.exp(expected), rel=1e-5)
+
+
+def test_a_perplexity_beyond_all_numbers_is_infinite() -> None:
+    model = small_gpt()
+    with torch.no_grad():
+        model.final_norm.weight.fill_(1e6)
+        model.head.weight.mul_(1e3)
+    rows = [Row([1, 2, 3], [4, 5, 6])]
+    assert perplexity(model, Batches(rows, 1)) == float("inf")

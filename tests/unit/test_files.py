@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from full_disk import room_for
 from loopback import hub
 
 from lora_edu import files
@@ -293,3 +294,19 @@ def test_fetch_knows_the_real_data_sets_by_name(tmp_path, monkeypatch) -> None:
     assert fetch("set/file") == tmp_path / "set" / "file"
     with pytest.raises(ValueError, match="sms_spam/SMSSpamCollection.*got 'sms'"):
         fetch("sms")
+
+
+def test_a_download_onto_a_full_disk_says_so_and_goes_on_later(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "PAUSE_SECONDS", 0)
+    content = random.Random(0).randbytes(100_000)
+    sha256 = hashlib.sha256(content).hexdigest()
+    with hub({"/file": content}) as server:
+        with (
+            room_for(30_000),
+            pytest.raises(files.DownloadError, match="File too large.*room on the disk"),
+        ):
+            files.download(f"{server.url}/file", tmp_path / "file", sha256)
+        assert [path.name for path in tmp_path.iterdir()] == ["file.part"]
+        files.download(f"{server.url}/file", tmp_path / "file", sha256)
+        assert server.requests[-1] == ("/file", "bytes=30000-")
+    assert (tmp_path / "file").read_bytes() == content

@@ -22,7 +22,7 @@ from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, lora_layers, merge, replace_linear_with_lora
 from lora_edu.training.checks import check_trainable
 from lora_edu.training.loop import classification_loss, fit, next_token_loss
-from lora_edu.training.optimizer import parameter_groups, trainable_parameters
+from lora_edu.training.optimizer import Plan, parameter_groups, trainable_parameters
 
 CPU = {"device": "cpu", "warmup_steps": 0}
 
@@ -267,82 +267,6 @@ def stop_at(step: int):
     return callback
 
 
-def poisoned(at: int, value: float = math.nan):
-    """A loss that is not finite for the batch of one step."""
-    calls = iter(range(1, 1000))
-
-    def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
-        bad = next(calls) == at
-        return classification_loss(model, batch) * (value if bad else 1.0)
-
-    return loss
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_bad_batch_stops_the_run_with_the_weights_before_it(value):
-    model, until_there = toy.classifier(), toy.classifier()
-    train(until_there, steps=20, callbacks=[stop_at(4)])
-    with pytest.warns(UserWarning, match=r"step 5: the loss is (nan|inf).*data of this batch"):
-        history = fit(model, toy.batches(), poisoned(5, value), steps=20, lr=1e-2, **CPU)
-    assert "step 5" in history.stopped
-    assert len(history.losses) == 4
-    assert toy.same(toy.weights(model), toy.weights(until_there))
-
-
-def test_a_wild_learning_rate_is_named_and_weights_with_a_finite_loss_come_back():
-    after_two = {}
-
-    def explode(model: nn.Module, history) -> None:
-        if history.last_step == 2:  # a tenth of this run is two steps
-            after_two.update(toy.weights(model))
-        if history.last_step == 4:
-            for parameter in model.parameters():
-                parameter.data.mul_(1e30)
-
-    model = toy.classifier()
-    with pytest.warns(UserWarning, match=r"step 5: the loss is nan.*learning rate .* too high"):
-        train(model, steps=20, callbacks=[explode])
-    assert toy.same(toy.weights(model), after_two)
-
-
-def test_a_run_that_diverges_by_itself_leaves_finite_weights():
-    model = toy.classifier()
-    start = toy.weights(model)
-    with pytest.warns(UserWarning, match="learning rate"):
-        history = train(model, steps=20, lr=1e30)
-    assert history.stopped.startswith("step 2")
-    assert toy.same(toy.weights(model), start)
-
-
-def test_an_infinite_gradient_of_a_finite_loss_is_caught_before_the_update():
-    class Cliff(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            return x.clone()
-
-        @staticmethod
-        def backward(ctx, gradient):
-            return gradient * math.inf
-
-    model = toy.classifier()
-    before = toy.weights(model)
-    with pytest.warns(UserWarning, match="step 1.*norm of its gradient.*overflow"):
-        fit(
-            model,
-            toy.batches(),
-            lambda model, batch: Cliff.apply(classification_loss(model, batch)),
-            steps=3,
-            lr=1e-3,
-            **CPU,
-        )
-    assert toy.same(toy.weights(model), before)
-
-
-def test_data_that_is_bad_from_the_start_is_said_to_be():
-    with pytest.warns(UserWarning, match="very first step: data or model"):
-        fit(toy.classifier(), toy.batches(), poisoned(1), steps=3, lr=1e-3, **CPU)
-
-
 def test_nothing_trainable_is_an_error():
     model = toy.classifier()
     freeze(model)
@@ -557,3 +481,34 @@ def test_by_default_a_twentieth_of_the_run_is_warm_up():
         toy.classifier(), toy.batches(), classification_loss, steps=40, lr=1.0e-3, device="cpu"
     ).learning_rates
     assert rates[:3] == pytest.approx([0.5e-3, 1e-3, 1e-3])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"steps": 1e1}, "steps must be a whole number, got 10.0"),
+        ({"steps": True}, "steps must be a whole number, got True"),
+        ({"warmup_steps": "3"}, "warmup_steps must be a whole number"),
+        ({"lr": "1e-2"}, "lr must be a number, got '1e-2'"),
+        ({"clip": None}, "clip must be a number, got None"),
+    ],
+)
+def test_what_is_no_number_is_named(wrong: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Plan(**{"steps": 10, "lr": 1e-3} | wrong)
+
+
+def test_a_batch_in_which_nothing_counts_adds_nothing() -> None:
+    rows = [Row([i + 1, i + 2], [i + 2, i + 3]) for i in range(4)]
+    rows.append(Row([1, 2], [IGNORE, IGNORE]))
+    for accumulate in (1, 5):
+        history = fit(
+            GPT(toy.CONFIG),
+            Batches(rows, 1, bucket=False),
+            next_token_loss,
+            lr=1e-3,
+            steps=5,
+            accumulate=accumulate,
+            device="cpu",
+        )
+        assert history.stopped == "finished"
