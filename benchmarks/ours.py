@@ -108,7 +108,7 @@ def shared_trainer(shape: Shape) -> Trainer:
 
     The base forward, with the adapter merged into its weights, and back as far as LoRA must go:
     to the outputs of the first block's query, key and value. Only the head learns. The blocks are
-    plain ones: without A and B, fused ones took as long or longer (`DECISIONS.md`).
+    plain ones: without A and B, fused ones took as long or longer (`DIARY.md`).
     """
     model = merged(shape)
     model.head.requires_grad_(True)

@@ -33,7 +33,7 @@ block for all tokens too" are measured without it. PEFT on our GPT has the short
 have full fine-tuning and the frozen base alone.
 
 The same processor may stand twice, the second time limited to AVX2 (`make bench-avx2`). What has
-become faster since a date stands in `DECISIONS.md`.
+become faster since a date is in `DIARY.md`.
 """
 BEYOND = "met, but the interval reaches beyond"
 COLUMNS = "| what | measured [95 %] | limit | target | verdict | control [95 %] | rounds | peer |"
