@@ -1,7 +1,8 @@
 """Exercises that mark themselves: `check("02.scaling", answer)` says passed, or why not.
 
-Each notebook has a module here, `nb02.py` for notebook 02, with its checkers; `core.py` holds
-what they share. Modules are imported when a notebook first asks for one of their exercises.
+A room here holds the checkers of one subject, such as `conventions.py`, and is imported when one of
+them is first asked for. `course.py` lists the exercises of each notebook; `core.py`, `answers.py`
+and `statements.py` are what the rooms share.
 """
 
 from lora_edu.exercises.core import Exercise, Verdict, Wrong, check, exercise, exercises

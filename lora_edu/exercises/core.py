@@ -10,7 +10,8 @@ raises `Wrong` with the misconception when it is not:
         if answer(16, 4) != 4:
             raise Wrong("For alpha 16 and rank 4 the multiplier is 16 / 4 = 4.")
 
-Whatever the learner's code does, `check` returns a `Verdict` and never raises.
+Whatever the learner's code does, `check` returns a `Verdict` and never raises. The table of the
+exercises is in `course.py`; a room is imported when one of its exercises is first asked for.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from lora_edu.exercises.answers import (
     is_blank,
     is_half_written,
 )
+from lora_edu.exercises.course import ROOMS
 
 State = Literal["passed", "wrong", "not tried"]
 _MARKS = {"passed": "✓", "wrong": "✗", "not tried": "○"}
@@ -106,8 +108,10 @@ def exercise(
     """Registers the decorated checker as exercise `name`; see `Exercise` for the arguments.
 
     Raises:
-        ValueError: the name is taken, or `right` or `wrong` is empty.
+        ValueError: the name is taken, or not in the table, or `right` or `wrong` is empty.
     """
+    if name not in ROOMS:
+        raise ValueError(f"name must be in the table of course.py, got {name!r}")
     if not right or not wrong:
         raise ValueError(f"{name}: give at least one right and one wrong answer for the tests")
 
@@ -122,22 +126,27 @@ def exercise(
 
 
 def exercises(notebook: str) -> list[Exercise]:
-    """Returns the exercises of a notebook in the order of their definition.
+    """Returns the exercises of a notebook, in the order in which it asks them.
 
     Args:
         notebook: Two digits, such as "02".
 
     Raises:
-        ValueError: there is no module of exercises for that notebook.
+        ValueError: there are no exercises for that notebook.
     """
-    module = f"lora_edu.exercises.nb{notebook}"
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise ValueError(f"notebook must name one with exercises, got {notebook!r}") from None
-    return [found for found in _REGISTRY.values() if found.name.split(".")[0] == notebook]
+    return [_from_its_room(name) for name in _names(notebook)]
+
+
+def _names(notebook: str) -> list[str]:
+    names = [name for name in ROOMS if name.split(".")[0] == notebook]
+    if not names:
+        raise ValueError(f"notebook must name one with exercises, got {notebook!r}")
+    return names
+
+
+def _from_its_room(name: str) -> Exercise:
+    importlib.import_module(f"lora_edu.exercises.{ROOMS[name]}")
+    return _REGISTRY[name]
 
 
 def check(name: str, answer: Any = ...) -> Verdict:
@@ -156,10 +165,10 @@ def check(name: str, answer: Any = ...) -> Verdict:
     Raises:
         ValueError: there is no exercise of that name.
     """
-    known = {found.name: found for found in exercises(name.split(".")[0])}
+    known = _names(name.split(".")[0])
     if name not in known:
         raise ValueError(f"name must be one of {', '.join(known)}; got {name!r}")
-    task = known[name]
+    task = _from_its_room(name)
     try:
         if is_blank(answer):
             raise NotTried

@@ -1,26 +1,30 @@
 """Exercises judge every answer: right, wrong with its own message, not tried, or broken."""
 
-import pkgutil
 import re
+import subprocess
+import sys
+import types
+from pathlib import Path
 
 import pytest
 import torch
+from support.project import ROOT
 from torch import nn
 
-import lora_edu.exercises
 from lora_edu.exercises import Exercise, Wrong, check, core, exercise, exercises
 from lora_edu.exercises.answers import explain_error
+from lora_edu.exercises.course import ROOMS
 
-NUMBERS = sorted(
-    found.name[2:]
-    for found in pkgutil.iter_modules(lora_edu.exercises.__path__)
-    if re.fullmatch(r"nb\d\d", found.name)
-)
+NUMBERS = sorted({name.split(".")[0] for name in ROOMS})
 ALL = [found for number in NUMBERS for found in exercises(number)]
 
 
 def name_of(found: Exercise) -> str:
     return found.name
+
+
+def stem(source: Path) -> str:
+    return source.stem
 
 
 # --- the exercises of the course ---------------------------------------------------------------
@@ -95,6 +99,22 @@ def test_blanks_are_not_tried(found: Exercise) -> None:
     assert check(found.name).state == check(found.name, None).state == "not tried"
 
 
+@pytest.mark.parametrize("source", sorted((ROOT / "notebooks/source").glob("*.py")), ids=stem)
+def test_the_table_lists_what_each_notebook_asks_in_its_order(source: Path) -> None:
+    asked = re.findall(r'\bcheck\("([^"]+)"', source.read_text(encoding="utf-8"))
+    assert list(dict.fromkeys(asked)) == [found.name for found in exercises(source.name[:2])]
+
+
+def test_one_exercise_imports_its_own_room_alone() -> None:
+    code = (
+        "import sys\nfrom lora_edu.exercises import check\ncheck('02.scaling')\n"
+        "rooms = {f'lora_edu.exercises.{room}' for room in __import__('lora_edu.exercises.course',"
+        " fromlist=['ROOMS']).ROOMS.values()}\nprint(*sorted(rooms & sys.modules.keys()))"
+    )
+    found = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
+    assert found.split() == ["lora_edu.exercises.conventions"]
+
+
 def test_a_word_names_an_exercise() -> None:
     assert all(re.fullmatch(r"\d\d\.[a-z_]\w*", found.name) for found in ALL)
 
@@ -104,14 +124,11 @@ def test_a_word_names_an_exercise() -> None:
 
 @pytest.fixture(autouse=True)
 def scaling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers 97.scaling and 97.in_place, as a module nb97 would."""
+    """Registers 97.scaling and 97.zero, as a room of theirs would."""
     monkeypatch.setattr(core, "_REGISTRY", dict(core._REGISTRY))
-    find = core.importlib.import_module
-    monkeypatch.setattr(
-        core.importlib,
-        "import_module",
-        lambda module: None if module == "lora_edu.exercises.nb97" else find(module),
-    )
+    monkeypatch.setitem(sys.modules, "lora_edu.exercises.toys", types.ModuleType("toys"))
+    for name in ("97.scaling", "97.zero"):
+        monkeypatch.setitem(ROOMS, name, "toys")
 
     @exercise("97.scaling", right=[lambda a, r: a / r], wrong=[lambda a, r: a], praise="Good.")
     def scaling(answer) -> None:
@@ -243,15 +260,16 @@ def test_an_unknown_exercise_is_an_error_that_lists_what_exists() -> None:
 def test_an_error_while_importing_the_exercises_is_not_hidden(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(module: str) -> None:
-        raise ModuleNotFoundError("No module named 'left_pad'", name="left_pad")
-
-    monkeypatch.setattr(core.importlib, "import_module", broken)
-    with pytest.raises(ModuleNotFoundError, match="left_pad"):
+    monkeypatch.setitem(sys.modules, "lora_edu.exercises.toys", None)  # importing it raises
+    with pytest.raises(ModuleNotFoundError, match="toys"):
         exercises("97")
 
 
-def test_a_name_is_used_once_but_a_module_can_be_reloaded() -> None:
+def test_a_name_is_used_once_but_a_module_can_be_reloaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(ROOMS, "97.new", "toys")
+
     def register(named: str) -> None:
         def checker(answer: object) -> None: ...
 
@@ -264,6 +282,11 @@ def test_a_name_is_used_once_but_a_module_can_be_reloaded() -> None:
         register("second")
 
 
+def test_an_exercise_that_no_notebook_asks_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"in the table of course\.py, got '97\.new'"):
+        exercise("97.new", right=[1], wrong=[2])
+
+
 def test_an_exercise_without_known_answers_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one right and one wrong"):
-        exercise("97.bare", right=[1], wrong=[])
+        exercise("97.zero", right=[1], wrong=[])

@@ -6,7 +6,7 @@ import pytest
 
 from lora_edu.adapters.attachment import load_adapter
 from lora_edu.exercises import check, exercises
-from lora_edu.exercises.nb00 import ALPHA, LAYERS, RANK
+from lora_edu.exercises.first_look import ALPHA, LAYERS, RANK
 from lora_edu.files import data_path
 
 EXERCISES = exercises("00")

@@ -1,4 +1,4 @@
-"""The exercises of notebook 04, "Count before you train"."""
+"""Exercises on counting the numbers in A and B, for one layer and for whole models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from lora_edu.budget import break_even_rank
 from lora_edu.exercises.core import Wrong, exercise
-from lora_edu.exercises.statements import judge_statements
 
 
 @exercise(
@@ -163,70 +162,3 @@ def explorer(answer: Any) -> None:
         )
     if answer != 32:
         raise Wrong("Too high: a smaller rank is above 1 %, too, with all seven kinds ticked.")
-
-
-@exercise(
-    "04.fixed_bytes",
-    right=[lambda total, trained: 2 * total + 10 * trained],
-    wrong=[
-        lambda total, trained: 12 * total,
-        lambda total, trained: 12 * trained,
-        lambda total, trained: 2 * total + 8 * trained,
-        lambda total, trained: 2 * total + 6 * trained,
-        lambda total, trained: 2 * total + 2 * trained,
-        lambda total, trained: 10 * trained,
-        lambda total, trained: total + trained,
-        lambda total, trained: 2 * total + 100,
-    ],
-    praise="Frozen weights cost 2 bytes each, trained ones 12.",
-)
-def fixed_bytes(answer: Any) -> None:
-    """Judges a function (total, trained) → bytes of weights, gradients and Adam's states."""
-    total, trained = 1000, 10
-    found = answer(total, trained)
-    if found == 12 * total:
-        raise Wrong("That is full fine-tuning. Only trained weights have a gradient and Adam's.")
-    if found == 12 * trained:
-        raise Wrong("You left out the frozen weights. They are not trained, but they are there.")
-    if found == 2 * total + 8 * trained:
-        raise Wrong(
-            "2 bytes are missing for each trained weight: it has its own number, a gradient, and "
-            "Adam's two."
-        )
-    if found == 2 * total + 6 * trained:
-        raise Wrong("Adam keeps two numbers of 4 bytes each, not of 2.")
-    if found == 2 * total + 2 * trained:
-        raise Wrong("You have weights and gradients. Adam's two numbers, 4 bytes each, are left.")
-    if found == 10 * trained:
-        raise Wrong("You have gradients and Adam's states. The weights themselves are left.")
-    if found != 2 * total + 10 * trained:
-        raise Wrong("2 bytes for each weight; for each trained one 2 more, and two times 4.")
-    if answer(5000, 700) != 17_000:
-        raise Wrong("It is right for one model only: use total and trained.")
-
-
-_TRUTH = {"no_backward": False, "last_block": True, "share": False, "checkpointing": True}
-_MISCONCEPTIONS = {
-    "no_backward": "a frozen layer gets no gradient of its own, but it passes the error on to the "
-    "layers below it: their adapters need it. So most activations stay",
-    "last_block": "the error has to come back only as far as the lowest adapter; below it nothing "
-    "is computed on the way back, and nothing is kept for it",
-    "share": "the weights alone are 2 of full fine-tuning's 12 bytes a parameter, and they stay: "
-    "without activations LoRA saves 83 % at most, with them less",
-    "checkpointing": "with checkpointing a block's activations are computed a second time, about "
-    "one more forward pass: it buys memory with time",
-}
-
-
-@exercise(
-    "04.true_or_false",
-    right=[_TRUTH],
-    wrong=[
-        *({**_TRUTH, name: not value} for name, value in _TRUTH.items()),
-        _TRUTH | {"share": "False"},
-    ],
-    praise="Frozen layers stay in memory and on the way back; only their own updates are spared.",
-)
-def true_or_false(answer: Any) -> None:
-    """Judges four statements about memory."""
-    judge_statements(answer, _TRUTH, _MISCONCEPTIONS)

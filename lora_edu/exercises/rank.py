@@ -1,4 +1,4 @@
-"""The exercises of notebook 01, "What rank means"."""
+"""Exercises on rank: a made update, a cut by singular values, its energy, and what it promises."""
 
 from __future__ import annotations
 

@@ -1,15 +1,111 @@
-"""The exercises of notebook 06: slot errors and forgetting.
-
-The two about tokens come first in the notebook and stand in `nb06_tokens.py`.
-"""
+"""Exercises on what to measure: F1 for unequal classes, slot errors, perplexity."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 
-from lora_edu.exercises import nb06_tokens  # noqa: F401 (defines exercises)
 from lora_edu.exercises.core import Wrong, exercise
+
+LABELS = [1, 1, 1, 0, 0, 0, 0, 0, 0, 0]
+PREDICTED = [1, 0, 0, 1, 0, 0, 0, 0, 0, 0]  # 1 right alarm, 2 missed, 1 false, 6 quiet
+PRECISION, RECALL = 1 / 2, 1 / 3
+
+
+def _counts(labels: Sequence[int], predicted: Sequence[int]) -> tuple[int, int, int]:
+    pairs = list(zip(labels, predicted, strict=True))
+    return pairs.count((1, 1)), pairs.count((0, 1)), pairs.count((1, 0))
+
+
+def _f1(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    right, false, missed = _counts(labels, predicted)
+    return 2 * right / max(1, 2 * right + false + missed)
+
+
+def _accuracy(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    return sum(a == b for a, b in zip(labels, predicted, strict=True)) / len(labels)
+
+
+def _of_ham(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    return _f1([1 - label for label in labels], [1 - label for label in predicted])
+
+
+def _half(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    return _f1(labels, predicted) / 2
+
+
+def _once(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    right, false, missed = _counts(labels, predicted)
+    return right / max(1, right + false + missed)
+
+
+def _unguarded(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    right, false, missed = _counts(labels, predicted)
+    precision, recall = right / (right + false), right / (right + missed)
+    return 2 * precision * recall / (precision + recall)
+
+
+def _no_spam_at_all(labels: Sequence[int], predicted: Sequence[int]) -> float:
+    right, false, missed = _counts(labels, predicted)
+    return 2 * right / (2 * right + false + missed)
+
+
+@exercise(
+    "05.f1",
+    right=[_f1],
+    wrong=[
+        _accuracy,
+        _of_ham,
+        _half,
+        _once,
+        _unguarded,
+        lambda labels, predicted: PRECISION,
+        lambda labels, predicted: RECALL,
+        lambda labels, predicted: (PRECISION + RECALL) / 2,
+        lambda labels, predicted: 0.3,
+        _no_spam_at_all,
+    ],
+    praise="Whoever never finds spam gets 0, however many messages are ham.",
+)
+def f1(answer: Callable[[list[int], list[int]], float]) -> None:
+    """Judges a function (labels, predicted) → F1 of class 1."""
+    found = float(answer(list(LABELS), list(PREDICTED)))
+    messages = {
+        _accuracy(LABELS, PREDICTED): "That is accuracy: it counts the ham that nobody asked "
+        "about. F1 never looks at the messages that are ham and called ham.",
+        _of_ham(LABELS, PREDICTED): "That is the F1 of ham. Spam, class 1, is what is looked for.",
+        _half(LABELS, PREDICTED): "The factor 2 above the line is missing.",
+        _once(LABELS, PREDICTED): "A right alarm counts twice, above the line and below it.",
+        PRECISION: "That is precision, the share of alarms that are right; it forgives all the "
+        "spam that was missed.",
+        RECALL: "That is recall, the share of spam that was found; it forgives false alarms.",
+        (PRECISION + RECALL) / 2: "F1 is not the plain mean of precision and recall but the "
+        "harmonic one, which stays near the worse of the two.",
+    }
+    for value, message in messages.items():
+        if math.isclose(found, value):
+            raise Wrong(message)
+    if not math.isclose(found, _f1(LABELS, PREDICTED)):
+        raise Wrong("With 1 right alarm, 1 false alarm and 2 missed, F1 is 2 / (2 + 1 + 2) = 0.4.")
+    try:
+        nothing_found = float(answer([1, 0, 0], [0, 0, 0]))
+    except ZeroDivisionError:
+        raise Wrong(
+            "For a classifier that never says spam you divide by zero. Count right alarms, false "
+            "alarms and misses, and put them into one fraction."
+        ) from None
+    if nothing_found != 0:
+        raise Wrong(f"A classifier that never says spam has F1 0, yours gives {nothing_found:g}.")
+    try:
+        quiet = float(answer([0, 0], [0, 0]))
+    except ZeroDivisionError:
+        raise Wrong(
+            "Where there is neither spam nor an alarm you divide 0 by 0: put max(1, …) below the "
+            "line."
+        ) from None
+    if quiet != 0:
+        raise Wrong(f"Where there is neither spam nor an alarm, F1 is 0 here, not {quiet:g}.")
+
 
 MEANT = {
     "name": "Old Oak",
@@ -129,40 +225,3 @@ def perplexity(answer: Callable[[list[float], list[int]], float]) -> None:
         raise Wrong(
             "320 nats on 110 tokens are 320 / 110 = 2.909 nats per token, and exp of that is 18.3."
         )
-
-
-FORGOT = {"adapter on": False, "adapter off": True, "merged": False, "full": False}
-
-
-@exercise(
-    "06.forgot",
-    right=[FORGOT],
-    wrong=[
-        FORGOT | {"adapter off": False},
-        FORGOT | {"adapter on": True},
-        FORGOT | {"merged": True},
-        FORGOT | {"full": True},
-        FORGOT | {"adapter on": "sometimes"},
-    ],
-    praise="Whatever LoRA forgets, it forgets in a file of its own.",
-)
-def forgot(answer: dict[str, bool]) -> None:
-    """Judges which of four models tells stories exactly as the base does."""
-    if any(not isinstance(value, bool) for value in answer.values()):
-        raise Wrong("Answer each with True or False.")
-    if not answer["adapter off"]:
-        raise Wrong(
-            "With the adapter off nothing is left of it: the weights below were frozen, so the "
-            "outputs are the base's, bit for bit."
-        )
-    if answer["adapter on"]:
-        raise Wrong(
-            "With the adapter on, its update is added to every text, a story too. An adapter does "
-            "not know what it is asked for."
-        )
-    if answer["merged"]:
-        raise Wrong(
-            "Merging writes the update into the weights: the model is the one with the adapter on."
-        )
-    if answer["full"]:
-        raise Wrong("Full fine-tuning changes the only weights there are.")

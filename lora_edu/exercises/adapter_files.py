@@ -1,4 +1,4 @@
-"""The exercises of notebook 07, "Adapters as files"."""
+"""Exercises on adapters as files: what can go wrong, merging, storing many, blending two."""
 
 from __future__ import annotations
 

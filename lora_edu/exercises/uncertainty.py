@@ -1,7 +1,8 @@
-"""The exercise of notebook 05 that chooses among runs."""
+"""Exercises on measured numbers: choosing among runs honestly, and how uncertain a score is."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from lora_edu.exercises.core import Wrong, exercise
@@ -82,3 +83,52 @@ def choose(answer: Callable[[list[Run]], float]) -> None:
         raise Wrong("The order of the runs must not matter.")
     if answer([dict(run) for run in OTHERS]) != 5e-3:
         raise Wrong("With other runs it fails: choose by validation loss, and by nothing else.")
+
+
+def _half_width(accuracy: float, messages: int) -> float:
+    return 1.96 * math.sqrt(accuracy * (1 - accuracy) / messages)
+
+
+@exercise(
+    "05.half_width",
+    right=[_half_width],
+    wrong=[
+        lambda p, n: math.sqrt(p * (1 - p) / n),
+        lambda p, n: 2 * 1.96 * math.sqrt(p * (1 - p) / n),
+        lambda p, n: 1.96 * math.sqrt(p * (1 - p)),
+        lambda p, n: 1.96 * p * (1 - p) / n,
+        lambda p, n: 1.96 * math.sqrt(p * (1 - p)) / n,
+        lambda p, n: 100 * _half_width(p, n),
+        lambda p, n: 0.0,
+        lambda p, n: 1.96 / math.sqrt(n),
+        lambda p, n: (p - _half_width(p, n), p + _half_width(p, n)),
+        lambda p, n: _half_width(0.9, n),
+    ],
+    praise="Four times the messages halve it; a single run on few messages settles little.",
+)
+def half_width(answer: Callable[[float, int], float]) -> None:
+    """Judges a function (accuracy, messages) → half the width of the 95 % interval."""
+    p, n = 0.9, 400
+    found, expected = answer(p, n), _half_width(p, n)
+    if isinstance(found, (tuple, list)):
+        raise Wrong("Those are the ends of the interval. Return one number, half its width.")
+    found = float(found)
+    messages = {
+        expected / 1.96: "That is one standard error, which covers 68 % of cases; 95 % need "
+        "1.96 of them.",
+        2 * expected: "That is the whole width, from the lower end to the upper.",
+        expected * math.sqrt(n): "It does not shrink with the number of messages: divide the "
+        "variance p (1 - p) by n.",
+        1.96 * p * (1 - p) / n: "That is a variance. Take its square root.",
+        expected / math.sqrt(n): "The division by n belongs under the square root.",
+        100 * expected: "That is in per cent; give a share, like accuracy itself.",
+        0.0: "A single number is not exact. Another 400 messages would give another accuracy.",
+        1.96 / math.sqrt(n): "The spread of one answer, p (1 - p), is missing under the root.",
+    }
+    for value, message in messages.items():
+        if math.isclose(found, value, rel_tol=1e-3):
+            raise Wrong(message)
+    if not math.isclose(found, expected, rel_tol=1e-2):
+        raise Wrong("For accuracy 0.9 on 400 messages it is 1.96 √(0.9 × 0.1 / 400) = 0.029.")
+    if not math.isclose(float(answer(0.6, 150)), _half_width(0.6, 150), rel_tol=1e-2):
+        raise Wrong("It is right for accuracy 0.9 on 400 messages alone: use both arguments.")

@@ -1,4 +1,4 @@
-"""The first exercises of notebook 06: which tokens the loss counts, and how the next is drawn."""
+"""Exercises on tokens: which of them the loss counts, and how the next one is drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkers of notebook 00: the inner width, what survives, how many fit, where a verdict flips."""
+"""Exercises of a first look at adapters: inner width, strength, size, and what survives."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The exercises of notebook 03, "LoRA in a small GPT".
-
-The two that choose and replace layers come first in the notebook and stand in `nb03_layers.py`.
-"""
+"""Exercises on what learns and what stays: the order of the calls, a proof, the backward pass."""
 
 from __future__ import annotations
 
@@ -12,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from lora_edu.exercises import nb03_answers as answers
-from lora_edu.exercises import nb03_layers  # noqa: F401 (defines exercises)
 from lora_edu.exercises.core import Wrong, exercise
 
 
@@ -125,3 +121,40 @@ def backward(answer: Any) -> None:
         if found == list(range(max(adapted), n_layer)):
             raise Wrong(f"{case} you stop at the highest adapter; the lower ones get nothing.")
         raise Wrong(f"{case} the gradient enters {wanted}, you listed {found}.")
+
+
+FORGOT = {"adapter on": False, "adapter off": True, "merged": False, "full": False}
+
+
+@exercise(
+    "06.forgot",
+    right=[FORGOT],
+    wrong=[
+        FORGOT | {"adapter off": False},
+        FORGOT | {"adapter on": True},
+        FORGOT | {"merged": True},
+        FORGOT | {"full": True},
+        FORGOT | {"adapter on": "sometimes"},
+    ],
+    praise="Whatever LoRA forgets, it forgets in a file of its own.",
+)
+def forgot(answer: dict[str, bool]) -> None:
+    """Judges which of four models tells stories exactly as the base does."""
+    if any(not isinstance(value, bool) for value in answer.values()):
+        raise Wrong("Answer each with True or False.")
+    if not answer["adapter off"]:
+        raise Wrong(
+            "With the adapter off nothing is left of it: the weights below were frozen, so the "
+            "outputs are the base's, bit for bit."
+        )
+    if answer["adapter on"]:
+        raise Wrong(
+            "With the adapter on, its update is added to every text, a story too. An adapter does "
+            "not know what it is asked for."
+        )
+    if answer["merged"]:
+        raise Wrong(
+            "Merging writes the update into the weights: the model is the one with the adapter on."
+        )
+    if answer["full"]:
+        raise Wrong("Full fine-tuning changes the only weights there are.")

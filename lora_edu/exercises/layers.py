@@ -1,4 +1,4 @@
-"""The exercises of notebook 02 whose answers are the two classes; the others are in `nb02.py`."""
+"""Exercises whose answers are the two classes, `LoRALayer` and `LinearWithLoRA`."""
 
 from __future__ import annotations
 

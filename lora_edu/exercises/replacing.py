@@ -1,4 +1,4 @@
-"""The first exercises of notebook 03: to choose layers, and to replace them in a whole model."""
+"""Exercises on choosing layers by name, and on replacing them in a whole model."""
 
 from __future__ import annotations
 
