@@ -5,16 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lora_edu.exercises import nb02_answers as answers
 from lora_edu.exercises.core import Wrong, exercise
 
 
-@exercise(
-    "02.scaling",
-    right=answers.RIGHT_SCALES,
-    wrong=answers.WRONG_SCALES,
-    praise="Before you compare two runs, compare this number.",
-)
+@exercise("02.scaling", praise="Before you compare two runs, compare this number.")
 def scaling(answer: Any) -> None:
     """Judges a function (alpha, rank, scaling) → multiplier."""
     found = {name: float(answer(24, 4, name)) for name in ("alpha", "alpha/rank")}
@@ -51,8 +45,6 @@ def scaling(answer: Any) -> None:
 
 @exercise(
     "02.translate",
-    right=[2, 2.0],
-    wrong=[16, 128, 16 / math.sqrt(8), 8],
     praise="Both multiply by 2. Going the other way, to PEFT, alpha is multiplied by the rank.",
 )
 def translate(answer: Any) -> None:

@@ -3,7 +3,7 @@
 A checker is a function of the learner's answer. It returns nothing when the answer is right, and
 raises `Wrong` with the misconception when it is not:
 
-    @exercise("02.scaling", right=[lambda alpha, rank: alpha / rank], wrong=[lambda a, r: a])
+    @exercise("02.scaling", praise="Before you compare two runs, compare this number.")
     def scaling(answer):
         if answer(16, 4) == 16:
             raise Wrong("You multiplied by alpha alone; the paper divides by the rank.")
@@ -11,14 +11,15 @@ raises `Wrong` with the misconception when it is not:
             raise Wrong("For alpha 16 and rank 4 the multiplier is 16 / 4 = 4.")
 
 Whatever the learner's code does, `check` returns a `Verdict` and never raises. The table of the
-exercises is in `course.py`; a room is imported when one of its exercises is first asked for.
+exercises is in `course.py`; a room is imported when one of its exercises is first asked for. What
+each checker must accept and refuse is in the tests, `tests/samples/`.
 """
 
 from __future__ import annotations
 
 import importlib
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -83,43 +84,32 @@ class Exercise:
     Args:
         name: "NN.word", where NN is the number of the notebook.
         checker: Returns nothing for a right answer, raises `Wrong` otherwise.
-        right: Answers that must pass.
-        wrong: Answers that must not pass, each with a message of its own.
         praise: What to say when the answer is right.
         in_place: The answer is a function that changes its argument and returns nothing.
     """
 
     name: str
     checker: Callable[[Any], None]
-    right: tuple[Any, ...]
-    wrong: tuple[Any, ...]
     praise: str
     in_place: bool
 
 
 def exercise(
-    name: str,
-    *,
-    right: Sequence[Any],
-    wrong: Sequence[Any],
-    praise: str = "",
-    in_place: bool = False,
+    name: str, *, praise: str = "", in_place: bool = False
 ) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
     """Registers the decorated checker as exercise `name`; see `Exercise` for the arguments.
 
     Raises:
-        ValueError: the name is taken, or not in the table, or `right` or `wrong` is empty.
+        ValueError: the name is taken, or is not in the table.
     """
     if name not in ROOMS:
         raise ValueError(f"name must be in the table of course.py, got {name!r}")
-    if not right or not wrong:
-        raise ValueError(f"{name}: give at least one right and one wrong answer for the tests")
 
     def register(checker: Callable[[Any], None]) -> Callable[[Any], None]:
         taken = _REGISTRY.get(name)
         if taken and taken.checker.__qualname__ != checker.__qualname__:  # a reload is no clash
             raise ValueError(f"name must be new, got {name!r}, which is registered already")
-        _REGISTRY[name] = Exercise(name, checker, tuple(right), tuple(wrong), praise, in_place)
+        _REGISTRY[name] = Exercise(name, checker, praise, in_place)
         return checker
 
     return register

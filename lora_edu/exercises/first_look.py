@@ -11,12 +11,7 @@ from lora_edu.exercises.statements import judge_statements
 RANK, ALPHA, LAYERS, WIDTH = 8, 16, 36, 192  # of the shipped adapters and their base
 
 
-@exercise(
-    "00.first",
-    right=[RANK],
-    wrong=[ALPHA, LAYERS, WIDTH, "8", 5],
-    praise="A and B share the width 8; the layer beside them is 192 wide.",
-)
+@exercise("00.first", praise="A and B share the width 8; the layer beside them is 192 wide.")
 def first(answer: Any) -> None:
     """The rank of the tales adapter, a whole number."""
     if isinstance(answer, str):
@@ -49,48 +44,13 @@ _MISCONCEPTIONS = {
 }
 
 
-def _statements(**changes: bool) -> dict[str, bool]:
-    return STATEMENTS | changes
-
-
-@exercise(
-    "00.true_or_false",
-    right=[STATEMENTS],
-    wrong=[
-        _statements(forgotten=True),
-        _statements(inside=True),
-        _statements(zero=False),
-        _statements(free=True),
-        {"forgotten": False},
-        _statements() | {"free": "False"},
-    ],
-    praise="All four are right.",
-)
+@exercise("00.true_or_false", praise="All four are right.")
 def true_or_false(answer: Any) -> None:
     """Four statements, name → True or False."""
     judge_statements(answer, STATEMENTS, _MISCONCEPTIONS)
 
 
-def _whole_adapters(base_bytes: int, adapter_bytes: int) -> int:
-    return base_bytes // adapter_bytes
-
-
-def _rounds_up(base_bytes: int, adapter_bytes: int) -> int:
-    return -(-base_bytes // adapter_bytes)
-
-
-@exercise(
-    "00.fit",
-    right=[_whole_adapters, lambda base_bytes, adapter_bytes: int(base_bytes / adapter_bytes)],
-    wrong=[
-        lambda base_bytes, adapter_bytes: adapter_bytes / base_bytes,
-        lambda base_bytes, adapter_bytes: base_bytes / adapter_bytes,
-        _rounds_up,
-        lambda base_bytes, adapter_bytes: (base_bytes - adapter_bytes) // adapter_bytes,
-        lambda base_bytes, adapter_bytes: 18,
-        lambda base_bytes, adapter_bytes: round(base_bytes / adapter_bytes),
-    ],
-)
+@exercise("00.fit")
 def fit(answer: Callable[[int, int], int]) -> None:
     """(base_bytes, adapter_bytes) → how many whole adapters need no more space than the base."""
     found = answer(1000, 300)
@@ -112,38 +72,8 @@ def fit(answer: Callable[[int, int], int]) -> None:
         raise Wrong("You rounded to the nearest: 3 files of 350 bytes take 1050, more than 1000.")
 
 
-def _first_flip(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
-    return next(s for s in sorted(strengths) if holds(s))
-
-
-def _index_of_flip(strengths: Sequence[float], holds: Callable[[float], bool]) -> int:
-    return next(i for i, s in enumerate(strengths) if holds(s))
-
-
-def _last_holding(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
-    return next(s for s in reversed(strengths) if holds(s))
-
-
-def _last_not_holding(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
-    return next(s for s in reversed(strengths) if not holds(s))
-
-
-def _first_not_holding(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
-    return next(s for s in strengths if not holds(s))
-
-
 @exercise(
     "00.flip",
-    right=[_first_flip],
-    wrong=[
-        _index_of_flip,
-        _last_holding,
-        _first_not_holding,
-        _last_not_holding,
-        lambda strengths, holds: [s for s in strengths if holds(s)],
-        lambda strengths, holds: 0.5,
-        lambda strengths, holds: 0.75,
-    ],
     praise="Between the strength before it and this one, the model changes its mind.",
 )
 def flip(answer: Callable[[Sequence[float], Callable[[float], bool]], float]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lora_edu.exercises import nb02_answers as answers
 from lora_edu.exercises.core import Wrong, exercise
 
 
@@ -26,12 +25,7 @@ def fill(parameter: Tensor) -> None:
         parameter.normal_()
 
 
-@exercise(
-    "02.lora_layer",
-    right=answers.RIGHT_LAYERS,
-    wrong=answers.WRONG_LAYERS,
-    praise="Shapes, start and formula are the reference's.",
-)
+@exercise("02.lora_layer", praise="Shapes, start and formula are the reference's.")
 def lora_layer(answer: Any) -> None:
     """Judges a class `LoRALayer(in_dim, out_dim, rank, alpha)`."""
     layer = answer(8, 5, 3, 4.0)
@@ -135,12 +129,7 @@ def _judge_forward(found: Any, product: Tensor) -> None:
     )
 
 
-@exercise(
-    "02.linear_with_lora",
-    right=answers.RIGHT_WRAPPERS,
-    wrong=answers.WRONG_WRAPPERS,
-    praise="The base is untouched, and the update stands beside it.",
-)
+@exercise("02.linear_with_lora", praise="The base is untouched, and the update stands beside it.")
 def linear_with_lora(answer: Any) -> None:
     """Judges a class `LinearWithLoRA(linear, rank, alpha)`."""
     linear, x = nn.Linear(6, 5), torch.randn(4, 6)

@@ -5,25 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lora_edu.budget import break_even_rank
 from lora_edu.exercises.core import Wrong, exercise
 
 
-@exercise(
-    "04.one_layer",
-    right=[lambda in_dim, out_dim, rank: rank * (in_dim + out_dim)],
-    wrong=[
-        lambda in_dim, out_dim, rank: in_dim * out_dim,
-        lambda in_dim, out_dim, rank: rank * in_dim * out_dim,
-        lambda in_dim, out_dim, rank: in_dim + out_dim,
-        lambda in_dim, out_dim, rank: 2 * rank * in_dim,
-        lambda in_dim, out_dim, rank: rank * in_dim,
-        lambda in_dim, out_dim, rank: rank * (in_dim + out_dim) + in_dim * out_dim,
-        lambda in_dim, out_dim, rank: 24_576,
-        lambda in_dim, out_dim, rank: 320,
-    ],
-    praise="The sum of the sides, not their product: there lies the saving.",
-)
+@exercise("04.one_layer", praise="The sum of the sides, not their product: there lies the saving.")
 def one_layer(answer: Any) -> None:
     """Judges a function (in_dim, out_dim, rank) → numbers in A and B."""
     m, n, r = 30, 50, 4
@@ -55,17 +40,6 @@ def one_layer(answer: Any) -> None:
 
 @exercise(
     "04.break_even",
-    right=[break_even_rank, lambda m, n: 1 / (1 / m + 1 / n)],
-    wrong=[
-        lambda m, n: min(m, n),
-        lambda m, n: min(m, n) / 2,
-        lambda m, n: m * n,
-        lambda m, n: (m + n) / 2,
-        lambda m, n: m * n // (m + n),
-        lambda m, n: math.sqrt(m * n) / 2,
-        lambda m, n: 384.0,
-        lambda m, n: 22.5,
-    ],
     praise="Always below the smaller side, and half of it where the layer is square.",
 )
 def break_even(answer: Any) -> None:
@@ -90,25 +64,7 @@ def break_even(answer: Any) -> None:
         raise Wrong("It is right for 60 inputs and 36 outputs only: use in_dim and out_dim.")
 
 
-def _without_the_last(layers: list[tuple[int, int, int]], rank: int) -> int:
-    layers.pop()
-    return sum(rank * (m + n) * copies for m, n, copies in layers)
-
-
-@exercise(
-    "04.model",
-    right=[lambda layers, rank: sum(rank * (m + n) * copies for m, n, copies in layers)],
-    wrong=[
-        lambda layers, rank: sum(rank * (m + n) for m, n, copies in layers),
-        lambda layers, rank: sum(m * n * copies for m, n, copies in layers),
-        lambda layers, rank: sum(2 * rank * m * copies for m, n, copies in layers),
-        lambda layers, rank: [rank * (m + n) * copies for m, n, copies in layers],
-        lambda layers, rank: rank * (layers[0][0] + layers[0][1]) * layers[0][2],
-        _without_the_last,
-        lambda layers, rank: 940,
-    ],
-    praise="One line of arithmetic, from 3 million to 175 billion.",
-)
+@exercise("04.model", praise="One line of arithmetic, from 3 million to 175 billion.")
 def model(answer: Any) -> None:
     """Judges a function (layers, rank) → trainable parameters; a layer is (in, out, copies)."""
     layers, rank = [(40, 40, 3), (40, 10, 3), (10, 70, 1)], 2
@@ -135,12 +91,7 @@ def model(answer: Any) -> None:
         raise Wrong("It is right for one model only: use the layers and the rank given.")
 
 
-@exercise(
-    "04.explorer",
-    right=[32],
-    wrong=[16, 64, 128, 512, "32"],
-    praise="The first step above a hundredth of the model.",
-)
+@exercise("04.explorer", praise="The first step above a hundredth of the model.")
 def explorer(answer: Any) -> None:
     """Judges the smallest rank of the slider whose adapters pass 1 % of Llama 3 8B."""
     if isinstance(answer, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -9,35 +10,12 @@ from torch import Tensor
 
 from lora_edu.datasets import IGNORE
 from lora_edu.exercises.core import Wrong, exercise
-from lora_edu.exercises.nb06_answers import (
-    END,
-    LOGITS,
-    PROMPT,
-    SENTENCE,
-    TEMPERATURE,
-    TOP_K,
-    WRONG_TARGETS,
-    all_kept,
-    in_place,
-    late,
-    multiplied,
-    no_temperature,
-    not_shared_out,
-    one_too_few,
-    only_kept,
-    probabilities,
-    targets,
-    weakest,
-    zeroed,
-)
+
+PROMPT, SENTENCE, END = [5, 6, 7], [8, 9], 0
+LOGITS, TEMPERATURE, TOP_K = torch.tensor([1.0, 3.0, -1.0, 2.0]), 2.0, 2
 
 
-@exercise(
-    "06.mask",
-    right=[targets],
-    wrong=WRONG_TARGETS,
-    praise="The prompt is read, but only the sentence and its end are learnt.",
-)
+@exercise("06.mask", praise="The prompt is read, but only the sentence and its end are learnt.")
 def mask(answer: Callable[[list[int], list[int], int], list[int]]) -> None:
     """Judges a function (prompt, sentence, end) → targets of the input (prompt + sentence)."""
     found = list(answer(list(PROMPT), list(SENTENCE), END))
@@ -83,7 +61,7 @@ def mask(answer: Callable[[list[int], list[int], int], list[int]]) -> None:
     for wrong, message in messages:
         if found == wrong:
             raise Wrong(message)
-    if found != targets(PROMPT, SENTENCE, END):
+    if found != [hidden, hidden, 8, 9, 0]:
         raise Wrong(
             "For the prompt 5 6 7, the sentence 8 9 and the end 0 there are five targets: two "
             "hidden ones, then 8, 9 and 0."
@@ -92,28 +70,27 @@ def mask(answer: Callable[[list[int], list[int], int], list[int]]) -> None:
         raise Wrong("It holds for this prompt only; use the lengths of what you are given.")
 
 
+def _kept(logits: Tensor, top_k: int) -> Tensor:
+    return logits >= logits.topk(top_k).values[-1]
+
+
+def _probabilities(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    hidden = logits.masked_fill(~_kept(logits, top_k), -math.inf)
+    return (hidden / temperature).softmax(-1)
+
+
+def _weakest(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    hidden = logits.masked_fill(~_kept(-logits, top_k), -math.inf)
+    return (hidden / temperature).softmax(-1)
+
+
 @exercise(
     "06.sample",
-    right=[probabilities],
-    wrong=[
-        multiplied,
-        all_kept,
-        not_shared_out,
-        zeroed,
-        late,
-        no_temperature,
-        weakest,
-        lambda logits, temperature, top_k: logits,
-        only_kept,
-        one_too_few,
-        in_place,
-        lambda logits, temperature, top_k: probabilities(logits, TEMPERATURE, TOP_K),
-    ],
     praise="Temperature changes how sure the model is, top-k how far down the list it may go.",
 )
 def sample(answer: Callable[[Tensor, float, int], Tensor]) -> None:
     """Judges a function (logits, temperature, top_k) → probabilities of the next token."""
-    asked, given = (LOGITS, TEMPERATURE, TOP_K), LOGITS.clone()
+    logits, given = LOGITS, LOGITS.clone()
     found = torch.as_tensor(answer(given, TEMPERATURE, TOP_K)).detach().float()
     if found.shape == (TOP_K,):
         raise Wrong(
@@ -126,38 +103,44 @@ def sample(answer: Callable[[Tensor, float, int], Tensor]) -> None:
 
     messages = [
         (
-            multiplied,
+            _probabilities(logits * TEMPERATURE, 1.0, TOP_K),
             "You multiplied by the temperature. A high one should make all tokens more alike: "
             "divide the logits by it.",
         ),
-        (all_kept, "All tokens can still be drawn; only the top_k likeliest should be left."),
         (
-            not_shared_out,
+            (logits / TEMPERATURE).softmax(-1),
+            "All tokens can still be drawn; only the top_k likeliest should be left.",
+        ),
+        (
+            (logits / TEMPERATURE).softmax(-1) * _kept(logits, TOP_K),
             "The probabilities no longer sum to 1: what the others lost must go to those kept. "
             "Hide the others before the softmax.",
         ),
         (
-            zeroed,
+            (logits * _kept(logits, TOP_K) / TEMPERATURE).softmax(-1),
             "A logit of 0 is not a probability of 0: exp(0) is 1. Hide a token with a logit of "
             "minus infinity.",
         ),
         (
-            late,
+            _probabilities(logits, 1.0, TOP_K) / TEMPERATURE,
             "You divided the probabilities, so they no longer sum to 1. The temperature belongs "
             "under the exponential: divide the logits.",
         ),
-        (no_temperature, "The temperature changes nothing in yours; divide the logits by it."),
-        (weakest, "You keep the least likely tokens."),
         (
-            one_too_few,
+            _probabilities(logits, 1.0, TOP_K),
+            "The temperature changes nothing in yours; divide the logits by it.",
+        ),
+        (_weakest(logits, TEMPERATURE, TOP_K), "You keep the least likely tokens."),
+        (
+            _probabilities(logits, TEMPERATURE, TOP_K - 1),
             "One too few is kept: the weakest of the top_k stays. Hide what is smaller than it, "
             "not what equals it.",
         ),
     ]
     for wrong, message in messages:
-        if is_like(wrong(*asked)):
+        if is_like(wrong):
             raise Wrong(message)
-    if not is_like(probabilities(*asked)):
+    if not is_like(_probabilities(logits, TEMPERATURE, TOP_K)):
         raise Wrong(
             "For the logits 1, 3, -1, 2 with temperature 2 and top_k 2 the probabilities are "
             "0, 0.62, 0 and 0.38."
@@ -169,5 +152,5 @@ def sample(answer: Callable[[Tensor, float, int], Tensor]) -> None:
             "`logits[...] =` do not."
         )
     again = torch.as_tensor(answer(LOGITS.clone(), 0.5, 3)).detach().float()
-    if again.shape != LOGITS.shape or not torch.allclose(again, probabilities(LOGITS, 0.5, 3)):
+    if again.shape != LOGITS.shape or not torch.allclose(again, _probabilities(LOGITS, 0.5, 3)):
         raise Wrong("It holds for one temperature and one top_k only; use those that are given.")

@@ -33,6 +33,7 @@ def test_the_wheel_carries_all_that_ships(wheel: Path) -> None:
     expected = {f"lora_edu/{name}" if name.startswith("data/") else name for name in tracked}
     assert expected <= names
     assert not [name for name in names if name.startswith(("tests", "scripts", "notebooks"))]
+    assert not [name for name in names if "samples" in name]  # of answers to the exercises
 
 
 def test_the_metadata_asks_for_ranges(wheel: Path) -> None:

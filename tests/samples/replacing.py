@@ -1,4 +1,4 @@
-"""Right and known wrong answers to the exercises of notebook 03; tests run the checkers on them."""
+"""Answers to the exercises on choosing layers and replacing them."""
 
 from __future__ import annotations
 
@@ -8,32 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from lora_edu.gpt import GPTConfig
 from lora_edu.lora import LinearWithLoRA, replace_linear_with_lora
-
-TINY = GPTConfig(vocab_size=11, context_length=4, n_layer=6, n_head=2, n_embd=4)
-
-# 03.targets
-
-RIGHT_TARGETS = (
-    "blocks.[45].attention.*",
-    ["blocks.4.attention.*", "blocks.5.attention.*"],
-    [f"blocks.{i}.attention.{name}" for i in (4, 5) for name in ("query", "key", "value", "out")],
-)
-WRONG_TARGETS = (
-    "attention",
-    "blocks.(4|5).attention.*",
-    "blocks.[45].*",
-    "attention.*",
-    "blocks.5.attention.*",
-    ["blocks.[45].attention.query", "blocks.[45].attention.value"],
-    ["blocks.4.attention.*", "block.5.attention.*"],
-    "blocks.[56].attention.*",
-    ["blocks.5.attention.*", "blocks.6.attention.*"],
-    "blocks.{4,5}.attention.*",
-)
-
-# 03.replace
+from samples import Samples
 
 
 def _replace(
@@ -126,73 +102,71 @@ def _new_linear(child: Any) -> nn.Linear:
     return nn.Linear(child.in_features, child.out_features)
 
 
-RIGHT_REPLACES = (
-    _replace(),
-    lambda module, rank, alpha, targets: replace_linear_with_lora(
-        module, rank, alpha, targets=sorted(targets)
+SAMPLES = {
+    "03.targets": Samples(
+        right=[
+            "blocks.[45].attention.*",
+            ["blocks.4.attention.*", "blocks.5.attention.*"],
+            [
+                f"blocks.{block}.attention.{name}"
+                for block in (4, 5)
+                for name in ("query", "key", "value", "out")
+            ],
+        ],
+        wrong=[
+            ("attention", "'attention' is a group of layers"),
+            ("blocks.(4|5).attention.*", "a regular expression"),
+            ("blocks.[45].*", "the MLP's do not"),
+            ("attention.*", "in the blocks 0, 1, 2, 3, 4, 5"),
+            ("blocks.5.attention.*", "in block 5 only"),
+            (
+                ["blocks.[45].attention.query", "blocks.[45].attention.value"],
+                "4 layers match, 8 are asked for",
+            ),
+            (
+                ["blocks.4.attention.*", "block.5.attention.*"],
+                "'block.5.attention.*' matches no layer",
+            ),
+            ("blocks.[56].attention.*", "Counting starts at 0: there is no block 6"),
+            (
+                ["blocks.5.attention.*", "blocks.6.attention.*"],
+                "There is no block 6: counting",
+            ),
+            ("blocks.{4,5}.attention.*", "Braces are not known"),
+        ],
     ),
-)
-WRONG_REPLACES = (
-    _replace(recursive=False),
-    _replace(put=_keep_nothing),
-    _on_a_copy,
-    _replace(chosen=lambda name, targets: True),
-    _replace(chosen=lambda name, targets: True, go_on=True),
-    _wraps_twice,
-    _forgets_the_first_block,
-    _replace(inside=_new_linear),
-    _replace(hand_on=False),
-    _replace(scaling="alpha/rank"),
-    _replace(chosen=lambda name, targets: name in {"query", "value"}),
-    _replace(kinds=nn.Module),
-    _replace(chosen=lambda name, targets: any(target in name for target in targets)),
-    _does_not_look_into_groups,
-    _returns_in_the_loop,
-    _replace(put=_named_name),
-    _by_paths,
-    _on_itself,
-)
-
-# 03.order
-
-ORDER = {"freeze, replace": "A and B", "replace, freeze": "nothing", "replace only": "everything"}
-WRONG_ORDERS = (
-    ORDER | {"replace only": "A and B"},
-    ORDER | {"replace, freeze": "A and B"},
-    ORDER | {"freeze, replace": "nothing"},
-    ORDER | {"freeze, replace": "only A"},
-    {"freeze, replace": "A and B"},
-)
-
-# 03.snapshot
-
-RIGHT_SNAPSHOTS = (
-    lambda model: {name: tensor.clone() for name, tensor in model.state_dict().items()},
-    lambda model: copy.deepcopy(model.state_dict()),
-)
-WRONG_SNAPSHOTS = (
-    lambda model: model.state_dict(),
-    lambda model: [tensor.clone() for tensor in model.state_dict().values()],
-    lambda model: {n: p.clone() for n, p in model.named_parameters() if p.requires_grad},
-    lambda model: {n: p.detach().clone() for n, p in model.named_parameters()},
-    lambda model: {n: tensor.tolist() for n, tensor in model.state_dict().items()},
-    lambda model: {name: tensor.sum() for name, tensor in model.state_dict().items()},
-    lambda model: {name: tensor.half() * 0 for name, tensor in model.state_dict().items()},
-)
-
-# 03.backward
-
-RIGHT_PASSED = (
-    lambda adapted, n_layer: list(range(min(adapted), n_layer)),
-    lambda adapted, n_layer: {block for block in range(n_layer) if block >= min(adapted)},
-)
-WRONG_PASSED = (
-    lambda adapted, n_layer: adapted,
-    lambda adapted, n_layer: list(range(n_layer)),
-    lambda adapted, n_layer: list(range(max(adapted) + 1)),
-    lambda adapted, n_layer: list(range(min(adapted) + 1, n_layer)),
-    lambda adapted, n_layer: list(range(max(adapted), n_layer)),
-    lambda adapted, n_layer: list(range(min(adapted), max(adapted) + 1)),
-    lambda adapted, n_layer: list(range(adapted[0], n_layer)),
-    lambda adapted, n_layer: [0],
-)
+    "03.replace": Samples(
+        right=[
+            _replace(),
+            lambda module, rank, alpha, targets: replace_linear_with_lora(
+                module, rank, alpha, targets=sorted(targets)
+            ),
+        ],
+        wrong=[
+            (_replace(recursive=False), "call the function again on that child"),
+            (_replace(put=_keep_nothing), "setattr(module, name, ...)"),
+            (_on_a_copy, "a changed copy"),
+            (_replace(chosen=lambda name, targets: True), "it also wrapped fc_in"),
+            (_replace(chosen=lambda name, targets: True, go_on=True), "It never ends"),
+            (_wraps_twice, "a wrapper inside a wrapper"),
+            (_forgets_the_first_block, "10 layers are wrapped, 12 should be"),
+            (_replace(inside=_new_linear), "the pretrained weights are lost"),
+            (_replace(hand_on=False), "also in the recursive call"),
+            (_replace(scaling="alpha/rank"), "You kept scaling= from the example"),
+            (
+                _replace(chosen=lambda name, targets: name in {"query", "value"}),
+                "with targets {'key'} it wrapped query",
+            ),
+            (_replace(kinds=nn.Module), "only if it is an nn.Linear"),
+            (
+                _replace(chosen=lambda name, targets: any(t in name for t in targets)),
+                "'key' is not 'key_norm'",
+            ),
+            (_does_not_look_into_groups, "in a group named key is missed"),
+            (_returns_in_the_loop, "`return` inside the loop"),
+            (_replace(put=_named_name), "an attribute called *name*"),
+            (_by_paths, "takes a name, not a path"),
+            (_on_itself, "calls itself on the same module"),
+        ],
+    ),
+}

@@ -1,0 +1,162 @@
+"""Answers to the exercises on adapters as files."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from samples import Samples
+
+Pair = tuple[Tensor, Tensor]
+
+MISTAKES = {
+    "A and B are right, but the classes are guessed": "head lost",
+    "at strength 0 the outputs are still not the base's": "merged twice",
+    "outputs equal the base's, bit for bit": "not loaded",
+}
+_GUESSED, _TWICE, _BASE = MISTAKES
+
+
+def merged(weight: Tensor, a: Tensor, b: Tensor, multiplier: float) -> Tensor:
+    """Returns the weight of an nn.Linear with the update in it."""
+    return weight + multiplier * (a @ b).T
+
+
+def _in_place(weight: Tensor, a: Tensor, b: Tensor, multiplier: float) -> Tensor:
+    weight += multiplier * (a @ b).T
+    return weight
+
+
+def _beside(first: Pair, second: Pair) -> Tensor:
+    return torch.cat([first[0], second[0]], dim=1)
+
+
+def _below(first: Pair, second: Pair) -> Tensor:
+    return torch.cat([first[1], second[1]], dim=0)
+
+
+def _average(first: Pair, second: Pair) -> Tensor:
+    return (first[0] @ first[1] + second[0] @ second[1]) / 2
+
+
+def _by_svd(first: Pair, second: Pair) -> Pair:
+    """The average as one matrix, factored again: another pair, the same product."""
+    u, s, v = torch.linalg.svd(_average(first, second))
+    rank = min(first[0].shape[1] + second[0].shape[1], len(s))
+    return u[:, :rank] * s[:rank], v[:rank]
+
+
+SAMPLES = {
+    "07.mistakes": Samples(
+        right=[MISTAKES, dict(reversed(MISTAKES.items()))],
+        wrong=[
+            (MISTAKES | {_BASE: "head lost"}, "no A and no B takes part"),
+            (MISTAKES | {_BASE: "merged twice"}, "in it twice"),
+            (MISTAKES | {_GUESSED: "not loaded"}, "What else was trained for the classes"),
+            (MISTAKES | {_GUESSED: "merged twice"}, "only guesses lacks the layer"),
+            (
+                MISTAKES | {_TWICE: "not loaded"},
+                "an update must be in the weights themselves",
+            ),
+            (MISTAKES | {_TWICE: "strength 1"}, "'strength 1' is none of them"),
+            ({_BASE: "not loaded"}, "Keep the dict"),
+        ],
+    ),
+    "07.merge": Samples(
+        right=[
+            merged,
+            lambda weight, a, b, multiplier: weight + multiplier * (b.T @ a.T),
+            lambda weight, a, b, multiplier: weight + (multiplier * a @ b).T,
+        ],
+        wrong=[
+            (
+                lambda weight, a, b, multiplier: weight + multiplier * (a @ b),
+                "stores its weight as (out, in), here (3, 5)",
+            ),
+            (
+                lambda weight, a, b, multiplier: weight + (a @ b).T,
+                "The multiplier is missing",
+            ),
+            (lambda weight, a, b, multiplier: multiplier * (a @ b).T, "the update alone"),
+            (lambda weight, a, b, multiplier: weight - multiplier * (a @ b).T, "You subtracted"),
+            (
+                lambda weight, a, b, multiplier: multiplier * (weight + (a @ b).T),
+                "the weight keeps its size",
+            ),
+            (_in_place, "wrote into the weight"),
+            (lambda weight, a, b, multiplier: weight + 2 * multiplier * (a @ b).T, "in it twice"),
+            (lambda weight, a, b, multiplier: weight, "no update is in it"),
+            (
+                lambda weight, a, b, multiplier: weight + multiplier * (b @ a),
+                "they meet at the rank",
+            ),
+            (
+                lambda weight, a, b, multiplier: weight + multiplier / a.shape[1] * (a @ b).T,
+                "You divided by the rank",
+            ),
+            (
+                lambda weight, a, b, multiplier: weight + multiplier * a * b,
+                "`*` multiplies entry by entry",
+            ),
+        ],
+    ),
+    "07.bytes": Samples(
+        right=[
+            lambda base, adapter, n: base + n * adapter,
+            lambda base, adapter, n: sum([base, *([adapter] * n)]),
+        ],
+        wrong=[
+            (lambda base, adapter, n: n * (base + adapter), "store the base again"),
+            (lambda base, adapter, n: n * base, "a whole model for every task"),
+            (lambda base, adapter, n: n * adapter, "the base is missing"),
+            (lambda base, adapter, n: base + adapter, "one adapter, whatever the number"),
+            (lambda base, adapter, n: base + n + adapter, "yours gives 1013"),
+        ],
+    ),
+    "07.blend": Samples(
+        right=[
+            lambda first, second: (_beside(first, second), _below(first, second) / 2),
+            lambda first, second: (0.5 * _beside(first, second), _below(first, second)),
+            _by_svd,
+        ],
+        wrong=[
+            (
+                lambda first, second: ((first[0] + second[0]) / 2, (first[1] + second[1]) / 2),
+                "is not averaging the updates",
+            ),
+            (
+                lambda first, second: (first[0] + second[0], first[1] + second[1]),
+                "is not the sum of the updates",
+            ),
+            (
+                lambda first, second: (_beside(first, second), _below(first, second)),
+                "the sum of the two updates",
+            ),
+            (
+                lambda first, second: (_beside(first, second) / 2, _below(first, second) / 2),
+                "halved both A and B",
+            ),
+            (
+                lambda first, second: (_beside(first, second), _below(second, first) / 2),
+                "Each A must meet its own B",
+            ),
+            (_average, "one matrix of 42 numbers"),
+            (
+                lambda first, second: (
+                    torch.cat([first[0], second[0]]),
+                    _below(first, second) / 2,
+                ),
+                "it is the rank that grows",
+            ),
+            (lambda first, second: (first[0], first[1] / 2), "takes no part"),
+            (
+                lambda first, second: ((first[0] + second[0]) / 2, first[1] + second[1]),
+                "Half the sum of the A",
+            ),
+            (
+                lambda first, second: (_average(first, second), torch.eye(7)),
+                "2 + 2 are enough",
+            ),
+        ],
+    ),
+}

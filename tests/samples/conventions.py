@@ -1,0 +1,71 @@
+"""Answers to the exercises on the factor before A B."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from samples import Samples
+
+Rule = Callable[[float, int], float]
+
+
+def _scale(over_rank: Rule, over_root: Rule) -> Callable[[float, int, str], float]:
+    rules = {"alpha": lambda alpha, rank: alpha, "alpha/rank": over_rank}
+    return lambda alpha, rank, scaling: rules.get(scaling, over_root)(alpha, rank)
+
+
+def _divided(alpha: float, rank: int) -> float:
+    return alpha / rank
+
+
+def _by_root(alpha: float, rank: int) -> float:
+    return alpha / math.sqrt(rank)
+
+
+SAMPLES = {
+    "02.scaling": Samples(
+        right=[
+            _scale(_divided, _by_root),
+            _scale(_divided, lambda alpha, rank: alpha * rank**-0.5),
+        ],
+        wrong=[
+            (_scale(lambda alpha, rank: alpha, _by_root), "the paper divides it by the rank"),
+            (_scale(_by_root, _divided), "You swapped two"),
+            (_scale(lambda alpha, rank: alpha * rank, _by_root), "You multiplied by the rank"),
+            (_scale(lambda alpha, rank: rank / alpha, _by_root), "Upside down"),
+            (_scale(lambda alpha, rank: alpha - rank, _by_root), "alpha 24 and rank 4 give 6."),
+            (_scale(_divided, _divided), "by the square root of the rank"),
+            (
+                _scale(_divided, lambda alpha, rank: math.sqrt(alpha / rank)),
+                "of the rank alone, not of alpha / rank",
+            ),
+            (
+                _scale(_divided, lambda alpha, rank: alpha * math.sqrt(rank)),
+                "You multiplied by the root of the rank",
+            ),
+            (
+                _scale(_divided, lambda alpha, rank: alpha - math.sqrt(rank)),
+                "alpha 24 and rank 4 give 12",
+            ),
+            (
+                _scale(lambda alpha, rank: alpha // rank, _by_root),
+                "alpha 16 and rank 10 it must be 1.6",
+            ),
+            (lambda alpha, rank, scaling: alpha / rank, "alpha itself, whatever the rank"),
+            (
+                _scale(_divided, lambda alpha, rank: alpha / (rank**1 / 2)),
+                "where half the rank is its root",
+            ),
+        ],
+    ),
+    "02.translate": Samples(
+        right=[2, 2.0],
+        wrong=[
+            (16, "8 times too strong"),
+            (128, "from the reference to PEFT"),
+            (16 / math.sqrt(8), "rsLoRA's rule"),
+            (8, "by itself"),
+        ],
+    ),
+}

@@ -1,0 +1,115 @@
+"""Answers to the exercises on the factors A and B."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from samples import Samples
+
+Losses = dict[int, float]
+
+
+def _merge_in_place(linear: nn.Linear, lora: Any) -> Tensor:
+    with torch.no_grad():
+        linear.weight += lora.alpha * (lora.A @ lora.B).T
+    return linear.weight
+
+
+def _by_random_matrix(A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
+    """Mixes the columns of A; some random matrices are nearly singular, so their inverse rounds."""
+    M = torch.randn(3, 3)
+    return A @ M, torch.linalg.inv(M) @ B
+
+
+def _within(share: float) -> Callable[[Losses], int]:
+    return lambda losses: next(
+        r for r in sorted(losses) if losses[r] <= share * min(losses.values())
+    )
+
+
+def _largest_gain(losses: Losses) -> int:
+    ranks = list(losses)
+    return ranks[
+        1 + max(range(len(ranks) - 1), key=lambda i: losses[ranks[i]] - losses[ranks[i + 1]])
+    ]
+
+
+SAMPLES = {
+    "02.gradient_at_start": Samples(
+        right=[{"W": False, "A": True, "B": False}],
+        wrong=[
+            ({"W": True, "A": True, "B": True}, "W is frozen"),
+            ({"W": False, "A": True, "B": True}, "Not both"),
+            ({"W": False, "A": False, "B": True}, "That is the usual start"),
+            ({"W": False, "A": False, "B": False}, "nothing would ever move"),
+            ({"W": "False", "A": "True", "B": "False"}, "without quotation marks"),
+        ],
+    ),
+    "02.merge": Samples(
+        right=[
+            lambda linear, lora: linear.weight + lora.alpha * (lora.A @ lora.B).T,
+            lambda linear, lora: linear.weight.detach() + lora.alpha * lora.B.T @ lora.A.T,
+        ],
+        wrong=[
+            (
+                lambda linear, lora: linear.weight + lora.alpha * (lora.A @ lora.B),
+                "A transpose is missing",
+            ),
+            (lambda linear, lora: linear.weight + (lora.A @ lora.B).T, "The multiplier is missing"),
+            (lambda linear, lora: lora.alpha * (lora.A @ lora.B).T, "the update alone"),
+            (
+                lambda linear, lora: copy.deepcopy(linear.weight),
+                "For the same x, F.linear(x, merged, bias)",
+            ),
+            (
+                lambda linear, lora: linear.weight + lora.alpha / 2 * (lora.A @ lora.B).T,  # rank 2
+                "You divided by the rank",
+            ),
+            (
+                lambda linear, lora: (linear.weight + lora.alpha * (lora.A @ lora.B).T).T,
+                "Return it shaped like linear.weight",
+            ),
+            (_merge_in_place, "changed linear.weight"),
+        ],
+    ),
+    "02.another_pair": Samples(
+        right=[
+            _by_random_matrix,
+            lambda A, B: [2 * A, B / 2],
+            lambda A, B: (2 * A, B / 2),
+            lambda A, B: (-A, -B),
+            lambda A, B: (A.flip(1), B.flip(0)),
+            lambda A, B: (A @ (M := torch.eye(3) + torch.ones(3, 3)), torch.linalg.inv(M) @ B),
+        ],
+        wrong=[
+            (lambda A, B: (A, B), "the same A and B"),
+            (lambda A, B: (2 * A, 2 * B), "The product changed"),
+            (lambda A, B: (A @ B, torch.eye(5)), "Keep the shapes"),
+            (lambda A, B: A @ B, "Return two"),
+            (lambda A, B: (A.mul_(2), B.div_(2)), "You changed the A and B"),
+        ],
+    ),
+    "02.elbow": Samples(
+        right=[_within(1.05), _within(1.5), _within(2.0)],
+        wrong=[
+            (lambda losses: min(losses, key=losses.get), "the lowest loss"),
+            (_largest_gain, "the largest single gain"),
+            (lambda losses: list(losses).index(_within(1.5)(losses)), "a position in the list"),
+            (_within(1.012), "narrower than the chance"),
+            (_within(10), "8.0 times the lowest"),
+            (
+                lambda losses: next(
+                    r for r in sorted(losses) if losses[r] < min(losses.values()) + 0.05
+                ),
+                "4.0 times the lowest",
+            ),
+            (lambda losses: [_within(1.5)(losses)], "Return one rank"),
+            (lambda losses: 5, "you found 5"),
+        ],
+    ),
+}

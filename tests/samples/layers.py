@@ -1,0 +1,167 @@
+"""Answers to the exercises that ask for the two classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lora_edu.lora import LinearWithLoRA, LoRALayer
+from samples import Samples
+
+
+def _random(rows: int, columns: int) -> Tensor:
+    matrix = torch.empty(rows, columns)
+    nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
+    return matrix
+
+
+def _layer(
+    draw_A: Callable[[int, int], Tensor] = _random,
+    draw_B: Callable[[int, int], Tensor] = torch.zeros,
+    multiplier: Callable[[float, int], float] = lambda alpha, rank: alpha,
+    keep: Callable[[Tensor], Any] = nn.Parameter,
+    add_input: bool = False,
+    end: Callable[[Tensor], Any] = lambda update: update,
+) -> type:
+    """Makes a LoRALayer with one thing different."""
+
+    class Answer(nn.Module):
+        def __init__(self, in_dim: int, out_dim: int, rank: int, alpha: float) -> None:
+            super().__init__()
+            self.A, self.B = keep(draw_A(in_dim, rank)), keep(draw_B(rank, out_dim))
+            self.scale = multiplier(alpha, rank)
+
+        def forward(self, x: Tensor) -> Tensor:
+            update = self.scale * (x @ self.A @ self.B)
+            return end(x[..., :1] + update if add_input else update)
+
+    return Answer
+
+
+class _PaperShapes(nn.Module):
+    def __init__(self, in_dim: int, out_dim: int, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.A, self.B = nn.Parameter(torch.randn(rank, in_dim)), nn.Parameter(torch.zeros(1))
+        self.B = nn.Parameter(torch.zeros(out_dim, rank))
+
+
+def _wrapper(
+    forward: Callable[[Any, Tensor], Tensor],
+    renew: bool = False,
+    shape: Callable[[nn.Linear, int], tuple[int, int, int]] = lambda linear, rank: (
+        linear.in_features,
+        linear.out_features,
+        rank,
+    ),
+    pass_alpha: bool = True,
+) -> type:
+    """Makes a LinearWithLoRA with one thing different."""
+
+    class Answer(nn.Module):
+        def __init__(self, linear: nn.Linear, rank: int, alpha: float) -> None:
+            super().__init__()
+            self.linear = nn.Linear(linear.in_features, linear.out_features) if renew else linear
+            self.lora = LoRALayer(*shape(linear, rank), alpha if pass_alpha else 1.0)
+
+    Answer.forward = forward
+    return Answer
+
+
+class _OtherNames(nn.Module):
+    def __init__(self, linear: nn.Linear, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.base, self.update = linear, LoRALayer(6, 5, rank, alpha)
+
+
+class _Freezes(nn.Module):
+    def __init__(self, linear: nn.Linear, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.linear = linear.requires_grad_(False)
+        self.lora = LoRALayer(linear.in_features, linear.out_features, rank, alpha)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) + self.lora(x)
+
+
+def _sum(self: Any, x: Tensor) -> Tensor:
+    return self.linear(x) + self.lora(x)
+
+
+def _no_gradient_through_linear(self: Any, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        y = self.linear(x)
+    return y + self.lora(x)
+
+
+SAMPLES = {
+    "02.lora_layer": Samples(
+        right=[LoRALayer, _layer()],
+        wrong=[
+            (_layer(draw_B=_random), "both random"),
+            (_layer(draw_A=torch.zeros), "both zero"),
+            (_layer(draw_A=torch.zeros, draw_B=_random), "other way round"),
+            (
+                _layer(draw_A=lambda rows, columns: _random(columns, rows).T.contiguous()),
+                "as PEFT does",
+            ),
+            (_layer(draw_A=torch.randn), "reach"),  # not Kaiming
+            (_layer(multiplier=lambda alpha, rank: alpha / rank), "alpha / rank"),
+            (_layer(multiplier=lambda alpha, rank: 1.0), "alpha is missing"),
+            (_layer(multiplier=lambda alpha, rank: alpha * alpha), "alpha is applied twice"),
+            (_layer(keep=lambda tensor: tensor), "must both be nn.Parameter"),
+            (
+                _layer(keep=lambda tensor: nn.Parameter(tensor, requires_grad=False)),
+                "must both learn",
+            ),
+            (_layer(end=Tensor.detach), "No gradient reaches A and B"),
+            (_layer(end=lambda update: None), "forward returned None: is the return missing?"),
+            (_layer(add_input=True), "the update alone"),
+            (_layer(draw_A=lambda rows, columns: _random(rows, rows)), "is (8, 8)"),
+            (_PaperShapes, "the paper's shapes"),
+        ],
+    ),
+    "02.linear_with_lora": Samples(
+        right=[LinearWithLoRA, _wrapper(_sum)],
+        wrong=[
+            (_wrapper(lambda self, x: self.lora(x)), "W itself is not factorised"),
+            (_wrapper(lambda self, x: self.linear(x)), "does not reach the output"),
+            (_wrapper(lambda self, x: self.linear(x) - self.lora(x)), "forward must return"),
+            (_wrapper(_sum, renew=True), "the pretrained ones are lost"),
+            (
+                _wrapper(
+                    _sum,
+                    shape=lambda linear, rank: (linear.in_features, linear.out_features, rank + 1),
+                ),
+                "got (6, 3)",
+            ),
+            (
+                _wrapper(
+                    _sum,
+                    shape=lambda linear, rank: (linear.out_features, linear.in_features, rank),
+                ),
+                "got (5, 2)",
+            ),
+            (_wrapper(_sum, pass_alpha=False), "without alpha"),
+            (
+                _wrapper(lambda self, x: self.linear(x) + 3.0 * self.lora(x)),
+                "LoRALayer applies alpha already",
+            ),
+            (
+                _wrapper(lambda self, x: (y := self.linear(x)) + self.lora(y)),
+                "beside the layer, not behind it",
+            ),
+            (_wrapper(lambda self, x: None), "forward returned None: is the return missing?"),
+            (_wrapper(_no_gradient_through_linear), "does not pass through linear(x)"),
+            (
+                _wrapper(lambda self, x: self.linear(x) + self.lora(x).detach()),
+                "must not detach the update",
+            ),
+            (_OtherNames, "self.linear and self.lora"),
+            (_Freezes, "freezes the layer that it is given"),
+        ],
+    ),
+}

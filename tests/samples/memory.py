@@ -1,0 +1,36 @@
+"""Answers to the exercises on the memory of training."""
+
+from __future__ import annotations
+
+from samples import Samples
+
+TRUTH = {"no_backward": False, "last_block": True, "share": False, "checkpointing": True}
+
+SAMPLES = {
+    "04.fixed_bytes": Samples(
+        right=[lambda total, trained: 2 * total + 10 * trained],
+        wrong=[
+            (lambda total, trained: 12 * total, "That is full fine-tuning"),
+            (lambda total, trained: 12 * trained, "left out the frozen weights"),
+            (
+                lambda total, trained: 2 * total + 8 * trained,
+                "2 bytes are missing for each trained weight: it has its own number, a gradient",
+            ),
+            (lambda total, trained: 2 * total + 6 * trained, "of 4 bytes each, not of 2"),
+            (lambda total, trained: 2 * total + 2 * trained, "Adam's two numbers"),
+            (lambda total, trained: 10 * trained, "The weights themselves are left"),
+            (lambda total, trained: total + trained, "for each trained one 2 more"),
+            (lambda total, trained: 2 * total + 100, "right for one model only"),
+        ],
+    ),
+    "04.true_or_false": Samples(
+        right=[TRUTH],
+        wrong=[
+            (TRUTH | {"no_backward": True}, "passes the error on"),
+            (TRUTH | {"last_block": False}, "only as far as the lowest adapter"),
+            (TRUTH | {"share": True}, "LoRA saves 83 % at most"),
+            (TRUTH | {"checkpointing": False}, "it buys memory with time"),
+            (TRUTH | {"share": "False"}, "without quotation marks"),
+        ],
+    ),
+}

@@ -1,0 +1,87 @@
+"""Answers to the exercises on counting the numbers in A and B."""
+
+from __future__ import annotations
+
+import math
+
+from lora_edu.budget import break_even_rank
+from lora_edu.budget.parameters import layer_parameters
+from samples import Samples
+
+Layers = list[tuple[int, int, int]]
+
+
+def _without_the_last(layers: Layers, rank: int) -> int:
+    layers.pop()
+    return sum(rank * (m + n) * copies for m, n, copies in layers)
+
+
+SAMPLES = {
+    "04.one_layer": Samples(
+        right=[lambda in_dim, out_dim, rank: rank * (in_dim + out_dim), layer_parameters],
+        wrong=[
+            (lambda in_dim, out_dim, rank: in_dim * out_dim, "That is the size of W"),
+            (
+                lambda in_dim, out_dim, rank: rank * in_dim * out_dim,
+                "add up, they do not multiply",
+            ),
+            (lambda in_dim, out_dim, rank: in_dim + out_dim, "right for rank 1 only"),
+            (lambda in_dim, out_dim, rank: 2 * rank * in_dim, "Right for a square layer"),
+            (lambda in_dim, out_dim, rank: rank * in_dim, "one of the two matrices"),
+            (
+                lambda in_dim, out_dim, rank: rank * (in_dim + out_dim) + in_dim * out_dim,
+                "W is frozen",
+            ),
+            (lambda in_dim, out_dim, rank: 24_576, "m, n and r of the cell above"),
+            (lambda in_dim, out_dim, rank: 320, "right for one layer only"),
+        ],
+    ),
+    "04.break_even": Samples(
+        right=[break_even_rank, lambda m, n: 1 / (1 / m + 1 / n)],
+        wrong=[
+            (lambda m, n: min(m, n), "outgrown W"),
+            (lambda m, n: min(m, n) / 2, "square layers alone"),
+            (lambda m, n: m / 2, "square layers alone"),
+            (lambda m, n: m * n, "That is the size of W"),
+            (lambda m, n: (m + n) / 2, "the mean of the sides"),
+            (lambda m, n: m * n // (m + n), "dropped the fraction"),
+            (lambda m, n: math.sqrt(m * n) / 2, "Solve r (m + n) = m n for r, with"),
+            (lambda m, n: 384.0, "768 → 768, whatever the layer"),
+            (lambda m, n: 22.5, "for 60 inputs and 36 outputs only"),
+        ],
+    ),
+    "04.model": Samples(
+        right=[lambda layers, rank: sum(rank * (m + n) * copies for m, n, copies in layers)],
+        wrong=[
+            (lambda layers, rank: sum(rank * (m + n) for m, n, _ in layers), "by its copies"),
+            (
+                lambda layers, rank: sum(m * n * copies for m, n, copies in layers),
+                "Those are the frozen weights",
+            ),
+            (
+                lambda layers, rank: sum(2 * rank * m * copies for m, n, copies in layers),
+                "took every layer for square",
+            ),
+            (
+                lambda layers, rank: [rank * (m + n) * copies for m, n, copies in layers],
+                "a count for each kind of layer",
+            ),
+            (
+                lambda layers, rank: rank * (layers[0][0] + layers[0][1]) * layers[0][2],
+                "the first kind of layer alone",
+            ),
+            (_without_the_last, "changes the list that it is given"),
+            (lambda layers, rank: 940, "right for one model only"),
+        ],
+    ),
+    "04.explorer": Samples(
+        right=[32],
+        wrong=[
+            (16, "still below 1 %"),
+            (64, "one to four of the seven kinds missing"),
+            (128, "Some layers are not ticked"),
+            (512, "a smaller rank is above 1 %"),
+            ("32", "without quotation marks"),
+        ],
+    ),
+}

@@ -1,0 +1,137 @@
+"""Answers to the exercises on the loss's tokens and on drawing the next one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lora_edu.datasets import IGNORE
+from samples import Samples
+
+Tokens = Sequence[int]
+
+
+def targets(prompt: Tokens, sentence: Tokens, end: int) -> list[int]:
+    """Hides the prompt, but for what its last token must predict."""
+    return [IGNORE] * (len(prompt) - 1) + [*sentence, end]
+
+
+def _kept(logits: Tensor, top_k: int) -> Tensor:
+    """Marks the `top_k` largest logits."""
+    return logits >= logits.topk(top_k).values[-1]
+
+
+def _probabilities(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    hidden = logits.masked_fill(~_kept(logits, top_k), -math.inf)
+    return (hidden / temperature).softmax(-1)
+
+
+def _scattered(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    """The same, from the likeliest alone: their probabilities, put back into their places."""
+    values, places = logits.topk(top_k)
+    return torch.zeros_like(logits).scatter(0, places, (values / temperature).softmax(-1))
+
+
+def _hidden_by_zero(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    return (logits * _kept(logits, top_k) / temperature).softmax(-1)
+
+
+def _weakest(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    hidden = logits.masked_fill(~_kept(-logits, top_k), -math.inf)
+    return (hidden / temperature).softmax(-1)
+
+
+def _only_kept(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    return (logits.topk(top_k).values / temperature).softmax(-1)
+
+
+def _in_place(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    logits[~_kept(logits, top_k)] = -math.inf
+    return (logits / temperature).softmax(-1)
+
+
+SAMPLES = {
+    "06.mask": Samples(
+        right=[targets],
+        wrong=[
+            (
+                lambda prompt, sentence, end: [*prompt[1:], *sentence, end],
+                "You count the prompt too",
+            ),
+            (
+                lambda prompt, sentence, end: [IGNORE] * len(prompt) + list(sentence),
+                "Shift by one",
+            ),
+            (
+                lambda prompt, sentence, end: [IGNORE] * len(prompt) + [*sentence[1:], end],
+                "hide one too many",
+            ),
+            (
+                lambda prompt, sentence, end: (
+                    [IGNORE] * (len(prompt) - 2) + [prompt[-1], *sentence, end]
+                ),
+                "One too few is hidden",
+            ),
+            (
+                lambda prompt, sentence, end: [IGNORE] * (len(prompt) - 1) + list(sentence),
+                "The end of the text is missing",
+            ),
+            (
+                lambda prompt, sentence, end: [0] * (len(prompt) - 1) + [*sentence, end],
+                "0 is a token like any other",
+            ),
+            (
+                lambda prompt, sentence, end: [IGNORE] * len(prompt) + [*sentence, end],
+                "one target too many",
+            ),
+            (
+                lambda prompt, sentence, end: [*prompt[1:]] + [IGNORE] * (len(sentence) + 1),
+                "the wrong way round",
+            ),
+            (lambda prompt, sentence, end: [IGNORE, IGNORE, 8, 9, 0], "for this prompt only"),
+        ],
+    ),
+    "06.sample": Samples(
+        right=[_probabilities, _scattered],
+        wrong=[
+            (
+                lambda logits, temperature, top_k: _probabilities(logits * temperature, 1.0, top_k),
+                "You multiplied by the temperature",
+            ),
+            (
+                lambda logits, temperature, top_k: (logits / temperature).softmax(-1),
+                "All tokens can still be drawn",
+            ),
+            (
+                lambda logits, temperature, top_k: (
+                    (logits / temperature).softmax(-1) * _kept(logits, top_k)
+                ),
+                "Hide the others before the softmax",
+            ),
+            (_hidden_by_zero, "A logit of 0 is not a probability of 0"),
+            (
+                lambda logits, temperature, top_k: _probabilities(logits, 1.0, top_k) / temperature,
+                "You divided the probabilities",
+            ),
+            (
+                lambda logits, temperature, top_k: _probabilities(logits, 1.0, top_k),
+                "The temperature changes nothing",
+            ),
+            (_weakest, "the least likely tokens"),
+            (lambda logits, temperature, top_k: logits, "0, 0.62, 0 and 0.38"),
+            (_only_kept, "You return those kept only"),
+            (
+                lambda logits, temperature, top_k: _probabilities(logits, temperature, top_k - 1),
+                "One too few is kept",
+            ),
+            (_in_place, "changes the logits that it is given"),
+            (
+                lambda logits, temperature, top_k: _probabilities(logits, 2.0, 2),
+                "one temperature and one top_k only",
+            ),
+        ],
+    ),
+}

@@ -1,0 +1,65 @@
+"""Answers to the exercises on choosing among runs and on the uncertainty of a score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from samples import Samples
+
+Run = dict[str, float]
+
+
+def _pick(measure: str, best: Callable[..., Run] = min) -> Callable[[list[Run]], float]:
+    return lambda runs: best(runs, key=lambda run: run[measure])["lr"]
+
+
+def _half_width(accuracy: float, messages: int) -> float:
+    return 1.96 * math.sqrt(accuracy * (1 - accuracy) / messages)
+
+
+SAMPLES = {
+    "05.choose": Samples(
+        right=[_pick("validation_loss")],
+        wrong=[
+            (_pick("test_accuracy", max), "by test accuracy"),
+            (_pick("test_accuracy"), "the lowest test accuracy"),
+            (_pick("train_loss"), "by training loss"),
+            (_pick("train_loss", max), "the highest training loss"),
+            (_pick("validation_loss", max), "the highest validation loss"),
+            (
+                lambda runs: min(runs, key=lambda run: run["validation_loss"]),
+                "returned the whole run",
+            ),
+            (lambda runs: min(run["validation_loss"] for run in runs), "returned the loss itself"),
+            (
+                lambda runs: runs.index(min(runs, key=lambda run: run["validation_loss"])),
+                "the run's place in the list",
+            ),
+            (lambda runs: runs[0]["lr"], "Compare the runs by validation loss"),
+            (lambda runs: runs[3]["lr"], "The order of the runs must not matter."),
+            (lambda runs: 3e-4, "With other runs it fails"),
+        ],
+    ),
+    "05.half_width": Samples(
+        right=[_half_width],
+        wrong=[
+            (lambda p, n: math.sqrt(p * (1 - p) / n), "one standard error"),
+            (lambda p, n: 2 * 1.96 * math.sqrt(p * (1 - p) / n), "the whole width"),
+            (
+                lambda p, n: 1.96 * math.sqrt(p * (1 - p)),
+                "does not shrink with the number of messages",
+            ),
+            (lambda p, n: 1.96 * p * (1 - p) / n, "That is a variance"),
+            (lambda p, n: 1.96 * math.sqrt(p * (1 - p)) / n, "belongs under the square root"),
+            (lambda p, n: 100 * _half_width(p, n), "in per cent"),
+            (lambda p, n: 0.0, "A single number is not exact"),
+            (lambda p, n: 1.96 / math.sqrt(n), "The spread of one answer"),
+            (
+                lambda p, n: (p - _half_width(p, n), p + _half_width(p, n)),
+                "the ends of the interval",
+            ),
+            (lambda p, n: _half_width(0.9, n), "use both arguments"),
+        ],
+    ),
+}
