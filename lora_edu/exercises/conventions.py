@@ -5,38 +5,39 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
 
 
 @exercise("02.scaling", praise="Before you compare two runs, compare this number.")
 def scaling(answer: Any) -> None:
     """Judges a function (alpha, rank, scaling) → multiplier."""
-    found = {name: float(answer(24, 4, name)) for name in ("alpha", "alpha/rank")}
-    over_rank_10 = float(answer(16, 10, "alpha/rank"))
-    root = float(answer(24, 4, "alpha/sqrt(rank)"))
-    if not math.isclose(found["alpha"], 24):
+    found = {name: number(answer(24, 4, name)) for name in ("alpha", "alpha/rank")}
+    over_rank_10 = number(answer(16, 10, "alpha/rank"))
+    root = number(answer(24, 4, "alpha/sqrt(rank)"))
+    if not same(found["alpha"], 24):
         raise Wrong('With scaling "alpha" the multiplier is alpha itself, whatever the rank.')
-    if math.isclose(found["alpha/rank"], 24):
+    if same(found["alpha/rank"], 24):
         raise Wrong("You multiplied by alpha, the paper divides it by the rank.")
-    if math.isclose(found["alpha/rank"], 12) and math.isclose(root, 6):
+    if same(found["alpha/rank"], 12) and same(root, 6):
         raise Wrong("You swapped two: the paper divides by the rank, rsLoRA by its root.")
-    if math.isclose(found["alpha/rank"], 96):
+    if same(found["alpha/rank"], 96):
         raise Wrong("You multiplied by the rank; alpha is divided by it.")
-    if math.isclose(found["alpha/rank"], 1 / 6):
+    if same(found["alpha/rank"], 1 / 6):
         raise Wrong("Upside down: alpha is divided by the rank, not the rank by alpha.")
-    if not math.isclose(found["alpha/rank"], 6):
+    if not same(found["alpha/rank"], 6):
         raise Wrong('With scaling "alpha/rank", alpha 24 and rank 4 give 6.')
-    if not math.isclose(over_rank_10, 1.6):
+    if not same(over_rank_10, 1.6):
         raise Wrong("With alpha 16 and rank 10 it must be 1.6: / keeps the decimals, // does not.")
-    if math.isclose(root, 6):
+    if same(root, 6):
         raise Wrong("rsLoRA divides by the square root of the rank; you divided by the rank.")
-    if math.isclose(root, 48):
+    if same(root, 48):
         raise Wrong("You multiplied by the root of the rank; alpha is divided by it.")
-    if math.isclose(root, math.sqrt(6)):
+    if same(root, math.sqrt(6)):
         raise Wrong("The root is taken of the rank alone, not of alpha / rank.")
-    if not math.isclose(root, 12):
+    if not same(root, 12):
         raise Wrong('With scaling "alpha/sqrt(rank)", alpha 24 and rank 4 give 12.')
-    if not math.isclose(float(answer(16, 10, "alpha/sqrt(rank)")), 16 / math.sqrt(10)):
+    if not same(number(answer(16, 10, "alpha/sqrt(rank)")), 16 / math.sqrt(10)):
         raise Wrong(
             "Right at rank 4, where half the rank is its root. With alpha 16 and rank 10 it is "
             "5.06: `rank ** 1/2` is rank / 2, and // drops the decimals."
@@ -49,11 +50,11 @@ def scaling(answer: Any) -> None:
 )
 def translate(answer: Any) -> None:
     """Judges the reference's alpha for PEFT's rank 8 and lora_alpha 16."""
-    if math.isclose(answer, 16):
+    if same(answer, 16):
         raise Wrong("Unchanged, the update is 8 times too strong: PEFT divides 16 by the rank.")
-    if math.isclose(answer, 128):
+    if same(answer, 128):
         raise Wrong("16 × 8 is the way from the reference to PEFT; you go the other way.")
-    if math.isclose(answer, 16 / math.sqrt(8)):
+    if same(answer, 16 / math.sqrt(8)):
         raise Wrong("That is rsLoRA's rule. PEFT's default divides by the rank, not by its root.")
-    if not math.isclose(answer, 2):
+    if not same(answer, 2):
         raise Wrong("PEFT multiplies by lora_alpha / rank. Which alpha gives that by itself?")

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from lora_edu.exercises.comparing import close
 from lora_edu.exercises.core import Wrong, exercise
-from lora_edu.exercises.layers import close, fill
+from lora_edu.exercises.layers import fill
 from lora_edu.lora import LoRALayer
 
 

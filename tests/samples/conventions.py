@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from samples import Samples
 
@@ -19,6 +24,10 @@ def _divided(alpha: float, rank: int) -> float:
     return alpha / rank
 
 
+def _in_float32(alpha: float, rank: int) -> Tensor:
+    return torch.tensor(alpha) / torch.tensor(rank)
+
+
 def _by_root(alpha: float, rank: int) -> float:
     return alpha / math.sqrt(rank)
 
@@ -28,6 +37,9 @@ SAMPLES = {
         right=[
             _scale(_divided, _by_root),
             _scale(_divided, lambda alpha, rank: alpha * rank**-0.5),
+            _scale(_divided, lambda alpha, rank: alpha / torch.sqrt(torch.tensor(rank))),
+            _scale(_in_float32, lambda alpha, rank: alpha / torch.tensor(float(rank)) ** 0.5),
+            _scale(Fraction, lambda alpha, rank: alpha / np.sqrt(np.float32(rank))),
         ],
         wrong=[
             (_scale(lambda alpha, rank: alpha, _by_root), "the paper divides it by the rank"),
@@ -57,15 +69,17 @@ SAMPLES = {
                 _scale(_divided, lambda alpha, rank: alpha / (rank**1 / 2)),
                 "where half the rank is its root",
             ),
+            (_scale(lambda alpha, rank: f"{alpha / rank:g}", _by_root), "without quotation marks"),
         ],
     ),
     "02.translate": Samples(
-        right=[2, 2.0],
+        right=[2, 2.0, Fraction(16, 8), torch.tensor(2.0), np.float32(2)],
         wrong=[
             (16, "8 times too strong"),
             (128, "from the reference to PEFT"),
             (16 / math.sqrt(8), "rsLoRA's rule"),
             (8, "by itself"),
+            ("2", "without quotation marks"),
         ],
     ),
 }

@@ -1,0 +1,65 @@
+"""Comparing a learner's numbers with ours, whatever library and precision they are made in."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lora_edu.exercises.core import Wrong
+
+RELATIVE = 1e-5  # float32 keeps about 7 digits; misconceptions differ from the third on
+SMALLEST = 1e-9  # where 0 is expected
+
+
+def number(found: Any) -> float:
+    """Returns one number of Python, torch, numpy or fractions as a float.
+
+    Args:
+        found: What the learner's code returned.
+
+    Raises:
+        Wrong: it is text, or True or False.
+
+    Example:
+        >>> number(torch.tensor(0.5)), number(3)
+        (0.5, 3.0)
+    """
+    if isinstance(found, (str, bytes)):
+        raise Wrong("This is text. Give the number itself, without quotation marks.")
+    if isinstance(found, bool):
+        raise Wrong("True and False are no numbers here. Give the number itself.")
+    return float(found)
+
+
+def same(found: Any, expected: float) -> bool:
+    """Says whether a number is the expected one, but for the rounding of float32.
+
+    Raises:
+        Wrong: `found` is text, or True or False.
+
+    Example:
+        >>> same(torch.tensor(16) / torch.tensor(10.0).sqrt(), 16 / math.sqrt(10)), same(5.05, 5.06)
+        (True, False)
+    """
+    return math.isclose(number(found), expected, rel_tol=RELATIVE, abs_tol=SMALLEST)
+
+
+def close(found: Any, expected: Tensor) -> bool:
+    """Says whether `found` is a tensor of that shape with, but for rounding, those values.
+
+    Args:
+        found: What the learner's code returned; its precision does not matter.
+        expected: The right tensor.
+
+    Example:
+        >>> close(torch.ones(2, 1).double(), torch.ones(2, 1)), close([1, 1], torch.ones(2))
+        (True, False)
+    """
+    return (
+        isinstance(found, Tensor)
+        and found.shape == expected.shape
+        and torch.allclose(found.detach().double(), expected.detach().double(), 1e-4, 1e-5)
+    )
