@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lora_edu.exercises.comparing import close, number, same
 from lora_edu.exercises.core import Wrong, exercise
 from lora_edu.exercises.statements import judge_statements
 from lora_edu.spectra import truncate
@@ -39,7 +40,9 @@ def make_update(answer: Any) -> None:
     if made[0, 1] == 1:
         raise Wrong("The direction is right, the strength is not: (1, 0) moves by 1 instead of 2.")
     if not torch.allclose(made, _TARGET):
-        raise Wrong("Compute x @ A @ B for x = (1, 0): it must be (0, 2).")
+        raise Wrong(
+            f"Compute x @ A @ B for x = (1, 0): it must be (0, 2), yours is (0, {made[0, 1]:g})."
+        )
 
 
 def _svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -87,12 +90,10 @@ def cut(answer: Any) -> None:
         if "shapes cannot be multiplied" in str(error):
             raise Wrong(_SHAPES) from None
         raise
-    if not isinstance(found, Tensor):
+    if isinstance(found, (tuple, list)):
         raise Wrong("Multiply the three cut factors back into one matrix, and return that.")
-
-    def same(found: Tensor, expected: Tensor) -> bool:
-        return found.shape == expected.shape and torch.allclose(found, expected, atol=1e-4)
-
+    if not isinstance(found, Tensor):
+        raise Wrong(f"Return a tensor, as the one given; yours is a {type(found).__name__}.")
     for expected, misconception in (
         (matrix, "Nothing was cut: take the first `rank` columns of U and rows of Vh."),
         (_unscaled(matrix, 2), "The strengths are missing: multiply column i of U by S[i]."),
@@ -103,34 +104,40 @@ def cut(answer: Any) -> None:
         (_columns(matrix, 2), "You kept columns of the matrix. Its strongest directions need not "
          "be columns: cut U, S and Vh."),
     ):  # fmt: skip
-        if same(found, expected):
+        if close(found, expected):
             raise Wrong(misconception)
-    if not same(found, truncate(matrix, 2)):
+    if not close(found, truncate(matrix, 2)):
         raise Wrong("Take the first `rank` of each factor: columns of U, numbers of S, rows of Vh.")
+    if not close(answer(matrix.T.contiguous(), 3), truncate(matrix.T, 3)):
+        raise Wrong("It is right for rank 2 alone: use the `rank` that is given.")
 
 
 @exercise("01.energy", praise="Squares add up, as in Pythagoras: the pieces are perpendicular.")
 def energy(answer: Any) -> None:
     """Judges a function (singular values, rank) → share of energy kept."""
-    found = answer(torch.tensor([4.0, 2.0, 2.0, 1.0]), 2)
+    found = answer(torch.tensor([4.0, 2.0, 2.0, 1.0, 1.0, 1.0]), 2)
     if isinstance(found, Tensor) and found.numel() > 1:
         raise Wrong("That is a share for each piece. Add up those that the cut keeps.")
+    found = number(found)
     for wrong, misconception in (
-        (6 / 9, "You added the strengths themselves. Energy adds their squares."),
-        (1 / 2, "That is the share of directions kept. They are not equally strong."),
-        (5 / 25, "That is what the cut throws away: the squares behind the rank."),
+        (6 / 11, "You added the strengths themselves. Energy adds their squares."),
+        (2 / 6, "That is the share of directions kept. They are not equally strong."),
+        (7 / 27, "That is what the cut throws away: the squares behind the rank."),
         (20, "That is the energy kept; divide by all of it to get a share."),
-        (0.8**0.5, "That is the share of the norm. Energy is the norm squared: no root."),
-        (24 / 25, "That is one piece too many: the first `rank` pieces end before index `rank`."),
-        (4 / 25, "That is the share of one piece alone. The cut keeps all up to the rank."),
-        (80, "That is in per cent; a share lies between 0 and 1."),
-        (36 / 25, "You squared the sum. Square each strength first, then add."),
-        (4 / 9, "You squared sums. Square each strength first, then add."),
+        ((20 / 27) ** 0.5, "That is the share of the norm. Energy is the norm squared: no root."),
+        (24 / 27, "That is one piece too many: the first `rank` pieces end before index `rank`."),
+        (4 / 27, "That is the share of one piece alone. The cut keeps all up to the rank."),
+        (2000 / 27, "That is in per cent; a share lies between 0 and 1."),
+        (36 / 27, "You squared the sum. Square each strength first, then add."),
+        (36 / 121, "You squared sums. Square each strength first, then add."),
+        (25 / 27, "You dropped the last `rank` pieces. The cut keeps the first `rank`."),
     ):
-        if abs(float(found) - wrong) < 1e-6:
+        if same(found, wrong):
             raise Wrong(misconception)
-    if abs(float(found) - 20 / 25) > 1e-6:
-        raise Wrong("For σ = (4, 2, 2, 1) and rank 2 the share is 20 / 25.")
+    if not same(found, 20 / 27):
+        raise Wrong("For σ = (4, 2, 2, 1, 1, 1) and rank 2 the share is 20 / 27.")
+    if not same(answer(torch.tensor([3.0, 2.0, 1.0, 1.0]), 3), 14 / 15):
+        raise Wrong("It is right for rank 2 alone: for σ = (3, 2, 1, 1) and rank 3 it is 14 / 15.")
 
 
 _TRUTH = {"closest": True, "task": False, "factorised": False, "unique": False}

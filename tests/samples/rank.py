@@ -65,12 +65,17 @@ SAMPLES = {
             ((torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])), "must be a column"),
             (([[1.0], [0.0]], [[0.0, 2.0]]), "Make tensors of the lists"),
             (_pair([1.0, 0.0], [0.0, -2.0]), "The sign is wrong"),
-            (_pair([3.0, 0.0], [0.0, 3.0]), "it must be (0, 2)"),
+            (_pair([3.0, 0.0], [0.0, 3.0]), "yours is (0, 9)"),
             (_pair([0.0, 1.0], [0.0, 2.0]), "A sees the wrong axis"),
         ],
     ),
     "01.cut": Samples(
-        right=[truncate, _cut],
+        right=[
+            truncate,
+            _cut,
+            lambda matrix, rank: truncate(matrix.double(), rank),
+            lambda matrix, rank: _cut(matrix.double(), rank),
+        ],
         wrong=[
             (_unscaled, "The strengths are missing"),
             (_smallest, "the weakest directions"),
@@ -82,10 +87,17 @@ SAMPLES = {
             (lambda matrix, rank: tuple(_svd(matrix)), "back into one matrix"),
             (lambda matrix, rank: _unscaled(matrix, rank) @ matrix, "The shapes do not fit"),
             (lambda matrix, rank: 0 * matrix, "Take the first `rank` of each"),
+            (lambda matrix, rank: _cut(matrix, 2), "right for rank 2 alone"),
+            (lambda matrix, rank: _cut(matrix, rank).numpy(), "yours is a ndarray"),
         ],
     ),
     "01.energy": Samples(
-        right=[_energy, lambda values, rank: energy_kept(values)[rank - 1]],
+        right=[
+            _energy,
+            lambda values, rank: energy_kept(values)[rank - 1],
+            lambda values, rank: _energy(values.numpy(), rank),
+            lambda values, rank: _energy(values.double(), rank).item(),
+        ],
         wrong=[
             (lambda s, rank: s[:rank].sum() / s.sum(), "Energy adds their squares"),
             (lambda s, rank: rank / len(s), "not equally strong"),
@@ -98,6 +110,12 @@ SAMPLES = {
             (lambda s, rank: 100 * _energy(s, rank), "in per cent"),
             (lambda s, rank: s[:rank].sum() ** 2 / (s**2).sum(), "You squared the sum"),
             (lambda s, rank: (s[:rank].sum() / s.sum()) ** 2, "You squared sums"),
+            (lambda s, rank: (s[:-rank] ** 2).sum() / (s**2).sum(), "You dropped the last"),
+            (lambda s, rank: 1 - (s[-rank:] ** 2).sum() / (s**2).sum(), "You dropped the last"),
+            (lambda s, rank: _energy(s, len(s) // 2), "one piece too many"),
+            (lambda s, rank: _energy(s, 2), "right for rank 2 alone"),
+            (lambda s, rank: round(float(_energy(s, rank)), 2), "the share is 20 / 27"),
+            (lambda s, rank: str(float(_energy(s, rank))), "without quotation marks"),
         ],
     ),
     "01.true_or_false": Samples(
