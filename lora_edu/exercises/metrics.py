@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
 
 LABELS = [1, 1, 1, 0, 0, 0, 0, 0, 0, 0]
@@ -42,7 +43,7 @@ def _once(labels: Sequence[int], predicted: Sequence[int]) -> float:
 @exercise("05.f1", praise="Whoever never finds spam gets 0, however many messages are ham.")
 def f1(answer: Callable[[list[int], list[int]], float]) -> None:
     """Judges a function (labels, predicted) → F1 of class 1."""
-    found = float(answer(list(LABELS), list(PREDICTED)))
+    found = number(answer(list(LABELS), list(PREDICTED)))
     messages = {
         _accuracy(LABELS, PREDICTED): "That is accuracy: it counts the ham that nobody asked "
         "about. F1 never looks at the messages that are ham and called ham.",
@@ -56,12 +57,12 @@ def f1(answer: Callable[[list[int], list[int]], float]) -> None:
         "harmonic one, which stays near the worse of the two.",
     }
     for value, message in messages.items():
-        if math.isclose(found, value):
+        if same(found, value):
             raise Wrong(message)
-    if not math.isclose(found, _f1(LABELS, PREDICTED)):
+    if not same(found, _f1(LABELS, PREDICTED)):
         raise Wrong("With 1 right alarm, 1 false alarm and 2 missed, F1 is 2 / (2 + 1 + 2) = 0.4.")
     try:
-        nothing_found = float(answer([1, 0, 0], [0, 0, 0]))
+        nothing_found = number(answer([1, 0, 0], [0, 0, 0]))
     except ZeroDivisionError:
         raise Wrong(
             "For a classifier that never says spam you divide by zero. Count right alarms, false "
@@ -70,7 +71,7 @@ def f1(answer: Callable[[list[int], list[int]], float]) -> None:
     if nothing_found != 0:
         raise Wrong(f"A classifier that never says spam has F1 0, yours gives {nothing_found:g}.")
     try:
-        quiet = float(answer([0, 0], [0, 0]))
+        quiet = number(answer([0, 0], [0, 0]))
     except ZeroDivisionError:
         raise Wrong(
             "Where there is neither spam nor an alarm you divide 0 by 0: put max(1, …) below the "
@@ -126,6 +127,12 @@ def slots(answer: Callable[[dict[str, str], dict[str, str]], tuple[int, int, int
         )
     if tuple(answer({"name": "A"}, {"name": "A"})) != (0, 0, 0):
         raise Wrong("A sentence that says just what was meant has no errors; yours counts some.")
+    meant = {"name": "A", "price": "high", "near": "the park", "dish": "soup"}
+    said = meant | {"price": "cheap", "near": "the quay", "open": "late"}
+    if tuple(answer(meant, said)) != (0, 2, 1):
+        raise Wrong(
+            "Where two slots have another value, two are wrong: count each, in any sentence."
+        )
 
 
 NATS, TOKENS = [20.0, 300.0], [10, 100]
@@ -154,11 +161,14 @@ def perplexity(answer: Callable[[list[float], list[int]], float]) -> None:
         (math.exp(sum(NATS) / 2), "You divided by the number of texts, not of tokens."),
         (math.exp(-mean), "The sign is wrong: a loss is positive, and a higher one is worse."),
     ]
-    found = float(answer(list(NATS), list(TOKENS)))
+    found = number(answer(list(NATS), list(TOKENS)))
     for value, message in messages:
-        if math.isclose(found, value, rel_tol=1e-6):
+        if same(found, value):
             raise Wrong(message)
     if not math.isclose(found, math.exp(mean), rel_tol=1e-3):
         raise Wrong(
             "320 nats on 110 tokens are 320 / 110 = 2.909 nats per token, and exp of that is 18.3."
         )
+    again = number(answer([30.0, 50.0, 4.0], [20, 10, 5]))
+    if not math.isclose(again, math.exp(84 / 35), rel_tol=1e-3):
+        raise Wrong("It is right for 320 nats on 110 tokens alone: use nats and tokens.")

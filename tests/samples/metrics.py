@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
+
+import torch
+from torch import Tensor
 
 from samples import Samples
 
@@ -20,6 +24,17 @@ def _counts(labels: Classes, predicted: Classes) -> tuple[int, int, int]:
 def _f1(labels: Classes, predicted: Classes) -> float:
     right, false, missed = _counts(labels, predicted)
     return 2 * right / max(1, 2 * right + false + missed)
+
+
+def _terms(labels: Classes, predicted: Classes) -> tuple[int, int]:
+    right, false, missed = _counts(labels, predicted)
+    return 2 * right, max(1, 2 * right + false + missed)
+
+
+def _f1_in_float32(labels: Classes, predicted: Classes) -> Tensor:
+    labels, predicted = torch.tensor(labels), torch.tensor(predicted)
+    right = (labels * predicted).sum()
+    return 2 * right / (labels.sum() + predicted.sum()).clamp(min=1)
 
 
 def _precision(labels: Classes, predicted: Classes) -> float:
@@ -67,6 +82,11 @@ def _count(meant: Slots, said: Slots) -> tuple[int, int, int]:
     return missing, wrong, added
 
 
+def _wrong_at_most_once(meant: Slots, said: Slots) -> tuple[int, int, int]:
+    missing, wrong, added = _count(meant, said)
+    return missing, min(wrong, 1), added
+
+
 def _pairs_only(meant: Slots, said: Slots) -> tuple[int, int, int]:
     return len(meant.items() - said.items()), 0, len(said.items() - meant.items())
 
@@ -89,7 +109,11 @@ def _per_text(nats: Numbers, tokens: Numbers) -> list[float]:
 
 SAMPLES = {
     "05.f1": Samples(
-        right=[_f1],
+        right=[
+            _f1,
+            _f1_in_float32,
+            lambda labels, predicted: Fraction(*_terms(labels, predicted)),
+        ],
         wrong=[
             (_accuracy, "That is accuracy"),
             (_of_ham, "the F1 of ham"),
@@ -102,6 +126,7 @@ SAMPLES = {
             (lambda labels, predicted: 0.3, "With 1 right alarm"),
             (_divides_where_all_is_quiet, "neither spam nor an alarm you divide"),
             (lambda labels, predicted: 0.4, "never says spam has F1 0"),
+            (lambda labels, predicted: str(_f1(labels, predicted)), "without quotation marks"),
         ],
     ),
     "06.slots": Samples(
@@ -127,10 +152,15 @@ SAMPLES = {
             (_pairs_and_wrong, "you count it as missing and as added, too"),
             (lambda meant, said: (3, 1, 2), "has no errors; yours counts some"),
             (lambda meant, said: (0, 0, 0), "So 3 are missing"),
+            (_wrong_at_most_once, "two are wrong"),
+            (lambda meant, said: (3, 1, 2) if len(meant) == 5 else (0, 0, 0), "two are wrong"),
         ],
     ),
     "06.perplexity": Samples(
-        right=[lambda nats, tokens: math.exp(_mean(nats, tokens))],
+        right=[
+            lambda nats, tokens: math.exp(_mean(nats, tokens)),
+            lambda nats, tokens: (torch.tensor(nats).sum() / torch.tensor(tokens).sum()).exp(),
+        ],
         wrong=[
             (
                 lambda nats, tokens: sum(map(math.exp, _per_text(nats, tokens))) / len(nats),
@@ -149,6 +179,10 @@ SAMPLES = {
             (lambda nats, tokens: math.exp(sum(nats) / len(nats)), "by the number of texts"),
             (lambda nats, tokens: math.exp(-_mean(nats, tokens)), "The sign is wrong"),
             (lambda nats, tokens: 2.0, "2.909 nats per token"),
+            (lambda nats, tokens: 18.34, "use nats and tokens"),
+            (lambda nats, tokens: math.exp(sum(nats) / 110), "use nats and tokens"),
+            (lambda nats, tokens: math.exp(320 / sum(tokens)), "use nats and tokens"),
+            (lambda nats, tokens: str(math.exp(_mean(nats, tokens))), "without quotation marks"),
         ],
     ),
 }
