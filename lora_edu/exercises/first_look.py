@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from lora_edu.exercises.answers import ReturnedNothing
+from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
 from lora_edu.exercises.statements import judge_statements
 
@@ -14,8 +16,7 @@ RANK, ALPHA, LAYERS, WIDTH = 8, 16, 36, 192  # of the shipped adapters and their
 @exercise("00.first", praise="A and B share the width 8; the layer beside them is 192 wide.")
 def first(answer: Any) -> None:
     """The rank of the tales adapter, a whole number."""
-    if isinstance(answer, str):
-        raise Wrong("This is text. Write the number without quotation marks.")
+    answer = number(answer)
     if answer == ALPHA:
         raise Wrong(
             "That is alpha, a factor that scales the update (notebook 02). The rank is the number "
@@ -53,12 +54,12 @@ def true_or_false(answer: Any) -> None:
 @exercise("00.fit")
 def fit(answer: Callable[[int, int], int]) -> None:
     """(base_bytes, adapter_bytes) → how many whole adapters need no more space than the base."""
-    found = answer(1000, 300)
-    if found == 300 / 1000:
+    found = number(answer(1000, 300))
+    if same(found, 300 / 1000):
         raise Wrong(
             "You divided the adapter by the base. How often does the small go into the large?"
         )
-    if found == 1000 / 300:
+    if same(found, 1000 / 300):
         raise Wrong(
             "You returned a fraction. A third of an adapter is of no use: count whole ones."
         )
@@ -66,9 +67,9 @@ def fit(answer: Callable[[int, int], int]) -> None:
         raise Wrong("You rounded up: 4 files of 300 bytes take 1200, more than the base's 1000.")
     if found == 2:
         raise Wrong("You took one adapter away first. The base's own space is the whole measure.")
-    if found != 3 or answer(1200, 300) != 4 or answer(100, 300) != 0:
+    if found != 3 or number(answer(1200, 300)) != 4 or number(answer(100, 300)) != 0:
         raise Wrong("For a base of 1000 bytes and adapters of 300 it is 3; for 1200 it is 4.")
-    if answer(1000, 350) != 2:
+    if number(answer(1000, 350)) != 2:
         raise Wrong("You rounded to the nearest: 3 files of 350 bytes take 1050, more than 1000.")
 
 
@@ -86,6 +87,7 @@ def flip(answer: Callable[[Sequence[float], Callable[[float], bool]], float]) ->
     found = answer(strengths, from_075_on)
     if isinstance(found, (list, tuple)):
         raise Wrong("You returned all strengths at which it holds. Return the lowest of them.")
+    found = number(found)
     if found == 3:
         raise Wrong("You returned the position in the list. Return the strength that stands there.")
     if found == 1.25:
@@ -108,4 +110,19 @@ def flip(answer: Callable[[Sequence[float], Callable[[float], bool]], float]) ->
         raise Wrong(
             "Where it holds at 0.25, then not, then again at 1.25, the answer is 0.25: ask "
             "`holds`, the argument, at each strength, from the low end."
+        )
+    uneven = [-1.0, -0.2, 0.0, 0.7]
+    if answer(list(uneven), lambda strength: strength >= 0) != 0.0:
+        raise Wrong(
+            "For the strengths -1, -0.2, 0 and 0.7, where it holds from 0 on, the answer is 0. A "
+            "strength may be 0 or negative, and the steps between them need not be equal."
+        )
+    try:
+        first_of_all = answer(list(uneven), lambda strength: True)
+    except (ReturnedNothing, LookupError, StopIteration):
+        first_of_all = None
+    if first_of_all != -1.0:
+        raise Wrong(
+            "For the strengths -1, -0.2, 0 and 0.7, where it holds at each of them, the answer is "
+            "-1: it may hold from the first on."
         )

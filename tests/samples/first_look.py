@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
+
 from samples import Samples
 
 TRUTH = {"forgotten": False, "inside": False, "zero": True, "free": False}
@@ -33,9 +35,23 @@ def _first_not_holding(strengths: Sequence[float], holds: Callable[[float], bool
     return next(s for s in strengths if not holds(s))
 
 
+def _needs_a_change(strengths: Sequence[float], holds: Callable[[float], bool]) -> float | None:
+    for before, after in zip(strengths, strengths[1:]):
+        if holds(after) and not holds(before):
+            return after
+    return None
+
+
+def _in_equal_steps(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
+    strength, step = strengths[0], strengths[1] - strengths[0]
+    while not holds(strength):
+        strength += step
+    return strength
+
+
 SAMPLES = {
     "00.first": Samples(
-        right=[8],
+        right=[8, 8.0, torch.tensor(8)],
         wrong=[
             (16, "That is alpha"),
             (36, "how many layers have an update"),
@@ -55,6 +71,20 @@ SAMPLES = {
             (lambda strengths, holds: 0.5, "half the strength"),
             (lambda strengths, holds: 0.75, "then again at 1.25"),
             (lambda strengths, holds: strengths[0], "condition reversed"),
+            (_needs_a_change, "it may hold from the first on"),
+            (
+                lambda strengths, holds: _first_flip(strengths[1:], holds),
+                "it may hold from the first on",
+            ),
+            (
+                lambda strengths, holds: next(s for s in strengths if s and holds(s)),
+                "where it holds from 0 on",
+            ),
+            (
+                lambda strengths, holds: next(s for s in strengths if s >= 0 and holds(s)),
+                "it may hold from the first on",
+            ),
+            (_in_equal_steps, "where it holds from 0 on"),
         ],
     ),
     "00.fit": Samples(
@@ -72,6 +102,10 @@ SAMPLES = {
             ),
             (lambda base_bytes, adapter_bytes: 18, "for 1200 it is 4"),
             (lambda base_bytes, adapter_bytes: round(base_bytes / adapter_bytes), "the nearest"),
+            (
+                lambda base_bytes, adapter_bytes: str(base_bytes // adapter_bytes),
+                "without quotation marks",
+            ),
         ],
     ),
     "00.true_or_false": Samples(
