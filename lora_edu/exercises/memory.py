@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lora_edu.exercises.comparing import number
 from lora_edu.exercises.core import Wrong, exercise
 from lora_edu.exercises.statements import judge_statements
 
@@ -12,7 +13,7 @@ from lora_edu.exercises.statements import judge_statements
 def fixed_bytes(answer: Any) -> None:
     """Judges a function (total, trained) → bytes of weights, gradients and Adam's states."""
     total, trained = 1000, 10
-    found = answer(total, trained)
+    found = number(answer(total, trained))
     if found == 12 * total:
         raise Wrong("That is full fine-tuning. Only trained weights have a gradient and Adam's.")
     if found == 12 * trained:
@@ -30,7 +31,7 @@ def fixed_bytes(answer: Any) -> None:
         raise Wrong("You have gradients and Adam's states. The weights themselves are left.")
     if found != 2 * total + 10 * trained:
         raise Wrong("2 bytes for each weight; for each trained one 2 more, and two times 4.")
-    if answer(5000, 700) != 17_000:
+    if number(answer(5000, 700)) != 17_000:
         raise Wrong("It is right for one model only: use total and trained.")
 
 
@@ -39,7 +40,7 @@ _MISCONCEPTIONS = {
     "no_backward": "a frozen layer gets no gradient of its own, but it passes the error on to the "
     "layers below it: their adapters need it. So most activations stay",
     "last_block": "the error has to come back only as far as the lowest adapter; below it nothing "
-    "is computed on the way back, and nothing is kept for it",
+    "is computed in the backward pass, and nothing is kept for it",
     "share": "the weights alone are 2 of full fine-tuning's 12 bytes a parameter, and they stay: "
     "without activations LoRA saves 83 % at most, with them less",
     "checkpointing": "with checkpointing a block's activations are computed a second time, about "
@@ -49,7 +50,7 @@ _MISCONCEPTIONS = {
 
 @exercise(
     "04.true_or_false",
-    praise="Frozen layers stay in memory and on the way back; only their own updates are spared.",
+    praise="Frozen layers stay in memory and in the backward pass; only their updates are spared.",
 )
 def true_or_false(answer: Any) -> None:
     """Judges four statements about memory."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
 
 
@@ -12,7 +12,7 @@ from lora_edu.exercises.core import Wrong, exercise
 def one_layer(answer: Any) -> None:
     """Judges a function (in_dim, out_dim, rank) → numbers in A and B."""
     m, n, r = 30, 50, 4
-    found = answer(m, n, r)
+    found = number(answer(m, n, r))
     if found == 16 * (768 + 768):
         raise Wrong(
             "You used m, n and r of the cell above: 24,576 for every layer. Use in_dim, out_dim "
@@ -34,7 +34,7 @@ def one_layer(answer: Any) -> None:
         raise Wrong("W is frozen: it is there, but it is not trained. Count what is trained.")
     if found != r * (m + n):
         raise Wrong("A is in_dim × rank, B is rank × out_dim. Add the two sizes.")
-    if answer(768, 3072, 8) != 30_720:
+    if number(answer(768, 3072, 64)) != 245_760:
         raise Wrong("It is right for one layer only: use in_dim, out_dim and rank.")
 
 
@@ -44,23 +44,23 @@ def one_layer(answer: Any) -> None:
 )
 def break_even(answer: Any) -> None:
     """Judges a function (in_dim, out_dim) → rank at which A and B are as large as W."""
-    found = float(answer(60, 36))
-    if math.isclose(found, 384):
+    found = number(answer(60, 36))
+    if same(found, 384):
         raise Wrong("That is 768 → 768, whatever the layer: use in_dim and out_dim.")
-    if math.isclose(found, 36):
+    if same(found, 36):
         raise Wrong("That is the largest rank an update can have. Long before it, A and B have "
                     "outgrown W.")  # fmt: skip
     if found in (18, 30):
         raise Wrong("Half the side is right for square layers alone. Solve r (m + n) = m n for r.")
-    if math.isclose(found, 2160):
+    if same(found, 2160):
         raise Wrong("That is the size of W. Which rank makes r (m + n) as large?")
-    if math.isclose(found, 48):
+    if same(found, 48):
         raise Wrong("That is the mean of the sides. Divide the size of W by m + n.")
-    if math.isclose(found, 22):
+    if same(found, 22):
         raise Wrong("You dropped the fraction. The break-even rank need not be whole: use /.")
-    if not math.isclose(found, 22.5):
+    if not same(found, 22.5):
         raise Wrong("Solve r (m + n) = m n for r, with the two sizes that your function is given.")
-    if not math.isclose(float(answer(40, 120)), 30):
+    if not same(answer(40, 120), 30):
         raise Wrong("It is right for 60 inputs and 36 outputs only: use in_dim and out_dim.")
 
 
@@ -74,6 +74,7 @@ def model(answer: Any) -> None:
         raise Wrong("Your function changes the list that it is given. Read it, take nothing out.")
     if isinstance(found, (list, tuple)):
         raise Wrong("You listed a count for each kind of layer. Add them up.")
+    found = number(found)
     if found == sum(rank * (m + n) for m, n, _ in layers):
         raise Wrong("Each kind of layer stands in every block: multiply by its copies.")
     if found == sum(m * n * copies for m, n, copies in layers):
@@ -87,15 +88,14 @@ def model(answer: Any) -> None:
         raise Wrong("That is the first kind of layer alone. Sum over all of them.")
     if found != sum(rank * (m + n) * copies for m, n, copies in layers):
         raise Wrong("Sum rank · (in + out) · copies over the layers.")
-    if answer([(30, 50, 2), (20, 20, 5)], 3) != 1080:
+    if number(answer([(30, 50, 2), (20, 20, 5)], 3)) != 1080:
         raise Wrong("It is right for one model only: use the layers and the rank given.")
 
 
 @exercise("04.explorer", praise="The first step above a hundredth of the model.")
 def explorer(answer: Any) -> None:
     """Judges the smallest rank of the slider whose adapters pass 1 % of Llama 3 8B."""
-    if isinstance(answer, str):
-        raise Wrong("This is text. Write the number without quotation marks.")
+    answer = number(answer)
     if answer == 64:
         raise Wrong(
             "64 is right with one to four of the seven kinds missing, or for a larger Llama. Is "

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+
+import torch
 
 from lora_edu.budget import break_even_rank
 from lora_edu.budget.parameters import layer_parameters
@@ -18,7 +21,11 @@ def _without_the_last(layers: Layers, rank: int) -> int:
 
 SAMPLES = {
     "04.one_layer": Samples(
-        right=[lambda in_dim, out_dim, rank: rank * (in_dim + out_dim), layer_parameters],
+        right=[
+            lambda in_dim, out_dim, rank: rank * (in_dim + out_dim),
+            layer_parameters,
+            lambda in_dim, out_dim, rank: torch.tensor(rank) * (in_dim + out_dim),
+        ],
         wrong=[
             (lambda in_dim, out_dim, rank: in_dim * out_dim, "That is the size of W"),
             (
@@ -34,10 +41,23 @@ SAMPLES = {
             ),
             (lambda in_dim, out_dim, rank: 24_576, "m, n and r of the cell above"),
             (lambda in_dim, out_dim, rank: 320, "right for one layer only"),
+            (
+                lambda in_dim, out_dim, rank: min(rank, 8) * (in_dim + out_dim),
+                "right for one layer only",
+            ),
+            (
+                lambda in_dim, out_dim, rank: str(rank * (in_dim + out_dim)),
+                "without quotation marks",
+            ),
         ],
     ),
     "04.break_even": Samples(
-        right=[break_even_rank, lambda m, n: 1 / (1 / m + 1 / n)],
+        right=[
+            break_even_rank,
+            lambda m, n: 1 / (1 / m + 1 / n),
+            lambda m, n: torch.tensor(m * n) / torch.tensor(m + n),
+            lambda m, n: Fraction(m * n, m + n),
+        ],
         wrong=[
             (lambda m, n: min(m, n), "outgrown W"),
             (lambda m, n: min(m, n) / 2, "square layers alone"),
@@ -48,6 +68,7 @@ SAMPLES = {
             (lambda m, n: math.sqrt(m * n) / 2, "Solve r (m + n) = m n for r, with"),
             (lambda m, n: 384.0, "768 → 768, whatever the layer"),
             (lambda m, n: 22.5, "for 60 inputs and 36 outputs only"),
+            (lambda m, n: str(break_even_rank(m, n)), "without quotation marks"),
         ],
     ),
     "04.model": Samples(
@@ -75,7 +96,7 @@ SAMPLES = {
         ],
     ),
     "04.explorer": Samples(
-        right=[32],
+        right=[32, 32.0, torch.tensor(32)],
         wrong=[
             (16, "still below 1 %"),
             (64, "one to four of the seven kinds missing"),
