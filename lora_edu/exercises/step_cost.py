@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
+from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
 
 NO_BACKWARD = (
@@ -16,6 +16,9 @@ NO_BACKWARD = (
 @exercise("05.work", praise="So LoRA saves about a third of the arithmetic, not 95 per cent.")
 def work(answer: dict[str, float]) -> None:
     """Judges the work of one step of each method, in forward passes."""
+    if not isinstance(answer, dict) or answer.keys() != {"full", "lora", "head"}:
+        raise Wrong("Keep the dict with the names full, lora, head.")
+    answer = {method: number(work) for method, work in answer.items()}
     if answer["full"] == 2:
         raise Wrong(
             "The backward pass does two things in each layer: the error of the layer's input, "
@@ -59,7 +62,7 @@ def _share(width: int, rank: int, wide: float = 2 / 3, thin: float = 1.5) -> flo
 def share(answer: Callable[[int, int], float]) -> None:
     """Judges a function (width, rank) → LoRA's share of a full step's operations in a block."""
     d, r = WIDTH, RANK
-    found, expected = float(answer(d, r)), _share(d, r)
+    found, expected = number(answer(d, r)), _share(d, r)
     messages = {
         2 / 3: "That leaves out the thin products with A and B; they grow with the rank.",
         1.5 * r / d: "That is the share of the trained numbers. " + NO_BACKWARD,
@@ -73,12 +76,12 @@ def share(answer: Callable[[int, int], float]) -> None:
         100 * expected: "That is in per cent; give a share.",
     }
     for value, message in messages.items():
-        if math.isclose(found, value, rel_tol=1e-6):
+        if same(found, value):
             raise Wrong(message)
-    if not math.isclose(found, expected, rel_tol=1e-6):
+    if not same(found, expected):
         raise Wrong(
             "Over the six layers k m adds up to 12 d² and k + m to 18 d. LoRA: two wide products "
             "and three thin ones; full fine-tuning: three wide ones."
         )
-    if not math.isclose(float(answer(4 * d, 2 * r)), _share(4 * d, 2 * r), rel_tol=1e-6):
+    if not same(answer(4 * d, 2 * r), _share(4 * d, 2 * r)):
         raise Wrong("It is right for width 192 and rank 8 alone: use the arguments.")

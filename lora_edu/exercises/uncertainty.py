@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
 
 Run = dict[str, float]
@@ -34,7 +35,7 @@ RUNS = [
 OTHERS = [
     _run(2e-3, 0.20, 0.70, 0.90),
     _run(5e-3, 0.60, 0.40, 0.50),
-    _run(7e-3, 0.10, 0.60, 0.70),
+    _run(7e-3, 0.10, 0.42, 0.95),
 ]
 
 
@@ -55,13 +56,15 @@ def choose(answer: Callable[[list[Run]], float]) -> None:
         0.41: "You returned the loss itself; return the learning rate of that run.",
         3: "You returned the run's place in the list; return its learning rate.",
     }
-    if found in messages:
-        raise Wrong(messages[found])
-    if found != 3e-4:
+    found = number(found)
+    for value, message in messages.items():
+        if same(found, value):
+            raise Wrong(message)
+    if not same(found, 3e-4):
         raise Wrong("Compare the runs by validation loss; the lowest wins.")
-    if answer([dict(run) for run in reversed(RUNS)]) != 3e-4:
+    if not same(answer([dict(run) for run in reversed(RUNS)]), 3e-4):
         raise Wrong("The order of the runs must not matter.")
-    if answer([dict(run) for run in OTHERS]) != 5e-3:
+    if not same(answer([dict(run) for run in OTHERS]), 5e-3):
         raise Wrong("With other runs it fails: choose by validation loss, and by nothing else.")
 
 
@@ -79,7 +82,7 @@ def half_width(answer: Callable[[float, int], float]) -> None:
     found, expected = answer(p, n), _half_width(p, n)
     if isinstance(found, (tuple, list)):
         raise Wrong("Those are the ends of the interval. Return one number, half its width.")
-    found = float(found)
+    found = number(found)
     messages = {
         expected / 1.96: "That is one standard error, which covers 68 % of cases; 95 % need "
         "1.96 of them.",
@@ -97,5 +100,5 @@ def half_width(answer: Callable[[float, int], float]) -> None:
             raise Wrong(message)
     if not math.isclose(found, expected, rel_tol=1e-2):
         raise Wrong("For accuracy 0.9 on 400 messages it is 1.96 √(0.9 × 0.1 / 400) = 0.029.")
-    if not math.isclose(float(answer(0.6, 150)), _half_width(0.6, 150), rel_tol=1e-2):
+    if not math.isclose(number(answer(0.6, 150)), _half_width(0.6, 150), rel_tol=1e-2):
         raise Wrong("It is right for accuracy 0.9 on 400 messages alone: use both arguments.")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import torch
+
 from samples import Samples
 
 WORK = {"full": 3, "lora": 2, "head": 1}
@@ -14,7 +18,7 @@ def _share(width: int, rank: int, wide: float = 2 / 3, thin: float = 1.5) -> flo
 
 SAMPLES = {
     "05.work": Samples(
-        right=[WORK],
+        right=[WORK, {name: torch.tensor(work) for name, work in WORK.items()}],
         wrong=[
             (WORK | {"lora": 1}, "Frozen does not mean no backward pass"),
             (WORK | {"lora": 3}, "One third is saved"),
@@ -26,10 +30,17 @@ SAMPLES = {
                 "does not shrink with the number of trainable parameters",
             ),
             (WORK | {"full": 1}, "For full fine-tuning: forward 1"),
+            (WORK | {"head": True}, "True and False are no numbers"),
+            (WORK | {"lora": "2"}, "without quotation marks"),
+            (WORK | {"fused": 2}, "Keep the dict"),
         ],
     ),
     "05.share": Samples(
-        right=[_share],
+        right=[
+            _share,
+            lambda d, r: 2 / 3 + torch.tensor(1.5) * r / d,
+            lambda d, r: Fraction(2, 3) + Fraction(3 * r, 2 * d),
+        ],
         wrong=[
             (lambda d, r: 2 / 3, "leaves out the thin products"),
             (lambda d, r: 1.5 * r / d, "the share of the trained numbers"),
@@ -41,6 +52,7 @@ SAMPLES = {
             (lambda d, r: 100 * _share(d, r), "in per cent"),
             (lambda d, r: 0.5, "adds up to 12 d²"),
             (lambda d, r: _share(192, r), "use the arguments"),
+            (lambda d, r: str(_share(d, r)), "without quotation marks"),
         ],
     ),
 }

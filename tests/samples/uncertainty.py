@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import torch
+from torch import Tensor
+
 from samples import Samples
 
 Run = dict[str, float]
@@ -14,13 +17,25 @@ def _pick(measure: str, best: Callable[..., Run] = min) -> Callable[[list[Run]],
     return lambda runs: best(runs, key=lambda run: run[measure])["lr"]
 
 
+def _in_torch(runs: list[Run]) -> Tensor:
+    """Returns the learning rate from a tensor of them, in float32."""
+    losses = torch.tensor([run["validation_loss"] for run in runs])
+    return torch.tensor([run["lr"] for run in runs])[losses.argmin()]
+
+
+def _rounded_then_by_the_test_set(runs: list[Run]) -> float:
+    return min(runs, key=lambda run: (round(run["validation_loss"], 1), -run["test_accuracy"]))[
+        "lr"
+    ]
+
+
 def _half_width(accuracy: float, messages: int) -> float:
     return 1.96 * math.sqrt(accuracy * (1 - accuracy) / messages)
 
 
 SAMPLES = {
     "05.choose": Samples(
-        right=[_pick("validation_loss")],
+        right=[_pick("validation_loss"), _in_torch],
         wrong=[
             (_pick("test_accuracy", max), "by test accuracy"),
             (_pick("test_accuracy"), "the lowest test accuracy"),
@@ -39,10 +54,15 @@ SAMPLES = {
             (lambda runs: runs[0]["lr"], "Compare the runs by validation loss"),
             (lambda runs: runs[3]["lr"], "The order of the runs must not matter."),
             (lambda runs: 3e-4, "With other runs it fails"),
+            (_rounded_then_by_the_test_set, "With other runs it fails"),
+            (lambda runs: str(_pick("validation_loss")(runs)), "without quotation marks"),
         ],
     ),
     "05.half_width": Samples(
-        right=[_half_width],
+        right=[
+            _half_width,
+            lambda p, n: 1.96 * (torch.tensor(p) * (1 - p) / n).sqrt(),
+        ],
         wrong=[
             (lambda p, n: math.sqrt(p * (1 - p) / n), "one standard error"),
             (lambda p, n: 2 * 1.96 * math.sqrt(p * (1 - p) / n), "the whole width"),
@@ -60,6 +80,7 @@ SAMPLES = {
                 "the ends of the interval",
             ),
             (lambda p, n: _half_width(0.9, n), "use both arguments"),
+            (lambda p, n: str(_half_width(p, n)), "without quotation marks"),
         ],
     ),
 }
