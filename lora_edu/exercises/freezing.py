@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lora_edu.exercises.core import Wrong, exercise
+from lora_edu.exercises.statements import statements
 
 _LEARNS = {
     "freeze, replace": "A and B",
@@ -23,6 +25,7 @@ def order(answer: Any) -> None:
     allowed = set(_LEARNS.values())
     if not isinstance(answer, dict) or answer.keys() != _LEARNS.keys():
         raise Wrong(f"Keep the dict with the three keys {', '.join(_LEARNS)}.")
+    answer = {key: _as_written(value, allowed) for key, value in answer.items()}
     if strange := [value for value in answer.values() if value not in allowed]:
         raise Wrong(f"Choose among {', '.join(sorted(allowed))}; {strange[0]!r} is none of them.")
     if answer["replace only"] != "everything":
@@ -37,6 +40,12 @@ def order(answer: Any) -> None:
         )
     if answer["freeze, replace"] != "A and B":
         raise Wrong("A and B are made after the freezing, so they learn, and only they do.")
+
+
+def _as_written(value: Any, allowed: Iterable[str]) -> Any:
+    """Returns the allowed word that was meant, whatever its capitals."""
+    as_written = {word.casefold(): word for word in allowed}
+    return as_written.get(value.strip().casefold(), value) if isinstance(value, str) else value
 
 
 @exercise(
@@ -56,18 +65,23 @@ def snapshot(answer: Any) -> None:
     if missing and not set(missing) & {name for name, _ in model.named_parameters()}:
         raise Wrong(
             "named_parameters() lists a tied tensor once and leaves out buffers; use "
-            f"model.state_dict(). {missing[0]} is missing."
+            f"model.state_dict(). Of a small test model {missing[0]} is missing."
         )
     if missing:
         raise Wrong(
-            f"{missing[0]} is missing. The frozen tensors are the ones to watch: take all of "
-            "model.state_dict()."
+            f"Of a small test model {missing[0]} is missing. The frozen tensors are the ones to "
+            "watch: take all of model.state_dict()."
         )
     if not all(isinstance(taken[name], Tensor) for name in old):
         raise Wrong("Keep tensors: `changed`, below, compares tensors.")
     if not all(taken[name].shape == old[name].shape for name in old):
         raise Wrong(
             "Keep whole tensors. A sum or a mean can stay the same while the entries change."
+        )
+    if not all(taken[name].dtype == old[name].dtype for name in old):
+        raise Wrong(
+            "Keep the type of each tensor: bits are compared later, and the same number in another "
+            "precision has others. Copy it with .clone() alone."
         )
     with torch.no_grad():
         for tensor in (*model.parameters(), *model.buffers()):
@@ -122,8 +136,7 @@ def backward(answer: Any) -> None:
 @exercise("06.forgot", praise="Whatever LoRA forgets, it forgets in a file of its own.")
 def forgot(answer: dict[str, bool]) -> None:
     """Judges which of four models tells stories exactly as the base does."""
-    if any(not isinstance(value, bool) for value in answer.values()):
-        raise Wrong("Answer each with True or False.")
+    answer = statements(answer, ("adapter on", "adapter off", "merged", "full"))
     if not answer["adapter off"]:
         raise Wrong(
             "With the adapter off nothing is left of it: the weights below were frozen, so the "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lora_edu.exercises.core import Wrong
@@ -25,11 +25,29 @@ def judge_statements(
     Example:
         >>> judge_statements({"flat": False}, {"flat": False}, {"flat": "it is round"})
     """
-    if not isinstance(answer, dict) or answer.keys() != truth.keys():
-        raise Wrong(f"Keep the dict with the names {', '.join(truth)}.")
+    given = statements(answer, truth)
+    for name, wanted in truth.items():
+        if given[name] != wanted:
+            raise Wrong(f'"{name}": {misconceptions[name]}.')
+
+
+def statements(answer: Any, names: Iterable[str]) -> dict[str, bool]:
+    """Returns a learner's dict of statements; 0 and 1 of any library count as False and True.
+
+    Args:
+        answer: What the learner wrote.
+        names: The statements' names.
+
+    Raises:
+        Wrong: names are missing or added, or a value is neither True nor False.
+
+    Example:
+        >>> statements({"flat": 0}, ["flat"])
+        {'flat': False}
+    """
+    if not isinstance(answer, dict) or answer.keys() != set(names):
+        raise Wrong(f"Keep the dict with the names {', '.join(names)}.")
     for name, value in answer.items():
         if value not in (True, False):
             raise Wrong(f'"{name}" must be True or False, without quotation marks.')
-    for name, wanted in truth.items():
-        if bool(answer[name]) != wanted:
-            raise Wrong(f'"{name}": {misconceptions[name]}.')
+    return {name: bool(value) for name, value in answer.items()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
+
 from samples import Samples
 
 ORDER = {"freeze, replace": "A and B", "replace, freeze": "nothing", "replace only": "everything"}
@@ -17,7 +19,11 @@ def blocks_entered(adapted: list[int], n_layer: int) -> list[int]:
 
 SAMPLES = {
     "03.order": Samples(
-        right=[ORDER],
+        right=[
+            ORDER,
+            {order: learns.upper() for order, learns in ORDER.items()},
+            ORDER | {"replace, freeze": " Nothing"},
+        ],
         wrong=[
             (ORDER | {"replace only": "A and B"}, "freezes nothing"),
             (ORDER | {"replace, freeze": "A and B"}, "A and B are there too"),
@@ -56,8 +62,16 @@ SAMPLES = {
                 "Keep whole tensors",
             ),
             (
-                lambda model: {n: tensor.half() * 0 for n, tensor in model.state_dict().items()},
+                lambda model: {n: tensor * 0 for n, tensor in model.state_dict().items()},
                 "not equal to the tensors",
+            ),
+            (
+                lambda model: {n: t.clone().double() for n, t in model.state_dict().items()},
+                "Keep the type of each tensor",
+            ),
+            (
+                lambda model: {n: tensor.half() * 0 for n, tensor in model.state_dict().items()},
+                "Keep the type of each tensor",
             ),
         ],
     ),
@@ -90,13 +104,18 @@ SAMPLES = {
         ],
     ),
     "06.forgot": Samples(
-        right=[FORGOT],
+        right=[
+            FORGOT,
+            {model: int(same) for model, same in FORGOT.items()},
+            {model: np.bool_(same) for model, same in FORGOT.items()},
+        ],
         wrong=[
             (FORGOT | {"adapter off": False}, "With the adapter off nothing is left of it"),
             (FORGOT | {"adapter on": True}, "With the adapter on"),
             (FORGOT | {"merged": True}, "Merging writes the update"),
             (FORGOT | {"full": True}, "the only weights there are"),
             (FORGOT | {"adapter on": "sometimes"}, "True or False"),
+            (FORGOT | {"half": False}, "Keep the dict"),
         ],
     ),
 }
