@@ -154,3 +154,9 @@ def sample(answer: Callable[[Tensor, float, int], Tensor]) -> None:
     again = torch.as_tensor(answer(LOGITS.clone(), 0.5, 3)).detach().float()
     if again.shape != LOGITS.shape or not torch.allclose(again, _probabilities(LOGITS, 0.5, 3)):
         raise Wrong("It holds for one temperature and one top_k only; use those that are given.")
+    hot = torch.as_tensor(answer(LOGITS.clone(), 50.0, 2)).detach().float()
+    if not torch.allclose(hot, _probabilities(LOGITS, 50.0, 2), atol=1e-4):
+        raise Wrong(
+            "At temperature 50 the hidden tokens can be drawn again: a number such as -100 is not "
+            "low enough. Hide them with minus infinity, which stays minus infinity when divided."
+        )

@@ -39,6 +39,10 @@ def _hidden_by_zero(logits: Tensor, temperature: float, top_k: int) -> Tensor:
     return (logits * _kept(logits, top_k) / temperature).softmax(-1)
 
 
+def _hidden_by_minus_100(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    return (logits.masked_fill(~_kept(logits, top_k), -100.0) / temperature).softmax(-1)
+
+
 def _weakest(logits: Tensor, temperature: float, top_k: int) -> Tensor:
     hidden = logits.masked_fill(~_kept(-logits, top_k), -math.inf)
     return (hidden / temperature).softmax(-1)
@@ -95,7 +99,11 @@ SAMPLES = {
         ],
     ),
     "06.sample": Samples(
-        right=[_probabilities, _scattered],
+        right=[
+            _probabilities,
+            _scattered,
+            lambda logits, temperature, top_k: _probabilities(logits.double(), temperature, top_k),
+        ],
         wrong=[
             (
                 lambda logits, temperature, top_k: _probabilities(logits * temperature, 1.0, top_k),
@@ -132,6 +140,7 @@ SAMPLES = {
                 lambda logits, temperature, top_k: _probabilities(logits, 2.0, 2),
                 "one temperature and one top_k only",
             ),
+            (_hidden_by_minus_100, "At temperature 50"),
         ],
     ),
 }
