@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lora_edu.exercises.comparing import close, number
 from lora_edu.exercises.core import Wrong, exercise
 
 RANK = 2
@@ -103,9 +104,9 @@ def merge(answer: Any) -> None:
                 "You divided by the rank. The multiplier is the whole factor already.",
             ),
         ):
-            if torch.allclose(found, wrong, atol=1e-4):
+            if close(found, wrong):
                 raise Wrong(words)
-        if not torch.allclose(found, kept + 3 * update, atol=1e-4):
+        if not close(found, kept + 3 * update):
             raise Wrong("With it the layer does not compute x W + multiplier · x A B.")
 
 
@@ -114,7 +115,7 @@ def bytes_of_tasks(answer: Any) -> None:
     """Judges (base_bytes, adapter_bytes, n_tasks) → bytes of one base with n adapters."""
     for base, adapter, n in ((1000, 10, 3), (700, 9, 50), (700, 9, 1)):
         found, case = (
-            answer(base, adapter, n),
+            number(answer(base, adapter, n)),
             f"A base of {base} bytes and {n} adapters of {adapter}",
         )
         wanted = base + n * adapter
@@ -128,7 +129,7 @@ def bytes_of_tasks(answer: Any) -> None:
         ):
             if found == wrong:
                 raise Wrong(f"{case}: {words}")
-        raise Wrong(f"{case} take {wanted} bytes, yours gives {found}.")
+        raise Wrong(f"{case} take {wanted} bytes, yours gives {found:g}.")
 
 
 @exercise("07.blend", praise="The ranks add up, and not a bit of either update is lost.")
@@ -151,11 +152,11 @@ def blend(answer: Any) -> None:
             f"A of shape {tuple(a.shape)} and B of shape {tuple(b.shape)} do not map 6 numbers to "
             "7. Put the A side by side and the B below each other: it is the rank that grows."
         )
-    product, wanted = a @ b, (a1 @ b1 + a2 @ b2) / 2
-    if torch.allclose(product, wanted, atol=1e-4) and a.shape[1] > 4:
+    product, wanted = a.double() @ b.double(), (a1 @ b1 + a2 @ b2) / 2
+    if close(product, wanted) and a.shape[1] > 4:
         raise Wrong(
-            f"The product is right, but the rank is {a.shape[1]}; 2 + 2 are enough. A whole matrix "
-            "beside an identity saves nothing."
+            f"The product is right, but A has {a.shape[1]} columns. Ranks add up, so 2 + 2 are "
+            "enough."
         )
     for wrong, words in (
         (
@@ -178,7 +179,7 @@ def blend(answer: Any) -> None:
         ((a1 @ b2 + a2 @ b1) / 2, "Each A must meet its own B: keep the same order in both."),
         (a1 @ b1 / 2, "The second adapter takes no part."),
     ):
-        if torch.allclose(product, wrong, atol=1e-4):
+        if close(product, wrong):
             raise Wrong(words)
-    if not torch.allclose(product, wanted, atol=1e-4):
+    if not close(product, wanted):
         raise Wrong("A @ B is not the average of A₁ @ B₁ and A₂ @ B₂.")

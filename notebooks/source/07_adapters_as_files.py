@@ -333,7 +333,7 @@ with torch.no_grad():
     merge(base)
     inside = base(tokens)
 near = ((inside - beside).abs().max() < 1e-3).item()
-print("your weight is the course's:", torch.allclose(mine, layer.linear.weight, atol=1e-6))
+print("your weight is the course's:", torch.allclose(mine.float(), layer.linear.weight, atol=1e-6))
 print("merged or beside, the largest difference of a logit is below 0.001:", near)
 # %% [markdown]
 # Can it be taken out again? Subtracting the update, as PEFT does, leaves a rounding error. The
@@ -519,7 +519,7 @@ pairs = [[t.float() for t in adapter.matrices[name]] for adapter in (tales, menu
 a, b = average(*pairs)
 course_a, course_b = both.matrices[name]
 unit = tales.multiplier  # menu's is the same
-same = torch.allclose(unit * a @ b, both.multiplier * course_a @ course_b, atol=1e-5)
+same = torch.allclose((unit * a @ b).float(), both.multiplier * course_a @ course_b, atol=1e-5)
 print(f"yours has rank {a.shape[1]}, the course's {both.rank}; the product is the same:", same)
 # %%
 missed = size = 0.0

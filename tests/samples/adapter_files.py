@@ -67,6 +67,10 @@ SAMPLES = {
             merged,
             lambda weight, a, b, multiplier: weight + multiplier * (b.T @ a.T),
             lambda weight, a, b, multiplier: weight + (multiplier * a @ b).T,
+            lambda weight, a, b, multiplier: weight.double() + multiplier * (a @ b).T,
+            lambda weight, a, b, multiplier: merged(
+                weight.double(), a.double(), b.double(), multiplier
+            ),
         ],
         wrong=[
             (
@@ -104,6 +108,7 @@ SAMPLES = {
         right=[
             lambda base, adapter, n: base + n * adapter,
             lambda base, adapter, n: sum([base, *([adapter] * n)]),
+            lambda base, adapter, n: torch.tensor(base) + n * adapter,
         ],
         wrong=[
             (lambda base, adapter, n: n * (base + adapter), "store the base again"),
@@ -111,6 +116,7 @@ SAMPLES = {
             (lambda base, adapter, n: n * adapter, "the base is missing"),
             (lambda base, adapter, n: base + adapter, "one adapter, whatever the number"),
             (lambda base, adapter, n: base + n + adapter, "yours gives 1013"),
+            (lambda base, adapter, n: str(base + n * adapter), "without quotation marks"),
         ],
     ),
     "07.blend": Samples(
@@ -118,6 +124,7 @@ SAMPLES = {
             lambda first, second: (_beside(first, second), _below(first, second) / 2),
             lambda first, second: (0.5 * _beside(first, second), _below(first, second)),
             _by_svd,
+            lambda first, second: tuple(part.double() for part in _by_svd(first, second)),
         ],
         wrong=[
             (
@@ -155,8 +162,9 @@ SAMPLES = {
             ),
             (
                 lambda first, second: (_average(first, second), torch.eye(7)),
-                "2 + 2 are enough",
+                "A has 7 columns. Ranks add up",
             ),
+            (lambda first, second: torch.linalg.qr(_average(first, second)), "A has 6 columns"),
         ],
     ),
 }
