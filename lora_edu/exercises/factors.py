@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -107,7 +108,7 @@ def elbow(answer: Any) -> None:
     found = {planted: answer(dict(losses)) for planted, losses in _CURVES.items()}
     if all(rank == planted for planted, rank in found.items()):
         return
-    if any(not isinstance(rank, int) or isinstance(rank, bool) for rank in found.values()):
+    if any(not isinstance(rank, Integral) or isinstance(rank, bool) for rank in found.values()):
         raise Wrong("Return one rank, a whole number; a loss or a list of ranks is none.")
     for rule, says in _ELBOW_RULES.items():
         if all(rule(_CURVES[planted], planted) == rank for planted, rank in found.items()):
@@ -119,10 +120,16 @@ def elbow(answer: Any) -> None:
             f"At rank {rank} the loss is still {losses[rank] / min(losses.values()):.1f} times the "
             "lowest: your margin is too wide. Compare by a ratio, not by a fixed difference."
         )
+    if rank in losses and planted == min(losses):
+        raise Wrong(
+            f"In one sweep the smallest rank, {planted}, is as good as all others: nothing falls, "
+            f"and it is the answer. You found {rank}."
+        )
     if rank in losses:
         raise Wrong(
-            f"Rank {planted} is within a few per cent of the lowest already. Is your margin "
-            "narrower than the chance in the losses, or do you take the largest of the good ranks?"
+            f"Rank {planted} is within a few per cent of the lowest already. Your margin is "
+            "narrower than the chance in the losses: take a ratio to the lowest, not a fixed "
+            "difference (or do you take the largest of the good ranks?)."
         )
     raise Wrong(f"For {losses} the loss stops falling at rank {planted}, you found {rank}.")
 

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -37,6 +38,23 @@ def _largest_gain(losses: Losses) -> int:
     return ranks[
         1 + max(range(len(ranks) - 1), key=lambda i: losses[ranks[i]] - losses[ranks[i + 1]])
     ]
+
+
+def _largest_ratio(losses: Losses) -> int:
+    """Returns the rank that divides the loss by most, a rule that always finds a fall."""
+    ranks = sorted(losses)
+    return max(ranks[1:], key=lambda rank: losses[ranks[ranks.index(rank) - 1]] / losses[rank])
+
+
+def _fixed_margin(margin: float) -> Callable[[Losses], int]:
+    return lambda losses: next(
+        r for r in sorted(losses) if losses[r] < min(losses.values()) + margin
+    )
+
+
+def _good(losses: Losses) -> np.ndarray:
+    values = np.array([losses[rank] for rank in sorted(losses)])
+    return values < 1.5 * values.min()
 
 
 SAMPLES = {
@@ -95,19 +113,20 @@ SAMPLES = {
         ],
     ),
     "02.elbow": Samples(
-        right=[_within(1.05), _within(1.5), _within(2.0)],
+        right=[
+            _within(1.05),
+            _within(1.5),
+            _within(2.0),
+            lambda losses: np.array(sorted(losses))[_good(losses)].min(),
+        ],
         wrong=[
             (lambda losses: min(losses, key=losses.get), "the lowest loss"),
             (_largest_gain, "the largest single gain"),
             (lambda losses: list(losses).index(_within(1.5)(losses)), "a position in the list"),
-            (_within(1.012), "narrower than the chance"),
+            (_largest_ratio, "it is the answer. You found 3"),
+            (_fixed_margin(0.005), "take a ratio to the lowest, not a fixed difference"),
             (_within(10), "8.0 times the lowest"),
-            (
-                lambda losses: next(
-                    r for r in sorted(losses) if losses[r] < min(losses.values()) + 0.05
-                ),
-                "4.0 times the lowest",
-            ),
+            (_fixed_margin(0.05), "4.0 times the lowest"),
             (lambda losses: [_within(1.5)(losses)], "Return one rank"),
             (lambda losses: 5, "you found 5"),
         ],
