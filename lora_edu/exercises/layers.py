@@ -29,7 +29,7 @@ def lora_layer(answer: Any) -> None:
         )
     _judge_shapes(A, B)
     _judge_start(A, B)
-    _judge_kaiming(answer(256, 32, 16, 1.0).A.detach().abs().max().item())
+    _judge_wide(answer(256, 32, 16, 1.0))
     fill(B)
     x = torch.randn(2, 8)
     found = returned(layer(x))
@@ -40,6 +40,12 @@ def lora_layer(answer: Any) -> None:
         raise Wrong(
             "No gradient reaches A and B: forward must not use .detach(), .data or torch.no_grad()."
         )
+    if others := {name for name, _ in layer.named_parameters()} - {"A", "B"}:
+        raise Wrong(
+            f"self.{min(others)} is a parameter, so it would be trained, too. A and B alone learn; "
+            "alpha stays a plain number."
+        )
+    _judge_batch(layer)
 
 
 def returned(output: Any) -> Any:
@@ -88,8 +94,14 @@ def _judge_start(A: Tensor, B: Tensor) -> None:
         )
 
 
-def _judge_kaiming(largest: float) -> None:
-    """Judges the largest entry of an A of 256 × 16: uniform within ±1/√16 = ±0.25."""
+def _judge_wide(layer: Any) -> None:
+    """Judges another size: A of 256 × 16 is uniform within ±1/√16 = ±0.25, and B is 16 × 32."""
+    if tuple(layer.B.shape) != (16, 32):
+        raise Wrong(
+            f"With rank 16 and out_dim 32, B is {tuple(layer.B.shape)}: use the sizes that you are "
+            "given."
+        )
+    largest = layer.A.detach().abs().max().item()
     if abs(largest - 1 / 16) < 0.003:
         raise Wrong(
             "A lies within ±1/√in_dim: you drew its transpose, as PEFT does. The reference calls "
@@ -99,6 +111,20 @@ def _judge_kaiming(largest: float) -> None:
         raise Wrong(
             f"With rank 16, the entries of A reach {largest:.2f}, but Kaiming's rule keeps them "
             "within ±0.25: nn.init.kaiming_uniform_(A, a=math.sqrt(5))."
+        )
+
+
+def _judge_batch(layer: Any) -> None:
+    """Judges the layer on rows of tokens, as a GPT gives them."""
+    x = torch.randn(2, 4, 8)
+    try:
+        found = layer(x)
+    except RuntimeError:
+        found = None
+    if not close(found, 4.0 * (x @ layer.A @ layer.B)):
+        raise Wrong(
+            "It works for a matrix x, but in a GPT x is (rows, tokens, width). @ takes that as it "
+            "is; torch.mm and .T do not."
         )
 
 
@@ -128,6 +154,11 @@ def linear_with_lora(answer: Any) -> None:
     layer = answer(linear, 2, 3.0)
     if not isinstance(getattr(layer, "lora", None), nn.Module) or not hasattr(layer, "linear"):
         raise Wrong("Keep the two parts as self.linear and self.lora, so that others find them.")
+    if layer.linear is not linear and _same_numbers(layer.linear, linear):
+        raise Wrong(
+            "You copied the linear layer. The model's memory would hold both, and whoever froze or "
+            "tied the first one would miss yours. Keep the very layer you are given."
+        )
     if layer.linear is not linear:
         raise Wrong(
             "You made a new linear layer, with new random weights: the pretrained ones are lost. "
@@ -145,15 +176,25 @@ def linear_with_lora(answer: Any) -> None:
             f"{shapes[0]} and {shapes[1]}: pass in_features, out_features and rank, in that order."
         )
     _judge_order(layer)
-    base = linear(x)
-    if not torch.is_tensor(returned(layer(x))) or not layer(x).any():
+    base, at_start = linear(x), returned(layer(x))
+    fill(layer.lora.B)
+    if torch.is_tensor(at_start) and not at_start.any() and not close(layer(x), layer.lora(x)):
+        raise Wrong(
+            "The output is zero at the start, since you multiply by an update that starts at zero. "
+            "The update is added to linear(x)."
+        )
+    if not torch.is_tensor(at_start) or not at_start.any():
         raise Wrong(
             "The output is zero at the start: you return the update alone. W itself is not "
             "factorised, it is still there: linear(x) plus the update."
         )
-    fill(layer.lora.B)
     _judge_sum(layer(x), base, x @ layer.lora.A @ layer.lora.B)
     _judge_gradient(layer, x)
+
+
+def _same_numbers(found: Any, given: nn.Linear) -> bool:
+    weight = getattr(found, "weight", None)
+    return isinstance(weight, Tensor) and torch.equal(weight, given.weight)
 
 
 def _judge_order(layer: Any) -> None:
@@ -196,3 +237,10 @@ def _judge_gradient(layer: Any, x: Tensor) -> None:
             "The gradient does not pass through linear(x). W is frozen by requires_grad, not by "
             "torch.no_grad() or .detach(): the layers below need what passes through it."
         )
+    if not _reaches(layer(x), weight):
+        raise Wrong(
+            "No gradient reaches W, even where it is not frozen. Call self.linear(x), and leave "
+            "freezing to requires_grad."
+        )
+    if not {"lora.A", "lora.B", "linear.weight"} <= {name for name, _ in layer.named_parameters()}:
+        raise Wrong("An optimizer would not find A and B: assign self.lora as an nn.Module.")

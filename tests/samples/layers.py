@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lora_edu.lora import LinearWithLoRA, LoRALayer
@@ -25,6 +27,7 @@ def _layer(
     multiplier: Callable[[float, int], float] = lambda alpha, rank: alpha,
     keep: Callable[[Tensor], Any] = nn.Parameter,
     add_input: bool = False,
+    multiply: Callable[[Tensor, Tensor], Tensor] = torch.matmul,
     end: Callable[[Tensor], Any] = lambda update: update,
 ) -> type:
     """Makes a LoRALayer with one thing different."""
@@ -36,7 +39,7 @@ def _layer(
             self.scale = multiplier(alpha, rank)
 
         def forward(self, x: Tensor) -> Tensor:
-            update = self.scale * (x @ self.A @ self.B)
+            update = self.scale * multiply(multiply(x, self.A), self.B)
             return end(x[..., :1] + update if add_input else update)
 
     return Answer
@@ -51,7 +54,7 @@ class _PaperShapes(nn.Module):
 
 def _wrapper(
     forward: Callable[[Any, Tensor], Tensor],
-    renew: bool = False,
+    keep: Callable[[nn.Linear], nn.Linear] = lambda linear: linear,
     shape: Callable[[nn.Linear, int], tuple[int, int, int]] = lambda linear, rank: (
         linear.in_features,
         linear.out_features,
@@ -64,11 +67,15 @@ def _wrapper(
     class Answer(nn.Module):
         def __init__(self, linear: nn.Linear, rank: int, alpha: float) -> None:
             super().__init__()
-            self.linear = nn.Linear(linear.in_features, linear.out_features) if renew else linear
+            self.linear = keep(linear)
             self.lora = LoRALayer(*shape(linear, rank), alpha if pass_alpha else 1.0)
 
     Answer.forward = forward
     return Answer
+
+
+def _new_linear(linear: nn.Linear) -> nn.Linear:
+    return nn.Linear(linear.in_features, linear.out_features)
 
 
 class _OtherNames(nn.Module):
@@ -85,6 +92,24 @@ class _Freezes(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(x) + self.lora(x)
+
+
+class _Unregistered(nn.Module):
+    def __init__(self, linear: nn.Linear, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.linear = linear
+        self.parts = [LoRALayer(linear.in_features, linear.out_features, rank, alpha)]
+
+    @property
+    def lora(self) -> nn.Module:
+        return self.parts[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) + self.lora(x)
+
+
+def _detached_weight(self: Any, x: Tensor) -> Tensor:
+    return F.linear(x, self.linear.weight.detach(), self.linear.bias) + self.lora(x)
 
 
 def _sum(self: Any, x: Tensor) -> Tensor:
@@ -122,6 +147,12 @@ SAMPLES = {
             (_layer(add_input=True), "the update alone"),
             (_layer(draw_A=lambda rows, columns: _random(rows, rows)), "is (8, 8)"),
             (_PaperShapes, "the paper's shapes"),
+            (_layer(multiply=torch.mm), "in a GPT x is (rows, tokens, width)"),
+            (_layer(draw_B=lambda rows, columns: torch.zeros(3, columns)), "B is (3, 32)"),
+            (
+                _layer(multiplier=lambda alpha, rank: nn.Parameter(torch.tensor(alpha))),
+                "self.scale is a parameter",
+            ),
         ],
     ),
     "02.linear_with_lora": Samples(
@@ -130,7 +161,7 @@ SAMPLES = {
             (_wrapper(lambda self, x: self.lora(x)), "W itself is not factorised"),
             (_wrapper(lambda self, x: self.linear(x)), "does not reach the output"),
             (_wrapper(lambda self, x: self.linear(x) - self.lora(x)), "forward must return"),
-            (_wrapper(_sum, renew=True), "the pretrained ones are lost"),
+            (_wrapper(_sum, keep=_new_linear), "the pretrained ones are lost"),
             (
                 _wrapper(
                     _sum,
@@ -162,6 +193,10 @@ SAMPLES = {
             ),
             (_OtherNames, "self.linear and self.lora"),
             (_Freezes, "freezes the layer that it is given"),
+            (_wrapper(_sum, keep=copy.deepcopy), "You copied the linear layer"),
+            (_wrapper(lambda self, x: self.linear(x) * self.lora(x)), "since you multiply"),
+            (_wrapper(_detached_weight), "No gradient reaches W"),
+            (_Unregistered, "assign self.lora as an nn.Module"),
         ],
     ),
 }
