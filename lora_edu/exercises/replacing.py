@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from lora_edu.exercises.core import Wrong, exercise
 from lora_edu.gpt import GPT, GPTConfig
+from lora_edu.lora import LoRALayer
 from lora_edu.targets import find_targets, is_wrapped
 
 TINY = GPTConfig(vocab_size=11, context_length=4, n_layer=6, n_head=2, n_embd=4)
@@ -41,9 +43,10 @@ def targets(answer: Any) -> None:
     except ValueError:
         raise Wrong(_no_match(model, [answer] if isinstance(answer, str) else answer)) from None
     blocks = sorted({name.split(".")[1] for name in found if name.startswith("blocks")})
-    if any("mlp" in name or name == "head" for name in found):
+    if others := [name for name in found if "attention" not in name]:
+        whose = "the head does" if others == ["head"] else "the MLP's do"
         raise Wrong(
-            f"{len(found)} layers match, and not all of them belong to attention: the MLP's do not."
+            f"{len(found)} layers match, and not all of them belong to attention: {whose} not."
         )
     if set(blocks) - {"4", "5"}:
         raise Wrong(
@@ -93,6 +96,7 @@ def replace(answer: Any) -> None:
     wanted = {"query", "value"}
     block, model = GPT(TINY).blocks[0].attention, GPT(TINY)
     before = dict(model.named_modules())
+    learning = {id(p): p.requires_grad for p in model.parameters()}
     try:
         returned = answer(model, 2, 3.0, wanted)
         answer(block, 2, 3.0, wanted)
@@ -106,7 +110,7 @@ def replace(answer: Any) -> None:
         raise Wrong(_PATH_AS_NAME if paths else _NAMED_NAME) from None
     wrapped = {name: layer for name, layer in model.named_modules() if is_wrapped(layer)}
     if not wrapped:
-        raise Wrong(_nothing_replaced(returned, block))
+        raise Wrong(_nothing_replaced(returned, block, model))
     if any("." in name for name, _ in model.named_children()):
         raise Wrong(_PATH_AS_NAME)
     if twice := [name for name in wrapped if name.endswith(".linear")]:
@@ -122,6 +126,11 @@ def replace(answer: Any) -> None:
     if len(wrapped) != 2 * TINY.n_layer:
         raise Wrong(f"{len(wrapped)} layers are wrapped, 12 should be: two in each of six blocks.")
     for name, layer in wrapped.items():
+        if layer.linear is not before[name] and _same_numbers(layer.linear, before[name]):
+            raise Wrong(
+                "The layer inside the wrapper is a copy: two layers take memory, and who holds the "
+                "first one misses yours. Give LinearWithLoRA the child itself."
+            )
         if layer.linear is not before[name]:
             raise Wrong(
                 "The layer inside the wrapper is a new one, so the pretrained weights are lost. "
@@ -136,35 +145,55 @@ def replace(answer: Any) -> None:
             raise Wrong(
                 "You kept scaling= from the example; call LinearWithLoRA(child, rank, alpha)."
             )
+    if any(p.requires_grad != learning.get(id(p), True) for p in model.parameters()):
+        raise Wrong(
+            "Your function freezes, too. Replacing leaves that to a call of its own, `freeze`, so "
+            "that whoever calls it can choose."
+        )
     _judge_other_names(answer)
 
 
 def _judge_other_names(answer: Any) -> None:
     """Judges the function on a model with a group, and a longer name, like the target's."""
-    group = nn.ModuleDict({"key": nn.Linear(4, 4)})
-    probe = nn.ModuleDict(
-        {"key": group, "key_norm": nn.Linear(4, 4), "query": nn.Linear(4, 4)},
-    )
+    group = nn.ModuleDict({"key": nn.Linear(256, 4)})
+    others = {name: nn.Linear(4, 4) for name in ("key_norm", "sub_key", "query")}
+    norms = nn.ModuleDict({"key": nn.LayerNorm(4)})
+    probe = nn.ModuleDict({"key": group, "norms": norms, **others})
+    bias = group["key"].bias
     try:
-        answer(probe, 2, 3.0, {"key"})
-    except ValueError:
+        answer(probe, 4, 3.0, {"key"})
+    except (ValueError, TypeError, AttributeError):
         raise Wrong(
-            "Wrap a child only if it is an nn.Linear; a group may have a target's name."
+            "Wrap a child only if it is an nn.Linear; a group or a norm may have a target's name."
         ) from None
     wrapped = {name for name, layer in probe.named_modules() if is_wrapped(layer)}
     if "query" in wrapped:
         raise Wrong("Use the `targets` given: with targets {'key'} it wrapped query.")
-    if "key_norm" in wrapped:
-        raise Wrong("Compare whole names: 'key' is not 'key_norm'.")
+    if longer := wrapped & {"key_norm", "sub_key"}:
+        raise Wrong(f"Compare whole names: 'key' is not {max(longer, key=len)!r}.")
     if wrapped != {"key.key"}:
         raise Wrong(
             "With targets {'key'}, a layer named key in a group named key is missed. Use the "
             "`targets` given, and look into every child that is no layer to wrap."
         )
+    layer = group["key"]
+    if layer.linear.bias is not bias:
+        raise Wrong("The bias of the layer is gone. Give LinearWithLoRA the child as it is.")
+    if layer.lora.A.abs().max() < 0.4:  # within ±1/√4 = 0.5, where PEFT's is within ±1/√256
+        raise Wrong("You kept init= from elsewhere; call LinearWithLoRA(child, rank, alpha).")
 
 
-def _nothing_replaced(returned: Any, attention: nn.Module) -> str:
-    """Says why a whole model is as before; `attention` was given to the answer, too."""
+def _same_numbers(found: Any, given: Any) -> bool:
+    return torch.equal(found.weight, given.weight)
+
+
+def _nothing_replaced(returned: Any, attention: nn.Module, model: nn.Module) -> str:
+    """Says why no layer of a model is wrapped; `attention` was given to the answer, too."""
+    if any(isinstance(layer, LoRALayer) for layer in model.modules()):
+        return (
+            "The update is in the layer's place, so the layer is lost. LinearWithLoRA keeps the "
+            "child and puts the update beside it."
+        )
     if is_wrapped(attention.query) and not is_wrapped(attention.value):
         return (
             "A `return` inside the loop ends it at the first child. Call replace(child, ...) "

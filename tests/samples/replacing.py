@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from lora_edu.lora import LinearWithLoRA, replace_linear_with_lora
+from lora_edu.lora import LinearWithLoRA, LoRALayer, replace_linear_with_lora
 from samples import Samples
 
 
@@ -20,7 +20,8 @@ def _replace(
     go_on: bool = False,
     hand_on: bool = True,
     kinds: type | tuple[type, ...] = nn.Linear,
-    **scaling: str,
+    wrap: Callable[..., nn.Module] = LinearWithLoRA,
+    **choices: str,
 ) -> Callable[..., None]:
     """Makes a replace function with one thing different."""
 
@@ -28,7 +29,7 @@ def _replace(
         for name, child in module.named_children():
             is_target = isinstance(child, kinds) and chosen(name, targets)
             if is_target:
-                put(module, name, LinearWithLoRA(inside(child), rank, alpha, **scaling))
+                put(module, name, wrap(inside(child), rank, alpha, **choices))
             if recursive and (go_on or not is_target):
                 below = getattr(module, name) if go_on else child
                 answer(below, *((rank, alpha) if hand_on else (4, 1.0)), targets)
@@ -102,6 +103,15 @@ def _new_linear(child: Any) -> nn.Linear:
     return nn.Linear(child.in_features, child.out_features)
 
 
+def _without_bias(child: Any) -> nn.Linear:
+    child.bias = None
+    return child
+
+
+def _update_alone(child: Any, rank: int, alpha: float) -> nn.Module:
+    return LoRALayer(child.in_features, child.out_features, rank, alpha)
+
+
 SAMPLES = {
     "03.targets": Samples(
         right=[
@@ -133,6 +143,7 @@ SAMPLES = {
                 "There is no block 6: counting",
             ),
             ("blocks.{4,5}.attention.*", "Braces are not known"),
+            (["blocks.[45].attention.*", "head"], "the head does not"),
         ],
     ),
     "03.replace": Samples(
@@ -167,6 +178,16 @@ SAMPLES = {
             (_replace(put=_named_name), "an attribute called *name*"),
             (_by_paths, "takes a name, not a path"),
             (_on_itself, "calls itself on the same module"),
+            (_replace(init="peft"), "You kept init="),
+            (_replace(inside=copy.deepcopy), "is a copy"),
+            (_replace(inside=_without_bias), "The bias of the layer is gone"),
+            (_replace(inside=lambda child: child.requires_grad_(False)), "Your function freezes"),
+            (_replace(wrap=_update_alone), "The update is in the layer's place"),
+            (
+                _replace(chosen=lambda name, targets: any(name.endswith(t) for t in targets)),
+                "'key' is not 'sub_key'",
+            ),
+            (_replace(kinds=(nn.Linear, nn.LayerNorm)), "only if it is an nn.Linear"),
         ],
     ),
 }
