@@ -10,7 +10,7 @@ from torch import nn
 
 from lora_edu.exercises.comparing import close
 from lora_edu.exercises.core import Wrong, exercise
-from lora_edu.exercises.layers import fill
+from lora_edu.exercises.trials import fill
 from lora_edu.lora import LoRALayer
 
 

@@ -1,18 +1,16 @@
-"""Exercises on choosing layers by name, and on replacing them in a whole model."""
+"""The exercise on replacing layers in a whole model."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 
 from lora_edu.exercises.core import Wrong, exercise
-from lora_edu.gpt import GPT, GPTConfig
+from lora_edu.exercises.trials import TINY, same_numbers
+from lora_edu.gpt import GPT
 from lora_edu.lora import LoRALayer
-from lora_edu.targets import find_targets, is_wrapped
-
-TINY = GPTConfig(vocab_size=11, context_length=4, n_layer=6, n_head=2, n_embd=4)
+from lora_edu.targets import is_wrapped
 
 _NAMED_NAME = (
     "`module.name` means an attribute called *name*; use setattr(module, name, ...), which takes "
@@ -31,63 +29,6 @@ _CALLS_ITSELF = (
     "It never ends, and wraps nothing twice: it calls itself on the same module again. Loop over "
     "named_children() (named_modules() lists the module itself first) and hand on the child."
 )
-
-
-@exercise("03.targets", praise="8 layers: four projections in each of the last two blocks.")
-def targets(answer: Any) -> None:
-    """Judges targets for the four attention projections of the last two of six blocks."""
-    model = GPT(TINY)
-    wanted = find_targets(model, "blocks.[45].attention.*")
-    try:
-        found = find_targets(model, answer)
-    except ValueError:
-        raise Wrong(_no_match(model, [answer] if isinstance(answer, str) else answer)) from None
-    blocks = sorted({name.split(".")[1] for name in found if name.startswith("blocks")})
-    if others := [name for name in found if "attention" not in name]:
-        whose = "the head does" if others == ["head"] else "the MLP's do"
-        raise Wrong(
-            f"{len(found)} layers match, and not all of them belong to attention: {whose} not."
-        )
-    if set(blocks) - {"4", "5"}:
-        raise Wrong(
-            f"This matches in the blocks {', '.join(blocks)}. Only the last two are asked for, "
-            "numbers 4 and 5, since counting starts at 0."
-        )
-    if blocks != ["4", "5"] and "6" in str(answer):
-        raise Wrong("Counting starts at 0: there is no block 6, the last of six is number 5.")
-    if blocks != ["4", "5"]:
-        raise Wrong(f"This matches in block {blocks[0]} only; [45] in a pattern means 4 or 5.")
-    if found != wanted:
-        raise Wrong(
-            f"{len(found)} layers match, 8 are asked for: query, key, value and out, in two blocks."
-        )
-
-
-def _no_match(model: nn.Module, patterns: list[str]) -> str:
-    """Says what is wrong with the first pattern that matches nothing."""
-    if any(mark in str(patterns) for mark in "(\\"):
-        return "That is a regular expression. Shell patterns know *, ? and [45] only."
-    unmatched = next((pattern for pattern in patterns if not _matches(model, pattern)), "")
-    if unmatched.startswith("blocks.6"):
-        return "There is no block 6: counting starts at 0, and the last of six is number 5."
-    if "{" in unmatched:
-        return "Braces are not known here. [45] in a pattern means 4 or 5."
-    if unmatched.endswith("attention"):
-        return (
-            f"{unmatched!r} is a group of layers, no layer. A target is a whole name, its last "
-            "part, or a pattern: the layers in a group 'mlp' are 'mlp.*'."
-        )
-    return (
-        f"{unmatched!r} matches no layer. Compare it with 'blocks.0.attention.query': a target is "
-        "a whole name, its last part, or a pattern."
-    )
-
-
-def _matches(model: nn.Module, pattern: str) -> bool:
-    try:
-        return bool(find_targets(model, pattern))
-    except ValueError:
-        return False
 
 
 @exercise("03.replace", praise="Five lines for any model made of nn.Linear layers.", in_place=True)
@@ -126,7 +67,7 @@ def replace(answer: Any) -> None:
     if len(wrapped) != 2 * TINY.n_layer:
         raise Wrong(f"{len(wrapped)} layers are wrapped, 12 should be: two in each of six blocks.")
     for name, layer in wrapped.items():
-        if layer.linear is not before[name] and _same_numbers(layer.linear, before[name]):
+        if layer.linear is not before[name] and same_numbers(layer.linear, before[name]):
             raise Wrong(
                 "The layer inside the wrapper is a copy: two layers take memory, and who holds the "
                 "first one misses yours. Give LinearWithLoRA the child itself."
@@ -181,10 +122,6 @@ def _judge_other_names(answer: Any) -> None:
         raise Wrong("The bias of the layer is gone. Give LinearWithLoRA the child as it is.")
     if layer.lora.A.abs().max() < 0.4:  # within ±1/√4 = 0.5, where PEFT's is within ±1/√256
         raise Wrong("You kept init= from elsewhere; call LinearWithLoRA(child, rank, alpha).")
-
-
-def _same_numbers(found: Any, given: Any) -> bool:
-    return torch.equal(found.weight, given.weight)
 
 
 def _nothing_replaced(returned: Any, attention: nn.Module, model: nn.Module) -> str:

@@ -1,4 +1,4 @@
-"""Answers to the exercises on choosing layers and replacing them."""
+"""Answers to the exercise on replacing layers in a whole model."""
 
 from __future__ import annotations
 
@@ -113,39 +113,6 @@ def _update_alone(child: Any, rank: int, alpha: float) -> nn.Module:
 
 
 SAMPLES = {
-    "03.targets": Samples(
-        right=[
-            "blocks.[45].attention.*",
-            ["blocks.4.attention.*", "blocks.5.attention.*"],
-            [
-                f"blocks.{block}.attention.{name}"
-                for block in (4, 5)
-                for name in ("query", "key", "value", "out")
-            ],
-        ],
-        wrong=[
-            ("attention", "'attention' is a group of layers"),
-            ("blocks.(4|5).attention.*", "a regular expression"),
-            ("blocks.[45].*", "the MLP's do not"),
-            ("attention.*", "in the blocks 0, 1, 2, 3, 4, 5"),
-            ("blocks.5.attention.*", "in block 5 only"),
-            (
-                ["blocks.[45].attention.query", "blocks.[45].attention.value"],
-                "4 layers match, 8 are asked for",
-            ),
-            (
-                ["blocks.4.attention.*", "block.5.attention.*"],
-                "'block.5.attention.*' matches no layer",
-            ),
-            ("blocks.[56].attention.*", "Counting starts at 0: there is no block 6"),
-            (
-                ["blocks.5.attention.*", "blocks.6.attention.*"],
-                "There is no block 6: counting",
-            ),
-            ("blocks.{4,5}.attention.*", "Braces are not known"),
-            (["blocks.[45].attention.*", "head"], "the head does not"),
-        ],
-    ),
     "03.replace": Samples(
         right=[
             _replace(),

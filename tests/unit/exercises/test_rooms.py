@@ -16,7 +16,7 @@ from lora_edu.exercises import exercises
 from lora_edu.exercises.course import ROOMS
 
 PACKAGE = ROOT / "lora_edu/exercises"
-FRAMEWORK = {"__init__", "core", "answers", "comparing", "course", "statements"}
+FRAMEWORK = {"__init__", "core", "answers", "comparing", "course", "statements", "trials"}
 OWN_ROOM = """
 import sys
 from lora_edu.exercises import check

@@ -14,7 +14,7 @@ from lora_edu.datasets.batching import generation_rows, prompt
 from lora_edu.datasets.sets import load_menu
 from lora_edu.exercises import check
 from lora_edu.exercises.first_look import ALPHA, LAYERS, RANK
-from lora_edu.exercises.replacing import TINY
+from lora_edu.exercises.trials import TINY
 from lora_edu.files import data_path
 from lora_edu.gpt import GPT
 from lora_edu.lora import LinearWithLoRA, freeze, replace_linear_with_lora

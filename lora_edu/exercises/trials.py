@@ -1,0 +1,38 @@
+"""What checkers try answers on, and what they ask of a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lora_edu.exercises.core import Wrong
+from lora_edu.gpt import GPTConfig
+
+TINY = GPTConfig(vocab_size=11, context_length=4, n_layer=6, n_head=2, n_embd=4)
+
+
+def fill(parameter: Tensor) -> None:
+    """Gives a factor random values, as training would give it some."""
+    with torch.no_grad():
+        parameter.normal_()
+
+
+def returned(output: Any) -> Any:
+    """Returns a layer's output, if there is one."""
+    if output is None:
+        raise Wrong("forward returned None: is the return missing?")
+    return output
+
+
+def reaches(output: Tensor, source: Tensor) -> bool:
+    """Says whether a gradient comes from `output` to `source`."""
+    (gradient,) = torch.autograd.grad(output.sum(), source, retain_graph=True, allow_unused=True)
+    return gradient is not None
+
+
+def same_numbers(found: Any, given: Any) -> bool:
+    """Says whether a layer has the weight of another, entry by entry."""
+    weight = getattr(found, "weight", None)
+    return isinstance(weight, Tensor) and torch.equal(weight, given.weight)
