@@ -1,6 +1,7 @@
 """The source format of the notebooks: one script gives a learner's notebook and its solution.
 
-A source is a Python script in cells (the "py:percent" format of Jupytext, with three additions):
+A source is a script in Jupytext's "py:percent" format, so JupyterLab and VS Code open it as a
+notebook, with three additions of ours:
 
     # %% [markdown]                        text, each line behind "# "
     # %%                                   code; tags=["nbval-ignore-output"] may follow
@@ -13,29 +14,27 @@ A source is a Python script in cells (the "py:percent" format of Jupytext, with 
     # return ...  # your code              uncommented in the learner's notebook
     # </student>
 
-This module is pure: text in, notebook out. Running the notebooks is `build_notebooks.py`.
+Jupytext splits the script into cells; what is here refuses what it would take without a word,
+chooses a version and adds the badge and the ids. This module is pure: text in, notebook out.
+Running the notebooks is `build_notebooks.py`.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import re
 import tomllib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from nbformat import NotebookNode
+import jupytext
+from nbformat import NotebookNode, ValidationError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 Version = Literal["student", "solution"]
 VERSIONS: tuple[Version, ...] = ("student", "solution")
 
 ROOT = Path(__file__).resolve().parent.parent
-_MARKER = re.compile(r"^# %%(?P<rest>.*)$")
-_ATTRIBUTE = re.compile(r"(\w+)=(\[[^\]]*\]|\"[^\"]*\")")
-
 BADGE = (
     "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
     "(https://colab.research.google.com/github/{slug}/blob/main/{path})"
@@ -52,26 +51,7 @@ except ImportError:  # on Colab: install the course; LORA_EDU_WHEEL names anothe
 
 
 class SourceError(ValueError):
-    """A source that is not in the format; the message gives the line and the fix."""
-
-
-@dataclass
-class Cell:
-    """One cell of a source.
-
-    Args:
-        kind: "markdown", "code" or "bootstrap".
-        lines: The text, markdown without the leading "# ".
-        line: Where the marker stands in the source, counted from 1.
-        tags: The cell's tags, such as "nbval-ignore-output".
-        exercise: The exercise's name, "" where there is none.
-    """
-
-    kind: str
-    lines: list[str]
-    line: int
-    tags: list[str] = field(default_factory=list)
-    exercise: str = ""
+    """A source that is not in the format; the message gives the place and the fix."""
 
 
 def repository_slug(root: Path = ROOT) -> str:
@@ -87,72 +67,89 @@ def repository_slug(root: Path = ROOT) -> str:
     return settings["project"]["urls"]["Repository"].removeprefix("https://github.com/").strip("/")
 
 
-def parse(text: str) -> list[Cell]:
-    """Splits a source into cells.
+def parse(text: str) -> list[NotebookNode]:
+    """Splits a source into cells, as Jupytext does, and checks them.
 
     Raises:
-        SourceError: text before the first marker, an unknown kind of cell, or a markdown line
-            that does not start with "#".
+        SourceError: text before the first marker, a text line without "#", or a marker with more
+            behind it than a kind of cell, `tags` and `exercise`.
 
     Example:
-        >>> [cell.kind for cell in parse("# %% [markdown]\\n# Hello\\n# %%\\n1 + 1\\n")]
+        >>> [cell.cell_type for cell in parse("# %% [markdown]\\n# Hello\\n# %%\\n1 + 1\\n")]
         ['markdown', 'code']
     """
-    cells: list[Cell] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        marker = _MARKER.match(line)
-        if marker:
-            cells.append(_new_cell(marker["rest"].strip(), number))
-        elif cells:
-            cells[-1].lines.append(line)
-        elif line.strip():
-            raise SourceError(f"line {number}: text before the first '# %%' marker; move it below")
-    for cell in cells:
-        if cell.kind == "markdown":
-            cell.lines = [_uncomment(line, cell.line) for line in cell.lines]
-        cell.lines = "\n".join(cell.lines).strip("\n").split("\n")
+    _check_lines(text)
+    try:
+        cells = jupytext.reads(text, "py:percent").cells
+    except ValidationError as error:
+        raise SourceError(
+            f'cannot read a marker: {error.message}; tags are written tags=["…"]'
+        ) from None
+    for number, cell in enumerate(cells, start=1):
+        cell.metadata.pop("lines_to_next_cell", None)  # Jupytext's note for writing it back
+        _check_marker(number, cell)
     return cells
 
 
-def _new_cell(rest: str, number: int) -> Cell:
-    attributes = {name: ast.literal_eval(value) for name, value in _ATTRIBUTE.findall(rest)}
-    kind = _ATTRIBUTE.sub("", rest).strip() or "code"
-    kinds = {"code": "code", "[markdown]": "markdown", "bootstrap": "bootstrap"}
-    if kind not in kinds or not attributes.keys() <= {"tags", "exercise"}:
+def _check_lines(text: str) -> None:
+    """Refuses what Jupytext takes: code before the first marker, and code in a cell of text."""
+    kind = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("# %%"):
+            kind = "text" if "[markdown]" in line else "code"
+        elif line.strip() and not kind:
+            raise SourceError(f"line {number}: text before the first '# %%' marker; move it below")
+        elif line.strip() and kind == "text" and not line.startswith("#"):
+            raise SourceError(
+                f"line {number}: {line!r} must start with '# ', being text; "
+                "where it is code, put '# %%' above it"
+            )
+
+
+def _check_marker(number: int, cell: NotebookNode) -> None:
+    """Refuses a marker that says more, or something else, than the format has."""
+    if cell.cell_type == "code" and cell.metadata == {"title": "bootstrap"}:
+        if cell.source.strip():
+            raise SourceError(
+                f"{_place(number, cell)}: a bootstrap cell has no code of its own; put '# %%' "
+                "above it"
+            )
+        return
+    known = cell.cell_type != "raw" and cell.metadata.keys() <= {"tags", "exercise"}
+    if not known or not isinstance(cell.metadata.get("exercise", ""), str):
         raise SourceError(
-            f"line {number}: cannot read {rest!r}; write '# %%', '# %% [markdown]' or "
+            f"{_place(number, cell)}: cannot read its marker, which makes it a {cell.cell_type} "
+            f"cell with {dict(cell.metadata)}; write '# %%', '# %% [markdown]' or "
             '\'# %% bootstrap\', then tags=["…"] or exercise="…" where needed'
         )
-    return Cell(kinds[kind], [], number, attributes.get("tags", []), attributes.get("exercise", ""))
 
 
-def _uncomment(line: str, where: int) -> str:
-    if line and not line.startswith("#"):
-        raise SourceError(f"cell at line {where}: {line!r} must start with '# '")
-    return line[2:] if line.startswith("# ") else line[1:]
+def _place(number: int, cell: NotebookNode) -> str:
+    first = cell.source.strip().partition("\n")[0]
+    return f"cell {number} ({first})" if first else f"cell {number} (empty)"
 
 
-def lines_for(cell: Cell, version: Version) -> list[str]:
-    """Returns a cell's lines in one version: its own blocks kept, the other version's dropped.
+def source_for(cell: NotebookNode, version: Version) -> str:
+    """Returns a cell's text in one version: its own blocks kept, the other version's dropped.
 
     Raises:
         SourceError: a block that is not closed, or not opened.
     """
     kept: list[str] = []
     block = ""
-    for line in cell.lines:
+    for line in cell.source.split("\n"):
         tag = re.fullmatch(r"\s*# <(/?)(student|solution)>", line)
         if tag:
             if bool(tag[1]) != bool(block) or (block and block != tag[2]):
-                raise SourceError(f"cell at line {cell.line}: {line.strip()!r} does not match")
+                raise SourceError(f"{line.strip()!r} does not match")
             block = "" if tag[1] else tag[2]
         elif not block or (block == version == "solution"):
             kept.append(line)
         elif block == version:
             kept.append(re.sub(r"^(\s*)# ?", r"\1", line))
     if block:
-        raise SourceError(f"cell at line {cell.line}: <{block}> is not closed")
-    return "\n".join(kept).strip("\n").split("\n")
+        raise SourceError(f"<{block}> is not closed")
+    return "\n".join(kept).strip("\n")
 
 
 def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNode:
@@ -168,14 +165,17 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
         SourceError: the source is not in the format.
     """
     cells: list[NotebookNode] = []
-    for cell in parse(text):
-        if cell.kind == "bootstrap":
+    for number, cell in enumerate(parse(text), start=1):
+        if "title" in cell.metadata:
             cells.append(new_markdown_cell(BADGE.format(slug=slug, path=path)))
             cells.append(new_code_cell(BOOTSTRAP.format(slug=slug).strip()))
             continue
-        source = "\n".join(lines_for(cell, version))
-        make = new_markdown_cell if cell.kind == "markdown" else new_code_cell
-        cells.append(make(source, metadata=_metadata(cell)))
+        try:
+            source = source_for(cell, version)
+        except SourceError as error:
+            raise SourceError(f"{_place(number, cell)}: {error}") from None
+        make = new_markdown_cell if cell.cell_type == "markdown" else new_code_cell
+        cells.append(make(source, metadata=cell.metadata))
     _number(cells)
     notebook = new_notebook(cells=cells)
     notebook.metadata = NotebookNode(
@@ -184,11 +184,6 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
     )
     notebook.nbformat_minor = 5
     return notebook
-
-
-def _metadata(cell: Cell) -> dict[str, object]:
-    metadata: dict[str, object] = {"tags": cell.tags} if cell.tags else {}
-    return metadata | ({"exercise": cell.exercise} if cell.exercise else {})
 
 
 def _number(cells: list[NotebookNode]) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 from nbformat import NotebookNode
@@ -13,6 +14,7 @@ from support.project import ROOT
 
 from scripts.build_notebooks import (
     ONE_THREAD,
+    SOURCES,
     all_names,
     drifted,
     execute,
@@ -120,21 +122,35 @@ def test_equal_cells_have_different_ids() -> None:
     ("source", "message"),
     [
         ("x = 1\n# %%\n", "line 1: text before"),
-        ("# %% [raw]\n", r"line 1: cannot read '\[raw\]'"),
-        ('# %% colour="red"\n', "line 1: cannot read"),
-        ("# %% [markdown]\nno sign\n", "'no sign' must start with"),
-        ("# %%\n# <student>\n", "<student> is not closed"),
-        ("# %%\n# </student>\n", "'# </student>' does not match"),
+        ("# %% [raw]\n# a = 1", r"cell 1 \(a = 1\): cannot read its marker, which makes it a raw"),
+        ("# %%\n1\n# %% [md]\n", r"cell 2 \(empty\): cannot read .* {'region_name': 'md'}"),
+        ('# %% colour="red"\n', "cell 1 .* cannot read .* {'colour': 'red'}"),
+        ("# %% half\n", "cell 1 .* cannot read .* {'title': 'half'}"),
+        ('# %% tags=["a"\n', "cell 1 .* cannot read .* {'incorrectly_encoded_metadata'"),
+        ('# %% tags="a"\n', "'a' is not of type 'array'; tags are written"),
+        ("# %% exercise=1\n", "cell 1 .* cannot read .* {'exercise': 1}"),
+        ("# %% [markdown] bootstrap\n", "cell 1 .* cannot read .* a markdown cell"),
+        ("# %% bootstrap\nx = 1\n", r"cell 1 \(x = 1\): a bootstrap cell has no code of its own"),
+        ("# %% [markdown]\n# a\n\nno sign\n", "line 4: 'no sign' must start with"),
+        ("# %%\nx = 1\n# %%\n# <student>\n", r"cell 2 \(# <student>\): <student> is not closed"),
+        ("# %%\n# </student>\n", "cell 1 .* '# </student>' does not match"),
         ("# %%\n# <student>\n# </solution>\n", "'# </solution>' does not match"),
     ],
 )
-def test_a_source_out_of_format_is_refused_with_its_line(source: str, message: str) -> None:
+def test_a_source_out_of_format_is_refused_with_its_place(source: str, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         to_notebook(source, "student", "x", "owner/name")
 
 
-def test_markers_inside_a_cell_do_not_open_another() -> None:
-    assert len(parse("# %%\n    # %% not a marker\n")) == 1
+def test_a_marker_inside_a_string_does_not_open_a_cell() -> None:
+    assert len(parse('# %%\ntext = """\n# %% not a marker\n"""\n')) == 1
+
+
+@pytest.mark.parametrize("name", all_names())
+def test_a_source_opened_and_saved_as_a_notebook_builds_the_same(name: str) -> None:
+    text = (SOURCES / f"{name}.py").read_text(encoding="utf-8")
+    saved = jupytext.writes(jupytext.reads(text, "py:percent"), "py:percent")  # as in JupyterLab
+    assert to_notebook(saved, "student", "", "") == to_notebook(text, "student", "", "")
 
 
 def test_building_twice_gives_the_same_file(built: NotebookNode, tmp_path: Path) -> None:
