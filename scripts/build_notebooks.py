@@ -3,7 +3,8 @@
 For every source it writes the learner's notebook (notebooks/NAME.ipynb) and the solution
 (notebooks/solutions/NAME.ipynb), runs both, each in a fresh kernel with one thread, and stores
 outputs from which everything that changes from run to run has been taken out. Building twice
-gives the same files.
+gives the same files. Every cell runs at every build: no output is kept from the last one. Where
+a cell fails, the message names it, and both files of that notebook stay as they were.
 
     --check     compare the committed notebooks with their sources; run nothing
     --no-run    write the notebooks without outputs (to look at the text)
@@ -20,12 +21,14 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import NotebookNode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # also when run as a file
 from scripts.notebook_format import (  # noqa: E402
     ROOT,
     VERSIONS,
+    SourceError,
     Version,
     repository_slug,
     to_notebook,
@@ -39,20 +42,41 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 OBJECT_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 
 
+class BuildError(RuntimeError):
+    """A notebook that could not be run; the message names the cell and the cause."""
+
+
 def target(name: str, version: Version) -> Path:
     """Returns where a version of notebook `name` lies."""
     return (NOTEBOOKS / "solutions" if version == "solution" else NOTEBOOKS) / f"{name}.ipynb"
 
 
 def from_source(name: str, version: Version) -> NotebookNode:
-    """Reads notebook `name` from its source, without outputs."""
+    """Reads notebook `name` from its source, without outputs.
+
+    Raises:
+        SourceError: the source is not in the format; the message begins with its name.
+    """
     text = (SOURCES / f"{name}.py").read_text(encoding="utf-8")
     path = target(name, version).relative_to(ROOT).as_posix()
-    return to_notebook(text, version, path, repository_slug())
+    try:
+        return to_notebook(text, version, path, repository_slug())
+    except SourceError as error:
+        raise SourceError(f"{name}.py, {error}") from None
 
 
 def execute(notebook: NotebookNode, folder: Path) -> None:
-    """Runs a notebook in place, in a fresh kernel whose working directory is `folder`."""
+    """Runs a notebook in place, in a fresh kernel whose working directory is `folder`.
+
+    Raises:
+        BuildError: a cell raises, takes too long or ends the kernel; the cells before it have run.
+    """
+    running = 0
+
+    def note(cell: NotebookNode, cell_index: int) -> None:
+        nonlocal running
+        running = cell_index
+
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_SECONDS,
@@ -60,8 +84,12 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
         record_timing=False,
         store_widget_state=False,
         resources={"metadata": {"path": str(folder)}},
+        on_cell_start=note,
     )
-    client.execute(env=os.environ | ONE_THREAD)
+    try:
+        client.execute(env=os.environ | ONE_THREAD)
+    except (CellControlSignal, DeadKernelError) as error:
+        raise BuildError(f"cell {running + 1} of {len(notebook.cells)}: {error}") from None
 
 
 def scrub(notebook: NotebookNode) -> None:
@@ -97,6 +125,23 @@ def _joined_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
         else:
             joined.append(output)
     return joined
+
+
+def build(name: str, version: Version, *, run: bool) -> NotebookNode:
+    """Returns a version of notebook `name` as it is to be written, run or without outputs.
+
+    Raises:
+        SourceError: as `from_source`.
+        BuildError: as `execute`, with the notebook's path before it.
+    """
+    notebook, path = from_source(name, version), target(name, version)
+    if run:
+        try:
+            execute(notebook, path.parent)
+        except BuildError as error:
+            raise BuildError(f"{path.relative_to(ROOT).as_posix()}, {error}") from None
+        scrub(notebook)
+    return notebook
 
 
 def same_source(built: NotebookNode, stored: NotebookNode) -> bool:
@@ -147,11 +192,12 @@ def main(arguments: list[str] | None = None) -> int:
         print("\n".join(f"differs from its source: {path}" for path in wrong) or "no drift")
         return bool(wrong)
     for name in names:
-        for version in VERSIONS:
-            notebook, path = from_source(name, version), target(name, version)
-            if not options.no_run:
-                execute(notebook, path.parent)
-                scrub(notebook)
+        try:
+            both = {target(name, v): build(name, v, run=not options.no_run) for v in VERSIONS}
+        except (SourceError, BuildError) as error:
+            print(error, file=sys.stderr)
+            return 1
+        for path, notebook in both.items():
             write(notebook, path)
             print(f"wrote {path.relative_to(ROOT).as_posix()}", flush=True)
     return 0

@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
 from support.project import ROOT
 
+from scripts import build_notebooks
 from scripts.build_notebooks import (
     ONE_THREAD,
     SOURCES,
@@ -203,6 +204,51 @@ def test_an_edited_notebook_is_drift_and_an_output_is_not(built: NotebookNode) -
 
 def test_committed_notebooks_are_what_their_sources_give() -> None:
     assert drifted(all_names()) == []
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one source, 99_half.py, in place of the repository's notebooks."""
+    for name, folder in {"ROOT": ".", "NOTEBOOKS": "notebooks", "SOURCES": "source"}.items():
+        monkeypatch.setattr(build_notebooks, name, tmp_path / folder)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/99_half.py").write_text(SOURCE)
+    return tmp_path
+
+
+def built_files(project: Path) -> dict[str, str]:
+    files = (project / "notebooks").rglob("*.ipynb")
+    return {path.relative_to(project).as_posix(): path.read_text() for path in files}
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("# <solution>\n1 / 0\n# </solution>", "division by zero"),
+        ("# <solution>\nimport os; os._exit(1)\n# </solution>", "Kernel died"),
+    ],
+)
+def test_a_cell_that_fails_is_named_and_nothing_is_written(
+    project: Path, capsys: pytest.CaptureFixture[str], cell: str, reason: str
+) -> None:
+    assert main(["99", "--no-run"]) == 0
+    before = built_files(project)
+    assert set(before) == {"notebooks/99_half.ipynb", "notebooks/solutions/99_half.ipynb"}
+    (project / "source/99_half.py").write_text(f"# %%\n1\n# %%\n{cell}\n# %%\n3\n")
+    assert main(["99"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("notebooks/solutions/99_half.ipynb, cell 2 of 3: ")
+    assert reason in message
+    assert built_files(project) == before
+
+
+def test_a_source_out_of_format_is_named_and_nothing_is_written(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "source/99_half.py").write_text("x = 1\n")
+    assert main(["99"]) == 1
+    assert capsys.readouterr().err.startswith("99_half.py, line 1: text before")
+    assert built_files(project) == {}
 
 
 def test_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
