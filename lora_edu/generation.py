@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral, Real
 
 import tiktoken
 import torch
@@ -18,6 +19,9 @@ from torch import Tensor, nn
 
 from lora_edu.fused import Decoder, can_decode
 from lora_edu.gpt import GPT, KeyValueCache
+
+# Divisors of logits: a float32 below the one counts as 0 on some chips, one above the other is inf.
+SMALLEST, LARGEST = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
 
 
 def generate(
@@ -38,7 +42,8 @@ def generate(
         model: Any GPT, adapted or not. Dropout is off while it generates.
         token_ids: Prompts, filled up on the right to equal length where they have `lengths`.
         max_new_tokens: How many tokens to add at most.
-        temperature: 0 takes the likeliest token, 1 draws from the model's own distribution.
+        temperature: 0 takes the likeliest token, 1 draws from the model's own distribution. Close
+            to 0 only the likeliest is left, or one of those that are exactly as likely.
         top_k: Draw among the k likeliest tokens only.
         generator: Where the random numbers come from; torch's global one by default.
         stop_id: A row ends with this token, the end of text for instance; behind it the row is
@@ -53,7 +58,8 @@ def generate(
         Input (B, T); output (B, T + n), with n at most `max_new_tokens`.
 
     Raises:
-        ValueError: a prompt without tokens, or an option out of range.
+        ValueError: a prompt without tokens, an option out of range or of another type, or a model
+            whose largest logit is not a finite number, so that no token is the likeliest.
 
     Example:
         >>> from lora_edu.gpt import GPTConfig
@@ -61,7 +67,8 @@ def generate(
         >>> generate(model, torch.zeros(2, 3, dtype=torch.long), 4).shape
         torch.Size([2, 7])
     """
-    _check(token_ids, max_new_tokens, temperature, top_k, lengths)
+    _check(token_ids, temperature, lengths)
+    _check_whole(max_new_tokens=max_new_tokens, top_k=top_k, stop_id=stop_id)
     rows, width = token_ids.shape
     lengths = [width] * rows if lengths is None else lengths
     ends = torch.tensor(lengths, device=token_ids.device)[:, None]
@@ -124,30 +131,39 @@ def generate_text(
     return encoding.decode([i for i in row.tolist() if i != encoding.eot_token])
 
 
-def _check(
-    token_ids: Tensor,
-    max_new_tokens: int,
-    temperature: float,
-    top_k: int | None,
-    lengths: Sequence[int] | None,
-) -> None:
+def _check(token_ids: Tensor, temperature: float, lengths: Sequence[int] | None) -> None:
     if token_ids.ndim != 2 or token_ids.shape[1] < 1:
         raise ValueError(
             "token_ids must be (rows, tokens) with at least one token, got shape "
             f"{tuple(token_ids.shape)}; a single prompt is token_ids[None]"
         )
-    if max_new_tokens < 0:
-        raise ValueError(f"max_new_tokens must be at least 0, got {max_new_tokens}")
-    if not 0 <= temperature < math.inf:
-        raise ValueError(f"temperature must be 0 or a positive number, got {temperature}")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k must be at least 1, got {top_k}; None draws among all tokens")
-    rows, width = token_ids.shape
-    if lengths is not None and not (len(lengths) == rows and all(1 <= n <= width for n in lengths)):
+    if not isinstance(temperature, Real) or not 0 <= temperature < math.inf:
         raise ValueError(
-            f"lengths must hold {rows} numbers from 1 to {width}, the width of token_ids, got "
-            f"{list(lengths)!s:.80}"
+            "temperature must be 0, for the likeliest token, or a positive number like 0.8, got "
+            f"{temperature!r}"
         )
+    rows, width = token_ids.shape
+    if lengths is not None and not (
+        len(lengths) == rows and all(_is_whole(n) and 1 <= n <= width for n in lengths)
+    ):
+        raise ValueError(
+            f"lengths must hold {rows} whole numbers from 1 to {width}, the width of token_ids, "
+            f"got {list(lengths)!s:.80}"
+        )
+
+
+def _check_whole(**options: int | None) -> None:
+    for name, value in options.items():
+        least = 1 if name == "top_k" else 0
+        if value is None and name != "max_new_tokens":
+            continue
+        if not _is_whole(value) or value < least:
+            raise ValueError(f"{name} must be a whole number from {least} up, got {value!r}")
+
+
+def _is_whole(number: object) -> bool:
+    """Whether it counts something: Python's and NumPy's integers do, True does not."""
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def _next_logits(
@@ -169,9 +185,18 @@ def _choose(
     logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator | None
 ) -> Tensor:
     """One token a row, (B, 1)."""
+    likeliest = logits.argmax(-1, keepdim=True)  # of nan, if there is one
+    largest = logits.gather(-1, likeliest)
+    if not largest.isfinite().all():
+        raise ValueError(
+            "the model's logits are nan or infinite, so no token is the likeliest; its weights "
+            "hold numbers like that, or its 16-bit format is too narrow: load it again, in float32"
+        )
     if temperature == 0:
-        return logits.argmax(-1, keepdim=True)
-    logits = logits.float() / temperature
+        return likeliest
+    # Divided as they are, logits overflow at a tiny temperature; so the largest is moved to 0.
+    divisor = float(min(max(temperature, SMALLEST), LARGEST))
+    logits = (logits.float() - largest.float()) / divisor
     if top_k is not None:
         weakest = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < weakest, -math.inf)

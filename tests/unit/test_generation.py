@@ -3,6 +3,7 @@
 import math
 import time
 
+import numpy as np
 import pytest
 import tiktoken
 import torch
@@ -185,16 +186,93 @@ def test_adapted_models_generate_with_their_adapters() -> None:
         (PROMPTS, {"temperature": -0.1}, "temperature .* got -0.1"),
         (PROMPTS, {"temperature": math.inf}, "temperature .* got inf"),
         (PROMPTS, {"temperature": math.nan}, "temperature .* got nan"),
-        (PROMPTS, {"top_k": 0}, "top_k must be at least 1, got 0"),
-        (PROMPTS, {"lengths": [1, 5]}, r"must hold 3 numbers from 1 to 5, .* got \[1, 5\]"),
+        (PROMPTS, {"temperature": "0.8"}, "temperature .* got '0.8'"),
+        (PROMPTS, {"temperature": None}, "temperature .* got None"),
+        (PROMPTS, {"top_k": 0}, "top_k must be a whole number from 1 up, got 0"),
+        (PROMPTS, {"top_k": -3}, "top_k .* got -3"),
+        (PROMPTS, {"top_k": 2.5}, "top_k .* got 2.5"),
+        (PROMPTS, {"top_k": True}, "top_k .* got True"),
+        (PROMPTS, {"top_k": "3"}, "top_k .* got '3'"),
+        (PROMPTS, {"stop_id": 2.5}, "stop_id must be a whole number from 0 up, got 2.5"),
+        (PROMPTS, {"stop_id": -1}, "stop_id .* got -1"),
+        (PROMPTS, {"lengths": [1, 5]}, r"must hold 3 whole numbers from 1 to 5, .* got \[1, 5\]"),
         (PROMPTS, {"lengths": [1, 5, 0]}, r"numbers from 1 to 5, .* got \[1, 5, 0\]"),
         (PROMPTS, {"lengths": [1, 5, 6]}, r"numbers from 1 to 5, .* got \[1, 5, 6\]"),
-        (PROMPTS, {"max_new_tokens": -1}, "max_new_tokens must be at least 0, got -1"),
+        (PROMPTS, {"lengths": [1, 5, 2.0]}, r"numbers from 1 to 5, .* got \[1, 5, 2.0\]"),
+        (
+            PROMPTS,
+            {"max_new_tokens": -1},
+            "max_new_tokens must be a whole number from 0 up, got -1",
+        ),
+        (PROMPTS, {"max_new_tokens": 3.0}, "max_new_tokens .* got 3.0"),
+        (PROMPTS, {"max_new_tokens": True}, "max_new_tokens .* got True"),
+        (PROMPTS, {"max_new_tokens": "3"}, "max_new_tokens .* got '3'"),
+        (PROMPTS, {"max_new_tokens": None}, "max_new_tokens .* got None"),
     ],
 )
 def test_options_out_of_range_are_refused(token_ids, options, message) -> None:
     with pytest.raises(ValueError, match=message):
         generate(some_gpt(), token_ids, **{"max_new_tokens": 1} | options)
+
+
+def test_numpys_numbers_are_options_like_pythons() -> None:
+    options = {"temperature": 0.8, "top_k": 3, "stop_id": 7}
+    theirs = {"temperature": np.float32(0.8), "top_k": np.int64(3), "stop_id": np.uint8(7)}
+    first = generate(some_gpt(), PROMPTS, 9, generator=dice(), **options)
+    second = generate(some_gpt(), PROMPTS, np.int32(9), generator=dice(), **theirs)
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("temperature", [1e-4, 1e-30, 1e-37, 1e-39, 5e-324])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("top_k", [None, 3])
+def test_towards_temperature_zero_only_the_likeliest_token_is_left(
+    temperature, dtype, top_k
+) -> None:
+    model = some_gpt(std=0.1).to(dtype)
+    model.head = Fixed(torch.linspace(-3e4, 3e4, 257).flip(0).roll(9).to(dtype))
+    new = generate(model, PROMPTS, 4, temperature=temperature, top_k=top_k, generator=dice())
+    assert torch.equal(new, generate(model, PROMPTS, 4))
+    assert torch.equal(new[:, 5:], torch.full((3, 4), 9))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-39, 0.7, 1e300, 10**400])
+def test_tokens_that_are_exactly_as_likely_are_drawn_as_often(temperature) -> None:
+    logits = torch.full((257,), -math.inf)
+    logits[[5, 8]] = 2.5
+    model = some_gpt()
+    model.head = Fixed(logits)
+    rows = PROMPTS[:1].expand(2_000, -1)
+    new = generate(model, rows, 1, temperature=temperature, generator=dice())[:, -1]
+    counts = new.bincount(minlength=257)
+    assert counts[5] + counts[8] == 2_000  # the others are forbidden by minus infinity
+    if temperature:
+        assert abs(int(counts[5]) - 1_000) < 5 * math.sqrt(500)
+
+
+class Fixed(torch.nn.Module):
+    """An output layer that says the same whatever it reads."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.logits.expand(*x.shape[:-1], -1)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_a_model_whose_logits_are_no_numbers_chooses_no_token(temperature, wrong) -> None:
+    model = some_gpt().train()
+    model.final_norm.bias.data[3] = wrong
+    with pytest.raises(ValueError, match="the model's logits are nan or infinite"):
+        generate(model, PROMPTS, 2, temperature=temperature)
+    nothing = some_gpt()
+    nothing.head = Fixed(torch.full((257,), -math.inf))
+    with pytest.raises(ValueError, match="no token is the likeliest"):
+        generate(nothing, PROMPTS, 2, temperature=temperature)
+    assert model.training
 
 
 def test_text_goes_in_and_its_continuation_comes_out() -> None:
