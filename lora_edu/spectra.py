@@ -10,6 +10,8 @@ Source:
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import torch
 from torch import Generator, Tensor
 
@@ -20,10 +22,14 @@ def singular_values(matrix: Tensor) -> Tensor:
     Shape:
         (m, n) to (min(m, n),), float64.
 
+    Raises:
+        ValueError: it is no matrix of real numbers.
+
     Example:
         >>> singular_values(torch.tensor([[3.0, 0.0], [0.0, -4.0]]))
         tensor([4., 3.], dtype=torch.float64)
     """
+    _check_matrix(matrix)
     return torch.linalg.svdvals(matrix.double())
 
 
@@ -37,15 +43,17 @@ def energy_kept(values: Tensor) -> Tensor:
         values: Singular values, largest first.
 
     Raises:
-        ValueError: all values are zero; then there is no energy to share.
+        ValueError: all values are zero, so that there is no energy to share, or they are no
+            singular values: a matrix, negative, or not in order.
 
     Example:
         >>> energy_kept(torch.tensor([4.0, 3.0]))
         tensor([0.6400, 1.0000], dtype=torch.float64)
     """
-    squares = values.double().square()
-    if not squares.sum() > 0:
-        raise ValueError("values must not all be zero: a zero matrix has no energy to share")
+    _check_values(values)
+    if not (values[1:] <= values[:-1]).all():
+        raise ValueError("values must come largest first, as singular_values returns them")
+    squares = (values.double() / values.max()).square()
     return squares.cumsum(0) / squares.sum()
 
 
@@ -58,7 +66,8 @@ def truncate(matrix: Tensor, rank: int) -> Tensor:
         (m, n) to (m, n), same dtype.
 
     Raises:
-        ValueError: rank is below 0 or above min(m, n).
+        ValueError: rank is not a whole number from 0 to min(m, n), or `matrix` is no matrix of
+            floating-point numbers.
 
     Source:
         Eckart & Young 1936, "The approximation of one matrix by another of lower rank".
@@ -68,8 +77,8 @@ def truncate(matrix: Tensor, rank: int) -> Tensor:
         tensor([[0., 0.],
                 [0., 4.]])
     """
-    if not 0 <= rank <= min(matrix.shape):
-        raise ValueError(f"rank must lie in 0 … {min(matrix.shape)} here, got {rank}")
+    _check_matrix(matrix, floating=True)
+    _check_rank(rank, 0, min(matrix.shape))
     u, s, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
     return ((u[:, :rank] * s[:rank]) @ vh[:rank]).to(matrix.dtype)
 
@@ -79,8 +88,11 @@ def effective_rank(values: Tensor) -> float:
 
     1 for a rank-1 matrix, min(m, n) where all strengths are equal; it need not be whole.
 
+    Args:
+        values: Singular values, in any order.
+
     Raises:
-        ValueError: all values are zero.
+        ValueError: all values are zero, or they are no singular values: a matrix, or negative.
 
     Source:
         Roy & Vetterli 2007, "The effective rank: a measure of effective dimensionality".
@@ -89,8 +101,7 @@ def effective_rank(values: Tensor) -> float:
         >>> round(effective_rank(torch.tensor([5.0, 5.0, 5.0, 0.0])), 6)
         3.0
     """
-    if not values.sum() > 0:
-        raise ValueError("values must not all be zero: a zero matrix has no effective rank")
+    _check_values(values)
     share = values.double() / values.double().sum()
     return torch.special.entr(share).sum().exp().item()
 
@@ -109,7 +120,8 @@ def subspace_similarity(first: Tensor, second: Tensor) -> float:
         (d, i) and (d, j).
 
     Raises:
-        ValueError: the columns live in spaces of different dimension, or are not orthonormal.
+        ValueError: the columns are in spaces of different dimension, are not orthonormal, or there
+            are none.
 
     Source:
         Hu et al. 2021, section 7.2, equation 4.
@@ -118,6 +130,12 @@ def subspace_similarity(first: Tensor, second: Tensor) -> float:
         >>> subspace_similarity(torch.eye(3)[:, :1], torch.eye(3)[:, :2])
         1.0
     """
+    for name, basis in (("first", first), ("second", second)):
+        if basis.ndim != 2 or not basis.shape[1]:
+            raise ValueError(
+                f"{name} must be (dimension, columns) with a column or more, got shape "
+                f"{tuple(basis.shape)}"
+            )
     if first.shape[0] != second.shape[0]:
         raise ValueError(
             f"first and second must have columns of one length, got {first.shape[0]} and "
@@ -137,10 +155,14 @@ def random_basis(dim: int, rank: int, generator: Generator | None = None) -> Ten
     Shape:
         (dim, rank), float64.
 
+    Raises:
+        ValueError: rank is not a whole number from 0 to dim.
+
     Example:
         >>> random_basis(5, 2).shape
         torch.Size([5, 2])
     """
+    _check_rank(rank, 0, dim)
     gaussian = torch.randn(dim, rank, generator=generator, dtype=torch.float64)
     return torch.linalg.qr(gaussian).Q
 
@@ -156,10 +178,15 @@ def project_on_random_subspace(
     Shape:
         (m, n) to (m, n), same dtype.
 
+    Raises:
+        ValueError: rank is not a whole number from 0 to m, or `matrix` is no matrix of
+            floating-point numbers.
+
     Example:
         >>> project_on_random_subspace(torch.ones(4, 3), 4).allclose(torch.ones(4, 3))
         True
     """
+    _check_matrix(matrix, floating=True)
     basis = random_basis(matrix.shape[0], rank, generator)
     return (basis @ (basis.T @ matrix.double())).to(matrix.dtype)
 
@@ -172,12 +199,48 @@ def random_update(matrix: Tensor, rank: int, generator: Generator | None = None)
     Shape:
         (m, n) to (m, n), same dtype.
 
+    Raises:
+        ValueError: rank is not a whole number from 1 to min(m, n), or `matrix` is no matrix of
+            floating-point numbers.
+
     Example:
         >>> random_update(torch.eye(2), 1).norm().round(decimals=4)
         tensor(1.4142)
     """
+    _check_matrix(matrix, floating=True)
     rows, columns = matrix.shape
+    _check_rank(rank, 1, min(rows, columns))
     left = torch.randn(rows, rank, generator=generator, dtype=torch.float64)
     right = torch.randn(rank, columns, generator=generator, dtype=torch.float64)
     update = left @ right
     return (update * (matrix.double().norm() / update.norm())).to(matrix.dtype)
+
+
+def _check_matrix(matrix: Tensor, floating: bool = False) -> None:
+    """Refuses what is no matrix of real numbers; with `floating`, whole numbers as well.
+
+    A result in their type would be cut to whole numbers.
+    """
+    if matrix.ndim != 2:
+        raise ValueError(f"matrix must have two dimensions, got shape {tuple(matrix.shape)}")
+    if matrix.is_complex() or (floating and not matrix.is_floating_point()):
+        wanted = "floating-point" if floating else "real"
+        raise ValueError(f"matrix must hold {wanted} numbers, got {matrix.dtype}")
+
+
+def _check_values(values: Tensor) -> None:
+    """Refuses what cannot be the singular values of a matrix with something in it."""
+    if values.ndim != 1:
+        raise ValueError(
+            f"values must be singular values, in one dimension, got shape {tuple(values.shape)}; "
+            "for a matrix pass singular_values(matrix)"
+        )
+    if not (values >= 0).all() or not values.isfinite().all():
+        raise ValueError("values must be singular values: finite, and none below 0")
+    if not values.any():
+        raise ValueError("values must not all be zero: a zero matrix has no spectrum to measure")
+
+
+def _check_rank(rank: int, least: int, most: int) -> None:
+    if not isinstance(rank, Integral) or isinstance(rank, bool) or not least <= rank <= most:
+        raise ValueError(f"rank must be a whole number from {least} to {most} here, got {rank!r}")

@@ -1,5 +1,7 @@
 """Spectra: cuts are the best of their rank, controls keep what they promise."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -71,10 +73,54 @@ def test_the_cut_to_full_rank_is_the_matrix_and_to_rank_0_is_nothing() -> None:
     assert torch.equal(truncate(matrix, 0), torch.zeros(5, 3))
 
 
-@pytest.mark.parametrize("rank", [-1, 4])
-def test_a_cut_outside_the_possible_ranks_is_refused(rank: int) -> None:
-    with pytest.raises(ValueError, match=f"rank must lie in 0 … 3 here, got {rank}"):
+@pytest.mark.parametrize("rank", [-1, 4, 2.0, 2.5, True, "2", None])
+def test_a_cut_outside_the_possible_ranks_is_refused(rank: object) -> None:
+    with pytest.raises(ValueError, match=f"from 0 to 3 here, got {rank!r}"):
         truncate(torch.ones(5, 3), rank)
+
+
+@pytest.mark.parametrize("rank", [-1, 6, 2.0, True])
+def test_controls_of_an_impossible_rank_are_refused(rank: object) -> None:
+    with pytest.raises(ValueError, match=f"from 0 to 5 here, got {rank!r}"):
+        random_basis(5, rank)
+    with pytest.raises(ValueError, match=f"from 0 to 5 here, got {rank!r}"):
+        project_on_random_subspace(torch.ones(5, 3), rank)
+    with pytest.raises(ValueError, match=f"from 1 to 3 here, got {rank!r}"):
+        random_update(torch.ones(5, 3), rank)
+
+
+def test_no_update_of_rank_0_has_the_norm_of_a_matrix_that_is_not_zero() -> None:
+    with pytest.raises(ValueError, match="from 1 to 3 here, got 0"):
+        random_update(torch.ones(5, 3), 0)
+    assert torch.equal(project_on_random_subspace(torch.ones(5, 3), 0), torch.zeros(5, 3))
+
+
+MATRIX_FUNCTIONS = {
+    singular_values: (),
+    truncate: (1,),
+    project_on_random_subspace: (1,),
+    random_update: (1,),
+}
+
+
+@pytest.mark.parametrize("function", MATRIX_FUNCTIONS)
+@pytest.mark.parametrize("shape", [(), (4,), (2, 4, 4)])
+def test_what_is_no_matrix_has_no_rank(function, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"matrix must have two dimensions, got shape \("):
+        function(torch.ones(shape), *MATRIX_FUNCTIONS[function])
+
+
+@pytest.mark.parametrize("function", MATRIX_FUNCTIONS)
+def test_imaginary_parts_are_not_dropped_and_results_not_cut_to_whole_numbers(function) -> None:
+    rank = MATRIX_FUNCTIONS[function]
+    with pytest.raises(ValueError, match="matrix must hold .* numbers, got torch.complex64"):
+        function(torch.ones(4, 4, dtype=torch.complex64), *rank)
+    whole = torch.tensor([[2, 1], [1, 3]])
+    if rank:
+        with pytest.raises(ValueError, match="floating-point numbers, got torch.int64"):
+            function(whole, *rank)
+    else:
+        torch.testing.assert_close(function(whole), function(whole.double()))
 
 
 @settings(deadline=None)
@@ -93,9 +139,34 @@ def test_effective_rank_is_the_exponential_of_the_entropy() -> None:
 
 
 @pytest.mark.parametrize("measure", [energy_kept, effective_rank])
-def test_a_zero_matrix_has_no_spectrum_to_measure(measure) -> None:
-    with pytest.raises(ValueError, match="must not all be zero"):
-        measure(torch.zeros(3))
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (torch.zeros(3), "must not all be zero"),
+        (torch.zeros(0), "must not all be zero"),
+        (torch.eye(4), r"got shape \(4, 4\); for a matrix pass singular_values\(matrix\)"),
+        (torch.tensor(2.0), r"got shape \(\)"),
+        (torch.tensor([2.0, -1.0]), "none below 0"),
+        (torch.tensor([math.nan, 1.0]), "finite"),
+        (torch.tensor([math.inf, 1.0]), "finite"),
+    ],
+)
+def test_what_are_no_singular_values_is_refused(measure, values, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        measure(values)
+
+
+def test_energy_kept_counts_from_the_largest_value() -> None:
+    with pytest.raises(ValueError, match="largest first, as singular_values returns them"):
+        energy_kept(torch.tensor([3.0, 4.0]))
+    assert effective_rank(torch.tensor([3.0, 4.0])) == effective_rank(torch.tensor([4.0, 3.0]))
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_shares_do_not_depend_on_the_size_of_a_matrix(size: float) -> None:
+    values = size * torch.tensor([4.0, 3.0], dtype=torch.float64)
+    torch.testing.assert_close(energy_kept(values), energy_kept(torch.tensor([4.0, 3.0])))
+    assert effective_rank(values) == pytest.approx(effective_rank(torch.tensor([4.0, 3.0])))
 
 
 def test_a_subspace_overlaps_fully_with_one_that_contains_it_and_not_with_its_complement() -> None:
@@ -127,6 +198,10 @@ def test_subspaces_that_cannot_be_compared_are_refused() -> None:
         subspace_similarity(torch.eye(3), torch.eye(2))
     with pytest.raises(ValueError, match="second must have orthonormal columns"):
         subspace_similarity(torch.eye(3), 2 * torch.eye(3))
+    with pytest.raises(ValueError, match=r"first must be .* got shape \(3, 0\)"):
+        subspace_similarity(torch.eye(3)[:, :0], torch.eye(3))
+    with pytest.raises(ValueError, match=r"second must be .* got shape \(3,\)"):
+        subspace_similarity(torch.eye(3), torch.ones(3))
 
 
 def test_a_random_subspace_keeps_its_share_of_the_energy() -> None:
