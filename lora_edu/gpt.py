@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -37,8 +38,8 @@ class GPTConfig:
             while training; attention weights are never dropped. 0 is off.
 
     Raises:
-        ValueError: a size is below 1, `n_head` does not divide `n_embd`, or `dropout` is
-            outside [0, 1).
+        ValueError: a size is not a whole number from 1 up, `n_head` does not divide `n_embd`, or
+            `dropout` is outside [0, 1).
 
     Example:
         >>> GPTConfig(n_embd=64, n_head=4).head_size
@@ -54,8 +55,9 @@ class GPTConfig:
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context_length", "n_layer", "n_head", "n_embd"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            size = getattr(self, name)
+            if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+                raise ValueError(f"{name} must be a whole number from 1 up, got {size!r}")
         if self.n_embd % self.n_head:
             raise ValueError(
                 f"n_head must divide n_embd: {self.n_embd} / {self.n_head} is not a whole number"
@@ -102,7 +104,7 @@ class KeyValueCache:
 
 def pick(x: Tensor, at: Tensor | None) -> Tensor:
     """Picks one token a row, the one at position `at[row]`: (B, T, C) → (B, 1, C). None: all."""
-    return x if at is None else x[torch.arange(len(x), device=x.device), at, None]
+    return x if at is None else x[torch.arange(x.shape[0], device=x.device), at, None]
 
 
 class Attention(nn.Module):
@@ -155,14 +157,16 @@ class Attention(nn.Module):
             projected.unflatten(-1, (self.n_head, -1)).transpose(1, 2)
             for projected in (query, key, value)
         )
+        old, new, mask = 0, key.shape[1], None
         if cache is not None:
+            old = cache.length
             k, v = cache.extend(block, k, v)
-        new, read = key.shape[1], k.shape[2]
-        mask = None  # is_causal does where no token is old, and a single new one sees all
-        if at is not None or 1 < new < read:
-            mask = torch.ones(new, read, dtype=torch.bool, device=q.device).tril(read - new)
+        if at is not None or (old and new > 1):
+            mask = torch.ones(new, old + new, dtype=torch.bool, device=q.device).tril(old)
             mask = mask if at is None else mask[at, None, None]
-        mixed = attend(q, k, v, attn_mask=mask, is_causal=mask is None and new == read)
+        # Without a mask: is_causal where no token is old, and a single new one sees all. A graph
+        # that is recorded for any length knows no number of tokens, but whether there is a cache.
+        mixed = attend(q, k, v, attn_mask=mask, is_causal=mask is None and not old)
         return mixed.transpose(1, 2).flatten(2)
 
 

@@ -27,7 +27,7 @@ class FusedLinearWithLoRA(LinearWithLoRA):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in_dim) → (..., out_dim)."""
-        if _has_finer_updates(self, x):
+        if _is_recorded() or _has_finer_updates(self, x):
             return super().forward(x)
         return adapted_products(x, [self])[0]
 
@@ -47,8 +47,11 @@ class FusedBlock(Block):
         at: Tensor | None = None,
     ) -> Tensor:
         """(B, T, C) → (B, T, C), or with `at`, (B,) positions, → (B, 1, C)."""
+        # Here torch 2.13's compiler ends in an assertion of its own, once lengths vary.
+        compiled_at = at is not None and torch.compiler.is_compiling()
         # Layers may have been exchanged since, for those of a mixed batch.
-        if not _is_known(self) or _has_finer_updates(self, x):
+        unknown = not _is_known(self) or _has_finer_updates(self, x)
+        if compiled_at or unknown or _is_recorded():
             return super().forward(x, block, cache, at)
         attention, mlp, norm = self.attention, self.mlp, Norm(self.attention_norm)
         layers, asked = [attention.key, attention.value], pick(x, at)
@@ -144,6 +147,15 @@ def _can_be_fused(module: nn.Module) -> bool:
         and not any(_has_hooks(inner) for inner in module.modules() if inner is not module)
         and not any(p.requires_grad for p in module.parameters() if id(p) not in updates)
     )
+
+
+def _is_recorded() -> bool:
+    """Whether `torch.jit.trace` or `torch.export` records a graph.
+
+    The fast path decides by size: recorded, the graph would fit inputs of this size alone.
+    """
+    exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+    return torch.jit.is_tracing() or exporting()
 
 
 def _is_known(module: nn.Module) -> bool:

@@ -183,8 +183,11 @@ def test_a_new_head_makes_a_classifier() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_layer": 0}, "n_layer must be at least 1, got 0"),
-        ({"vocab_size": -1}, "vocab_size must be at least 1, got -1"),
+        ({"n_layer": 0}, "n_layer must be a whole number from 1 up, got 0"),
+        ({"vocab_size": -1}, "vocab_size must be a whole number from 1 up, got -1"),
+        ({"n_head": 2.0}, "n_head .* got 2.0"),
+        ({"n_layer": True}, "n_layer .* got True"),
+        ({"context_length": "16"}, "context_length .* got '16'"),
         ({"n_embd": 10, "n_head": 3}, "n_head must divide n_embd: 10 / 3"),
         ({"dropout": 1.0}, "dropout must be at least 0 and below 1, got 1.0"),
         ({"dropout": -0.1}, "dropout .* got -0.1"),
