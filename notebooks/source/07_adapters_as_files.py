@@ -480,8 +480,9 @@ reveal(saved, round(ratio), because="base / adapter; the one base hardly counts 
 # tempting to average $A_1$ with $A_2$ and $B_1$ with $B_2$.
 #
 # **Exercise 4, own code.** Write `average(first, second)`. Each is a pair (A, B); return a pair
-# whose product is the average of the two products. The rank may grow. (The two adapters have the
-# same multiplier. Where they differ, each goes with its own pair.)
+# whose product is the average of the two products. The rank may grow, to the sum of the two ranks
+# at most. (The two adapters have the same multiplier. Where they differ, each goes with its own
+# pair.)
 # %% exercise="07.blend"
 def average(first, second):
     """(A, B) with A @ B = (A1 @ B1 + A2 @ B2) / 2."""
