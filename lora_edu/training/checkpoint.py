@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from lora_edu.files import atomic_write
 from lora_edu.training.history import History
 from lora_edu.training.optimizer import trainable_parameters
+from lora_edu.training.processes import Processes
 
 FORMAT = "lora_edu.checkpoint.1"
 
@@ -42,6 +43,7 @@ class RunState:
         best: The weights of the best evaluation, where `patience` asks for them.
         good: Weights that gave a finite loss, at most a tenth of the run ago; not saved.
         last_batch: The last one whose loss was finite; not saved.
+        processes: Those that train it together; not saved.
     """
 
     model: nn.Module
@@ -51,6 +53,7 @@ class RunState:
     best: dict[str, Tensor] = field(default_factory=dict)
     good: dict[str, Tensor] = field(default_factory=dict)
     last_batch: Any = None
+    processes: Processes = field(default_factory=Processes)
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:
@@ -92,25 +95,28 @@ def own_random_state(seed: int, device: torch.device) -> Iterator[None]:
 def save_checkpoint(path: str | Path, state: RunState, settings: dict[str, Any]) -> None:
     """Writes the state, the random states and the run's settings to one file, atomically.
 
+    Of several processes the first writes, and all have to call this.
+
     Raises:
         OSError: the disk is full, or the file cannot be written; an old one is still there then.
     """
+    everyones = state.processes.gather(_random_state(torch.device(state.history.device)))
+    if state.processes.rank > 0:
+        return
     tensors = {f"model.{name}": tensor for name, tensor in snapshot(state.model).items()}
     for name, parameter in trainable_parameters(state.model).items():
         for key, tensor in state.optimizer.state[parameter].items():
             tensors[f"optimizer.{name}.{key}"] = tensor.contiguous()
     tensors |= {f"best.{name}": tensor for name, tensor in state.best.items()}
-    tensors["random.torch"] = torch.get_rng_state()
-    device = torch.device(state.history.device)
-    if device.type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
     metadata = {
         "format": FORMAT,
         "settings": json.dumps(settings),
         "history": json.dumps(state.history.to_dict()),
         "scaler": json.dumps(state.scaler.state_dict()),
-        "random": json.dumps(random.getstate()),
     }
+    for rank, (drawn, numbers) in enumerate(everyones):
+        tensors |= {f"{_random(rank)}.{name}": tensor for name, tensor in drawn.items()}
+        metadata[_random(rank)] = json.dumps(numbers)
     try:
         with atomic_write(Path(path)) as temporary:
             save_file(tensors, temporary, metadata=metadata)
@@ -182,11 +188,27 @@ def load_checkpoint(path: str | Path, state: RunState, settings: dict[str, Any])
     device = torch.device(state.history.device)  # this run's: the one before may have had another
     state.history.__dict__.update(json.loads(metadata["history"]) | {"device": str(device)})
     state.scaler.load_state_dict(json.loads(metadata["scaler"]))
-    version, numbers, gauss = json.loads(metadata["random"])
+    own = _random(state.processes.rank)
+    if own not in metadata:  # there were fewer processes: this one draws on from its seed
+        return
+    version, numbers, gauss = json.loads(metadata[own])
     random.setstate((version, tuple(numbers), gauss))
-    torch.set_rng_state(tensors["random.torch"])
-    if "random.cuda" in tensors and device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["random.cuda"], device)
+    torch.set_rng_state(tensors[f"{own}.torch"])
+    if f"{own}.cuda" in tensors and device.type == "cuda":
+        torch.cuda.set_rng_state(tensors[f"{own}.cuda"], device)
+
+
+def _random(rank: int) -> str:
+    """What a process' random states are called in the file: those of one alone have no number."""
+    return f"random.{rank}" if rank else "random"
+
+
+def _random_state(device: torch.device) -> tuple[dict[str, Tensor], Any]:
+    """The states of torch's generators and of Python's."""
+    drawn = {"torch": torch.get_rng_state()}
+    if device.type == "cuda":
+        drawn["cuda"] = torch.cuda.get_rng_state(device)
+    return drawn, random.getstate()
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

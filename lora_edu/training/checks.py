@@ -14,7 +14,9 @@ from lora_edu.lora import lora_layers
 from lora_edu.training.optimizer import trainable_parameters
 
 
-def check_pairs(
+def check_arguments(
+    steps: int | None,
+    epochs: float | None,
     evaluate: object,
     eval_every: int | None,
     patience: int | None,
@@ -22,11 +24,14 @@ def check_pairs(
     checkpoint_every: int | None,
     resume: bool,
 ) -> None:
-    """Refuses an argument of `fit` that comes without the one it needs.
+    """Refuses arguments of `fit` that do not go together; `Plan` looks at each alone.
 
     Raises:
-        ValueError: with the missing argument, or where `checkpoint_every` is below 1.
+        ValueError: both or neither of `steps` and `epochs`, an argument without the one that it
+            needs, or `checkpoint_every` below 1.
     """
+    if (steps is None) == (epochs is None):
+        raise ValueError(f"give either steps or epochs, got steps={steps}, epochs={epochs}")
     if checkpoint_every is not None and checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be at least 1, got {checkpoint_every}")
     if evaluate is None and (eval_every is not None or patience is not None):

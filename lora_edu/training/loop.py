@@ -28,15 +28,16 @@ from lora_edu.training.checkpoint import (
     snapshot,
     try_to_save,
 )
-from lora_edu.training.checks import check_pairs, check_trainable, explain_not_finite
+from lora_edu.training.checks import check_arguments, check_trainable, explain_not_finite
+from lora_edu.training.ddp import find_processes, local_model
 from lora_edu.training.history import History
 from lora_edu.training.optimizer import Groups, Plan, adamw, parameter_groups, trainable_parameters
 from lora_edu.training.precision import (
-    choose_device,
     choose_precision,
     loss_scaler,
     mixed_precision,
 )
+from lora_edu.training.processes import Processes
 
 Loss = Callable[[nn.Module, Any], Tensor]
 Evaluate = Callable[[nn.Module], dict[str, float]]
@@ -105,8 +106,12 @@ def fit(
     end. A checkpoint that cannot be saved, on a full disk for instance, is a warning, and training
     goes on.
 
+    Several processes, started by torchrun, train one model as a single one would, if each of them
+    calls `fit(DistributedDataParallel(model), …)` alike, with LoRA put in before; see
+    `processes.py`. Stop all of them or none: a process waits for the others at every step.
+
     Args:
-        model: Changed in place; moved to `device` and left there.
+        model: Changed in place; moved to `device` and left there, or in `DistributedDataParallel`.
         batches: The data; see `BatchSource`.
         loss: (model, batch) → mean loss over the batch's targets.
         lr: Peak learning rate; a group may bring its own "lr".
@@ -120,7 +125,8 @@ def fit(
         accumulate: Batches a step.
         precision: "fp32", "bf16", "fp16", or "auto" for `choose_precision(device)`.
         device: By default `choose_device()`: the GPU if there is one.
-        evaluate: model → measures; called in evaluation mode without gradients.
+        evaluate: model → measures; called in evaluation mode without gradients. Of several
+            processes the first alone measures.
         eval_every: Steps between evaluations; by default only after the last step.
         monitor: The measure that `patience` watches.
         patience: Stop after this many evaluations without a better one.
@@ -128,27 +134,33 @@ def fit(
         checkpoint: A file to save the run's state in.
         checkpoint_every: Steps between saves, after the first; by default a tenth of the run.
         resume: Go on from `checkpoint` if it exists. The result is the one of an uninterrupted
-            run, bit for bit, on the same machine with the same versions and thread count.
-        seed: Of dropout and whatever else is drawn inside; the caller's random state is kept.
+            run, bit for bit, on the same machine with the same versions, thread count and number
+            of processes.
+        seed: Of dropout and whatever else is drawn inside, plus the process' rank; the caller's
+            random state is kept.
         progress: Show a plain-text progress bar.
 
     Raises:
-        ValueError: nothing is trainable, or an argument is out of range or at odds with another.
+        ValueError: nothing is trainable, an argument is out of range or at odds with another, or
+            processes would not train one model.
+        RuntimeError: the processes turn out to have other batches or gradients than each other.
         OSError: `checkpoint` is in a folder that cannot be written; said before the first step.
 
     Source:
         Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2 (AdamW); Pascanu et al. 2013,
         arXiv:1211.5063, algorithm 1 (clipping).
     """
-    if (steps is None) == (epochs is None):
-        raise ValueError(f"give either steps or epochs, got steps={steps}, epochs={epochs}")
+    check_arguments(
+        steps, epochs, evaluate, eval_every, patience, checkpoint, checkpoint_every, resume
+    )
+    processes = find_processes(model)
+    with processes.only_first_warns():
+        check_trainable(model)
+    if checkpoint is not None:
+        processes.from_first(partial(check_writable, checkpoint))
+    device = processes.device_of(model, device)
     if steps is None:
         steps = math.ceil(epochs * len(batches) / accumulate)
-    check_pairs(evaluate, eval_every, patience, checkpoint, checkpoint_every, resume)
-    check_trainable(model)
-    if checkpoint is not None:
-        check_writable(checkpoint)
-    device = torch.device(device) if device is not None else choose_device()
     plan = Plan(
         steps=steps,
         lr=lr,
@@ -164,27 +176,30 @@ def fit(
         seed=seed,
     )
     was_training = model.training
-    state = _start(model.to(device).train(), plan, groups, device)
+    state = _start(model.to(device).train(), plan, groups, device, processes)
     history = state.history
-    with own_random_state(plan.seed, device):
-        save = None
-        if checkpoint is not None:
+    with own_random_state(plan.seed + processes.rank, device):
+        save, settings = None, {}
+        if checkpoint is not None or processes.count > 1:
             settings = _settings(plan, state, len(batches))
+        if checkpoint is not None:
             save = partial(try_to_save, checkpoint, state, settings)
             checkpoint_every = checkpoint_every or max(1, plan.steps // 10)
             if resume and Path(checkpoint).exists():
                 load_checkpoint(checkpoint, state, settings)
+        processes.check_alike(settings | {"last_step": history.last_step})
         todo = range(plan.steps if history.stopped else history.last_step, plan.steps)
         stream = _stream(batches, todo.start * plan.accumulate)
         state.good = snapshot(model)
         try:
-            for _ in tqdm(todo, total=plan.steps, initial=todo.start, disable=not progress):
+            shown = progress and processes.rank == 0
+            for _ in tqdm(todo, total=plan.steps, initial=todo.start, disable=not shown):
                 _train_step(state, plan, list(islice(stream, plan.accumulate)), loss)
                 step = history.last_step
                 if evaluate and (step % plan.eval_every == 0 or step == plan.steps):
                     _evaluate(state, plan, evaluate)
                 for callback in callbacks:
-                    callback(model, history)
+                    callback(local_model(model), history)
                 if plan.patience and history.out_of_patience(monitor, plan.patience):
                     history.stopped = "early"
                     break
@@ -198,10 +213,12 @@ def fit(
         except _NotFinite as problem:
             at = history.last_step + 1, *problem.args, state.last_batch
             with mixed_precision(device, plan.precision):
-                history.stopped, weights_are_good = explain_not_finite(model, loss, *at)
+                why = explain_not_finite(local_model(model), loss, *at)
+            history.stopped, weights_are_good = why
             if not weights_are_good:
                 restore(model, state.good)
-            warnings.warn(history.stopped, stacklevel=2)
+            with processes.only_first_warns():
+                warnings.warn(history.stopped, stacklevel=2)
     if state.best:
         restore(model, state.best)
     state.optimizer.zero_grad()
@@ -213,14 +230,17 @@ class _NotFinite(Exception):
     """The loss or the norm of its gradient, the two arguments, is not finite."""
 
 
-def _start(model: nn.Module, plan: Plan, groups: Groups, device: torch.device) -> RunState:
+def _start(
+    model: nn.Module, plan: Plan, groups: Groups, device: torch.device, processes: Processes
+) -> RunState:
     """The state before the first step."""
     history = History(precision=plan.precision, device=str(device))
     history.trainable_parameters = sum(p.numel() for p in trainable_parameters(model).values())
-    optimizer = adamw(groups(model, plan.weight_decay), plan.lr)
+    optimizer = adamw(groups(local_model(model), plan.weight_decay), plan.lr)
     for group in optimizer.param_groups:
         group["peak_lr"] = group["lr"]
-    return RunState(model, optimizer, loss_scaler(device, plan.precision), history)
+    scaler = loss_scaler(device, plan.precision)
+    return RunState(model, optimizer, scaler, history, processes=processes)
 
 
 def _stream(batches: BatchSource, position: int) -> Iterator[Any]:
@@ -244,6 +264,7 @@ def _train_step(state: RunState, plan: Plan, step_batches: list[Any], loss: Loss
     value = _add_gradients(state, step_batches, loss).item()
     scaler.unscale_(optimizer)
     norm = nn.utils.clip_grad_norm_(trainable_parameters(state.model).values(), plan.clip).item()
+    value = state.processes.add_up_losses(value, step_batches, state.model)
     # With loss scaling an infinite gradient is routine: the scaler then skips the update.
     if not math.isfinite(value) or not (math.isfinite(norm) or scaler.is_enabled()):
         raise _NotFinite(value, norm)
@@ -260,23 +281,33 @@ def _train_step(state: RunState, plan: Plan, step_batches: list[Any], loss: Loss
 
 
 def _add_gradients(state: RunState, step_batches: list[Any], loss: Loss) -> Tensor:
-    """Adds up the gradients of the mean loss over all targets of a step; returns that loss."""
+    """Adds up the gradients of the mean loss over all targets of a step; returns that loss.
+
+    With several processes, this one's part of both.
+    """
     counts = [(batch.targets != IGNORE).sum() for batch in step_batches]
     device, precision = torch.device(state.history.device), state.history.precision
     total = torch.zeros((), device=device)
-    for batch, count in zip(step_batches, counts, strict=True):
-        with mixed_precision(device, precision):
-            part = loss(state.model, batch) * (count / sum(counts).clamp(min=1))
-        state.scaler.scale(part).backward()
+    for number, batch in enumerate(step_batches, 1):
+        rows, count = state.processes.share(batch)
+        with state.processes.reduction(now=number == len(step_batches)):
+            with mixed_precision(device, precision):
+                part = loss(state.model, rows) * (count / sum(counts).clamp(min=1))
+            state.scaler.scale(part * state.processes.count).backward()
         total += part.detach()
     return total
 
 
 def _evaluate(state: RunState, plan: Plan, evaluate: Evaluate) -> None:
     """Measures the model, and keeps its weights if they are the best."""
+
+    def measured() -> dict[str, float]:
+        measures = evaluate(local_model(state.model))
+        return {name: float(value) for name, value in measures.items()}
+
     state.model.eval()
     with torch.no_grad():
-        measures = {name: float(value) for name, value in evaluate(state.model).items()}
+        measures = state.processes.from_first(measured)
     state.model.train()
     history = state.history
     history.evaluations.append({"step": history.last_step, **measures})

@@ -15,6 +15,8 @@ from lora_edu.training.precision import PRECISIONS
 
 FUSED_DEVICES = ("cpu", "cuda")  # of those on which torch has a fused AdamW, the ones we test
 
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
 SCHEDULES = ("linear", "cosine", "constant")
 
 Groups = Callable[[nn.Module, float], list[dict[str, Any]]]
@@ -96,8 +98,22 @@ def _number(name: str, value: Any) -> float:
 
 
 def trainable_parameters(model: nn.Module) -> dict[str, Tensor]:
-    """Names and parameters that `requires_grad`; a tied one stands there once."""
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+    """Names and parameters that `requires_grad`; a tied one is there once.
+
+    The names are those of the plain model, whatever `torch.compile` or `DistributedDataParallel`
+    put around it, so that a checkpoint fits with and without.
+    """
+    return {plain_name(model, n): p for n, p in model.named_parameters() if p.requires_grad}
+
+
+def plain_name(model: nn.Module, name: str) -> str:
+    """The name of a parameter without the parts that wrappers add."""
+    kept, module = [], model
+    for part in name.split("."):
+        wrapper = part == "_orig_mod" or (part == "module" and isinstance(module, WRAPPERS))
+        kept += [] if wrapper else [part]
+        module = getattr(module, "_modules", {}).get(part)
+    return ".".join(kept)
 
 
 def can_be_updated_fused(parameter: Tensor) -> bool:

@@ -470,7 +470,7 @@ def test_everything_is_created_where_model_and_batch_are(monkeypatch):
 
 
 def test_without_a_device_the_chosen_one_is_used(monkeypatch):
-    monkeypatch.setattr("lora_edu.training.loop.choose_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr("lora_edu.training.processes.choose_device", lambda: torch.device("cpu"))
     model = toy.classifier()
     history = fit(model, toy.batches(), classification_loss, steps=1, lr=1e-3)
     assert (history.device, history.precision) == ("cpu", "fp32")
@@ -512,3 +512,40 @@ def test_a_batch_in_which_nothing_counts_adds_nothing() -> None:
             device="cpu",
         )
         assert history.stopped == "finished"
+
+
+def compiled(model: nn.Module) -> nn.Module:
+    return torch.compile(model, backend="eager")
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, compiled])
+def test_a_wrapped_model_trains_and_resumes_under_the_plain_names(tmp_path, wrap):
+    plain = toy.lora_classifier()
+    wanted = train(plain, steps=6, checkpoint=tmp_path / "plain", checkpoint_every=1)
+    straight, begun, finished = (toy.lora_classifier() for _ in range(3))
+    train(wrap(straight), steps=6)
+    assert toy.same(toy.weights(straight), toy.weights(plain))
+    options = {"steps": 6, "checkpoint": tmp_path / "run", "checkpoint_every": 1}
+    train(wrap(begun), callbacks=[stop_at(3)], **options)
+    history = train(finished, resume=True, **options)
+    assert toy.same(toy.weights(finished), toy.weights(plain))
+    assert history.losses == wanted.losses
+    resumed = toy.lora_classifier()
+    train(wrap(resumed), steps=6, checkpoint=tmp_path / "plain", resume=True)
+    assert toy.same(toy.weights(resumed), toy.weights(plain))
+
+
+def test_a_wrappers_name_inside_a_model_is_its_own():
+    parts = nn.ModuleDict({"module": nn.ModuleDict({"head": compiled(nn.Linear(2, 2))})})
+    assert list(trainable_parameters(parts)) == ["module.head.weight", "module.head.bias"]
+
+
+def test_processes_that_torchrun_started_and_nobody_joined_are_warned_of(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "run")
+    with pytest.warns(UserWarning, match="torchrun started 2 processes, and each .* of its own"):
+        train(toy.classifier(), steps=1)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(toy.classifier(), steps=1)
