@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 
 from lora_edu.lora import lora_layers
 from lora_edu.training.optimizer import trainable_parameters
+from lora_edu.training.precision import PRECISIONS, mixed_precision
 
 
 def check_arguments(
@@ -45,16 +48,19 @@ def check_arguments(
 
 
 def check_trainable(model: nn.Module) -> None:
-    """Looks for the usual mistakes about what is frozen; warns of those that may be meant.
+    """Looks for the usual mistakes about what learns; warns of those that may be meant.
 
     Raises:
-        ValueError: nothing is trainable, or a LoRA layer is merged and so out of reach.
+        ValueError: nothing is trainable, it would learn in float16, or a LoRA layer is merged and
+            so out of reach.
     """
-    if not trainable_parameters(model):
+    trainable = trainable_parameters(model)
+    if not trainable:
         raise ValueError(
             "nothing to train: no parameter of the model has requires_grad=True; "
             "add LoRA layers or a new head after freeze(model)"
         )
+    _check_number_format(trainable)
     layers = lora_layers(model)
     merged = [name for name, layer in layers.items() if layer.merged]
     if merged:
@@ -82,6 +88,66 @@ def check_trainable(model: nn.Module) -> None:
             "replace_linear_with_lora(model, ...)",
             stacklevel=3,
         )
+
+
+def _check_number_format(trainable: dict[str, Tensor]) -> None:
+    """Refuses to train in float16, and warns of bfloat16; a frozen base may have either."""
+    halves, brains = (
+        [name for name, p in trainable.items() if p.dtype == dtype]
+        for dtype in (torch.float16, torch.bfloat16)
+    )
+    advice = (
+        "Keep in float32 what learns: call model.float(), and let precision= choose the format of "
+        "the products; or freeze the model in 16 bits first and add LoRA then, whose A and B are "
+        "float32"
+    )
+    if halves:
+        raise ValueError(
+            f"{halves[0]} would learn in float16 ({len(halves)} of {len(trainable)} parameters "
+            "would), where AdamW's epsilon and small updates are zero and the loss scale cannot "
+            f"be taken off the gradients. {advice}"
+        )
+    if brains:
+        warnings.warn(
+            f"{len(brains)} of {len(trainable)} parameters learn in bfloat16 ({brains[0]}, ...), "
+            "whose 8 bits round away every update below 1/512 of a weight. "
+            f"{advice}",
+            stacklevel=4,
+        )
+
+
+@torch.no_grad()
+def check_loss(
+    model: nn.Module, loss: Callable[[nn.Module, Any], Tensor], batches: Any, precision: str
+) -> None:
+    """Tries the loss on the first batch, if weights are not all float32: formats may not fit.
+
+    Raises:
+        ValueError: they do not, and what would.
+    """
+    sizes = Counter()
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            sizes[parameter.dtype] += parameter.numel()
+    if set(sizes) <= {torch.float32}:
+        return
+    device, was_training = next(model.parameters()).device, model.training
+    model.eval()  # so that no running mean moves
+    try:
+        with mixed_precision(device, precision):
+            loss(model, next(batches.epoch(0)).to(device))
+    except RuntimeError as error:
+        if not re.search("dtype|scalar type|input type", str(error), re.IGNORECASE):
+            raise
+        most = sizes.most_common(1)[0][0]
+        fitting = [name for name, dtype in PRECISIONS.items() if dtype == most != torch.float32]
+        other = f', or give precision="{fitting[0]}"' if fitting and fitting[0] != precision else ""
+        raise ValueError(
+            f"the loss cannot be computed with weights in {', '.join(map(str, sizes))} and "
+            f"precision={precision!r} ({error}). Call model.float(){other}"
+        ) from error
+    finally:
+        model.train(was_training)
 
 
 @torch.no_grad()

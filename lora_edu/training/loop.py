@@ -28,12 +28,18 @@ from lora_edu.training.checkpoint import (
     snapshot,
     try_to_save,
 )
-from lora_edu.training.checks import check_arguments, check_trainable, explain_not_finite
+from lora_edu.training.checks import (
+    check_arguments,
+    check_loss,
+    check_trainable,
+    explain_not_finite,
+)
 from lora_edu.training.ddp import find_processes, local_model
 from lora_edu.training.history import History
 from lora_edu.training.optimizer import Groups, Plan, adamw, parameter_groups, trainable_parameters
 from lora_edu.training.precision import (
     choose_precision,
+    has_float16,
     loss_scaler,
     mixed_precision,
 )
@@ -176,7 +182,9 @@ def fit(
         seed=seed,
     )
     was_training = model.training
-    state = _start(model.to(device).train(), plan, groups, device, processes)
+    with own_random_state(plan.seed, device):
+        check_loss(local_model(model.to(device)), loss, batches, plan.precision)
+    state = _start(model.train(), plan, groups, device, processes)
     history = state.history
     with own_random_state(plan.seed + processes.rank, device):
         save, settings = None, {}
@@ -239,7 +247,7 @@ def _start(
     optimizer = adamw(groups(local_model(model), plan.weight_decay), plan.lr)
     for group in optimizer.param_groups:
         group["peak_lr"] = group["lr"]
-    scaler = loss_scaler(device, plan.precision)
+    scaler = loss_scaler(device, "fp16" if has_float16(model) else plan.precision)
     return RunState(model, optimizer, scaler, history, processes=processes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch import nn
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -52,6 +53,11 @@ def mixed_precision(device: torch.device, precision: str) -> AbstractContextMana
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=PRECISIONS[precision])
+
+
+def has_float16(model: nn.Module) -> bool:
+    """Whether a gradient goes through float16 weights, where a small one vanishes."""
+    return any(parameter.dtype == torch.float16 for parameter in model.parameters())
 
 
 def loss_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
