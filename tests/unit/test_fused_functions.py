@@ -120,3 +120,28 @@ def test_a_layer_norm_adds_its_own_epsilon_to_the_variance(eps):
     torch.testing.assert_close(z, value)
     torch.testing.assert_close(Norm(norm).again(x), value)
     torch.testing.assert_close(Norm(norm).backward(dz, x, kept), gradient)
+
+
+@pytest.mark.parametrize("of_x", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("of_dz", [torch.float32, torch.bfloat16], ids=str)
+def test_a_layer_norm_computes_in_the_format_of_its_input(of_x, of_dz):
+    x, dz = drawn(7, of_x)[0], drawn(7, of_dz)[1]
+    norm = nn.LayerNorm(5).requires_grad_(False)
+    for factor in (norm.weight, norm.bias):
+        factor.copy_(torch.randn(5, generator=torch.Generator().manual_seed(1)))
+    wide = x.double().requires_grad_()
+    expected = F.layer_norm(wide, (5,), norm.weight.double(), norm.bias.double(), norm.eps)
+    (gradient,) = torch.autograd.grad(expected, wide, dz.double())
+    z, kept = Norm(norm).forward(x)
+    dx = Norm(norm).backward(dz, x, kept)
+    assert z.dtype == dx.dtype == of_x
+    torch.testing.assert_close(z.double(), expected.detach(), rtol=0, atol=2e-6)
+    torch.testing.assert_close(dx.double(), gradient, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("learns", ["weight", "bias"])
+def test_a_layer_norm_of_which_half_learns_is_refused(learns):
+    norm = nn.LayerNorm(5).requires_grad_(False)
+    getattr(norm, learns).requires_grad_(True)
+    with pytest.raises(ValueError, match="must be frozen"):
+        Norm(norm)
