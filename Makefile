@@ -2,8 +2,8 @@
 # make test   runs every check that this machine can run; each stage is also a target of its own
 .DEFAULT_GOAL := lab
 SHELL := /bin/bash
-.PHONY: lab test lint speed lab-test unit project wheel notebooks browser colab stress bench bench-avx2 chromium install install-test \
-	build-notebooks pretrain clean
+.PHONY: lab test lint speed lab-test unit project wheel notebooks browser colab stress test-newest test-oldest \
+	bench bench-avx2 chromium install install-test build-notebooks pretrain clean
 
 ARGS ?=
 # The first Python that is new enough and not too new.
@@ -40,7 +40,8 @@ $(VENV)/.test: $(VENV)/.lab
 # Two tests at once, one thread each. Where a module's tests share what is expensive to make, or a
 # notebook's cells a kernel, they stay in one process.
 SPEED := tests/unit/test_generation.py::test_the_cache_is_at_least_five_times_as_fast
-PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -q
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -q
 TOGETHER := -n 2 --dist loadscope
 # Where they share nothing but their lengths differ, a process that is done takes over from the other.
 SHARED_OUT := -n 2 --dist worksteal
@@ -97,6 +98,27 @@ stress: $(VENV)/.test
 	@LORA_EDU_STRESS_FILES=2000 LORA_EDU_STRESS_KILLS=100 $(PYTEST) -s \
 		tests/unit/test_adapters_stress.py tests/unit/test_adapters_crash.py
 
+# Other versions than the pinned ones, each in an environment made anew: the newest releases that the
+# ranges admit, as on Colab, and the oldest, with the oldest Python. Not part of make test.
+NEWEST := .venv-newest
+OLDEST := .venv-oldest
+OLDEST_PYTHON ?= python3.11
+UNPINNED := -q $(TOGETHER) --deselect $(SPEED) -k "not pinned_version" \
+	--ignore=tests/project/test_wheel.py --ignore=tests/project/test_lab.py tests/unit tests/project
+
+test-newest:
+	@echo "== newest: unit and project tests without constraints.txt"
+	@rm -rf $(NEWEST) && "$(PYTHON)" -m venv $(NEWEST)
+	@$(NEWEST)/bin/python -m pip install --quiet --editable '.[lab,test]'
+	@$(ONE_THREAD) $(NEWEST)/bin/python -m pytest $(UNPINNED)
+
+test-oldest:
+	@echo "== oldest: unit and project tests at the lower bounds of pyproject.toml"
+	@rm -rf $(OLDEST) && "$(OLDEST_PYTHON)" -m venv $(OLDEST)
+	@$(OLDEST)/bin/python scripts/oldest_versions.py > $(OLDEST)/constraints.txt
+	@$(OLDEST)/bin/python -m pip install --quiet --constraint $(OLDEST)/constraints.txt --editable '.[lab,test]'
+	@$(ONE_THREAD) $(OLDEST)/bin/python -m pytest $(UNPINNED)
+
 # Ours beside PEFT, transformers and the appendix's code, in turns: 15 to 25 minutes on an idle
 # machine with two cores. make bench ARGS="--rows step_peft_B" measures one row,
 # ARGS=--quick tries all out, ARGS=--list names them.
@@ -130,4 +152,4 @@ pretrain: $(VENV)/.test
 	$(BIN)/python -m scripts.pretrain $(ARGS)
 
 clean:
-	rm -rf build dist $(VENV)/.lab $(VENV)/.test $(VENV)/.bench
+	rm -rf build dist $(NEWEST) $(OLDEST) $(VENV)/.lab $(VENV)/.test $(VENV)/.bench

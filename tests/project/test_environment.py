@@ -1,12 +1,16 @@
 """One list of exact pins, ranges everywhere else, and the same commands everywhere."""
 
+import re
 from importlib import metadata
 
 import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 from support.project import PYPROJECT, ROOT, pins, requirements
+
+from scripts.oldest_versions import oldest_versions
 
 EXTRAS = tuple(PYPROJECT["project"]["optional-dependencies"])
 DIRECT = requirements() | requirements(*EXTRAS)
@@ -68,8 +72,29 @@ def test_the_declared_pythons_are_those_that_ci_runs() -> None:
     assert [row[-4:] for row in classifiers if row.startswith(prefix)] == PYTHONS
 
 
-def test_ci_runs_what_a_developer_runs() -> None:
+def commands(job: str) -> list[str]:
+    """Returns what a job of the workflow runs."""
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
-    commands = [step["run"] for step in workflow["jobs"]["test"]["steps"] if "run" in step]
-    assert commands == ["make test"]
+    return [step["run"] for step in workflow["jobs"][job]["steps"] if "run" in step]
+
+
+@pytest.mark.parametrize(
+    ("job", "command"),
+    [("test", "make test"), ("newest", "make test-newest"), ("oldest", "make test-oldest")],
+)
+def test_ci_runs_what_a_developer_runs(job: str, command: str) -> None:
+    assert commands(job) == [command]
+    target = command.removeprefix("make ")
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+
+
+def test_the_script_of_ci_runs_it_too() -> None:
     assert (ROOT / ".ci/run").read_text(encoding="utf-8").rstrip().endswith("\nexec make test")
+
+
+def test_the_oldest_versions_are_the_lower_bounds() -> None:
+    oldest = {canonicalize_name(name): version for name, version in oldest_versions().items()}
+    assert oldest.keys() == DIRECT.keys()
+    for name, version in oldest.items():
+        bounds = {each.version for each in DIRECT[name].specifier if each.operator == ">="}
+        assert bounds == {version}
