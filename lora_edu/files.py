@@ -74,7 +74,22 @@ def data_path(*parts: str) -> Path:
 
 def cache_dir() -> Path:
     """The folder for downloads: `LORA_EDU_CACHE_DIR`, or `~/.cache/lora_edu`."""
-    return Path(os.environ.get("LORA_EDU_CACHE_DIR") or Path.home() / ".cache" / "lora_edu")
+    return user_path(os.environ.get("LORA_EDU_CACHE_DIR") or Path.home() / ".cache" / "lora_edu")
+
+
+def user_path(path: str | Path) -> Path:
+    """A path that a user gave, `~` at its start replaced by the home folder.
+
+    Raises:
+        ValueError: it is empty; Python would take that for the current folder.
+
+    Example:
+        >>> user_path("~/adapters").parent == Path.home()
+        True
+    """
+    if not str(path):
+        raise ValueError("the path is empty; give '.' if you mean the current folder")
+    return Path(os.path.expanduser(path))
 
 
 @contextmanager
@@ -137,7 +152,7 @@ def fetch_pinned(pinned: PinnedFile, *, progress: bool = False) -> Path:
         DownloadError: it is neither here nor to be had.
     """
     local = os.environ.get("LORA_EDU_DATA_DIR")
-    if local and (copy := Path(local) / pinned.path).is_file():
+    if local and (copy := user_path(local) / pinned.path).is_file():
         found = sha256_of(copy)
         if found != pinned.sha256:
             raise ValueError(

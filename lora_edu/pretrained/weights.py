@@ -18,6 +18,7 @@ from lora_edu.files import (
     data_path,
     fetch_pinned,
     sha256_of,
+    user_path,
 )
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.pretrained.hf_format import (
@@ -120,8 +121,10 @@ def save_pretrained(model: GPT, folder: str | Path, *, dtype: torch.dtype = torc
         dtype: Of the file.
 
     Raises:
-        ValueError: the model is not a plain GPT, or a weight is too large for `dtype`.
+        ValueError: the model is not a plain GPT, a weight is too large for `dtype`, or `folder` is
+            empty.
     """
+    folder = user_path(folder)
     ours, plain = model.state_dict(), gpt_without_weights(model.config).state_dict()
     differing = sorted(ours.keys() ^ plain.keys()) or [
         name for name, tensor in plain.items() if tensor.shape != ours[name].shape
@@ -143,9 +146,9 @@ def save_pretrained(model: GPT, folder: str | Path, *, dtype: torch.dtype = torc
         tensors[f"transformer.{name}"] = rounded = tensor.to("cpu", dtype).contiguous()
         if not torch.isfinite(rounded).all():
             raise ValueError(f"dtype {dtype} cannot hold all values of {name}; give a wider one")
-    with atomic_write(Path(folder) / WEIGHTS) as temporary:
+    with atomic_write(folder / WEIGHTS) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
-    with atomic_write(Path(folder) / CONFIG) as temporary:
+    with atomic_write(folder / CONFIG) as temporary:
         temporary.write_text(json.dumps(hugging_face_config(model.config), indent=2) + "\n")
 
 
@@ -168,7 +171,7 @@ def _weights_path(name: str | Path) -> Path:
                 f'{error}. Without a network, load_pretrained("mini") needs none, and '
                 f'load_pretrained("path/to/folder") reads a copy of {name} made elsewhere'
             ) from error
-    folder = data_path("mini_gpt") if name == "mini" else Path(name)
+    folder = data_path("mini_gpt") if name == "mini" else user_path(name)
     if not folder.is_dir():
         raise ValueError(f"name must be 'mini', one of {list(HUB)} or a folder, got {str(name)!r}")
     if (folder / WEIGHTS).is_file():

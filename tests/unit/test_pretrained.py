@@ -283,6 +283,21 @@ def test_a_weight_beyond_half_precision_is_refused(tmp_path) -> None:
     save_pretrained(model, tmp_path, dtype=torch.bfloat16)
 
 
+def test_a_tilde_is_the_home_folder_and_an_empty_path_is_refused(tmp_path, monkeypatch) -> None:
+    for variable in ("HOME", "USERPROFILE"):  # the second as Windows calls it
+        monkeypatch.setenv(variable, str(tmp_path))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    model = random_gpt()
+    save_pretrained(model, "~/base", dtype=torch.float32)
+    assert torch.equal(load_pretrained("~/base")(TOKENS), model(TOKENS))
+    assert base_fingerprint("~/base") == base_fingerprint(tmp_path / "base")
+    for call in (lambda: save_pretrained(model, ""), lambda: load_pretrained("")):
+        with pytest.raises(ValueError, match="path is empty"):
+            call()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_fingerprint_is_the_hash_of_the_weights(folder) -> None:
     content = (folder / "model.safetensors").read_bytes()
     assert base_fingerprint(folder) == hashlib.sha256(content).hexdigest()
