@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lora_edu.base import remember_base
 from lora_edu.targets import Targets, adaptable_layers, check_adaptable, is_conv1d, linear_shape
 
 SCALINGS = ("alpha", "alpha/rank", "alpha/sqrt(rank)")
@@ -213,6 +214,7 @@ def replace_linear_with_lora(
         layer: LinearWithLoRA(layer, rank, alpha, **options)
         for layer in dict.fromkeys(layers.values())  # one update for a layer used in two places
     }
+    remember_base(model)  # `adapter_of` compares
     for name, layer in layers.items():
         model.set_submodule(name, wrapped[layer])
     return list(layers)
@@ -267,8 +269,6 @@ def scaling_factor(alpha: float, rank: int, scaling: str = "alpha") -> float:
 
 
 # A state dict does not say whether a layer is merged, so it is written, and read, unmerged.
-
-
 def _write_unmerged(layer: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
     if layer.merged:
         name, (weight,) = f"{prefix}linear.weight", layer._unmerged
