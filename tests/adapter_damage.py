@@ -381,7 +381,7 @@ ACTIVE = {
     "bias": "lora_only",
     "lora_bias": True,
     "rank_pattern": {"query": 4},
-    "alpha_pattern": {"query": 4},
+    "alpha_pattern": {"(?=q)query": 4},
     "layer_replication": [[0, 2]],
     "init_lora_weights": "pissa",
     "trainable_token_indices": [1],

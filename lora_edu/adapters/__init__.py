@@ -7,9 +7,7 @@ from lora_edu.adapters.adapter import Adapter, AdapterError
 from lora_edu.adapters.attachment import (
     attach,
     detach,
-    load_adapter,
     merge_and_unload,
-    save_adapter,
     set_strength,
     switch,
 )
@@ -18,6 +16,7 @@ from lora_edu.adapters.files import WEIGHTS_NAME
 from lora_edu.adapters.merge_precision import MergePrecision, merge_errors
 from lora_edu.adapters.peft_gpt2 import load_from_gpt2, save_for_gpt2
 from lora_edu.adapters.rows import MixedAdapters, MixedLinear
+from lora_edu.adapters.saving import adapter_of, load_adapter, save_adapter
 
 __all__ = [
     "Adapter",
@@ -26,6 +25,7 @@ __all__ = [
     "MixedAdapters",
     "MixedLinear",
     "WEIGHTS_NAME",
+    "adapter_of",
     "attach",
     "blend",
     "detach",

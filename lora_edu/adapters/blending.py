@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lora_edu.adapters.adapter import Adapter, AdapterError
+from lora_edu.adapters.adapter import Adapter, AdapterError, padded_to_rank
 
 
 def blend(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
@@ -43,27 +43,27 @@ def blend(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
                 [1.5000, 1.5000]])
     """
     _check(adapters, weights)
-    multipliers = {adapter.multiplier for adapter in adapters}
+    multipliers = {adapter.multiplier_of(name) for adapter in adapters for name in adapter.matrices}
     # What they share stays outside the matrices, so that blending one adapter changes no bit.
-    shared = multipliers.pop() if len(multipliers) == 1 else 1.0
-    factors = [
-        weight if adapter.multiplier == shared else weight * adapter.multiplier
-        for adapter, weight in zip(adapters, weights, strict=True)
-    ]
+    shared = multipliers.pop() if len(multipliers) == 1 else None
     names = dict.fromkeys(name for adapter in adapters for name in adapter.matrices)
     return Adapter(
-        rank=sum(adapter.rank for adapter in adapters),
-        alpha=shared,
+        rank=sum(adapter.highest_rank for adapter in adapters),
+        alpha=1.0 if shared is None else shared,
         scaling="alpha",
-        matrices={name: _side_by_side(name, adapters, factors) for name in names},
+        matrices={name: _side_by_side(name, adapters, weights, shared) for name in names},
         base_fingerprint=adapters[0].base_fingerprint,
+        base_tensors={n: parts for each in adapters for n, parts in each.base_tensors.items()},
     )
 
 
 def _side_by_side(
-    name: str, adapters: Sequence[Adapter], factors: Sequence[float]
+    name: str, adapters: Sequence[Adapter], weights: Sequence[float], shared: float | None
 ) -> tuple[Tensor, Tensor]:
-    """One layer's [A₁ A₂ …] and [f₁ B₁; f₂ B₂; …]; zeros where an adapter leaves it alone."""
+    """One layer's [A₁ A₂ …] and [f₁ B₁; f₂ B₂; …]; zeros where an adapter leaves it alone.
+
+    The factors are the weights, and the multipliers where there is no shared one.
+    """
     shapes = {
         (a.shape[0], b.shape[1])
         for a, b in (adapter.matrices[name] for adapter in adapters if name in adapter.matrices)
@@ -75,11 +75,15 @@ def _side_by_side(
         )
     n_in, n_out = shapes.pop()
     parts_a, parts_b = [], []
-    for adapter, factor in zip(adapters, factors, strict=True):
+    for adapter, weight in zip(adapters, weights, strict=True):
         wide = torch.promote_types(adapter.dtype, torch.float32)
-        nothing = torch.zeros(n_in, adapter.rank), torch.zeros(adapter.rank, n_out)
-        a, b = adapter.matrices.get(name, nothing)
+        nothing = torch.zeros(n_in, 0), torch.zeros(0, n_out)
+        own = adapter.matrices.get(name, nothing)
+        a, b = padded_to_rank(*own, adapter.highest_rank)
         parts_a.append(a.to(wide))
+        factor = (
+            weight if shared is not None or own is nothing else weight * adapter.multiplier_of(name)
+        )
         parts_b.append(factor * b.to(wide))
     return torch.cat(parts_a, dim=1), torch.cat(parts_b, dim=0)
 

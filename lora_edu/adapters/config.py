@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from lora_edu.adapters.adapter import AdapterError
+from lora_edu.adapters.adapter import Adapter, AdapterError
+from lora_edu.adapters.patterns import matches_pattern, pattern_of
 from lora_edu.lora import SCALINGS
 
 MAX_CONFIG_BYTES = 1_000_000  # PEFT's own are about 1 kB
+# What PEFT lists under modules_to_save for a classifier; a model has one of the two.
+LISTED_FOR_CLASSIFICATION = ("classifier", "score")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,10 @@ class AdapterConfig:
         targets: Names, or ends of names, of the layers that must have matrices; empty where PEFT
             was given a pattern, which is not evaluated (one from a file can run for ever), or
             further fields that narrow the list.
-        heads: Names, or ends of names, of layers stored in full.
+        heads: Ends of names of layers stored in full.
+        heads_if_there: The same, where the model may lack such a layer.
+        ranks: Pattern over names of layers, see `patterns` → the rank of those that it matches.
+        alphas: The same for alpha.
     """
 
     rank: int
@@ -41,33 +48,66 @@ class AdapterConfig:
     scaling: str
     targets: tuple[str, ...]
     heads: tuple[str, ...] = ()
+    heads_if_there: tuple[str, ...] = ()
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    alphas: Mapping[str, float] = field(default_factory=dict)
+
+    def rank_of(self, layer: str) -> int:
+        """The rank of a layer, by the first pattern that matches it."""
+        return _value_for(layer, self.ranks, self.rank)
+
+    def alpha_of(self, layer: str) -> float:
+        """The alpha of a layer, by the first pattern that matches it."""
+        return _value_for(layer, self.alphas, self.alpha)
 
 
-def to_peft(config: AdapterConfig) -> dict[str, Any]:
-    """Writes a configuration in PEFT's words: PEFT multiplies by lora_alpha / r, or / √r.
+def _value_for(layer: str, values: Mapping[str, V], default: V) -> V:
+    found = (value for pattern, value in values.items() if matches_pattern(pattern, layer))
+    return next(found, default)
 
-    So the reference's multiplier `alpha` becomes lora_alpha = alpha · rank.
+
+def to_peft(adapter: Adapter) -> dict[str, Any]:
+    """Describes an adapter in PEFT's words: PEFT multiplies by lora_alpha / r, or / √r.
+
+    So the reference's multiplier `alpha` becomes lora_alpha = alpha · rank, in each layer.
 
     Example:
-        >>> to_peft(AdapterConfig(8, 2.0, "alpha", ("query",)))["lora_alpha"]
-        16
+        >>> import torch
+        >>> pair = torch.ones(4, 3), torch.ones(3, 5)
+        >>> fields = to_peft(Adapter(8, 2.0, "alpha", {"key": pair}, ranks={"key": 3}))
+        >>> fields["lora_alpha"], fields["rank_pattern"], fields["alpha_pattern"]
+        (16, {'key': 3}, {'key': 6})
     """
-    lora_alpha = config.alpha * (config.rank if config.scaling == "alpha" else 1)
+
+    def lora_alpha(alpha: float, rank: int) -> float:
+        value = alpha * (rank if adapter.scaling == "alpha" else 1)
+        return int(value) if float(value).is_integer() else value
+
+    usual = lora_alpha(adapter.alpha, adapter.rank)
+    layers = tuple(adapter.matrices)
+    ranks = {layer: adapter.rank_of(layer) for layer in layers}
+    alphas = {layer: lora_alpha(adapter.alpha_of(layer), ranks[layer]) for layer in layers}
     return {
         "peft_type": "LORA",
         "task_type": None,  # PEFT's other values need a Hugging Face model around the adapter
         "base_model_name_or_path": None,
-        "r": config.rank,
-        "lora_alpha": int(lora_alpha) if float(lora_alpha).is_integer() else lora_alpha,
-        "use_rslora": config.scaling == "alpha/sqrt(rank)",
-        "target_modules": list(config.targets),
-        "modules_to_save": list(config.heads) or None,
+        "r": adapter.rank,
+        "lora_alpha": usual,
+        "rank_pattern": _patterns({n: r for n, r in ranks.items() if r != adapter.rank}, layers),
+        "alpha_pattern": _patterns({n: a for n, a in alphas.items() if a != usual}, layers),
+        "use_rslora": adapter.scaling == "alpha/sqrt(rank)",
+        "target_modules": list(layers),
+        "modules_to_save": list(adapter.heads) or None,
         "lora_dropout": 0.0,
         "bias": "none",
         "fan_in_fan_out": False,
         "init_lora_weights": True,
         "inference_mode": True,
     }
+
+
+def _patterns(values: Mapping[str, V], layers: tuple[str, ...]) -> dict[str, V]:
+    return {pattern_of(layer, layers): value for layer, value in values.items()}
 
 
 # Field: what it may be. Everything here is either read by us or without effect on a trained
@@ -81,6 +121,8 @@ _FIELDS: dict[str, _Types] = {
     "target_modules": (str, list),
     "modules_to_save": (list, _NONE),
     "use_rslora": bool,
+    "rank_pattern": (dict, _NONE),
+    "alpha_pattern": (dict, _NONE),
     "task_type": (str, _NONE),
     "base_model_name_or_path": (str, _NONE),
     "revision": (str, _NONE),
@@ -101,15 +143,10 @@ _REQUIRED = ("peft_type", "r", "lora_alpha", "target_modules")
 # named anywhere here, "off" is what PEFT uses for off.
 _OFF: dict[str, tuple[Any, ...]] = {
     "bias": ("none",),
-    "init_lora_weights": (
-        True,
-        False,
-        "gaussian",
-        "orthogonal",
-        "eva",
-    ),  # others move the base
+    # others move the base
+    "init_lora_weights": (True, False, "gaussian", "orthogonal", "eva"),
 }
-_OFF_BY_DEFAULT: tuple[Any, ...] = (None, False, {}, [])
+_OFF_BY_DEFAULT: tuple[Any, ...] = (None, False, {}, [], "")
 
 
 def parse(text: bytes) -> AdapterConfig:
@@ -122,8 +159,12 @@ def parse(text: bytes) -> AdapterConfig:
     return from_peft(json_fields(text))
 
 
-def json_fields(text: bytes) -> dict[str, Any]:
-    """The fields of an `adapter_config.json`, not checked yet.
+def json_fields(text: bytes, file: str = "adapter_config.json") -> dict[str, Any]:
+    """The fields of a JSON object, not checked yet.
+
+    Args:
+        text: The object.
+        file: What it comes from, for the message.
 
     Raises:
         AdapterError: `text` is not a JSON object.
@@ -131,9 +172,9 @@ def json_fields(text: bytes) -> dict[str, Any]:
     try:
         fields = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise AdapterError(f"adapter_config.json is not JSON: {error}") from None
+        raise AdapterError(f"{file} is not JSON: {error}") from None
     if not isinstance(fields, dict):
-        raise AdapterError(f"adapter_config.json holds a {type(fields).__name__}, not an object")
+        raise AdapterError(f"{file} holds a {type(fields).__name__}, not an object")
     return fields
 
 
@@ -157,13 +198,34 @@ def from_peft(fields: dict[str, Any]) -> AdapterConfig:
     # A pattern, or a list that other fields narrow, does not say by itself what must be there.
     narrowing = (fields.get("exclude_modules"), fields.get("layers_to_transform"))
     listed = isinstance(targets, list) and all(value in (None, [], "") for value in narrowing)
+    heads = _names("modules_to_save", fields.get("modules_to_save") or [])
+    either = LISTED_FOR_CLASSIFICATION if set(LISTED_FOR_CLASSIFICATION) <= set(heads) else ()
     return AdapterConfig(
         rank=rank,
         alpha=alpha,
         scaling=SCALINGS[2] if fields.get("use_rslora") else SCALINGS[1],
         targets=_names("target_modules", targets) if listed else (),
-        heads=_names("modules_to_save", fields.get("modules_to_save") or []),
+        heads=tuple(name for name in heads if name not in either),
+        heads_if_there=either,
+        ranks=_pattern_values(fields, "rank_pattern", (int,), least=1),
+        alphas=_pattern_values(fields, "alpha_pattern", (int, float), least=-math.inf),
     )
+
+
+def _pattern_values(
+    fields: dict[str, Any], name: str, types: tuple[type, ...], *, least: float
+) -> dict[str, Any]:
+    values = fields.get(name) or {}
+    for pattern, value in values.items():
+        matches_pattern(pattern, "")  # what is not evaluated is refused here
+        plain = isinstance(value, types) and not isinstance(value, bool) and _is_finite(value)
+        if not plain or value < least:
+            wanted = "whole number from 1 up" if types == (int,) else "finite number"
+            raise AdapterError(
+                f"adapter_config.json: {name} of {pattern!r:.60} is {str(value)[:60]!r}; expected "
+                f"a {wanted}"
+            )
+    return values
 
 
 def _check_field(name: str, value: Any) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import stat
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,12 +24,16 @@ from torch import Tensor
 from lora_edu.adapters import config as adapter_config
 from lora_edu.adapters.adapter import Adapter, AdapterError
 from lora_edu.adapters.config import MAX_CONFIG_BYTES, AdapterConfig
-from lora_edu.adapters.tensors import from_tensors, to_tensors
-from lora_edu.files import atomic_write
-from lora_edu.lora import SCALINGS, scaling_factor
+from lora_edu.adapters.tensors import Parts, from_tensors, to_tensors
+from lora_edu.files import atomic_write, user_path
+from lora_edu.lora import scaling_factor
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
+# Where the weights are split into several files; transformers gives the second name.
+INDEX_NAMES = (f"{WEIGHTS_NAME}.index.json", "model.safetensors.index.json")
+PICKLE_NAME = "adapter_model.bin"
+MAX_INDEX_BYTES = 100_000_000
 
 
 def write_adapter(adapter: Adapter, folder: str | Path) -> Path:
@@ -36,17 +42,12 @@ def write_adapter(adapter: Adapter, folder: str | Path) -> Path:
     Raises:
         OSError: the folder cannot be written; nothing has changed then.
     """
-    config = AdapterConfig(
-        adapter.rank,
-        adapter.alpha,
-        adapter.scaling,
-        tuple(adapter.matrices),
-        tuple(adapter.heads),
-    )
     stated = {"alpha": repr(float(adapter.alpha)), "scaling": adapter.scaling}
+    if adapter.alphas:
+        stated["alphas"] = json.dumps({name: float(a) for name, a in adapter.alphas.items()})
     return write_files(
         folder,
-        adapter_config.to_peft(config),
+        adapter_config.to_peft(adapter),
         to_tensors(adapter),
         stated,
         base_fingerprint=adapter.base_fingerprint,
@@ -76,8 +77,9 @@ def write_files(
 
     Raises:
         OSError: the folder cannot be written; nothing has changed then.
+        ValueError: `folder` is empty.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     text = json.dumps(fields, indent=2) + "\n"
     metadata = {"format": "pt", "adapter_config": text} | stated
     if base_fingerprint is not None:
@@ -132,16 +134,34 @@ def read_adapter(folder: str | Path) -> Adapter:
     """
     text, tensors, metadata = read_files(folder)
     config = adapter_config.parse(text)
-    matrices, heads = from_tensors(tensors, config)
-    alpha, scaling = _stated_scaling(config, metadata)
+    return made_of(from_tensors(tensors, config), config, metadata)
+
+
+def made_of(parts: Parts, config: AdapterConfig, metadata: dict[str, str]) -> Adapter:
+    """Puts together what the files of an adapter say.
+
+    Raises:
+        AdapterError: they contradict each other.
+    """
+    # Ours lists layers in the model's order, the weights' file has them by name.
+    listed = {name: place for place, name in enumerate(config.targets)}
+    in_order = sorted(parts.matrices, key=lambda name: listed.get(name, len(listed)))
+    matrices = {layer: parts.matrices[layer] for layer in in_order}
+    ranks = {layer: a.shape[1] for layer, (a, _) in matrices.items()}
+    usual, alphas, scaling = _stated_scaling(config, ranks, metadata)
     return Adapter(
         rank=config.rank,
-        alpha=alpha,
+        alpha=usual,
         scaling=scaling,
         matrices=matrices,
-        heads=heads,
+        heads=parts.heads,
         base_fingerprint=metadata.get("base_fingerprint"),
         targets=config.targets,
+        ranks={layer: rank for layer, rank in ranks.items() if rank != config.rank},
+        alphas={layer: alpha for layer, alpha in alphas.items() if alpha != usual},
+        base_tensors=parts.base_tensors,
+        # Ours lists whole names, and has a hash: it is complete.
+        listed_heads=() if "alpha" in metadata else config.heads + config.heads_if_there,
     )
 
 
@@ -149,24 +169,52 @@ def read_files(folder: str | Path) -> tuple[bytes, dict[str, Tensor], dict[str, 
     """Reads both files: the configuration's bytes, the tensors, and what else the file states.
 
     Raises:
-        AdapterError: a file is missing, truncated or altered.
+        AdapterError: a file is missing, truncated or altered, or may not be read.
     """
-    folder = Path(folder)
-    data = _read(folder / WEIGHTS_NAME, limit=None)
+    folder = user_path(folder)
+    try:
+        indices = [folder / name for name in INDEX_NAMES if _is_file(folder / name)]
+        if indices and not _is_file(folder / WEIGHTS_NAME):
+            return _read(folder / CONFIG_NAME, MAX_CONFIG_BYTES), _read_shards(indices[0]), {}
+        tensors, metadata = _read_weights(folder / WEIGHTS_NAME)
+        ours = {"sha256", "adapter_config"} & metadata.keys()  # PEFT's files state neither
+        if ours and metadata.get("sha256") != _digest(tensors, metadata):
+            raise AdapterError(
+                f"{folder / WEIGHTS_NAME} was changed after it was saved: its contents do not have "
+                "the hash it states; save or fetch the adapter again"
+            )
+        return _config_text(folder, metadata.get("adapter_config")), tensors, metadata
+    except OSError as error:  # most often: the user may not read it
+        raise AdapterError(f"{folder} cannot be read: {error}") from error
+
+
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    data = _read(path, limit=None)
     try:
         tensors = safetensors.torch.load(data)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise AdapterError(
-            f"{folder / WEIGHTS_NAME} is damaged ({error!s:.200}); save or fetch the adapter again"
+            f"{path} is damaged ({error!s:.200}); save or fetch the adapter again"
         ) from None
-    metadata = _metadata(data)
-    ours = {"sha256", "adapter_config"} & metadata.keys()  # PEFT's files state neither
-    if ours and metadata.get("sha256") != _digest(tensors, metadata):
-        raise AdapterError(
-            f"{folder / WEIGHTS_NAME} was changed after it was saved: its contents do not have the "
-            "hash it states; save or fetch the adapter again"
-        )
-    return _config_text(folder, metadata.get("adapter_config")), tensors, metadata
+    return tensors, _metadata(data)
+
+
+def _read_shards(path: Path) -> dict[str, Tensor]:
+    """The tensors of an adapter in several files, by their index: what is where."""
+    fields = adapter_config.json_fields(_read(path, MAX_INDEX_BYTES), path.name)
+    places = fields.get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise AdapterError(f"{path} has no weight_map that says which tensor is in which file")
+    tensors: dict[str, Tensor] = {}
+    for file in sorted(set(map(str, places.values()))):
+        if not re.fullmatch(r"[\w-]+\.safetensors", file, re.ASCII):
+            raise AdapterError(f"{path} names a file {file!r:.60}; expected one beside it")
+        shard, _ = _read_weights(path.with_name(file))
+        if shard.keys() != (expected := {name for name, at in places.items() if at == file}):
+            odd = sorted(shard.keys() ^ expected)[0]
+            raise AdapterError(f"{path} and {file} differ in whether it holds {odd!r:.100}")
+        tensors |= shard
+    return tensors
 
 
 def check_base(folder: str | Path, stated: str | None, wanted: str | None) -> None:
@@ -195,16 +243,29 @@ def check_base(folder: str | Path, stated: str | None, wanted: str | None) -> No
 
 
 def _read(path: Path, limit: int | None) -> bytes:
-    if not path.is_file():  # also a folder, or a pipe that would never end
+    if not _is_file(path):
+        if path.name == WEIGHTS_NAME and _is_file(path.with_name(PICKLE_NAME)):
+            raise AdapterError(
+                f"{path.parent} holds {PICKLE_NAME} only, a pickle, which may run code when it is "
+                f"read; get its {WEIGHTS_NAME}, or make one where you trust it: load the adapter "
+                "in PEFT and call save_pretrained"
+            )
         raise AdapterError(
             f"there is no file {path}; an adapter is a folder with {CONFIG_NAME} and {WEIGHTS_NAME}"
         )
+    if limit is not None and path.stat().st_size > limit:
+        raise AdapterError(f"{path} is larger than {limit} bytes, so it is no configuration")
+    return path.read_bytes()
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is there to be read: no folder, no pipe that would never end."""
     try:
-        if limit is not None and path.stat().st_size > limit:
-            raise AdapterError(f"{path} is larger than {limit} bytes, so it is no configuration")
-        return path.read_bytes()
+        return stat.S_ISREG(path.stat().st_mode)
     except OSError as error:
-        raise AdapterError(f"{path} cannot be read: {error}") from error
+        if isinstance(error, PermissionError):  # `Path.is_file` would say that it is not there
+            raise
+        return False
 
 
 def _metadata(data: bytes) -> dict[str, str]:
@@ -221,7 +282,7 @@ def _config_text(folder: Path, stored: str | None) -> bytes:
     path = folder / CONFIG_NAME
     if stored is None:  # not saved by us
         return _read(path, MAX_CONFIG_BYTES)
-    found = _read(path, MAX_CONFIG_BYTES) if path.is_file() else None
+    found = _read(path, MAX_CONFIG_BYTES) if _is_file(path) else None
     if found == stored.encode():
         return stored.encode()
     waiting = (
@@ -251,20 +312,29 @@ def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
     return total.hexdigest()
 
 
-def _stated_scaling(config: AdapterConfig, metadata: dict[str, str]) -> tuple[float, str]:
-    """Alpha and scaling as our file states them, if they make the multiplier that PEFT reads."""
+def _stated_scaling(
+    config: AdapterConfig, ranks: dict[str, int], metadata: dict[str, str]
+) -> tuple[float, dict[str, float], str]:
+    """The usual alpha, each layer's, and the scaling: ours if stated, else PEFT's.
+
+    What our file states must make the multipliers that PEFT reads.
+    """
+    theirs = {layer: config.alpha_of(layer) for layer in ranks}
     if "alpha" not in metadata:
-        return config.alpha, config.scaling
+        return config.alpha, theirs, config.scaling
     scaling = metadata.get("scaling", "")
     try:
-        alpha = float(metadata["alpha"])
-        ours = scaling_factor(alpha, config.rank, scaling)
-    except ValueError as error:
+        usual = float(metadata["alpha"])
+        others = adapter_config.json_fields(metadata.get("alphas", "{}").encode(), "alphas")
+        ours = {layer: float(others.get(layer, usual)) for layer in ranks}
+        multipliers = {layer: scaling_factor(ours[layer], ranks[layer], scaling) for layer in ranks}
+    except (ValueError, TypeError) as error:
         raise AdapterError(f"{WEIGHTS_NAME} states a scaling that is none: {error}") from None
-    peft = scaling_factor(config.alpha, config.rank, config.scaling)
-    if abs(ours - peft) > 1e-9 * max(abs(ours), abs(peft)):
-        raise AdapterError(
-            f"{WEIGHTS_NAME} states the multiplier {ours} ({scaling}), {CONFIG_NAME} {peft}; "
-            f"expected one of {SCALINGS} to agree; save the adapter again"
-        )
-    return alpha, scaling
+    for layer, multiplier in multipliers.items():
+        peft = scaling_factor(theirs[layer], ranks[layer], config.scaling)
+        if abs(multiplier - peft) > 1e-9 * max(abs(multiplier), abs(peft)):
+            raise AdapterError(
+                f"{WEIGHTS_NAME} states the multiplier {multiplier} ({scaling}) for {layer!r:.100},"
+                f" {CONFIG_NAME} {peft}; save the adapter again"
+            )
+    return usual, ours, scaling

@@ -12,6 +12,7 @@ matrix, `c_attn`. So an adapter must be rewritten:
 | `mlp.fc_out`                | `mlp.c_proj`                | as they are                        |
 | `head`, adapted             | `lm_head`                   | as they are                        |
 | `head`, trained in full     | `lm_head`                   | stored whole, bias too             |
+| norms, embeddings, the same | `ln_1`, …, `wte`, `wpe`     | stored whole                       |
 | multiplier m                | `lora_alpha` = m · rank     | PEFT divides by the rank again     |
 | rank r                      | `r`; `rank_pattern`         | up to 3 r in `c_attn`              |
 | A (in × r), B (r × out)     | `lora_A`, `lora_B`          | transposed, as in all PEFT files   |
@@ -28,16 +29,14 @@ Query and value alone make rank 2 r, with zeros for key. Parts that share one A 
 and the rank stays r. Since PEFT divides by the layer's own rank, `c_attn` gets its own
 `lora_alpha` too (`alpha_pattern`): m · 3 r / (3 r) is m again.
 
-**Cutting.** The way back is `c_attn`'s own: query, key and value each keep the whole A and take
-their third of B. Where a row of B is zero in one third and not in another, as stacking leaves
-them, it says nothing about that third, and the row and its column of A are dropped there. What is
-left may differ in rank and multiplier from layer to layer; our adapters have one of each, so A and
-B are filled up with zeros, and where multipliers differ B absorbs the share, in float64. There and
-back gives the same A and B, bit for bit.
+**Cutting.** The other direction is `c_attn`'s own: query, key and value each keep the whole A and
+take their third of B. Where a row of B is zero in one third and not in another, as stacking leaves
+them, it says nothing about that third, and the row and its column of A are dropped there. So each
+of our layers may get a rank of its own. Stacked and cut again, A and B are the same, bit for bit.
 
 **What does not carry over.** The zero blocks are trainable in PEFT: training on after stacking
-trains a larger adapter. Columns and rows that were filled up with zeros stay zero in training,
-since each of the two takes its gradient from the other. The optimizer's state stays behind.
+trains a larger adapter. The optimizer's state stays behind. Query, key and value of one block may
+have different multipliers here, `c_attn` has one: then each B takes its own share, in float64.
 
 Source:
     PEFT 0.21, `peft.LoraConfig` and `tuners/lora/layer.py`; `transformers`,
@@ -50,40 +49,50 @@ import re
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from lora_edu.adapters.adapter import AdapterError
+from lora_edu.adapters.adapter import Adapter, AdapterError
 from lora_edu.adapters.tensors import Matrices, matches
-from lora_edu.pretrained import BLOCK_NAMES, PROJECTIONS
+from lora_edu.pretrained import BLOCK_NAMES, PROJECTIONS, TOP_NAMES
 
 FUSED = "attn.c_attn"
 PARTS = tuple(f"attention.{part}" for part in PROJECTIONS)
 # A block's other linear layers, Hugging Face's name → ours.
 LAYERS = {theirs: ours for theirs, ours in BLOCK_NAMES.items() if not theirs.startswith("ln_")}
+# Layers other than linear ones, which PEFT can store whole.
+STORED = {name.partition(".")[0]: ours.partition(".")[0] for name, ours in TOP_NAMES.items()}
+STORED |= {theirs: ours for theirs, ours in BLOCK_NAMES.items() if theirs.startswith("ln_")}
 HEADS = ("lm_head", "score")  # GPT2LMHeadModel's, GPT2ForSequenceClassification's
 _OURS = re.compile(r"blocks\.(?P<block>\d+)\.(?P<layer>\w+\.\w+)", re.ASCII)
 _THEIRS = re.compile(r"(transformer\.)?h\.(?P<block>\d+)\.(?P<layer>\w+\.\w+)", re.ASCII)
 
 
-def stacked(matrices: Matrices) -> Matrices:
-    """Our pairs (A, B) under Hugging Face's names; query, key and value in one.
+def to_their_layers(adapter: Adapter) -> tuple[Matrices, dict[str, float]]:
+    """Our pairs (A, B) under Hugging Face's names, query, key and value in one; each multiplier.
 
     Raises:
         AdapterError: a layer is none of our GPT's.
     """
     to_theirs = {ours: theirs for theirs, ours in LAYERS.items()}
     result: Matrices = {}
+    multipliers: dict[str, float] = {}
     attention: dict[str, Matrices] = {}
-    for name, pair in matrices.items():
+    for name, pair in adapter.matrices.items():
         found = _OURS.fullmatch(name)
         block, layer = (found["block"], found["layer"]) if found else ("", "")
+        theirs = f"transformer.h.{block}.{to_theirs.get(layer, FUSED)}" if found else ""
         if layer in PARTS:
-            attention.setdefault(block, {})[layer] = pair
-        elif layer in to_theirs:
-            result[f"transformer.h.{block}.{to_theirs[layer]}"] = pair
-        else:
-            result[their_head(name)] = pair
-    return result | {f"transformer.h.{i}.{FUSED}": _stack(parts) for i, parts in attention.items()}
+            attention.setdefault(theirs, {})[name] = pair
+            continue
+        if layer not in to_theirs:
+            theirs = their_head(name)
+        result[theirs], multipliers[theirs] = pair, adapter.multiplier_of(name)
+    for theirs, pairs in attention.items():
+        own = {name: adapter.multiplier_of(name) for name in pairs}
+        multipliers[theirs] = common = max(own.values(), key=abs)
+        if len(set(own.values())) > 1:
+            pairs = {n: (a.double(), b.double() * (own[n] / common)) for n, (a, b) in pairs.items()}
+        result[theirs] = _stack({name.split(".", 2)[2]: pair for name, pair in pairs.items()})
+    return result, multipliers
 
 
 def _stack(parts: Matrices) -> tuple[Tensor, Tensor]:
@@ -120,7 +129,7 @@ def their_head(name: str) -> str:
     return HEADS[0]
 
 
-def cut(name: str, a: Tensor, b: Tensor) -> Matrices:
+def to_our_layers(name: str, a: Tensor, b: Tensor) -> Matrices:
     """One of their pairs under our name, or up to three where it was `c_attn`'s.
 
     Raises:
@@ -147,12 +156,6 @@ def cut(name: str, a: Tensor, b: Tensor) -> Matrices:
     }
 
 
-def filled_up(a: Tensor, b: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """The same product at a higher rank: zero columns in A, zero rows in B."""
-    more = rank - a.shape[1]
-    return F.pad(a, (0, more)).contiguous(), F.pad(b, (0, 0, 0, more)).contiguous()
-
-
 def our_head(name: str) -> str:
     """Our name of Hugging Face's head.
 
@@ -161,10 +164,44 @@ def our_head(name: str) -> str:
     """
     if name not in HEADS:
         raise AdapterError(
-            f"layer {name!r} is no linear layer of GPT2LMHeadModel; where the adapter was trained "
-            "on our GPT, load it with load_adapter"
+            f"layer {name!r:.100} is no linear layer of GPT2LMHeadModel; where the adapter was "
+            "trained on our GPT, load it with load_adapter"
         )
     return "head"
+
+
+def their_stored_layer(name: str) -> str:
+    """Hugging Face's name of a layer of ours that is stored whole: a head, a norm, an embedding.
+
+    Raises:
+        AdapterError: it is another layer.
+    """
+    block, _, layer = name.removeprefix("blocks.").partition(".")
+    to_theirs = {ours: theirs for theirs, ours in STORED.items()}
+    if name.startswith("blocks.") and layer in to_theirs:
+        return f"transformer.h.{block}.{to_theirs[layer]}"
+    if name in to_theirs:
+        return f"transformer.{to_theirs[name]}"
+    return their_head(name)
+
+
+def our_stored_layer(name: str) -> str:
+    """Our name of a layer of theirs that is stored whole: a head, a norm, an embedding.
+
+    Raises:
+        AdapterError: it is another layer. Those inside a block lie the other way round in memory.
+    """
+    place, _, layer = name.removeprefix("transformer.").rpartition(".")
+    if layer in STORED and re.fullmatch(r"h\.\d+", place, re.ASCII):
+        return f"blocks.{place[2:]}.{STORED[layer]}"
+    if layer in STORED and not place:
+        return STORED[layer]
+    if _THEIRS.fullmatch(name):
+        raise AdapterError(
+            f"layer {name!r:.100} is stored whole under modules_to_save, which is carried over "
+            "for heads, norms and embeddings only; train A and B for it"
+        )
+    return our_head(name)
 
 
 def our_targets(targets: tuple[str, ...], pairs: Matrices) -> tuple[str, ...]:

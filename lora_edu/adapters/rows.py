@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from lora_edu.adapters.adapter import Adapter, AdapterError
-from lora_edu.adapters.layers import base_modules, check_fits, swap_modules
-from lora_edu.lora import lora_layers
+from lora_edu.adapters.layers import adapted_layers, base_modules, check_fits, swap_modules
+from lora_edu.base import plain_modules
 from lora_edu.targets import linear_shape
 
 
@@ -54,7 +54,7 @@ class MixedAdapters:
     """
 
     def __init__(self, model: nn.Module, adapters: Mapping[str, Adapter]) -> None:
-        if lora_layers(model):
+        if adapted_layers(model):
             raise AdapterError("model has an adapter on it already; call detach(model) first")
         if not adapters:
             raise AdapterError("adapters is empty; give at least one, as {name: adapter}")
@@ -100,7 +100,7 @@ class MixedAdapters:
         for name in names:
             if name is not None and name not in self.names:
                 raise AdapterError(f"names holds {name!r}; give one of {self.names}, or None")
-        modules = dict(self.model.named_modules())
+        modules = plain_modules(self.model)
         if changed := [n for n, (linear, *_) in self._stacks.items() if modules.get(n) != linear]:
             raise AdapterError(
                 f"layer {changed[0]!r} is not the base's own any more: detach the adapter that is "
@@ -124,7 +124,7 @@ def _stack(linear: nn.Module, layer: str, adapters: list[Adapter]) -> tuple[Tens
     The multiplier is in B. The last pair is zero, for rows without an adapter.
     """
     n_in, n_out = linear_shape(linear)
-    rank = max(adapter.rank for adapter in adapters)
+    rank = max(adapter.rank_of(layer) for adapter in adapters if layer in adapter.matrices)
     dtype = torch.promote_types(linear.weight.dtype, torch.float32)  # as beside one adapter
     like = {"device": linear.weight.device, "dtype": dtype}
     stacked_a = torch.zeros(len(adapters) + 1, n_in, rank, **like)
@@ -132,8 +132,8 @@ def _stack(linear: nn.Module, layer: str, adapters: list[Adapter]) -> tuple[Tens
     for a, b, adapter in zip(stacked_a, stacked_b, adapters):
         if layer in adapter.matrices:
             own_a, own_b = adapter.matrices[layer]
-            a[:, : adapter.rank] = own_a
-            b[: adapter.rank] = adapter.multiplier * own_b.to(b)
+            a[:, : adapter.rank_of(layer)] = own_a
+            b[: adapter.rank_of(layer)] = adapter.multiplier_of(layer) * own_b.to(b)
     return stacked_a, stacked_b
 
 

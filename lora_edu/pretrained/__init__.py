@@ -3,6 +3,7 @@
 from lora_edu.pretrained.hf_format import (
     BLOCK_NAMES,
     PROJECTIONS,
+    TOP_NAMES,
     gpt_without_weights,
     hugging_face_config,
     to_hugging_face,
@@ -19,6 +20,7 @@ __all__ = [
     "BLOCK_NAMES",
     "END_OF_TEXT",
     "PROJECTIONS",
+    "TOP_NAMES",
     "base_fingerprint",
     "encoding_from_ranks",
     "gpt_without_weights",

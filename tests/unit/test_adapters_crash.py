@@ -19,8 +19,9 @@ from adapter_models import logits, make_adapted, make_base
 from full_disk import room_for
 
 from lora_edu.adapters.adapter import AdapterError
-from lora_edu.adapters.attachment import attach, load_adapter, save_adapter
+from lora_edu.adapters.attachment import attach
 from lora_edu.adapters.files import CONFIG_NAME, WEIGHTS_NAME
+from lora_edu.adapters.saving import load_adapter, save_adapter
 from lora_edu.files import atomic_write
 
 N_KILLS = int(os.environ.get("LORA_EDU_STRESS_KILLS", "5"))
@@ -33,7 +34,8 @@ sys.path.insert(0, {here!r})
 from pathlib import Path
 import torch
 from adapter_models import logits, make_adapted, make_base
-from lora_edu.adapters.attachment import attach, load_adapter, save_adapter
+from lora_edu.adapters.attachment import attach
+from lora_edu.adapters.saving import load_adapter, save_adapter
 
 folder, kills, pauses = Path({folder!r}), {kills}, random.Random(0)
 models = {{rank: make_adapted(rank=rank, seed=seed) for rank, seed in {ranks}}}
@@ -72,7 +74,7 @@ SAVER = """
 import sys
 sys.path.insert(0, {here!r})
 from adapter_models import make_adapted
-from lora_edu.adapters.attachment import save_adapter
+from lora_edu.adapters.saving import save_adapter
 rank, seed = {ranks}[int(sys.argv[1])]
 model = make_adapted(rank=rank, seed=seed)
 for _ in range(40):

@@ -23,8 +23,9 @@ from adapter_models import make_adapted, make_base
 from safetensors.torch import load, save
 
 from lora_edu.adapters.adapter import AdapterError
-from lora_edu.adapters.attachment import attach, load_adapter, save_adapter, switch
+from lora_edu.adapters.attachment import attach, switch
 from lora_edu.adapters.files import WEIGHTS_NAME
+from lora_edu.adapters.saving import load_adapter, save_adapter
 
 N_FILES = int(os.environ.get("LORA_EDU_STRESS_FILES", "100"))
 FINGERPRINT = "0123456789abcdef" * 4

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora_edu.adapters.adapter import Adapter, AdapterError
-from lora_edu.adapters.attachment import attach, load_adapter, save_adapter
+from lora_edu.adapters.attachment import attach
 from lora_edu.adapters.blending import blend
+from lora_edu.adapters.saving import load_adapter, save_adapter
 from lora_edu.lora import SCALINGS, lora_layers, merge
 
 weights = st.floats(-3, 3)

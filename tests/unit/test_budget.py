@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from lora_edu.adapters.attachment import save_adapter
+from lora_edu.adapters.saving import save_adapter
 from lora_edu.budget.parameters import (
     adapter_bytes,
     break_even_rank,

@@ -9,7 +9,8 @@ import torch
 import toy
 from torch import nn
 
-from lora_edu.adapters.attachment import attach, load_adapter, save_adapter
+from lora_edu.adapters.attachment import attach
+from lora_edu.adapters.saving import load_adapter, save_adapter
 from lora_edu.datasets.batching import Batch
 from lora_edu.lora import lora_layers
 from lora_edu.training.loop import classification_loss, fit

@@ -11,8 +11,9 @@ import toy
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lora_edu.adapters.attachment import attach, detach, load_adapter, save_adapter
+from lora_edu.adapters.attachment import attach, detach
 from lora_edu.adapters.rows import MixedAdapters
+from lora_edu.adapters.saving import load_adapter, save_adapter
 from lora_edu.evaluation.metrics import classify
 from lora_edu.fused.blocks import fuse, unfuse
 from lora_edu.fused.held_base import HELD_DTYPES, HeldLinear, hold_base

@@ -10,8 +10,9 @@ from adapter_models import TOKENS, logits, make_adapted, make_base
 from torch import nn
 
 from lora_edu.adapters.adapter import AdapterError
-from lora_edu.adapters.attachment import attach, load_adapter, save_adapter
+from lora_edu.adapters.attachment import attach
 from lora_edu.adapters.merge_precision import MERGE_DTYPES, merge_errors
+from lora_edu.adapters.saving import load_adapter, save_adapter
 from lora_edu.lora import LinearWithLoRA, lora_layers, merge
 
 

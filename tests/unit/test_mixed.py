@@ -11,8 +11,9 @@ from adapter_models import ALL, make_adapted, make_base
 from torch import Tensor, nn
 
 from lora_edu.adapters.adapter import Adapter, AdapterError
-from lora_edu.adapters.attachment import attach, detach, load_adapter, save_adapter
+from lora_edu.adapters.attachment import attach, detach
 from lora_edu.adapters.rows import MixedAdapters
+from lora_edu.adapters.saving import load_adapter, save_adapter
 from lora_edu.generation import generate
 from lora_edu.targets import is_linear_like
 

@@ -33,10 +33,11 @@ from gpt2_models import (  # noqa: E402
 )
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from lora_edu.adapters.attachment import Adapter, attach, detach, load_adapter  # noqa: E402
+from lora_edu.adapters.attachment import Adapter, attach, detach  # noqa: E402
 from lora_edu.adapters.config import AdapterError  # noqa: E402
 from lora_edu.adapters.files import CONFIG_NAME, WEIGHTS_NAME  # noqa: E402
 from lora_edu.adapters.peft_gpt2 import load_from_gpt2, save_for_gpt2  # noqa: E402
+from lora_edu.adapters.saving import load_adapter  # noqa: E402
 from lora_edu.files import data_path  # noqa: E402
 from lora_edu.lora import SCALINGS  # noqa: E402
 from lora_edu.pretrained.weights import load_pretrained  # noqa: E402
@@ -277,8 +278,8 @@ def stored(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rank_pattern": {"(a+)+$": 3}}, "regular expression"),
-        ({"rank_pattern": ["c_attn"]}, "must be an object"),
+        ({"rank_pattern": {r"(?!h)c_attn": 3}}, "regular expression .* is not evaluated"),
+        ({"rank_pattern": ["c_attn"]}, "must be dict"),
         ({"rank_pattern": {"c_attn": 0}}, "expected a whole number from 1 up"),
         ({"rank_pattern": {"c_attn": 3.0}}, "expected a whole number from 1 up"),
         ({"rank_pattern": {"c_attn": 4}}, "lora_A has rank 3 .* but r is 4"),

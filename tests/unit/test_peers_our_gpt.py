@@ -28,8 +28,9 @@ from gpt2_models import (  # noqa: E402
 )
 from safetensors.torch import load_file  # noqa: E402
 
-from lora_edu.adapters.attachment import attach, load_adapter, save_adapter  # noqa: E402
+from lora_edu.adapters.attachment import attach  # noqa: E402
 from lora_edu.adapters.files import WEIGHTS_NAME, write_adapter  # noqa: E402
+from lora_edu.adapters.saving import load_adapter, save_adapter  # noqa: E402
 from lora_edu.files import data_path  # noqa: E402
 from lora_edu.lora import SCALINGS  # noqa: E402
 from lora_edu.pretrained.weights import load_pretrained  # noqa: E402

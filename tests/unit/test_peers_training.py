@@ -17,8 +17,8 @@ peft = pytest.importorskip("peft", reason="PEFT is not installed (extra `peers`)
 
 from gpt2_models import ATTENTION, CONFIG, random_gpt, twin  # noqa: E402
 
-from lora_edu.adapters.attachment import load_adapter, save_adapter  # noqa: E402
 from lora_edu.adapters.peft_gpt2 import save_for_gpt2  # noqa: E402
+from lora_edu.adapters.saving import load_adapter, save_adapter  # noqa: E402
 from lora_edu.datasets.batching import Batches, Row  # noqa: E402
 from lora_edu.lora import SCALINGS, lora_layers, replace_linear_with_lora  # noqa: E402
 from lora_edu.training.loop import classification_loss, fit, next_token_loss  # noqa: E402

@@ -9,8 +9,9 @@ import torch
 from adapter_models import ALL
 from torch import nn
 
-from lora_edu.adapters.attachment import attach, load_adapter, save_adapter, set_strength
+from lora_edu.adapters.attachment import attach, set_strength
 from lora_edu.adapters.files import WEIGHTS_NAME
+from lora_edu.adapters.saving import load_adapter, save_adapter
 from lora_edu.datasets.sets import load_menu, load_spam, load_tales
 from lora_edu.files import data_path, sha256_of
 from lora_edu.generation import generate_text

@@ -7,7 +7,7 @@ import torch
 from samples import adapter_files, freezing, tokens
 from torch import nn
 
-from lora_edu.adapters.attachment import load_adapter
+from lora_edu.adapters.saving import load_adapter
 from lora_edu.budget.parameters import count_parameters, lora_parameters
 from lora_edu.budget.shapes import MODEL_SHAPES
 from lora_edu.datasets.batching import generation_rows, prompt
