@@ -47,14 +47,17 @@ def widened(monkeypatch) -> list[int]:
 def test_results_are_the_same_and_gradients_nearer_to_the_exact_ones(rows, tokens, dtype):
     given = heads(rows, tokens, dtype)
     exact = answers(F.scaled_dot_product_attention, *(each.double() for each in given))
+    # What float32 itself rounds off: of a single token the gradients of q and k are exactly zero,
+    # and on some processors float32 finds 1e-6 of it, as it adds the same numbers in two orders.
+    single = answers(F.scaled_dot_product_attention, *(each.float() for each in given))
     theirs = answers(F.scaled_dot_product_attention, *given)
     ours = answers(attend, *given)
     assert torch.equal(ours[0], theirs[0])
-    for mine, their, true in zip(ours[1:], theirs[1:], exact[1:], strict=True):
+    for mine, their, wide, true in zip(ours[1:], theirs[1:], single[1:], exact[1:], strict=True):
         assert mine.dtype == dtype and mine.shape == true.shape
-        off = (mine - true).norm()
-        assert off <= 1.01 * (their - true).norm() + 1e-6
-        assert off <= 4e-3 * true.norm() + 1e-6
+        off, float32 = (mine - true).norm(), 2 * (wide - true).norm()
+        assert off <= 1.01 * (their - true).norm() + float32
+        assert off <= 0.5 * torch.finfo(dtype).eps * true.norm() + float32  # one rounding
 
 
 def test_float32_and_float64_are_torchs_own_bit_for_bit():
