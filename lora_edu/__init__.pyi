@@ -51,7 +51,6 @@ from .datasets import (
 )
 from .evaluation import (
     Interval,
-    PairedDifference,
     Predictions,
     accuracy_interval,
     classify,
@@ -59,7 +58,6 @@ from .evaluation import (
     f1,
     f1_interval,
     mean_loss,
-    paired_difference,
     perplexity,
     same_bits,
     wilson_interval,
@@ -83,10 +81,7 @@ from .pretrained import base_fingerprint, load_pretrained, load_tokenizer, save_
 from .spectra import (
     effective_rank,
     energy_kept,
-    project_on_random_subspace,
-    random_update,
     singular_values,
-    subspace_similarity,
     truncate,
 )
 from .targets import find_targets, linear_shape
@@ -168,13 +163,9 @@ __all__ = [
     "ModelShape",
     "next_token_loss",
     "Pair",
-    "paired_difference",
-    "PairedDifference",
     "ParameterCount",
     "perplexity",
     "Predictions",
-    "project_on_random_subspace",
-    "random_update",
     "replace_linear_with_lora",
     "Row",
     "same_bits",
@@ -186,7 +177,6 @@ __all__ = [
     "set_strength",
     "singular_values",
     "Split",
-    "subspace_similarity",
     "switch",
     "text_rows",
     "truncate",

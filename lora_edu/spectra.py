@@ -1,4 +1,4 @@
-"""What rank means in numbers: singular values, cuts to a rank, and how subspaces compare.
+"""What rank means in numbers: singular values, and cuts to a rank.
 
 A matrix M (m × n) is a sum of rank-1 pieces, M = Σ σ_i u_i v_iᵀ: a direction in (v), a direction
 out (u), a strength (σ). Everything here is computed in float64, since small singular values of a
@@ -13,7 +13,7 @@ from __future__ import annotations
 from numbers import Integral
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 
 def singular_values(matrix: Tensor) -> Tensor:
@@ -104,116 +104,6 @@ def effective_rank(values: Tensor) -> float:
     _check_values(values)
     share = values.double() / values.double().sum()
     return torch.special.entr(share).sum().exp().item()
-
-
-def subspace_similarity(first: Tensor, second: Tensor) -> float:
-    """How much two subspaces overlap: φ = ‖U₁ᵀ U₂‖²_F / min(i, j), from 0 to 1.
-
-    1: the smaller lies within the larger. 0: they are perpendicular. Two random subspaces of i and
-    j dimensions in d have max(i, j) / d on average, so compare with that, not with 0.
-
-    Args:
-        first: U₁ with orthonormal columns, the first i singular vectors of a matrix say.
-        second: U₂ with orthonormal columns.
-
-    Shape:
-        (d, i) and (d, j).
-
-    Raises:
-        ValueError: the columns are in spaces of different dimension, are not orthonormal, or there
-            are none.
-
-    Source:
-        Hu et al. 2021, section 7.2, equation 4.
-
-    Example:
-        >>> subspace_similarity(torch.eye(3)[:, :1], torch.eye(3)[:, :2])
-        1.0
-    """
-    for name, basis in (("first", first), ("second", second)):
-        if basis.ndim != 2 or not basis.shape[1]:
-            raise ValueError(
-                f"{name} must be (dimension, columns) with a column or more, got shape "
-                f"{tuple(basis.shape)}"
-            )
-    if first.shape[0] != second.shape[0]:
-        raise ValueError(
-            f"first and second must have columns of one length, got {first.shape[0]} and "
-            f"{second.shape[0]}; compare in-directions with in-directions"
-        )
-    for name, basis in (("first", first), ("second", second)):
-        identity = torch.eye(basis.shape[1], dtype=basis.dtype, device=basis.device)
-        if not torch.allclose(basis.T @ basis, identity, atol=1e-4):
-            raise ValueError(f"{name} must have orthonormal columns; take them from an SVD or QR")
-    overlap = (first.double().T @ second.double()).square().sum()
-    return (overlap / min(first.shape[1], second.shape[1])).item()
-
-
-def random_basis(dim: int, rank: int, generator: Generator | None = None) -> Tensor:
-    """Orthonormal columns of a random subspace, every direction equally likely.
-
-    Shape:
-        (dim, rank), float64.
-
-    Raises:
-        ValueError: rank is not a whole number from 0 to dim.
-
-    Example:
-        >>> random_basis(5, 2).shape
-        torch.Size([5, 2])
-    """
-    _check_rank(rank, 0, dim)
-    gaussian = torch.randn(dim, rank, generator=generator, dtype=torch.float64)
-    return torch.linalg.qr(gaussian).Q
-
-
-def project_on_random_subspace(
-    matrix: Tensor, rank: int, generator: Generator | None = None
-) -> Tensor:
-    """What is left of a matrix M when only `rank` random directions out are kept: Q Qᵀ M.
-
-    It is the best approximation of M whose columns lie in that subspace, the control for
-    `truncate`: same rank, directions drawn blindly. Of the energy it keeps rank / m on average.
-
-    Shape:
-        (m, n) to (m, n), same dtype.
-
-    Raises:
-        ValueError: rank is not a whole number from 0 to m, or `matrix` is no matrix of
-            floating-point numbers.
-
-    Example:
-        >>> project_on_random_subspace(torch.ones(4, 3), 4).allclose(torch.ones(4, 3))
-        True
-    """
-    _check_matrix(matrix, floating=True)
-    basis = random_basis(matrix.shape[0], rank, generator)
-    return (basis @ (basis.T @ matrix.double())).to(matrix.dtype)
-
-
-def random_update(matrix: Tensor, rank: int, generator: Generator | None = None) -> Tensor:
-    """A random matrix of that rank and of the same Frobenius norm as `matrix`.
-
-    The second control: it moves the weights as far as `matrix` does, in no learned direction.
-
-    Shape:
-        (m, n) to (m, n), same dtype.
-
-    Raises:
-        ValueError: rank is not a whole number from 1 to min(m, n), or `matrix` is no matrix of
-            floating-point numbers.
-
-    Example:
-        >>> random_update(torch.eye(2), 1).norm().round(decimals=4)
-        tensor(1.4142)
-    """
-    _check_matrix(matrix, floating=True)
-    rows, columns = matrix.shape
-    _check_rank(rank, 1, min(rows, columns))
-    left = torch.randn(rows, rank, generator=generator, dtype=torch.float64)
-    right = torch.randn(rank, columns, generator=generator, dtype=torch.float64)
-    update = left @ right
-    return (update * (matrix.double().norm() / update.norm())).to(matrix.dtype)
 
 
 def _check_matrix(matrix: Tensor, floating: bool = False) -> None:

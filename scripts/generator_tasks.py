@@ -7,15 +7,17 @@ forgotten. Needs sacrebleu, the test extra.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import sacrebleu
+import tiktoken
 
 from lora_edu.datasets import (
+    IGNORE,
     Batches,
     Pair,
     Row,
@@ -24,6 +26,7 @@ from lora_edu.datasets import (
     load_menu,
     load_stories,
     load_tales,
+    prompt,
     text_rows,
 )
 from lora_edu.evaluation import mean_loss
@@ -32,16 +35,15 @@ from lora_edu.pretrained import load_tokenizer
 from lora_edu.tasks import (
     Patterns,
     e2e_patterns,
-    few_shot,
     menu_patterns,
     slot_error_rate,
     slot_errors,
-    with_prefix,
     write_sentences,
 )
 from scripts.mixture import split_stories
 
 MENU_TOKENS, TALE_TOKENS, STORY_TOKENS = 128, 96, 256
+BETWEEN_EXAMPLES = "\n\n"
 EXAMPLE_TOKENS = 128  # for the examples before a menu prompt: two or three of them
 TALE_BEFORE_TOKENS = 159  # for the tale before a tale: 159, an end of text, and 96 make 256
 NEW_TOKENS = 80
@@ -79,6 +81,34 @@ def story_rows(path: str | None) -> list[Row]:
     return text_rows(texts, load_tokenizer("mini"), STORY_TOKENS)
 
 
+def few_shot(
+    pairs: Sequence[Pair], encoding: tiktoken.Encoding, max_tokens: int, *, seed: int = 0
+) -> list[int]:
+    """Draws worked examples to stand before a prompt: as many as fit, as token ids.
+
+    Args:
+        pairs: Where from: training pairs.
+        encoding: The model's tokenizer.
+        max_tokens: What all examples together may take.
+        seed: Of the draw.
+
+    Raises:
+        ValueError: the first example drawn is too long already.
+    """
+    ids: list[int] = []
+    for pair in random.Random(seed).sample(list(pairs), len(pairs)):
+        text = prompt(pair.meaning) + pair.sentence + BETWEEN_EXAMPLES
+        more = encoding.encode_ordinary(text)
+        if len(ids) + len(more) > max_tokens:
+            if not ids:
+                raise ValueError(
+                    f"max_tokens = {max_tokens}, but an example has {len(more)}; raise max_tokens"
+                )
+            break
+        ids += more
+    return ids
+
+
 def examples(name: str, which: str, seed: int) -> list[int]:
     """The tokens of the prompt baseline: worked examples, or a whole tale, drawn from train."""
     encoding = load_tokenizer("mini")
@@ -100,6 +130,17 @@ def bleu(sentences: Sequence[str], pairs: Sequence[Pair]) -> tuple[float, str]:
     metric = sacrebleu.BLEU()
     score = metric.corpus_score(list(sentences), streams).score
     return score, str(metric.get_signature())
+
+
+def with_prefix(rows: Iterable[Row], prefix: Sequence[int]) -> list[Row]:
+    """Puts tokens before each row, none of which the loss counts; other targets stay.
+
+    Example:
+        >>> with_prefix([Row([7, 8], [8, 9])], [1, 2])
+        [Row(token_ids=[1, 2, 7, 8], target=[-100, -100, 8, 9])]
+    """
+    ignored = [IGNORE] * len(prefix)
+    return [Row([*prefix, *row.token_ids], [*ignored, *row.target]) for row in rows]
 
 
 def loss_on(model: GPT, rows: Sequence[Row], prefix: Sequence[int] = ()) -> float:

@@ -27,14 +27,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lora_edu.datasets import Batches
-from lora_edu.evaluation import Record, classify, run_all
+from lora_edu.evaluation import classify
 from lora_edu.files import atomic_write, data_path
 from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, replace_linear_with_lora
 from lora_edu.pretrained import base_fingerprint, load_pretrained
-from lora_edu.spectra import project_on_random_subspace, random_update, truncate
+from lora_edu.spectra import truncate
 from lora_edu.tasks import LORA, LORA_TARGETS, prepare_classifier
 from lora_edu.training import classification_loss, fit
+from scripts.delta_controls import project_on_random_subspace, random_update
+from scripts.runs import Record, run_all
 from scripts.sweep_classifier import BATCH_ROWS, MAX_TOKENS, measures, rows
 
 COMMAND = "python -m scripts.record_delta"

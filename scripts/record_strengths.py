@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from lora_edu.adapters import WEIGHTS_NAME
 from lora_edu.files import atomic_write, data_path, sha256_of
 from lora_edu.pretrained import base_fingerprint
-from lora_edu.widgets.strength_record import STRENGTHS, Prompt, Responder, to_json
+from lora_edu.widgets.strength_record import STRENGTHS, Prompt, Recording, Responder
 
 # The first one of each adapter opens the explorer. Menu's and spam's follow the bundled sets'
 # form, and none of them is in a training split (tests/unit/test_strength.py).
@@ -35,6 +36,15 @@ PROMPTS = {
         "Your parcel waits. Pay 2 pounds today on our page or we send it back.",
     ),
 }
+
+
+def to_json(recording: Recording) -> dict[str, list[dict]]:
+    """The recording as JSON takes it; probabilities to four digits."""
+    answers = {name: [asdict(prompt) for prompt in prompts] for name, prompts in recording.items()}
+    for prompts in answers.values():
+        for answer in (answer for prompt in prompts for answer in prompt["answers"]):
+            answer["shares"] = {key: round(share, 4) for key, share in answer["shares"].items()}
+    return answers
 
 
 def main() -> None:

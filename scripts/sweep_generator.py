@@ -27,7 +27,6 @@ import torch
 
 from lora_edu.adapters import set_strength
 from lora_edu.datasets import Batches, Row, Split
-from lora_edu.evaluation import OutOfTime, Record, run_all
 from lora_edu.files import data_path
 from lora_edu.gpt import GPT
 from lora_edu.pretrained import base_fingerprint, load_pretrained
@@ -46,6 +45,7 @@ from scripts.generator_tasks import (
     task,
     written,
 )
+from scripts.runs import OutOfTime, Record, run_all
 
 BATCH_ROWS = 16
 STEPS = {"bundled": {"menu": 375, "voice": 120}, "real": {"menu": 600}}

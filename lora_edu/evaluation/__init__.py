@@ -2,20 +2,16 @@
 
 from lora_edu.evaluation.bits import same_bits
 from lora_edu.evaluation.experiments import (
-    OutOfTime,
-    Record,
     accuracy_score,
     compare,
     digits,
     f1_score,
     read_record,
-    run_all,
     runs_of,
     summarise,
 )
 from lora_edu.evaluation.metrics import (
     Interval,
-    PairedDifference,
     Predictions,
     accuracy_interval,
     classify,
@@ -23,17 +19,13 @@ from lora_edu.evaluation.metrics import (
     f1,
     f1_interval,
     mean_loss,
-    paired_difference,
     perplexity,
     wilson_interval,
 )
 
 __all__ = [
     "Interval",
-    "OutOfTime",
-    "PairedDifference",
     "Predictions",
-    "Record",
     "accuracy_interval",
     "accuracy_score",
     "classify",
@@ -44,10 +36,8 @@ __all__ = [
     "f1_interval",
     "f1_score",
     "mean_loss",
-    "paired_difference",
     "perplexity",
     "read_record",
-    "run_all",
     "runs_of",
     "same_bits",
     "summarise",

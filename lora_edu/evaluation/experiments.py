@@ -1,8 +1,7 @@
-"""Experiments that can be repeated: runs with seeds, recorded as JSON, and what they add up to.
+"""Records of experiments, runs with seeds in a JSON file, and what they add up to.
 
 A record is one file in `data/results/`. It names the command and the versions that made it and
-holds one entry a run. A run that is in the file is not repeated, so a sweep that was cut short
-goes on where it stopped.
+holds one entry a run. The scripts that write them share `scripts/runs.py`.
 
 Two kinds of luck are kept apart in a summary: that of the *seed* (another start, another order:
 the spread between runs on the same test set) and that of the *sample* (another test set of the
@@ -13,11 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
-import platform
-import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,51 +20,8 @@ import torch
 from torch import Tensor
 
 from lora_edu.evaluation.metrics import RESAMPLES, Z_95, student_95
-from lora_edu.files import atomic_write
 
-Key = Mapping[str, Any]
 Score = Callable[[Tensor, Tensor, Tensor], Tensor]  # labels, predicted, weights
-
-
-class Record:
-    """Runs in a JSON file, each known by its key.
-
-    Args:
-        path: The file; it is read if it exists.
-        command: What to type to make it again.
-        about: Facts that all runs share, such as the test labels.
-
-    Raises:
-        ValueError: the file belongs to another experiment, or is not a record.
-    """
-
-    def __init__(self, path: str | Path, command: str, about: Mapping[str, Any]) -> None:
-        self.path = Path(path)
-        self.content: dict[str, Any] = {
-            "command": command,
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-            "about": dict(about),
-            "runs": [],
-        }
-        if self.path.exists():
-            found = read_record(self.path)
-            if found["about"] != json.loads(json.dumps(self.content["about"])):
-                raise ValueError(
-                    f"{self.path} holds runs of another experiment (its 'about' differs); "
-                    "move it away or give another path"
-                )
-            self.content["runs"] = found["runs"]
-
-    def find(self, key: Key) -> dict[str, Any] | None:
-        """Returns the run of that key, or None."""
-        return next((run for run in self.content["runs"] if run["key"] == dict(key)), None)
-
-    def add(self, key: Key, result: Mapping[str, Any]) -> None:
-        """Adds a run and writes the file, atomically."""
-        self.content["runs"].append({"key": dict(key), **result})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self.path) as temporary:
-            temporary.write_text(dumps(self.content), encoding="utf-8")
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
@@ -111,72 +63,6 @@ def digits(text: str) -> Tensor:
         tensor([0, 1, 1, 0])
     """
     return torch.tensor([int(digit) for digit in text])
-
-
-def dumps(content: Mapping[str, Any]) -> str:
-    """Writes a record as JSON with one run a line, so that a diff shows what changed."""
-    runs = ",\n".join("  " + json.dumps(run) for run in content["runs"])
-    head = {name: value for name, value in content.items() if name != "runs"}
-    return json.dumps(head, indent=1)[:-2] + f',\n "runs": [\n{runs}\n ]\n}}\n'
-
-
-class OutOfTime(Exception):
-    """The time for a sweep was up before all its runs were made."""
-
-
-def run_all(
-    record: Record,
-    keys: Sequence[Key],
-    work: Callable[[dict[str, Any]], dict[str, Any]],
-    *,
-    workers: int = 1,
-    seconds: float = math.inf,
-    report: Callable[[str], None] = lambda line: None,
-) -> list[dict[str, Any]]:
-    """Does the runs that are not recorded yet and returns all of them, in the order of `keys`.
-
-    When time is up, no further run starts, those under way are finished and recorded, and
-    `OutOfTime` is raised: the same call goes on later.
-
-    Args:
-        record: Where runs are looked up and added.
-        keys: What to run; each says all that distinguishes a run, its seed too.
-        work: Key → result, both fit for JSON; a function of a module, as processes need it.
-        workers: Processes at a time, each with one thread; 1 runs here.
-        seconds: No run starts later than this.
-        report: Called with a line after each run.
-
-    Raises:
-        OutOfTime: runs are left.
-    """
-    missing = [dict(key) for key in keys if record.find(key) is None]
-    end = time.monotonic() + seconds
-
-    def done(key: dict[str, Any], result: dict[str, Any]) -> None:
-        record.add(key, result)
-        report(f"{key}: " + ", ".join(f"{k} {v:.4g}" for k, v in result.items() if _is_number(v)))
-
-    if workers == 1:
-        while missing and time.monotonic() < end:
-            key = missing.pop(0)
-            done(key, work(key))
-    elif missing:
-        context = multiprocessing.get_context("spawn")  # forked processes inherit torch's threads
-        with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
-            running: dict[Future, dict[str, Any]] = {}
-            while running or (missing and time.monotonic() < end):
-                while missing and len(running) < workers and time.monotonic() < end:
-                    key = missing.pop(0)
-                    running[pool.submit(work, key)] = key
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    done(running.pop(future), future.result())
-    if missing:
-        raise OutOfTime(f"{len(missing)} runs are left; give the same command again to go on")
-    return [record.find(key) for key in keys]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float))
 
 
 class Summary(NamedTuple):

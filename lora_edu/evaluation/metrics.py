@@ -1,8 +1,8 @@
-"""Metrics that say how sure they are: accuracy, F1, perplexity, paired differences.
+"""Metrics that say how sure they are: accuracy, F1, perplexity.
 
 Source:
-    Wilson 1927, JASA 22(158), p. 209 (the interval); McNemar 1947, Psychometrika 12, p. 153;
-    Efron 1979, Annals of Statistics 7(1), p. 1 (the bootstrap).
+    Wilson 1927, JASA 22(158), p. 209 (the interval); Efron 1979, Annals of Statistics 7(1), p. 1
+    (the bootstrap).
 """
 
 from __future__ import annotations
@@ -46,21 +46,6 @@ class Predictions(NamedTuple):
     labels: Tensor
     predicted: Tensor
     probabilities: Tensor
-
-
-class PairedDifference(NamedTuple):
-    """Accuracy of the first model less that of the second, on the same examples.
-
-    `only_first` and `only_second` count the examples that one of them alone got right. `p_value`
-    is McNemar's exact test: how often fair coins would part the disagreements as unevenly.
-    """
-
-    value: float
-    low: float
-    high: float
-    only_first: int
-    only_second: int
-    p_value: float
 
 
 @contextmanager
@@ -180,41 +165,6 @@ def _bootstrap(size: int, statistic: Callable[[Tensor], Tensor], seed: int) -> t
     draws = torch.randint(size, (RESAMPLES, size), generator=generator)
     low, high = statistic(draws).double().quantile(torch.tensor([0.025, 0.975]).double()).tolist()
     return low, high
-
-
-def paired_difference(
-    first: Predictions, second: Predictions, *, seed: int = 0
-) -> PairedDifference:
-    """Accuracy of `first` less accuracy of `second`, with a paired bootstrap and McNemar's test.
-
-    Both models answered the same rows, so the luck of the test set is shared and mostly cancels:
-    the interval is narrower than the two models' own intervals suggest. It holds the spread of
-    the test set alone; that of training seeds needs several runs.
-
-    Args:
-        first: Of one model.
-        second: Of another one, on the same rows.
-        seed: Of the bootstrap.
-
-    Raises:
-        ValueError: the two are not about the same rows.
-
-    Source:
-        McNemar 1947, Psychometrika 12, p. 153, in its exact binomial form.
-    """
-    if not torch.equal(first.labels, second.labels):
-        raise ValueError(
-            f"first has {len(first.labels)} labels and second {len(second.labels)}, and they are "
-            "not the same; classify the same batches with both models"
-        )
-    first_right = first.predicted == first.labels
-    second_right = second.predicted == second.labels
-    gain = first_right.long() - second_right.long()
-    low, high = _bootstrap(len(gain), lambda draw: gain[draw].double().mean(-1), seed)
-    wins, losses = int((gain > 0).sum()), int((gain < 0).sum())
-    tail = sum(math.comb(wins + losses, k) for k in range(min(wins, losses) + 1))
-    p_value = min(1.0, 2 * tail / 2 ** (wins + losses))
-    return PairedDifference(float(gain.double().mean()), low, high, wins, losses, p_value)
 
 
 def mean_loss(model: nn.Module, batches: Batches) -> float:

@@ -11,15 +11,12 @@ from lora_edu.tasks.classifier import (
     features,
     measures,
     prepare_classifier,
-    train_classifier,
 )
 from lora_edu.tasks.menu import (
     MULTIPLIER,
     RANK,
     error_rate_score,
-    few_shot,
     prepare_menu,
-    with_prefix,
     write_sentences,
 )
 from lora_edu.tasks.slots import (
@@ -45,7 +42,6 @@ __all__ = [
     "error_rate_score",
     "feature_loss",
     "features",
-    "few_shot",
     "measures",
     "menu_patterns",
     "prepare_classifier",
@@ -53,7 +49,5 @@ __all__ = [
     "said_slots",
     "slot_error_rate",
     "slot_errors",
-    "train_classifier",
-    "with_prefix",
     "write_sentences",
 ]

@@ -9,15 +9,14 @@
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import tiktoken
 import torch
 from torch import Tensor
 
-from lora_edu.datasets import IGNORE, Pair, Row, prompt
+from lora_edu.datasets import prompt
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, replace_linear_with_lora
@@ -27,7 +26,6 @@ METHODS = ("lora", "full")
 RANK = 8
 MULTIPLIER = 2  # of the update x A B, at every rank: alpha is twice the rank
 PROMPTS_AT_ONCE = 64
-BETWEEN_EXAMPLES = "\n\n"
 
 
 def prepare_menu(model: GPT, method: str, *, rank: int = RANK, seed: int = 0) -> None:
@@ -58,45 +56,6 @@ def prepare_menu(model: GPT, method: str, *, rank: int = RANK, seed: int = 0) ->
             scaling="alpha/rank",
             init="peft",
         )
-
-
-def few_shot(
-    pairs: Sequence[Pair], encoding: tiktoken.Encoding, max_tokens: int, *, seed: int = 0
-) -> list[int]:
-    """Draws worked examples to stand before a prompt: as many as fit, as token ids.
-
-    Args:
-        pairs: Where from: training pairs.
-        encoding: The model's tokenizer.
-        max_tokens: What all examples together may take.
-        seed: Of the draw.
-
-    Raises:
-        ValueError: the first example drawn is too long already.
-    """
-    ids: list[int] = []
-    for pair in random.Random(seed).sample(list(pairs), len(pairs)):
-        text = prompt(pair.meaning) + pair.sentence + BETWEEN_EXAMPLES
-        more = encoding.encode_ordinary(text)
-        if len(ids) + len(more) > max_tokens:
-            if not ids:
-                raise ValueError(
-                    f"max_tokens = {max_tokens}, but an example has {len(more)}; raise max_tokens"
-                )
-            break
-        ids += more
-    return ids
-
-
-def with_prefix(rows: Iterable[Row], prefix: Sequence[int]) -> list[Row]:
-    """Puts tokens before each row, none of which the loss counts; other targets stay.
-
-    Example:
-        >>> with_prefix([Row([7, 8], [8, 9])], [1, 2])
-        [Row(token_ids=[1, 2, 7, 8], target=[-100, -100, 8, 9])]
-    """
-    ignored = [IGNORE] * len(prefix)
-    return [Row([*prefix, *row.token_ids], [*ignored, *row.target]) for row in rows]
 
 
 def write_sentences(

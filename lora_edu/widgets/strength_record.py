@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -70,15 +70,6 @@ def read_recording(path: Path | None = None) -> Recording:
         ]
         for name, prompts in stored["answers"].items()
     }
-
-
-def to_json(recording: Recording) -> dict[str, list[dict]]:
-    """The recording as JSON takes it; probabilities to four digits."""
-    answers = {name: [asdict(prompt) for prompt in prompts] for name, prompts in recording.items()}
-    for prompts in answers.values():
-        for answer in (answer for prompt in prompts for answer in prompt["answers"]):
-            answer["shares"] = {key: round(share, 4) for key, share in answer["shares"].items()}
-    return answers
 
 
 class Responder:

@@ -10,13 +10,13 @@ from torch import nn
 from lora_edu.datasets.batching import IGNORE, Batches, Row
 from lora_edu.evaluation.metrics import (
     Predictions,
+    _bootstrap,
     accuracy_interval,
     classify,
     confusion,
     f1,
     f1_interval,
     mean_loss,
-    paired_difference,
     perplexity,
     wilson_interval,
 )
@@ -97,34 +97,11 @@ def test_the_f1_interval_holds_f1_and_depends_on_its_seed_alone() -> None:
 
 
 def test_the_bootstrap_is_as_wide_as_the_normal_approximation() -> None:
-    # 400 differences, of which 60 are +1 and 40 are -1.
-    labels = [0] * 400
-    first = [1] * 40 + [0] * 360
-    second = [0] * 40 + [1] * 60 + [0] * 300
-    difference = paired_difference(predictions(labels, first), predictions(labels, second))
-    assert difference.value == pytest.approx(0.05)
+    gain = torch.tensor([1.0] * 60 + [-1.0] * 40 + [0.0] * 300)
+    low, high = _bootstrap(400, lambda draw: gain[draw].mean(-1), seed=0)
     half = 1.96 * math.sqrt((0.25 - 0.05**2) / 400)
-    assert difference.low == pytest.approx(0.05 - half, abs=0.006)
-    assert difference.high == pytest.approx(0.05 + half, abs=0.006)
-
-
-def test_mcnemars_test_counts_the_disagreements_alone() -> None:
-    labels = [0] * 50
-    first, second = [0] * 50, [1] * 9 + [0] * 41
-    first[9] = 1
-    difference = paired_difference(predictions(labels, first), predictions(labels, second))
-    assert (difference.only_first, difference.only_second) == (9, 1)
-    assert difference.p_value == pytest.approx(2 * (1 + 10) / 2**10)
-
-
-def test_a_model_does_not_differ_from_itself() -> None:
-    ours = predictions(*random_pair(3), classes=3)
-    assert paired_difference(ours, ours) == (0.0, 0.0, 0.0, 0, 0, 1.0)
-
-
-def test_only_answers_to_the_same_rows_are_compared() -> None:
-    with pytest.raises(ValueError, match="classify the same batches with both models"):
-        paired_difference(predictions([0, 1], [0, 1]), predictions([1, 0], [0, 1]))
+    assert low == pytest.approx(0.05 - half, abs=0.006)
+    assert high == pytest.approx(0.05 + half, abs=0.006)
 
 
 def test_classify_answers_in_the_order_of_the_rows() -> None:

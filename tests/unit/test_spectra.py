@@ -1,4 +1,4 @@
-"""Spectra: cuts are the best of their rank, controls keep what they promise."""
+"""Spectra: singular values, and cuts, which are the best of their rank."""
 
 import math
 
@@ -8,16 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_edu.spectra import (
-    effective_rank,
-    energy_kept,
-    project_on_random_subspace,
-    random_basis,
-    random_update,
-    singular_values,
-    subspace_similarity,
-    truncate,
-)
+from lora_edu.spectra import effective_rank, energy_kept, singular_values, truncate
+from scripts.delta_controls import project_on_random_subspace, random_update
 
 
 def gaussian(rows: int, columns: int, seed: int) -> torch.Tensor:
@@ -79,27 +71,9 @@ def test_a_cut_outside_the_possible_ranks_is_refused(rank: object) -> None:
         truncate(torch.ones(5, 3), rank)
 
 
-@pytest.mark.parametrize("rank", [-1, 6, 2.0, True])
-def test_controls_of_an_impossible_rank_are_refused(rank: object) -> None:
-    with pytest.raises(ValueError, match=f"from 0 to 5 here, got {rank!r}"):
-        random_basis(5, rank)
-    with pytest.raises(ValueError, match=f"from 0 to 5 here, got {rank!r}"):
-        project_on_random_subspace(torch.ones(5, 3), rank)
-    with pytest.raises(ValueError, match=f"from 1 to 3 here, got {rank!r}"):
-        random_update(torch.ones(5, 3), rank)
-
-
-def test_no_update_of_rank_0_has_the_norm_of_a_matrix_that_is_not_zero() -> None:
-    with pytest.raises(ValueError, match="from 1 to 3 here, got 0"):
-        random_update(torch.ones(5, 3), 0)
-    assert torch.equal(project_on_random_subspace(torch.ones(5, 3), 0), torch.zeros(5, 3))
-
-
 MATRIX_FUNCTIONS = {
     singular_values: (),
     truncate: (1,),
-    project_on_random_subspace: (1,),
-    random_update: (1,),
 }
 
 
@@ -167,71 +141,3 @@ def test_shares_do_not_depend_on_the_size_of_a_matrix(size: float) -> None:
     values = size * torch.tensor([4.0, 3.0], dtype=torch.float64)
     torch.testing.assert_close(energy_kept(values), energy_kept(torch.tensor([4.0, 3.0])))
     assert effective_rank(values) == pytest.approx(effective_rank(torch.tensor([4.0, 3.0])))
-
-
-def test_a_subspace_overlaps_fully_with_one_that_contains_it_and_not_with_its_complement() -> None:
-    basis = random_basis(6, 6, torch.Generator().manual_seed(0))
-    assert subspace_similarity(basis[:, :2], basis[:, :5]) == pytest.approx(1)
-    assert subspace_similarity(basis[:, :2], basis[:, 2:5]) == pytest.approx(0)
-    assert subspace_similarity(basis[:, :2], basis[:, 1:5]) == pytest.approx(0.5)
-
-
-def test_the_overlap_is_of_subspaces_not_of_the_bases_chosen() -> None:
-    generator = torch.Generator().manual_seed(0)
-    first, second = random_basis(7, 3, generator), random_basis(7, 4, generator)
-    turned = first @ random_basis(3, 3, generator)
-    assert subspace_similarity(turned, second) == pytest.approx(subspace_similarity(first, second))
-    assert subspace_similarity(second, first) == pytest.approx(subspace_similarity(first, second))
-
-
-def test_random_subspaces_overlap_by_the_larger_share_of_the_space() -> None:
-    generator = torch.Generator().manual_seed(0)
-    overlaps = [
-        subspace_similarity(random_basis(20, 3, generator), random_basis(20, 5, generator))
-        for _ in range(300)
-    ]
-    assert np.mean(overlaps) == pytest.approx(5 / 20, abs=0.02)
-
-
-def test_subspaces_that_cannot_be_compared_are_refused() -> None:
-    with pytest.raises(ValueError, match="columns of one length, got 3 and 2"):
-        subspace_similarity(torch.eye(3), torch.eye(2))
-    with pytest.raises(ValueError, match="second must have orthonormal columns"):
-        subspace_similarity(torch.eye(3), 2 * torch.eye(3))
-    with pytest.raises(ValueError, match=r"first must be .* got shape \(3, 0\)"):
-        subspace_similarity(torch.eye(3)[:, :0], torch.eye(3))
-    with pytest.raises(ValueError, match=r"second must be .* got shape \(3,\)"):
-        subspace_similarity(torch.eye(3), torch.ones(3))
-
-
-def test_a_random_subspace_keeps_its_share_of_the_energy() -> None:
-    generator, matrix = torch.Generator().manual_seed(0), gaussian(12, 5, 1)
-    shares = []
-    for _ in range(400):
-        part = project_on_random_subspace(matrix, 3, generator)
-        shares.append((part.square().sum() / matrix.square().sum()).item())
-        # A projection: what was left out is perpendicular to what was kept.
-        assert abs((part * (matrix - part)).sum()) < 1e-10
-    assert torch.linalg.matrix_rank(part) == 3
-    assert np.mean(shares) == pytest.approx(3 / 12, abs=0.02)
-
-
-@settings(deadline=None)
-@given(matrices_and_ranks(), st.integers(0, 999))
-def test_a_random_update_has_the_rank_asked_and_the_norm_given(
-    case: tuple[torch.Tensor, int], seed: int
-) -> None:
-    matrix, rank = case
-    update = random_update(matrix, rank, torch.Generator().manual_seed(seed))
-    assert torch.linalg.matrix_rank(update) == rank
-    torch.testing.assert_close(update.norm(), matrix.norm())
-
-
-def test_the_controls_repeat_with_their_seed() -> None:
-    matrix = gaussian(4, 6, 0)
-    for control in (project_on_random_subspace, random_update):
-        first, again, other = (
-            control(matrix, 2, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
-        )
-        assert torch.equal(first, again)
-        assert not torch.allclose(first, other)

@@ -33,8 +33,8 @@ from lora_edu.widgets.strength_record import (
     Prompt,
     Responder,
     read_recording,
-    to_json,
 )
+from scripts.record_strengths import to_json
 
 
 def said(strength: float) -> Answer:

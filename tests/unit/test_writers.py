@@ -6,20 +6,13 @@ import pytest
 import torch
 
 from lora_edu.budget.parameters import count_parameters
-from lora_edu.datasets.batching import IGNORE, Batches, Row, prompt, text_rows
+from lora_edu.datasets.batching import prompt
 from lora_edu.datasets.sets import load_menu
-from lora_edu.evaluation.metrics import mean_loss
 from lora_edu.generation import generate_text
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import lora_layers
 from lora_edu.pretrained.tokenizer import load_tokenizer
-from lora_edu.tasks.menu import (
-    error_rate_score,
-    few_shot,
-    prepare_menu,
-    with_prefix,
-    write_sentences,
-)
+from lora_edu.tasks.menu import error_rate_score, prepare_menu, write_sentences
 from lora_edu.tasks.slots import SlotErrors, slot_error_rate
 
 ENCODING = load_tokenizer("mini")
@@ -69,41 +62,10 @@ def test_an_unknown_method_is_refused() -> None:
         prepare_menu(small_gpt(), "head")
 
 
-def test_examples_are_whole_pairs_and_as_many_as_fit() -> None:
-    texts = {f"{prompt(pair.meaning)}{pair.sentence}\n\n" for pair in PAIRS}
-    for seed in range(5):
-        ids = few_shot(PAIRS, ENCODING, 128, seed=seed)
-        shown = ENCODING.decode(ids)
-        parts = [part + "\n\n" for part in shown.split("\n\n")[:-1]]
-        assert "".join(parts) == shown
-        assert set(parts) <= texts
-        assert 128 - 96 <= len(ids) <= 128
-    assert few_shot(PAIRS, ENCODING, 128, seed=0) != few_shot(PAIRS, ENCODING, 128, seed=1)
-
-
-def test_an_example_that_does_not_fit_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"max_tokens = 5, but an example has \d+; raise"):
-        few_shot(PAIRS[:1], ENCODING, 5)
-
-
-def test_a_prefix_is_read_and_not_counted() -> None:
-    model = small_gpt().double().eval()
-    (row,) = text_rows(["There was a cat."], ENCODING, 64)
-    before = [5, 6, 7, 8]
-    with torch.no_grad():
-        logits = model(torch.tensor([before + row.token_ids]))[0, len(before) :]
-        expected = torch.nn.functional.cross_entropy(logits, torch.tensor(row.target))
-    (prefixed,) = with_prefix([row], before)
-    assert prefixed == Row(before + row.token_ids, [IGNORE] * 4 + row.target)
-    found = mean_loss(model, Batches([prefixed], 1))
-    assert found == pytest.approx(expected.item(), abs=1e-6)
-    assert found != pytest.approx(mean_loss(model, Batches([row], 1)), abs=1e-6)
-
-
 def test_sentences_written_together_are_those_written_alone() -> None:
     model = small_gpt().double()
     meanings = [pair.meaning for pair in PAIRS[:12]]
-    before = few_shot(PAIRS, ENCODING, 60, seed=3)
+    before = ENCODING.encode_ordinary(prompt(PAIRS[20].meaning) + PAIRS[20].sentence + "\n\n")
     for prefix in ([], before):
         start = ENCODING.decode(prefix)
         alone = []
