@@ -1,15 +1,17 @@
-"""Attention whose way back is widened: the same function, nearer to the exact gradients."""
+"""Attention whose backward pass is widened: the same function, nearer to the exact gradients."""
 
 from __future__ import annotations
 
 import copy
+import importlib.util
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch.nn import functional as F
 
 from lora_edu.fused import attention as fused_attention
-from lora_edu.fused.attention import SHORT, attend
+from lora_edu.fused.attention import SHORT
 from lora_edu.fused.blocks import fuse
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import freeze, replace_linear_with_lora
@@ -30,7 +32,7 @@ def answers(function, q, k, v, gradient) -> list[torch.Tensor]:
 
 
 def widened(monkeypatch) -> list[int]:
-    """Counts how often the way back is widened."""
+    """Counts how often the backward pass is widened."""
     calls = []
     monkeypatch.setattr(
         fused_attention.WidenedBackward,
@@ -42,9 +44,35 @@ def widened(monkeypatch) -> list[int]:
     return calls
 
 
+class Without:
+    """torch's operations, the two private ones removed."""
+
+    def __init__(self, aten) -> None:
+        self._aten = aten
+
+    def __getattr__(self, name: str):
+        if name in (fused_attention.FORWARD, fused_attention.BACKWARD):
+            raise AttributeError(name)
+        return getattr(self._aten, name)
+
+
+@pytest.fixture(params=[True, False], ids=["private operations", "public ones"])
+def attend(request, monkeypatch) -> Callable[..., torch.Tensor]:
+    """`attend` of this torch, and of one that lacks the private operations."""
+    if request.param:
+        assert fused_attention.PRIVATE
+        return fused_attention.attend
+    monkeypatch.setattr(torch.ops, "aten", Without(torch.ops.aten))
+    spec = importlib.util.spec_from_file_location("of_another_torch", fused_attention.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert not module.PRIVATE
+    return module.attend
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize(("rows", "tokens"), [(2, 1), (3, 33), (1, SHORT)])
-def test_results_are_the_same_and_gradients_nearer_to_the_exact_ones(rows, tokens, dtype):
+def test_results_are_the_same_and_gradients_nearer_to_the_exact_ones(attend, rows, tokens, dtype):
     given = heads(rows, tokens, dtype)
     exact = answers(F.scaled_dot_product_attention, *(each.double() for each in given))
     # What float32 itself rounds off: of a single token the gradients of q and k are exactly zero,
@@ -60,7 +88,7 @@ def test_results_are_the_same_and_gradients_nearer_to_the_exact_ones(rows, token
         assert off <= 0.5 * torch.finfo(dtype).eps * true.norm() + float32  # one rounding
 
 
-def test_float32_and_float64_are_torchs_own_bit_for_bit():
+def test_float32_and_float64_are_torchs_own_bit_for_bit(attend):
     for dtype in (torch.float32, torch.float64):
         given = heads(2, 7, dtype)
         for mine, theirs in zip(
@@ -83,11 +111,12 @@ def test_it_is_widened_only_where_that_is_faster(monkeypatch, tokens, dtype, lea
     q, k, v, _ = heads(2, tokens, dtype)
     calls = widened(monkeypatch)
     with torch.set_grad_enabled(learning):
-        assert attend(q, k, v, is_causal=True).shape == q.shape
+        assert fused_attention.attend(q, k, v, is_causal=True).shape == q.shape
     assert len(calls) == expected
 
 
 def test_a_mask_goes_the_usual_way(monkeypatch):
+    attend = fused_attention.attend
     q, k, v, _ = heads(2, 6, torch.bfloat16)
     calls = widened(monkeypatch)
     mask = torch.ones(6, 6, dtype=torch.bool).tril()
@@ -125,7 +154,8 @@ def test_a_fused_gpt_under_autocast_uses_it_and_is_nearer_to_its_gradients(monke
     assert (ours - exact).norm() <= 1.1 * (theirs - exact).norm() < 0.1 * exact.norm()
 
 
-def test_it_compiles():
+def test_it_compiles(attend, monkeypatch):
+    monkeypatch.undo()  # a compiler needs all of torch
     q, k, v, gradient = heads(2, 9, torch.bfloat16)
     compiled = torch.compile(attend, backend="aot_eager", fullgraph=True)
     for mine, plain in zip(
