@@ -9,16 +9,16 @@ correct, and as slow as without a cache.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from numbers import Integral, Real
 
 import tiktoken
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lora_edu.fused import Decoder, can_decode
 from lora_edu.gpt import GPT, KeyValueCache
+from lora_edu.training import evaluation_mode
 
 # Divisors of logits: a float32 below the one counts as 0 on some chips, one above the other is inf.
 SMALLEST, LARGEST = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
@@ -73,7 +73,7 @@ def generate(
     lengths = [width] * rows if lengths is None else lengths
     ends = torch.tensor(lengths, device=token_ids.device)[:, None]
     prompts, token_ids = token_ids, token_ids[:, : min(lengths, default=width)]
-    with _evaluation_mode(model), torch.inference_mode():
+    with evaluation_mode(model), torch.inference_mode():
         cache = decoder = None
         if use_cache:
             cache = KeyValueCache(model.config, rows, like=model.token_embedding.weight)
@@ -201,14 +201,3 @@ def _choose(
         weakest = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < weakest, -math.inf)
     return torch.multinomial(logits.softmax(-1), 1, generator=generator)
-
-
-@contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Switches dropout off for a block, and back to what it was."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)

@@ -8,8 +8,7 @@ Source:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lora_edu.datasets import IGNORE, Batches
+from lora_edu.training import evaluation_mode
 
 Z_95 = 1.959963984540054  # a standard normal lies within ± this with probability 95 %
 
@@ -48,18 +48,6 @@ class Predictions(NamedTuple):
     probabilities: Tensor
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[torch.device]:
-    """Dropout and gradients off for a while; yields the device of the model."""
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield next(model.parameters()).device
-    finally:
-        model.train(was_training)
-
-
 def classify(model: nn.Module, batches: Batches) -> Predictions:
     """Runs a classifier over all rows: its head at the last real token of each.
 
@@ -69,7 +57,8 @@ def classify(model: nn.Module, batches: Batches) -> Predictions:
     """
     labels = torch.empty(len(batches.rows), dtype=torch.long)
     probabilities = None
-    with _evaluating(model) as device:
+    device = next(model.parameters()).device
+    with evaluation_mode(model), torch.inference_mode():
         for indices, batch in zip(batches.order(0), batches.epoch(0), strict=True):
             batch = batch.to(device)
             logits = model(batch.token_ids, positions=batch.lengths - 1).float()
@@ -173,7 +162,8 @@ def mean_loss(model: nn.Module, batches: Batches) -> float:
     A mean of batch means would weigh the tokens of a short batch more.
     """
     nats, tokens = 0.0, 0
-    with _evaluating(model) as device:
+    device = next(model.parameters()).device
+    with evaluation_mode(model), torch.inference_mode():
         for batch in batches.epoch(0):
             batch = batch.to(device)
             logits = model(batch.token_ids).float()

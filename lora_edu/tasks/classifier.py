@@ -23,6 +23,7 @@ from lora_edu.datasets import Batches
 from lora_edu.evaluation import Predictions, accuracy_interval, f1
 from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, replace_linear_with_lora
+from lora_edu.training import evaluation_mode, own_random_state
 
 METHODS = ("head", "lora", "full")
 LORA_TARGETS = ("query", "key", "value", "out", "fc_in", "fc_out")
@@ -47,8 +48,7 @@ def prepare_classifier(model: GPT, method: str, classes: int = 2, *, seed: int =
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
     weight = model.final_norm.weight
-    with torch.random.fork_rng([weight.device] if weight.is_cuda else []):
-        torch.manual_seed(seed)
+    with own_random_state(seed, weight.device):
         if method != "full":
             freeze(model)
         if method == "lora":
@@ -66,16 +66,15 @@ def features(model: GPT, batches: Batches) -> Tensor:
     """
     device = model.final_norm.weight.device
     found = torch.empty(len(batches.rows), model.config.n_embd, device=device)
-    head, was_training = model.head, model.training
-    model.eval()
-    model.head = nn.Identity()
-    try:
-        for indices, batch in zip(batches.order(0), batches.epoch(0), strict=True):
-            batch = batch.to(device)
-            found[indices] = model(batch.token_ids, positions=batch.lengths - 1)
-    finally:
-        model.head = head
-        model.train(was_training)
+    head = model.head
+    with evaluation_mode(model):
+        model.head = nn.Identity()
+        try:
+            for indices, batch in zip(batches.order(0), batches.epoch(0), strict=True):
+                batch = batch.to(device)
+                found[indices] = model(batch.token_ids, positions=batch.lengths - 1)
+        finally:
+            model.head = head
     return found
 
 

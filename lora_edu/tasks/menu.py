@@ -21,6 +21,7 @@ from lora_edu.generation import generate
 from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, replace_linear_with_lora
 from lora_edu.tasks.classifier import LORA_TARGETS
+from lora_edu.training import own_random_state
 
 METHODS = ("lora", "full")
 RANK = 8
@@ -44,9 +45,7 @@ def prepare_menu(model: GPT, method: str, *, rank: int = RANK, seed: int = 0) ->
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
     if method == "full":
         return
-    weight = model.final_norm.weight
-    with torch.random.fork_rng([weight.device] if weight.is_cuda else []):
-        torch.manual_seed(seed)
+    with own_random_state(seed, model.final_norm.weight.device):
         freeze(model)
         replace_linear_with_lora(
             model,

@@ -2,6 +2,7 @@
 
 from lora_edu.training.history import History, lower_is_better
 from lora_edu.training.loop import classification_loss, fit, next_token_loss
+from lora_edu.training.modes import evaluation_mode, own_random_state
 from lora_edu.training.optimizer import adamw, parameter_groups
 from lora_edu.training.precision import BF16_CAPABILITY, choose_device, choose_precision
 
@@ -12,8 +13,10 @@ __all__ = [
     "choose_device",
     "choose_precision",
     "classification_loss",
+    "evaluation_mode",
     "fit",
     "lower_is_better",
     "next_token_loss",
+    "own_random_state",
     "parameter_groups",
 ]

@@ -12,8 +12,6 @@ import random
 import secrets
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,19 +75,6 @@ def frozen_checksum(model: nn.Module) -> int:
             flat = parameter.detach().cpu().contiguous().flatten()
             checksum = zlib.crc32(flat.view(torch.uint8).numpy(), checksum)
     return checksum
-
-
-@contextmanager
-def own_random_state(seed: int, device: torch.device) -> Iterator[None]:
-    """Seeds torch and `random` for the block inside, and gives the caller's states back after."""
-    python_state = random.getstate()
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
 
 
 def save_checkpoint(path: str | Path, state: RunState, settings: dict[str, Any]) -> None:

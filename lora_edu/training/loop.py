@@ -23,7 +23,6 @@ from lora_edu.training.checkpoint import (
     check_writable,
     frozen_checksum,
     load_checkpoint,
-    own_random_state,
     restore,
     snapshot,
     try_to_save,
@@ -36,6 +35,7 @@ from lora_edu.training.checks import (
 )
 from lora_edu.training.ddp import find_processes, local_model
 from lora_edu.training.history import History
+from lora_edu.training.modes import evaluation_mode, own_random_state
 from lora_edu.training.optimizer import Groups, Plan, adamw, parameter_groups, trainable_parameters
 from lora_edu.training.precision import (
     choose_precision,
@@ -313,10 +313,8 @@ def _evaluate(state: RunState, plan: Plan, evaluate: Evaluate) -> None:
         measures = evaluate(local_model(state.model))
         return {name: float(value) for name, value in measures.items()}
 
-    state.model.eval()
-    with torch.no_grad():
+    with evaluation_mode(state.model), torch.no_grad():
         measures = state.processes.from_first(measured)
-    state.model.train()
     history = state.history
     history.evaluations.append({"step": history.last_step, **measures})
     if plan.patience and history.best(plan.monitor) == len(history.evaluations) - 1:

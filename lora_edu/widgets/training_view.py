@@ -20,7 +20,7 @@ import ipywidgets
 from torch import nn
 
 from lora_edu.plots import image_tag, live_paragraph, show_text, show_widget
-from lora_edu.training import History
+from lora_edu.training import History, evaluation_mode
 from lora_edu.widgets.training_picture import TrainingPicture, smoothed
 
 Follow = Callable[[nn.Module, History], None]
@@ -113,14 +113,12 @@ class TrainingView:
             self._next_drawing = time.monotonic() + _REDRAW_SECONDS
 
     def _wait_held(self, model: nn.Module) -> None:
-        was_training = model.training
-        model.eval()
         self.history.stopped = HELD
-        self._pause()
-        while self._hold.is_set():
-            time.sleep(_LOOK_SECONDS)
+        with evaluation_mode(model):
+            self._pause()
+            while self._hold.is_set():
+                time.sleep(_LOOK_SECONDS)
         self.history.stopped = ""
-        model.train(was_training)
 
     def _work(self) -> None:
         try:
