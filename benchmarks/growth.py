@@ -18,7 +18,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.growth_fit import Fit, fit_line
+from benchmarks.growth_fit import FULL, FUSED, IN_TURN, TOGETHER, Fit, fit_line
+from benchmarks.growth_picture import caption, memory_figure, time_figure
 from benchmarks.machine import machine, versions
 from benchmarks.shapes import CLASSES, draw_factors, random_batches, random_gpt
 from lora_edu.adapters import Adapter, MixedAdapters
@@ -34,11 +35,10 @@ from lora_edu.files import atomic_write
 from lora_edu.fused import fuse
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import freeze, replace_linear_with_lora
+from lora_edu.plots import png
 
 FOLDER = Path(__file__).parent
 VOCABULARY, HEAD_SIZE, FLOAT_BYTES, INDEX_BYTES = 512, 32, 4, 8
-FULL, FUSED = "full fine-tuning", "LoRA, fused"
-TOGETHER, IN_TURN = "in one batch", "one after another"
 SERIES = {name: (FULL, FUSED) for name in ("rank", "width", "length")}
 SERIES["adapters"] = (TOGETHER, IN_TURN)
 
@@ -255,14 +255,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for name, each in panels.items()
         },
     }
-    from benchmarks.growth_picture import caption, memory_figure, time_figure  # matplotlib
-
     record["findings"] = caption(record).splitlines()
     print(*record["findings"], sep="\n")
     folder = chosen.output or (None if chosen.quick else FOLDER)
     if folder is not None:
-        from lora_edu.plots import png
-
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder / "growth.json") as file:
             file.write_text(json.dumps(record, indent=1) + "\n")

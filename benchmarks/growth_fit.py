@@ -1,4 +1,4 @@
-"""A line through measured times: seconds ≈ a + b · operations."""
+"""What is measured, by name, and a line through its times: seconds ≈ a + b · operations."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+FULL, FUSED = "full fine-tuning", "LoRA, fused"
+TOGETHER, IN_TURN = "in one batch", "one after another"
 
 
 class Fit(NamedTuple):

@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from benchmarks.growth import FULL, FUSED, IN_TURN, TOGETHER
-from benchmarks.growth_fit import Fit
+from benchmarks.growth_fit import FULL, FUSED, IN_TURN, TOGETHER, Fit
 from lora_edu.plots import figure, house_style, line_style
 
 LABELS = {

@@ -10,8 +10,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import growth
-from benchmarks.growth import FULL, FUSED, IN_TURN, TOGETHER, Setting
-from benchmarks.growth_fit import fit_line
+from benchmarks.growth import Setting
+from benchmarks.growth_fit import FULL, FUSED, IN_TURN, TOGETHER, fit_line
 from benchmarks.growth_picture import caption, memory_figure, time_figure
 from lora_edu.budget.step_cost import kept_bytes
 
@@ -124,7 +124,7 @@ def test_bytes_that_are_off_the_formula_are_told(record):
 
 def test_a_quick_run_leaves_the_record_alone(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(growth, "measure", lambda *_: {})
-    monkeypatch.setattr("benchmarks.growth_picture.caption", lambda record: "a caption")
+    monkeypatch.setattr("benchmarks.growth.caption", lambda record: "a caption")
     monkeypatch.setattr(growth, "FOLDER", tmp_path)
     growth.main(["--quick"])
     assert "a caption" in capsys.readouterr().out
