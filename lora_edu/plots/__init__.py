@@ -1,6 +1,15 @@
 """Pictures: charts in one style, and the ways to show them in a notebook."""
 
-from lora_edu.plots.charts import Line, bar_chart, heat_map, line_chart, show, stacked_bars
+from lora_edu.plots.charts import (
+    SMOOTHED_STEPS,
+    Line,
+    bar_chart,
+    heat_map,
+    line_chart,
+    show,
+    smoothed,
+    stacked_bars,
+)
 from lora_edu.plots.display import (
     LINE_CHARACTERS,
     image_tag,
@@ -15,6 +24,7 @@ __all__ = [
     "LINE_CHARACTERS",
     "Line",
     "SEQUENTIAL",
+    "SMOOTHED_STEPS",
     "bar_chart",
     "figure",
     "heat_map",
@@ -27,5 +37,6 @@ __all__ = [
     "show",
     "show_text",
     "show_widget",
+    "smoothed",
     "stacked_bars",
 ]

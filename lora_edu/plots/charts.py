@@ -33,8 +33,11 @@ __all__ = [
     "line_style",
     "png",
     "show",
+    "smoothed",
     "stacked_bars",
 ]
+
+SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
 
 
 @dataclass(frozen=True)
@@ -234,6 +237,17 @@ def heat_map(
             colour = "white" if dark else "black"
             axis.text(column, row, text, ha="center", va="center", color=colour)
     return made
+
+
+def smoothed(losses: Sequence[float], window: int = SMOOTHED_STEPS) -> list[float]:
+    """The mean of each loss and those just before it.
+
+    Example:
+        >>> smoothed([3.0, 1.0, 2.0], window=2)
+        [3.0, 2.0, 1.5]
+    """
+    ends = range(1, len(losses) + 1)
+    return [sum(losses[max(0, i - window) : i]) / min(i, window) for i in ends]
 
 
 def show(drawn: Figure, alt: str) -> None:

@@ -5,23 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lora_edu.plots import figure, house_style, line_style
+from lora_edu.plots import SMOOTHED_STEPS, figure, house_style, line_style, smoothed
 from lora_edu.training import History
 from lora_edu.widgets.canvas import Canvas
 
-SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
 _LOSS_GRID = 0.5  # the loss axis ends at a multiple of this
-
-
-def smoothed(losses: list[float], window: int = SMOOTHED_STEPS) -> list[float]:
-    """The mean of each loss and those just before it.
-
-    Example:
-        >>> smoothed([3.0, 1.0, 2.0], window=2)
-        [3.0, 2.0, 1.5]
-    """
-    ends = range(1, len(losses) + 1)
-    return [sum(losses[max(0, i - window) : i]) / min(i, window) for i in ends]
 
 
 class TrainingPicture:

@@ -19,9 +19,9 @@ from html import escape
 import ipywidgets
 from torch import nn
 
-from lora_edu.plots import image_tag, live_paragraph, show_text, show_widget
+from lora_edu.plots import image_tag, live_paragraph, show_text, show_widget, smoothed
 from lora_edu.training import History, evaluation_mode
-from lora_edu.widgets.training_picture import TrainingPicture, smoothed
+from lora_edu.widgets.training_picture import TrainingPicture
 
 Follow = Callable[[nn.Module, History], None]
 

@@ -285,8 +285,7 @@ print("full:", histories["full"].stopped, "after", histories["full"].last_step, 
 # ## Read the curves
 # Single batches jump, so the training lines show the mean of the last few steps.
 # %%
-from lora_edu.plots import Line, line_chart, stacked_bars
-from lora_edu.widgets.training_picture import smoothed
+from lora_edu.plots import Line, line_chart, smoothed, stacked_bars
 
 lines = []
 for method in ("lora", "full"):
@@ -470,8 +469,8 @@ for method, rank in (("full", None), ("lora", 8)):
 # neither number. They are the same for both methods, and small for texts as short as these.)
 #
 # Operations are not seconds. The layers of `lora_edu` are written to be read. `fuse` lets LoRA's
-# layers compute in fewer and larger operations, and computes layer norms and GELUs a second time on
-# the way back in place of keeping their results. Loss and gradients are the same, and less is kept:
+# layers compute in fewer and larger operations, and computes layer norms and GELUs a second time in
+# the backward pass in place of keeping their results. Loss and gradients are the same, and less is kept:
 # that can be counted too, by a hook on whatever the forward pass keeps.
 # %%
 import copy
@@ -765,7 +764,7 @@ else:
 #
 # <details><summary>Answers</summary>
 # (1) The base's outputs never change if nothing inside it learns; A and B change them at each step.
-# (2) It saves the gradients of the frozen weights; the forward pass and the error on its way back
+# (2) It saves the gradients of the frozen weights; the forward pass and the error's backward pass
 # stay. (3) The score would then be the best of several, so it would flatter. (4) Where 95 % of the
 # cases are of one class. (5) Look at the interval of the paired difference over several seeds, and
 # add what its larger part asks for: more seeds, or more messages.
