@@ -93,9 +93,9 @@ class KeyValueCache:
         self.values = [like.new_zeros(shape) for _ in range(config.n_layer)]
         self.length = 0
 
-    def extend(self, block: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Stores the new tokens' keys and values of one block; returns all of them so far."""
-        keys, values, new = self.keys[block], self.values[block], key.shape[2]
+    def extend(self, index: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Stores the new tokens' keys and values of block `index`; returns all so far."""
+        keys, values, new = self.keys[index], self.values[index], key.shape[2]
         keys.narrow(2, self.length, new).copy_(key)
         values.narrow(2, self.length, new).copy_(value)
         end = self.length + new
@@ -128,23 +128,23 @@ class Attention(nn.Module):
     def forward(
         self,
         x: Tensor,
-        block: int = 0,
+        index: int = 0,
         cache: KeyValueCache | None = None,
         at: Tensor | None = None,
     ) -> Tensor:
         """Mixes each token, or the one at `at`, with those before it.
 
-        `block` says whose cache entry to use.
+        `index` is the block's number, for its place in the cache.
         """
         query, key, value = self.query(pick(x, at)), self.key(x), self.value(x)
-        return self.out(self.mix(query, key, value, block, cache, at))
+        return self.out(self.mix(query, key, value, index, cache, at))
 
     def mix(
         self,
         query: Tensor,
         key: Tensor,
         value: Tensor,
-        block: int,
+        index: int,
         cache: KeyValueCache | None,
         at: Tensor | None = None,
         attend: Callable[..., Tensor] = F.scaled_dot_product_attention,
@@ -160,7 +160,7 @@ class Attention(nn.Module):
         old, new, mask = 0, key.shape[1], None
         if cache is not None:
             old = cache.length
-            k, v = cache.extend(block, k, v)
+            k, v = cache.extend(index, k, v)
         if at is not None or (old and new > 1):
             mask = torch.ones(new, old + new, dtype=torch.bool, device=q.device).tril(old)
             mask = mask if at is None else mask[at, None, None]
@@ -197,12 +197,12 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,
-        block: int = 0,
+        index: int = 0,
         cache: KeyValueCache | None = None,
         at: Tensor | None = None,
     ) -> Tensor:
         """(B, T, C) → (B, T, C), or with `at`, (B,) positions, → (B, 1, C)."""
-        x = pick(x, at) + self.dropout(self.attention(self.attention_norm(x), block, cache, at))
+        x = pick(x, at) + self.dropout(self.attention(self.attention_norm(x), index, cache, at))
         return x + self.dropout(self.mlp(self.mlp_norm(x)))
 
 

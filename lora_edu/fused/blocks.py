@@ -42,7 +42,7 @@ class FusedBlock(Block):
     def forward(
         self,
         x: Tensor,
-        block: int = 0,
+        index: int = 0,
         cache: KeyValueCache | None = None,
         at: Tensor | None = None,
     ) -> Tensor:
@@ -52,7 +52,7 @@ class FusedBlock(Block):
         # Layers may have been exchanged since, for those of a mixed batch.
         unknown = not _is_known(self) or _has_finer_updates(self, x)
         if compiled_at or unknown or _is_recorded():
-            return super().forward(x, block, cache, at)
+            return super().forward(x, index, cache, at)
         attention, mlp, norm = self.attention, self.mlp, Norm(self.attention_norm)
         layers, asked = [attention.key, attention.value], pick(x, at)
         if at is None:
@@ -60,7 +60,7 @@ class FusedBlock(Block):
         else:
             (query,) = adapted_products(asked, [attention.query], norm)
             key, value = adapted_products(x, layers, norm)
-        mixed = attention.mix(query, key, value, block, cache, at, attend)
+        mixed = attention.mix(query, key, value, index, cache, at, attend)
         x = asked + self.dropout(adapted_products(mixed, [attention.out])[0])
         (hidden,) = adapted_products(x, [mlp.fc_in], Norm(self.mlp_norm))
         return x + self.dropout(adapted_products(hidden, [mlp.fc_out], Gelu())[0])
