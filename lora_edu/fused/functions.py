@@ -1,12 +1,12 @@
-"""What stands before a product and is computed again on the way back: layer norm and GELU.
+"""What comes before a product and is computed again in the backward pass: layer norm and GELU.
 
 torch's GELU with the tanh approximation takes five times as long on a CPU as its tanh. Here it is
 composed from quicker operations,
 
     gelu(x) = x σ(y),   y = 2 √(2/π) (x + 0.044715 x³),   as (1 + tanh u) / 2 = σ(2u),
 
-a few rows at a time, so that what is computed on the way stays in the processor's cache. Both
-its value and its gradient need σ(y), and so are computed together on the way back.
+a few rows at a time, so that what is computed meanwhile stays in the processor's cache. Both
+its value and its gradient need σ(y), and so are computed together in the backward pass.
 
 Source:
     Hendrycks and Gimpel 2016, "Gaussian error linear units", arXiv:1606.08415, section 2.
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 LINEAR = 2 * math.sqrt(2 / math.pi)
 CUBIC = 0.044715 * LINEAR
-PART = 65_536  # numbers a thread: 256 kB of float32 for each tensor on the way
+PART = 65_536  # numbers a thread: 256 kB of float32 for each tensor in between
 FEW = 32_768  # up to here one call of torch's is quicker than several
 
 
@@ -31,15 +31,15 @@ def as_type(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor if tensor.dtype == dtype else tensor.to(dtype)
 
 
-class Identity:
-    """f(x) = x, and the form of the functions below; x and z = f(x) are (N, in).
+class Before:
+    """A function f that comes before a product; x and z = f(x) are (N, in).
 
     f computes in the format of x. The products may have a narrower one: that of dz, thin and a.
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Returns f(x), and what `backward` needs beside x."""
-        return x, ()
+        raise NotImplementedError
 
     def again(self, x: Tensor) -> Tensor:
         """Returns f(x) a second time, (N, in)."""
@@ -47,7 +47,7 @@ class Identity:
 
     def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
         """Returns the gradient of x, (N, in)."""
-        return dz
+        raise NotImplementedError
 
     def backward_with_product(
         self, dz: Tensor, x: Tensor, kept: Sequence[Tensor], thin: Tensor, a: Tensor
@@ -60,7 +60,19 @@ class Identity:
         return thin.T @ as_type(self.again(x), thin.dtype), self.backward(dz, x, kept)
 
 
-class Norm(Identity):
+class Identity(Before):
+    """f(x) = x."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Returns x."""
+        return x, ()
+
+    def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
+        """Returns the gradient of x, (N, in)."""
+        return dz
+
+
+class Norm(Before):
     """A frozen layer norm over the last dimension.
 
     Raises:
@@ -93,7 +105,7 @@ class Norm(Identity):
         return norm.normalized_shape, as_type(norm.weight, dtype), as_type(norm.bias, dtype)
 
 
-class Gelu(Identity):
+class Gelu(Before):
     """GELU in its tanh approximation, as GPT-2 has it."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from lora_edu.fused.functions import Identity, as_type
+from lora_edu.fused.functions import Before, Identity, as_type
 from lora_edu.lora import LinearWithLoRA
 
 
@@ -81,7 +81,7 @@ class AdaptedProducts(torch.autograd.Function):
     def forward(
         ctx: FunctionCtx,
         x: Tensor,
-        before: Identity,
+        before: Before,
         multipliers: Sequence[float],
         *tensors: Tensor | None,
     ) -> tuple[Tensor, ...]:
@@ -185,7 +185,7 @@ def _folding_pays(rows: int, weight: Tensor) -> bool:
 
 
 def adapted_products(
-    x: Tensor, layers: Sequence[nn.Linear | LinearWithLoRA], before: Identity | None = None
+    x: Tensor, layers: Sequence[nn.Linear | LinearWithLoRA], before: Before | None = None
 ) -> tuple[Tensor, ...]:
     """Applies layers that read the same f(x), frozen but for their updates.
 
