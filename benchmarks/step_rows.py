@@ -12,7 +12,7 @@ ON_GPT2 = "PEFT on Hugging Face's GPT-2"
 HELD_GPT2 = f"{ON_GPT2} loaded in bf16, bf16"
 ONE_A, ALL_TOKENS = "ours, one A", "ours, one A, all tokens"
 OUR_STEP, THE_SAME = "our LoRA step", "the same, our last block for all tokens too"
-THERE_AND_BACK = "the frozen base alone, there and back"
+BASE_ALONE = "the frozen base alone, forward and backward"
 S, S_BF16, B, B_BF16 = "steps S", "steps S, bf16", "steps B", "steps B, bf16"
 FULL = "our full fine-tuning step"
 
@@ -41,10 +41,10 @@ STEP_ROWS = {
         B, "ours", "PEFT", f"B: {OUR_STEP} / PEFT on our GPT", "~0.8", Target(high=0.82), PEFT
     ),
     "step_shared_S": paired(
-        S, "what all share", "PEFT", f"S: {THERE_AND_BACK} / PEFT on our GPT", peers=PEFT
+        S, "what all share", "PEFT", f"S: {BASE_ALONE} / PEFT on our GPT", peers=PEFT
     ),
     "step_shared_B": paired(
-        B, "what all share", "PEFT", f"B: {THERE_AND_BACK} / PEFT on our GPT", peers=PEFT
+        B, "what all share", "PEFT", f"B: {BASE_ALONE} / PEFT on our GPT", peers=PEFT
     ),
     "step_gpt2_S": _gpt2(S, "fp32"),
     "step_gpt2_all_S": _gpt2(S, "fp32", all_tokens=True),

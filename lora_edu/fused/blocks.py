@@ -36,7 +36,7 @@ class FusedBlock(Block):
     """A transformer block that keeps 10 numbers a token and channel for backward, not 16.
 
     Query, key and value come from one function of the block's input; layer norms and the GELU are
-    computed again on the way back. Made by `fuse`.
+    computed again in the backward pass. Made by `fuse`.
     """
 
     def forward(

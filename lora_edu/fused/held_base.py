@@ -49,7 +49,8 @@ def hold_base(model: nn.Module, dtype: torch.dtype = torch.bfloat16) -> list[str
     stay too, so adapters are saved, attached, detached and mixed as before. Merging rounds
     W + update to the held type, as it does to any weight's: float32 merges more exactly.
 
-    This loses what rounding takes from the weights. The way back is to load the base again.
+    This loses what rounding takes from the weights; to get it back, load the base again. The
+    benchmarks use it; no notebook does.
 
     Args:
         model: With frozen `nn.Linear` layers, with or without an adapter.

@@ -171,8 +171,8 @@ def explain_not_finite(
     if math.isfinite(value):
         return (
             f"step {step}: the loss is {value:.3g}, but the norm of its gradient is "
-            f"{gradient_norm}. Likely cause: an overflow on the way back; lower the learning rate, "
-            'or use precision="fp32"',
+            f"{gradient_norm}. Likely cause: an overflow in the backward pass; lower the "
+            'learning rate, or use precision="fp32"',
             True,
         )
     if batch_before is None:

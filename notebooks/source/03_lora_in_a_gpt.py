@@ -129,7 +129,7 @@ with torch.no_grad():
 # %% [markdown]
 # **Investigate:** change `text` and run the last two cells again. (Further down `model` gets an
 # adapter. If you have been there already, restart first.) After which block is the final answer
-# there for good? Does a harder text need more blocks?
+# there, to stay? Does a harder text need more blocks?
 #
 # ## Choose targets
 # Which layers should get an update? The layers chosen are called **targets**. The paper adapts
@@ -686,7 +686,7 @@ print(f"LoRA on all layers saves {100 - lora_share:.0f} % of the operations")
 chart = bar_chart(
     shares | {"full fine-\ntuning": 100.0},
     title=f"LoRA: {trained:.0f} % of the parameters, {lora_share:.0f} % of the arithmetic",
-    y_label="matrix products, there and back (% of full)",
+    y_label="matrix products, forward and backward (% of full)",
     label_format="{:.0f}",
 )
 alt = (

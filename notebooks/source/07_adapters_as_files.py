@@ -648,7 +648,7 @@ print(f"rank {config['rank_pattern'][layer]} and alpha {config['alpha_pattern'][
 ours = load_adapter(folder).matrices
 back = load_from_gpt2(gpt2_folder, base_fingerprint=fingerprint).matrices
 same = [same_bits(x, y) for name in ours for x, y in zip(ours[name], back[name], strict=True)]
-print("there and back, every bit the same:", all(same))
+print("written and read again, every bit the same:", all(same))
 # %% [markdown]
 # ## Three sentences to remember
 # 1. A task is a small file beside a base that stays as it is, and means nothing without that base.

@@ -32,7 +32,7 @@ def sum_of(found: dict[str, int], names: tuple[str, ...]) -> int:
 
 
 def test_a_full_steps_operations_are_those_that_torch_counts():
-    """Attention: half of each square is masked, and the way back computes q kᵀ a second time."""
+    """Attention: half of each square is masked, and q kᵀ is computed again in the backward pass."""
     model = growth.trained_model(SETTING, FULL)
     (batch,) = growth.random_batches(SETTING.config, 1, SETTING.rows, SETTING.length)
     forward = counts(lambda: growth.loss_of_tokens(model, batch))

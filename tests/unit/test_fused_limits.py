@@ -119,7 +119,7 @@ def test_the_way_back_keeps_its_format_inside_an_autocast_block() -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
             loss.backward()
         found.append(gradients(model)[0])
-    # torch's own way back through the head computes in bfloat16 there; ours goes on in float32.
+    # torch's own backward pass of the head is in bfloat16 there; ours goes on in float32.
     assert found[1].dtype == torch.float32
     assert torch.allclose(*found, rtol=0.05, atol=0.05 * found[0].abs().max())
 

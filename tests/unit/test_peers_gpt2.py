@@ -151,7 +151,7 @@ def test_an_adapter_of_another_model_is_refused():
         save_for_gpt2(adapter, "nowhere")
 
 
-# --- there and back
+# --- saved and loaded again
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32], ids=str)
