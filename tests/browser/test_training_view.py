@@ -13,6 +13,7 @@ from nbformat.v4 import new_code_cell, new_notebook, writes
 from playwright.sync_api import BrowserContext, Page
 from support.lab import Lab
 from support.pages import close, errors, new_page, open_notebook, start_all
+from support.slow_run import slow_run
 
 STEPS = 60
 PATIENCE_MS = 120_000
@@ -20,32 +21,7 @@ LOOKS = 40
 PATH = "notebooks/training.ipynb"
 # Without its name JupyterLab asks which kernel to use, and waits for the answer.
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-
-# Slow on purpose: a learner has six seconds to press a button in.
-SOURCE = f"""
-import time
-
-import torch
-from torch import nn
-
-from lora_edu import fit
-from lora_edu.tasks.classifier import FeatureBatches, feature_loss
-from lora_edu.widgets.training_view import watch
-
-
-def slow_loss(model, batch):
-    time.sleep(0.1)
-    return feature_loss(model, batch)
-
-
-x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
-batches = FeatureBatches(x, (x[:, 0] > 0).long(), 8)
-train = lambda follow: fit(
-    nn.Linear(4, 2), batches, slow_loss, lr=0.05, steps={STEPS}, device="cpu", callbacks=[follow]
-)
-history = await watch(train, steps={STEPS}, title="a head")
-print("the cell ended:", history.stopped)
-"""
+SOURCE = slow_run(STEPS, seconds_a_step=0.1)  # a learner has six seconds to press a button in
 
 
 @pytest.fixture

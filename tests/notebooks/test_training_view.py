@@ -10,37 +10,14 @@ from collections.abc import Callable, Iterator
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
+from support.slow_run import slow_run
 
 from scripts.build_notebooks import ONE_THREAD
 
 STEPS = 80
 PATIENCE_SECONDS = 300
 
-# Slow on purpose, so that there is time for a click.
-SOURCE = f"""
-import time
-
-import torch
-from torch import nn
-
-from lora_edu import fit
-from lora_edu.tasks.classifier import FeatureBatches, feature_loss
-from lora_edu.widgets.training_view import watch
-
-
-def slow_loss(model, batch):
-    time.sleep(0.2)
-    return feature_loss(model, batch)
-
-
-x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
-batches = FeatureBatches(x, (x[:, 0] > 0).long(), 8)
-train = lambda follow: fit(
-    nn.Linear(4, 2), batches, slow_loss, lr=0.05, steps={STEPS}, device="cpu", callbacks=[follow]
-)
-history = await watch(train, steps={STEPS}, title="a head")
-print("the cell ended:", history.stopped)
-"""
+SOURCE = slow_run(STEPS, seconds_a_step=0.2)  # so that there is time for a click
 
 
 class Run:
