@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lora_edu.lora import lora_layers
+from lora_edu.training.modes import evaluation_mode
 from lora_edu.training.optimizer import trainable_parameters
 from lora_edu.training.precision import PRECISIONS, mixed_precision
 
@@ -131,10 +132,10 @@ def check_loss(
             sizes[parameter.dtype] += parameter.numel()
     if set(sizes) <= {torch.float32}:
         return
-    device, was_training = next(model.parameters()).device, model.training
-    model.eval()  # so that no running mean moves
+    device = next(model.parameters()).device
     try:
-        with mixed_precision(device, precision):
+        # In evaluation mode, so that no running mean moves.
+        with evaluation_mode(model), mixed_precision(device, precision):
             loss(model, next(batches.epoch(0)).to(device))
     except RuntimeError as error:
         if not re.search("dtype|scalar type|input type", str(error), re.IGNORECASE):
@@ -146,8 +147,6 @@ def check_loss(
             f"the loss cannot be computed with weights in {', '.join(map(str, sizes))} and "
             f"precision={precision!r} ({error}). Call model.float(){other}"
         ) from error
-    finally:
-        model.train(was_training)
 
 
 @torch.no_grad()
