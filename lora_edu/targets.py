@@ -229,14 +229,27 @@ def adaptable_layers(model: nn.Module, targets: Targets = None) -> dict[str, nn.
         targets: As for `find_targets`.
 
     Raises:
-        ValueError: as `find_targets`; or a layer cannot be adapted, see `refusal`; or PEFT has
-            put an adapter on the model.
+        ValueError: as `find_targets`; or a layer or the model cannot be adapted, see `refusal` and
+            `model_refusal`.
     """
     layers = {name: model.get_submodule(name) for name in find_targets(model, targets)}
     check_adaptable(layers)
-    if theirs := [name for name, module in model.named_modules() if is_pefts(module)]:
-        raise ValueError(f"model has an adapter by PEFT on {theirs[0]!r}; take it off first")
+    if reason := model_refusal(dict(model.named_modules())):
+        raise ValueError(reason)
     return layers
+
+
+def model_refusal(modules: Mapping[str, nn.Module]) -> str | None:
+    """Says why a model, given as its modules by name, cannot be adapted; None where it can."""
+    for name, module in modules.items():
+        if is_pefts(module):
+            return f"model has an adapter by PEFT on {name!r}; take it off first"
+        if hasattr(module, "layers_are_rescaled") and module.config.rescale_every:
+            return (
+                f"model divides weights of {type(module).__name__} in place for inference, which "
+                "would leave their updates as they are; load it anew with rescale_every=0"
+            )
+    return None
 
 
 def _is_meant(name: str, pattern: str) -> bool:

@@ -18,6 +18,7 @@ from lora_edu.targets import (
     is_linear_like,
     linear_dtype,
     linear_shape,
+    model_refusal,
     refusal,
 )
 
@@ -106,6 +107,8 @@ def check_fits(modules: dict[str, nn.Module], adapter: Adapter) -> None:
         AdapterError: the base lacks a layer, has no numbers yet, a shape differs, tensors of the
             base that came with the adapter are others, or the adapter is incomplete.
     """
+    if reason := model_refusal(modules):
+        raise AdapterError(reason)
     for name, (a, b) in sorted(adapter.matrices.items()):
         if a.dim() != 2 or b.dim() != 2:
             raise AdapterError(

@@ -22,6 +22,7 @@ peft = pytest.importorskip("peft", reason="PEFT is not installed (extra `peers`)
 from architectures import ALL, Architecture  # noqa: E402
 
 from lora_edu.adapters import (  # noqa: E402
+    AdapterError,
     attach,
     detach,
     load_adapter,
@@ -198,3 +199,19 @@ def test_merged_for_good_transformers_saves_and_loads_it(trained, tmp_path):
     again = type(model).from_pretrained(tmp_path)
     assert_same_state(again.state_dict(), model.state_dict())
     torch.testing.assert_close(trained.answer(again), merged, **SAME)
+
+
+def test_a_model_that_divides_its_weights_in_place_is_refused(tmp_path):
+    """RWKV by default: base_layer.weight would shrink, its update would not, as with PEFT's."""
+    kind = ALL["RWKV"]
+    adapted = kind.make()
+    freeze(adapted)
+    replace_linear_with_lora(adapted, 2, 4)
+    adapter = load_adapter(save_adapter(adapted, tmp_path))
+    model = dataclasses.replace(kind, settings={**kind.settings, "rescale_every": 1}).make()
+    before = list(model.named_modules())
+    with pytest.raises(ValueError, match="load it anew with rescale_every=0"):
+        replace_linear_with_lora(model, 2, 4)
+    with pytest.raises(AdapterError, match="load it anew with rescale_every=0"):
+        attach(model, adapter)
+    assert list(model.named_modules()) == before
