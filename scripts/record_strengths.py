@@ -18,7 +18,7 @@ from lora_edu.pretrained import base_fingerprint
 from lora_edu.widgets.strength_record import STRENGTHS, Prompt, Recording, Responder
 
 # The first one of each adapter opens the explorer. Menu's and spam's follow the bundled sets'
-# form, and none of them is in a training split (tests/unit/test_strength.py).
+# form, and none of them is in a training split (tests/unit/test_strength_explorer.py).
 PROMPTS = {
     "tales": (
         "Once upon a time, there was a little",
