@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -149,6 +150,23 @@ class MixedLinear(nn.Module):
     def __init__(self, linear: nn.Module, a: Tensor, b: Tensor) -> None:
         super().__init__()
         self.linear, self.a, self.b = linear, a, b
+
+    bias = property(lambda self: self.linear.bias, doc="The linear layer's.")
+    in_features = nx = property(lambda self: self.a.shape[1], doc="Input width.")
+    out_features = nf = property(lambda self: self.b.shape[2], doc="Output width.")
+
+    def __getattr__(self, name: str) -> Any:
+        """Says why there is no `weight`, to a model that reads it instead of calling the layer.
+
+        Raises:
+            AttributeError: as for any attribute that does not exist.
+        """
+        if name == "weight":
+            raise AttributeError(
+                "each row of this batch has a weight of its own, and this model reads `weight` "
+                "instead of calling the layer; run the adapters one after another, with switch"
+            )
+        return super().__getattr__(name)
 
     def forward(self, x: Tensor) -> Tensor:
         """(rows, ..., in) → (rows, ..., out).

@@ -212,3 +212,21 @@ def test_an_adapter_with_a_head_or_of_another_model_is_refused_by_name(tmp_path)
         MixedAdapters(make_base(), {"task 0": ADAPTERS["task 0"], "foreign": foreign})
     with pytest.raises(AdapterError, match="adapters is empty"):
         MixedAdapters(make_base(), {})
+
+
+def test_a_model_that_reads_a_weight_is_told_why_rows_have_none():
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.linear(x, self.fc.weight, self.fc.bias)
+
+    model = Functional()
+    adapter = Adapter(1, 2.0, "alpha", {"fc": (torch.ones(4, 1), torch.ones(1, 3))})
+    with MixedAdapters(model, {"one": adapter}).rows(["one", None]):
+        assert (model.fc.in_features, model.fc.out_features) == (4, 3)
+        assert model.fc.bias is model.fc.linear.bias and not hasattr(model.fc, "weight")
+        with pytest.raises(AttributeError, match="each row of this batch has a weight of its own"):
+            model(torch.ones(2, 4))
