@@ -94,10 +94,10 @@ colab: $(VENV)/.test
 
 # What make test does in small doses, in full, with its figures. Not part of make test.
 stress: $(VENV)/.test
-	@echo "== stress: bad adapter files, saves that are killed, and the architectures of transformers"
-	@LORA_EDU_STRESS_FILES=2000 LORA_EDU_STRESS_KILLS=100 LORA_EDU_STRESS_ARCHITECTURES=1 \
-		$(PYTEST) -s tests/unit/test_adapters_stress.py tests/unit/test_adapters_crash.py \
-		tests/unit/test_architectures.py
+	@echo "== stress: bad adapter files, saves that are killed, random adapters of PEFT, architectures"
+	@LORA_EDU_STRESS_FILES=2000 LORA_EDU_STRESS_KILLS=100 LORA_EDU_STRESS_PEFT=300 \
+		LORA_EDU_STRESS_ARCHITECTURES=1 $(PYTEST) -s tests/unit/test_adapters_stress.py \
+		tests/unit/test_adapters_crash.py tests/unit/test_peft_random.py tests/unit/test_architectures.py
 
 # Other versions than the pinned ones, each in an environment made anew: the newest releases that the
 # ranges admit, as on Colab, and the oldest, with the oldest Python. Not part of make test.

@@ -172,7 +172,7 @@ def _base_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _has_lora(module: nn.Module) -> bool:
-    return is_wrapped(module) and hasattr(module, "linear")  # and not PEFT's
+    return "linear" in module._modules and is_wrapped(module)  # PEFT's has a `base_layer`
 
 
 def _joined(name: str, part: str) -> str:
