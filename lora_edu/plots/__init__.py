@@ -12,6 +12,7 @@ from lora_edu.plots.charts import (
 )
 from lora_edu.plots.display import (
     LINE_CHARACTERS,
+    alert_paragraph,
     image_tag,
     live_paragraph,
     show_text,
@@ -25,6 +26,7 @@ __all__ = [
     "Line",
     "SEQUENTIAL",
     "SMOOTHED_STEPS",
+    "alert_paragraph",
     "bar_chart",
     "figure",
     "heat_map",

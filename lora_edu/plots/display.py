@@ -48,6 +48,22 @@ def live_paragraph(inner: str) -> str:
     return f'<p aria-live="polite" style="line-height:1.45">{inner}</p>'
 
 
+def alert_paragraph(inner: str) -> str:
+    """Returns an HTML paragraph, set apart, that a screen reader reads out at once.
+
+    Args:
+        inner: HTML; plain text must be escaped.
+
+    Example:
+        >>> alert_paragraph("No.")[:16]
+        '<p role="alert" '
+    """
+    # No colour of its own for letters and paper: they are the page's, light or dark.
+    style = "line-height:1.45;padding-left:10px;border-left:4px solid #D55E00;"
+    style += "max-width:780px;overflow-wrap:anywhere"  # a message may be long, or one long word
+    return f'<p role="alert" style="{style}">{inner}</p>'
+
+
 def show_widget(
     widget: ipywidgets.Widget,
     text: str,

@@ -120,7 +120,8 @@ class CutBack(LivePicture):
         rank = self.values["rank"]
         self.button.disabled = True
         try:
-            self._live[rank] = self._measure(rank)
+            with self.error_line:
+                self._live[rank] = self._measure(rank)
+                self.redraw()
         finally:
             self.button.disabled = False
-        self.redraw()

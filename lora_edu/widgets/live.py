@@ -14,6 +14,7 @@ from typing import Any
 import ipywidgets
 
 from lora_edu.plots import image_tag, live_paragraph, show_text, show_widget
+from lora_edu.widgets.error_line import ErrorLine
 
 LABELLED = {"description_width": "initial"}
 # JupyterLab takes the arrow keys for itself while a drop-down is closed.
@@ -42,6 +43,9 @@ class View:
 class LivePicture:
     """Controls above a picture and its text, of fixed size; shown by `_ipython_display_`.
 
+    Where a picture cannot be drawn, the last one stays and `error_line` says why; the next one that
+    can be drawn clears it.
+
     Args:
         controls: Names and core ipywidgets; all must have a `value`.
         view: Maps the controls' values, by name, to a `View`.
@@ -61,6 +65,7 @@ class LivePicture:
     ) -> None:
         self.controls = dict(controls)
         self._view = view
+        self.error_line = ErrorLine()
         self.picture = ipywidgets.HTML(layout=ipywidgets.Layout(height=f"{height_px}px"))
         self.text = ipywidgets.HTML(
             layout=ipywidgets.Layout(min_height=f"{text_height_px}px", max_width="780px")
@@ -71,7 +76,7 @@ class LivePicture:
         for line in lines:
             line.layout.flex_flow = "row wrap"
         lines.append(ipywidgets.HTML(f"<small>{keys(self.controls.values())}</small>"))
-        self.widget = ipywidgets.VBox([*lines, self.picture, self.text])
+        self.widget = ipywidgets.VBox([*lines, self.error_line, self.picture, self.text])
         self.redraw()
 
     @property
@@ -81,9 +86,14 @@ class LivePicture:
 
     def redraw(self, _: Any = None) -> None:
         """Draws the picture and writes the text that belong to the present state."""
-        self.shown = self._view(self.values)
-        self.picture.value = image_tag(self.shown.picture, self.shown.alt)
-        self.text.value = live_paragraph(escape(self.shown.text))
+        with self.error_line:
+            shown = self._view(self.values)
+            image = image_tag(shown.picture, shown.alt)
+            self.shown, self.picture.value, self.text.value = shown, image, self.as_html(shown)
+
+    def as_html(self, shown: View) -> str:
+        """The text of a view as it is written below the picture."""
+        return live_paragraph(escape(shown.text))
 
     def __repr__(self) -> str:
         """Returns the text of the present state, for readers without a kernel."""

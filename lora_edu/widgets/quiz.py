@@ -20,6 +20,7 @@ from typing import Any
 import ipywidgets
 
 from lora_edu.plots import LINE_CHARACTERS, show_widget
+from lora_edu.widgets.error_line import ErrorLine
 
 NONE_YET = "No prediction recorded yet."
 # JupyterLab takes the arrow keys for itself, even inside a group of radio buttons.
@@ -55,9 +56,10 @@ class Prediction:
         self.options = tuple(options)
         self.control = self._choice() if options else self._number()
         self.status = ipywidgets.HTML(NONE_YET + (BY_KEYBOARD if options else ""))
+        self.error_line = ErrorLine()
         self.control.observe(self._record, "value")
         heading = ipywidgets.HTML(f"<b>Predict:</b> {escape(question)}")
-        self.widget = ipywidgets.VBox([heading, self.control, self.status])
+        self.widget = ipywidgets.VBox([heading, self.control, self.status, self.error_line])
 
     def _choice(self) -> ipywidgets.RadioButtons:
         return ipywidgets.RadioButtons(
@@ -82,12 +84,13 @@ class Prediction:
         return self.control.value if self.options else _as_number(self.control.value)
 
     def _record(self, _: Any) -> None:
-        if self.value is not None:
-            self.status.value = f"Recorded: <b>{escape(_written(self.value))}</b>. Now run on."
-        elif self.control.value:
-            self.status.value = "This is not a number. Write it like 1500 or 2.5e6."
-        else:
-            self.status.value = NONE_YET
+        with self.error_line:
+            if self.value is not None:
+                self.status.value = f"Recorded: <b>{escape(_written(self.value))}</b>. Now run on."
+            elif self.control.value:
+                self.status.value = "This is not a number. Write it like 1500 or 2.5e6."
+            else:
+                self.status.value = NONE_YET
 
     def __repr__(self) -> str:
         """Returns question and options as text, for readers without a kernel."""

@@ -131,7 +131,10 @@ def rank_explorer(
     asked = start or ExplorerState("GPT-2 small (124M)")
     drawing = ExplorerPicture(RANKS)
 
+    controls = _controls(asked)
+
     def view(values: Mapping[str, Any]) -> View:
+        controls["gate"].disabled = MODEL_SHAPES[values["model"]].is_gpt  # it has none
         targets = tuple(name for name in TARGETS if values[name])
         state = ExplorerState(values["model"], values["rank"], targets, values["output"])
         number = None if prediction is None else prediction.value
@@ -152,7 +155,6 @@ def rank_explorer(
         )
         return View(picture, describe(state, cross is not None), text)
 
-    controls = _controls(asked)
     explorer = LivePicture(
         controls,
         view,
@@ -202,11 +204,4 @@ def _controls(start: ExplorerState) -> dict[str, ipywidgets.Widget]:
             indent=False,
             layout=ipywidgets.Layout(width="max-content", margin="2px 12px 2px 0"),
         )
-    gate, model = controls["gate"], controls["model"]
-
-    def only_where_there_is_one(_: Any = None) -> None:
-        gate.disabled = MODEL_SHAPES[model.value].is_gpt
-
-    model.observe(only_where_there_is_one, "value")
-    only_where_there_is_one()
     return controls

@@ -45,6 +45,7 @@ class StrengthState:
         answer: With the adapter at this strength.
         base: At strength 0.
         live: Whether the answers were computed just now and not recorded.
+        unread: Tokens at the prompt's start that did not fit into the model's context.
     """
 
     adapter: str
@@ -53,6 +54,7 @@ class StrengthState:
     answer: Answer
     base: Answer
     live: bool = False
+    unread: int = 0
 
     @property
     def classifies(self) -> bool:
@@ -69,6 +71,7 @@ def explain(state: StrengthState) -> str:
         'Strength 1.0: Win a prize → spam (90 %)'
     """
     source = ", live" if state.live else ""
+    source += f", without the prompt's first {state.unread} tokens" if state.unread else ""
     if state.classifies:
         said = f"→ {state.answer.likeliest} ({100 * max(state.answer.shares.values()):.0f} %)"
         return f"Strength {state.strength:.1f}{source}: {state.prompt.strip()} {said}"
@@ -132,10 +135,10 @@ class StrengthExplorer(LivePicture):
         controls["adapter"].observe(self._offer_prompts, "value")  # before the first redraw
         rows = [("adapter", "prompt"), ("strength",)]
         super().__init__(controls, self._view, rows, height_px=385, text_height_px=120)
-        lines = self.widget.children[:-2]
+        lines = self.widget.children[:-3]
         live = ipywidgets.HBox([self.own, self.button])
         live.layout.flex_flow = "row wrap"
-        self.widget.children = (*lines, self.text, self.picture, live)
+        self.widget.children = (*lines, self.text, self.picture, live, self.error_line)
 
     def _controls(self) -> dict[str, ipywidgets.Widget]:
         names = [(title, name) for name, title in ADAPTERS.items() if name in self.recording]
@@ -165,7 +168,8 @@ class StrengthExplorer(LivePicture):
         return [(text, number) for number, text in enumerate(short)]
 
     def _offer_prompts(self, _: Any) -> None:
-        self._prompts.options = self._labels(self.controls["adapter"].value)
+        with self.error_line:
+            self._prompts.options = self._labels(self.controls["adapter"].value)
 
     def state(self, adapter: str, prompt: int, strength: float) -> StrengthState:
         """The recorded state for values of the controls."""
@@ -184,29 +188,32 @@ class StrengthExplorer(LivePicture):
         if change is not None:  # a control moved: what was computed is out of date
             self._live = None
         super().redraw(change)
-        state = self._live or self.state(**self.values)
-        self.text.value = _as_html(state)
+
+    def as_html(self, shown: View) -> str:
+        """Prompt in plain letters, the answer in bold ones."""
+        return _as_html(self._live or self.state(**self.values))
 
     def run_live(self, _: Any = None) -> None:
         """Asks the model itself, with the learner's own prompt if there is one."""
+        self.button.disabled = True
+        try:
+            with self.error_line:
+                self._live = self._answer_live()
+                self.redraw()
+        finally:
+            self.button.disabled = False
+
+    def _answer_live(self) -> StrengthState:
         recorded = self.state(**self.values)
         prompt = self.own.value or recorded.prompt
         if recorded.prompt.endswith("\n") and not prompt.endswith("\n"):  # a field has one line
             prompt += "\n"
-        self.button.disabled = True
-        try:
-            if self._responder is None:
-                self._responder = self._make_responder()
-            base, now = (
-                self._responder.answer(recorded.adapter, prompt, strength)
-                for strength in (0.0, recorded.strength)
-            )
-        finally:
-            self.button.disabled = False
-        self._live = StrengthState(
-            recorded.adapter, prompt, recorded.strength, now, base, live=True
-        )
-        self.redraw()
+        if self._responder is None:
+            self._responder = self._make_responder()
+        answer, adapter, strength = self._responder.answer, recorded.adapter, recorded.strength
+        base, now = answer(adapter, prompt, 0.0), answer(adapter, prompt, strength)
+        unread = self._responder.unread_tokens(prompt)
+        return StrengthState(adapter, prompt, strength, now, base, live=True, unread=unread)
 
     def __repr__(self) -> str:
         """Returns the first prompt at five strengths, for readers without a kernel."""
@@ -222,6 +229,11 @@ def _as_html(state: StrengthState) -> str:
     else:
         said = f"<b>{escape(state.answer.text)}</b>"
     note = " (live, on this machine)" if state.live else ""
+    if state.unread:
+        note += (
+            f"<br>The prompt is {state.unread} tokens too long for this model, which read only its "
+            "end."
+        )
     text = (escape(state.prompt) + said).replace("\n", "<br>")
     return live_paragraph(text + note)
 

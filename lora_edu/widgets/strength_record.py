@@ -1,7 +1,7 @@
 """What the shipped adapters answer at each strength: recorded once, or computed live.
 
 The recording, `data/results/strengths.json`, is made by `scripts/record_strengths.py`. With it
-the explorer answers at once, and the same on every machine.
+the strength explorer answers at once, and the same on every machine.
 """
 
 from __future__ import annotations
@@ -94,12 +94,13 @@ class Responder:
 
         Args:
             adapter: Name of an adapter's folder.
-            prompt: Text; a space at its end is dropped, since tokens begin with theirs.
+            prompt: Text; a space at its end is dropped, since tokens begin with theirs. Of one that
+                is longer than the model's context the end is read.
             strength: What the update is multiplied by.
         """
         self._attach(adapter)
         prompt = prompt.rstrip(" ")
-        ids = self._encoding.encode_ordinary(prompt)[-self._model.config.context_length :]
+        ids = self._encoding.encode_ordinary(prompt)
         token_ids = torch.tensor([ids or [self._encoding.eot_token]])
         if self._adapter.heads:
             set_strength(self._model, strength)
@@ -110,6 +111,11 @@ class Responder:
         text = generate_text(self._model, self._encoding, prompt, NEW_TOKENS)[len(prompt) :]
         shares = self._next(token_ids)
         return Answer(text, {name: shares[i].item() for i, name in watched.items()})
+
+    def unread_tokens(self, prompt: str) -> int:
+        """How many tokens of a prompt are before the part that fits into the model's context."""
+        tokens = len(self._encoding.encode_ordinary(prompt.rstrip(" ")))
+        return max(0, tokens - self._model.config.context_length)
 
     def _attach(self, name: str) -> None:
         if name == self._attached:
@@ -123,7 +129,8 @@ class Responder:
 
     @torch.inference_mode()
     def _next(self, token_ids: Tensor) -> Tensor:
-        """Probabilities behind the last token."""
+        """Probabilities behind the last token, from as many as the context takes."""
+        token_ids = token_ids[:, -self._model.config.context_length :]
         last = torch.tensor([token_ids.shape[1] - 1])
         return self._model(token_ids, positions=last)[0].softmax(dim=0)
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from html import escape
 
 import ipywidgets
@@ -21,6 +22,7 @@ from torch import nn
 
 from lora_edu.plots import image_tag, live_paragraph, show_text, show_widget, smoothed
 from lora_edu.training import History, evaluation_mode
+from lora_edu.widgets.error_line import ErrorLine, type_and_message
 from lora_edu.widgets.training_picture import TrainingPicture
 
 Follow = Callable[[nn.Module, History], None]
@@ -55,9 +57,9 @@ class TrainingView:
         self.stop = self._button("Stop", "Hold the run after the step that it is in", self.hold)
         self.go_on = self._button("Go on", "Take the run up again where it is held", self.resume)
         self.picture = ipywidgets.HTML(layout=ipywidgets.Layout(height="355px"))
-        self.text = ipywidgets.HTML()
+        self.text, self.error_line = ipywidgets.HTML(), ErrorLine()
         buttons = ipywidgets.HBox([self.stop, self.go_on])
-        self.widget = ipywidgets.VBox([buttons, self.picture, self.text])
+        self.widget = ipywidgets.VBox([buttons, self.error_line, self.picture, self.text])
 
     @staticmethod
     def _button(name: str, tooltip: str, act: Callable[[], None]) -> ipywidgets.Button:
@@ -114,26 +116,44 @@ class TrainingView:
 
     def _wait_held(self, model: nn.Module) -> None:
         self.history.stopped = HELD
-        with evaluation_mode(model):
-            self._pause()
-            while self._hold.is_set():
-                time.sleep(_LOOK_SECONDS)
-        self.history.stopped = ""
+        try:
+            with evaluation_mode(model):
+                self._pause()
+                while self._hold.is_set():
+                    time.sleep(_LOOK_SECONDS)
+        finally:
+            self.history.stopped = ""
 
     def _work(self) -> None:
-        try:
+        """Trains in a thread of its own; the cell is let go whatever goes wrong."""
+        with self._keeping_error():
             self.history = self._train(self.follow)
-        except Exception as error:  # `run` raises it in the cell, if that still waits
-            self._error = error
         self._ended.set()
-        self._pause()
+        cell_waits = self._cell_waits
+        with self._keeping_error():
+            self._bring_up_to_date()
+        self.error_line.say(self._error)
+        self._held.set()
+        if self._error is not None and not cell_waits:
+            raise self._error  # for the kernel's log; a cell that waits raises it itself
+
+    @contextmanager
+    def _keeping_error(self) -> Iterator[None]:
+        """Keeps what is raised inside, if it is the first."""
+        try:
+            yield
+        except BaseException as error:
+            self._error = self._error or error
 
     def _pause(self) -> None:
         """Shows where the run has come to, and lets the cell end."""
+        self._bring_up_to_date()
+        self._held.set()
+
+    def _bring_up_to_date(self) -> None:
         self.draw()
         if not self._cell_waits:
             self._show(update=True)
-        self._held.set()
 
     async def _wait(self) -> None:
         """Waits until the run has ended or is held."""
@@ -144,11 +164,13 @@ class TrainingView:
         """How far the run is, in a few words."""
         done, total = self.history.last_step, self._steps
         if self._error is not None:
-            return f"ended after {done} of {total} steps by an error: {self._error}"
+            return f"ended after {done} of {total} steps by an error"
         return f"{self.history.stopped or 'training'}, {done} of {total} steps"
 
     def verdict(self) -> str:
         """What the curves say, without digits that differ between machines."""
+        if self._error is not None:
+            return f"{self._name}: {self.state()}, {type_and_message(self._error)}."
         losses = smoothed(self.history.losses)
         if len(losses) < 2:
             return f"{self._name}: {self.state()}."
@@ -156,13 +178,13 @@ class TrainingView:
         return f"{self._name}: {self.state()}. The training loss {falls}."
 
     def draw(self) -> None:
-        """Brings picture, text and buttons up to date."""
+        """Brings buttons, picture and text up to date."""
+        held = self.history.stopped == HELD
+        self.stop.disabled, self.go_on.disabled = held or self._ended.is_set(), not held
         title = f"{self._name}: {self.state()}"
         self.png = self._drawing.png(title, self.history)
         self.picture.value = image_tag(self.png, self.describe())
         self.text.value = live_paragraph(escape(self.describe()))
-        held = self.history.stopped == HELD
-        self.stop.disabled, self.go_on.disabled = held or self._ended.is_set(), not held
 
     def describe(self) -> str:
         """The picture in words, with its latest numbers."""

@@ -63,6 +63,9 @@ class FakeResponder:
         self.asked.append((adapter, prompt, strength))
         return Answer(" live", {"live": 0.9, "play": 0.1})
 
+    def unread_tokens(self, prompt):
+        return max(0, len(prompt) - 20)
+
 
 class BrokenResponder:
     def answer(self, adapter, prompt, strength):
@@ -155,6 +158,17 @@ def test_run_it_live_asks_the_model_with_the_learners_prompt():
     assert "arr 0.6" in explorer.text.value and "live" not in explorer.text.value.split(">", 1)[1]
 
 
+def test_what_the_model_did_not_read_of_a_long_prompt_is_said():
+    explorer = make()
+    explorer.own.value = "a" * 23
+    explorer.button.click()
+    assert "The prompt is 3 tokens too long for this model" in explorer.text.value
+    assert "live, without the prompt's first 3 tokens" in explorer.shown.text
+    explorer.own.value = "a" * 20
+    explorer.button.click()
+    assert "too long" not in explorer.text.value
+
+
 def test_run_it_live_without_a_prompt_takes_the_chosen_one():
     responder = FakeResponder()
     explorer = make(responder)
@@ -167,6 +181,7 @@ def test_a_failed_live_run_leaves_the_explorer_usable():
     with pytest.raises(OSError, match="no model"):
         explorer.run_live()
     assert not explorer.button.disabled
+    assert "OSError: no model" in explorer.error_line.value
     explorer.controls["strength"].value = 0.0
     assert "play 0.0" in explorer.text.value
 
@@ -200,6 +215,21 @@ def test_at_strength_zero_the_responder_is_the_base(tiny):
     text = generate_text(load_pretrained(tiny / "base"), load_tokenizer(), "Once upon", 40)
     assert answer.text == text.removeprefix("Once upon")
     assert responder.answer("tales", "Once upon", 1.0).text != answer.text
+
+
+@pytest.mark.parametrize("adapter", ["tales", "spam"])
+def test_of_a_prompt_longer_than_the_context_the_end_is_answered(tiny, adapter):
+    """With 64 tokens of context, two words that are one token each."""
+    responder = Responder(tiny / "base", tiny / "adapters")
+    for words in (62, 63, 64, 65, 66, 200):
+        prompt = " the and" * (words // 2) + " the" * (words % 2)
+        assert len(responder._encoding.encode_ordinary(prompt)) == words
+        end = responder._encoding.decode(responder._encoding.encode_ordinary(prompt)[-64:])
+        for strength in (0.0, 1.0):
+            answer = responder.answer(adapter, prompt, strength)
+            assert answer == responder.answer(adapter, end, strength)
+            assert bool(answer.text) == (adapter == "tales")
+        assert responder.unread_tokens(prompt) == max(0, words - 64)
 
 
 def test_the_responder_follows_the_same_tokens_at_every_strength(tiny):

@@ -3,6 +3,7 @@
 import _thread
 import asyncio
 import signal
+import threading
 import time
 
 import pytest
@@ -13,7 +14,7 @@ from lora_edu.tasks.classifier import FeatureBatches, feature_loss
 from lora_edu.training.history import History
 from lora_edu.training.loop import fit
 from lora_edu.widgets.training_picture import TrainingPicture
-from lora_edu.widgets.training_view import HELD, TrainingView, watch
+from lora_edu.widgets.training_view import HELD, Follow, TrainingView, watch
 
 STEPS = 12
 PATIENCE_SECONDS = 60
@@ -117,14 +118,87 @@ def test_buttons_do_nothing_once_the_run_has_ended():
     assert view.history.stopped == "finished"
 
 
-def test_an_error_reaches_the_cell_and_the_view_names_it():
-    def fail(_: TrainingView) -> None:
-        raise ValueError("no data left")
+def fail(_: TrainingView) -> None:
+    raise ValueError("no <data> left")
 
+
+def test_an_error_reaches_the_cell_and_the_view_names_it():
     view = view_of(head(), 3, fail)
-    with pytest.raises(ValueError, match="no data left"):
+    with pytest.raises(ValueError, match="no <data> left"):
         asyncio.run(view.run())
-    assert "ended after 3 of 12 steps by an error: no data left" in view.text.value
+    assert "ended after 3 of 12 steps by an error." in view.text.value
+    assert "ValueError: no &lt;data&gt; left" in view.error_line.value
+    assert view.error_line in view.widget.children
+    assert view.verdict().endswith("by an error, ValueError: no <data> left.")
+    assert (view.stop.disabled, view.go_on.disabled) == (True, True)
+
+
+def test_an_error_after_the_cell_has_ended_is_named_and_logged(monkeypatch):
+    logged = []
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: logged.append(arguments))
+    view = view_of(head(), 5, TrainingView.hold)
+    train_and_hold = view._train
+
+    def then_fail(follow: Follow) -> History:
+        train_and_hold(follow)
+        fail(view)
+
+    view._train = then_fail
+    assert asyncio.run(view.run()).last_step == 5
+    assert not view.error_line.value
+    view.resume()
+    wait_for_end(view)
+    assert "ValueError: no &lt;data&gt; left" in view.error_line.value
+    assert "ended after 12 of 12 steps by an error" in view.text.value
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not logged and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [each.exc_type for each in logged] == [ValueError]
+
+
+def run_as_cell(view: TrainingView) -> None:
+    """Raises what the cell ends with; that it never ends is a failure, too."""
+    ended = []
+
+    def cell() -> None:
+        try:
+            asyncio.run(view.run())
+        except BaseException as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=cell, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
+    assert not thread.is_alive(), "the cell waits for ever"
+    raise ended[0]
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["at its end", "while it is held"])
+def test_a_picture_that_cannot_be_drawn_ends_the_cell_and_not_its_patience(monkeypatch, held):
+    def break_pictures(view: TrainingView) -> None:
+        def no_ink(*_: object) -> bytes:
+            raise ZeroDivisionError("no ink")
+
+        monkeypatch.setattr(TrainingPicture, "png", no_ink)
+        if held:
+            view.hold()
+
+    model = head()
+    view = view_of(model, 6, break_pictures)
+    with pytest.raises(ZeroDivisionError, match="no ink"):
+        run_as_cell(view)
+    assert "ZeroDivisionError: no ink" in view.error_line.value
+    assert "<img" in view.picture.value
+    assert (view.stop.disabled, view.go_on.disabled) == (True, True)
+    assert view.history.stopped != HELD and model.training
+
+
+def test_a_run_that_wants_to_leave_python_lets_the_cell_go():
+    def leave(_: TrainingView) -> None:
+        raise SystemExit("enough")
+
+    with pytest.raises(SystemExit, match="enough"):
+        run_as_cell(view_of(head(), 2, leave))
 
 
 def test_words_give_the_latest_numbers_and_what_is_stored_gives_none():

@@ -1,0 +1,145 @@
+"""What goes wrong in a widget is said in the widget, and goes away with the next good input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ipywidgets
+import pytest
+import torch
+
+from lora_edu.widgets import predict, quiz
+from lora_edu.widgets.cut_back import CutBack, CutBackData
+from lora_edu.widgets.cut_back_picture import CutBackPicture
+from lora_edu.widgets.cut_picture import CutPicture
+from lora_edu.widgets.error_line import ErrorLine
+from lora_edu.widgets.live import LivePicture
+from lora_edu.widgets.memory_bars import memory_bars
+from lora_edu.widgets.memory_picture import MemoryPicture
+from lora_edu.widgets.playground import playground
+from lora_edu.widgets.playground_picture import PlaygroundPicture
+from lora_edu.widgets.rank_explorer import rank_explorer
+from lora_edu.widgets.rank_picture import ExplorerPicture
+from lora_edu.widgets.strength_explorer import strength_explorer
+from lora_edu.widgets.strength_picture import StrengthPicture
+from lora_edu.widgets.svd_cut import svd_cut
+
+
+def cut_back(live: Callable[[int], float] = lambda rank: 0.5) -> CutBack:
+    shares = {rank: rank / 8 for rank in (1, 2, 4)}
+    return CutBack(CutBackData({"cut": shares}, {"cut": shares}, {"whole": 0.9}, shares), live)
+
+
+def knife() -> LivePicture:
+    draws = torch.Generator().manual_seed(0)
+    updates = {"blocks.0.attention.query.weight": torch.randn(8, 8, generator=draws)}
+    return svd_cut(torch.rand(8, 8, generator=draws), updates)
+
+
+# Maker, the class that draws, and a control with two values that differ from its first one.
+PICTURES: dict[str, tuple[Callable[[], LivePicture], type, str, tuple[Any, Any]]] = {
+    "strength explorer": (strength_explorer, StrengthPicture, "strength", (0.5, 0.0)),
+    "rank explorer": (rank_explorer, ExplorerPicture, "rank", (16, 32)),
+    "memory bars": (memory_bars, MemoryPicture, "rank", (16, 32)),
+    "SVD cut": (knife, CutPicture, "rank", (2, 4)),
+    "cut put back": (cut_back, CutBackPicture, "rank", (2, 4)),
+    "playground": (playground, PlaygroundPicture, "angle_in", (60, 75)),
+}
+
+
+@pytest.fixture
+def no_ink(monkeypatch: pytest.MonkeyPatch) -> Callable[[type], None]:
+    """Makes a class unable to draw."""
+
+    def fail(*_: object, **__: object) -> bytes:
+        raise ZeroDivisionError("no <ink>")
+
+    return lambda drawing: monkeypatch.setattr(drawing, "png", fail)
+
+
+def parts(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from parts(child)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_an_error_is_seen_where_it_happened_and_gone_with_the_next_good_input(
+    name: str, no_ink: Callable[[type], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, drawing, control, (bad, good) = PICTURES[name]
+    widget = make()
+    before = widget.shown, widget.picture.value, widget.text.value
+    assert widget.error_line.value == ""
+    with monkeypatch.context():
+        no_ink(drawing)
+        with pytest.raises(ZeroDivisionError):  # the kernel gets it, too
+            widget.controls[control].value = bad
+        monkeypatch.undo()
+    said = widget.error_line.value
+    assert "ZeroDivisionError: no &lt;ink&gt;" in said and 'role="alert"' in said
+    assert widget.error_line in parts(widget.widget)
+    assert (widget.shown, widget.picture.value, widget.text.value) == before
+    widget.controls[control].value = good
+    assert widget.error_line.value == ""
+    assert widget.shown.picture != before[0].picture
+
+
+def fail_to_answer(*_: object) -> float:
+    raise OSError("no model")
+
+
+@pytest.mark.parametrize("name", ["strength explorer", "cut put back"])
+def test_a_live_run_that_fails_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    widget = cut_back(fail_to_answer) if name == "cut put back" else strength_explorer()
+    if name == "strength explorer":
+        monkeypatch.setattr(widget, "_make_responder", fail_to_answer)
+    before = widget.picture.value
+    widget.button.click()
+    assert "OSError: no model" in widget.error_line.value
+    assert widget.picture.value == before
+    assert not widget.button.disabled
+    control = widget.controls["strength" if "strength" in widget.controls else "rank"]
+    control.value = 2
+    assert widget.error_line.value == ""
+
+
+def test_an_adapter_without_prompts_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    widget = strength_explorer()
+    monkeypatch.setattr(widget, "_labels", lambda adapter: fail_to_answer())
+    with pytest.raises(OSError, match="no model"):
+        widget.controls["adapter"].value = "menu"
+    assert "OSError: no model" in widget.error_line.value
+
+
+def test_a_prediction_that_cannot_be_recorded_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    prediction = predict("How many?")
+    with monkeypatch.context() as broken:
+        broken.setattr(quiz, "_written", fail_to_answer)
+        with pytest.raises(OSError, match="no model"):
+            prediction.control.value = "7"
+    assert "OSError: no model" in prediction.error_line.value
+    assert prediction.error_line in parts(prediction.widget)
+    prediction.control.value = "8"
+    assert prediction.error_line.value == ""
+    assert "Recorded: <b>8</b>" in prediction.status.value
+
+
+def test_a_prediction_that_the_rank_explorer_cannot_draw_is_told_there(
+    no_ink: Callable[[type], None],
+) -> None:
+    prediction = predict("How many?")
+    explorer = rank_explorer(prediction=prediction)
+    no_ink(ExplorerPicture)
+    with pytest.raises(ZeroDivisionError):
+        prediction.control.value = "7"
+    assert "no &lt;ink&gt;" in explorer.error_line.value
+    assert prediction.error_line.value == ""
+
+
+def test_an_error_without_a_message_is_named_by_its_type() -> None:
+    line = ErrorLine()
+    with pytest.raises(KeyboardInterrupt), line:
+        raise KeyboardInterrupt
+    assert "</b> KeyboardInterrupt<br>" in line.value
