@@ -15,6 +15,7 @@ Source:
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -31,23 +32,23 @@ def as_type(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor if tensor.dtype == dtype else tensor.to(dtype)
 
 
-class Before:
+class Before(ABC):
     """A function f that comes before a product; x and z = f(x) are (N, in).
 
     f computes in the format of x. The products may have a narrower one: that of dz, thin and a.
     """
 
+    @abstractmethod
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Returns f(x), and what `backward` needs beside x."""
-        raise NotImplementedError
 
     def again(self, x: Tensor) -> Tensor:
         """Returns f(x) a second time, (N, in)."""
         return self.forward(x)[0]
 
+    @abstractmethod
     def backward(self, dz: Tensor, x: Tensor, kept: Sequence[Tensor]) -> Tensor:
         """Returns the gradient of x, (N, in)."""
-        raise NotImplementedError
 
     def backward_with_product(
         self, dz: Tensor, x: Tensor, kept: Sequence[Tensor], thin: Tensor, a: Tensor
