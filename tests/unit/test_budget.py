@@ -12,6 +12,7 @@ from lora_edu.budget.parameters import (
     break_even_rank,
     checkpoint_bytes,
     chosen_projections,
+    count_parameters,
     layer_parameters,
     lora_parameters,
     lora_parameters_by_target,
@@ -21,7 +22,6 @@ from lora_edu.budget.shapes import MODEL_SHAPES, TARGETS, ModelShape, gpt_shape
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import (
     LoRALayer,
-    count_parameters,
     freeze,
     lora_layers,
     replace_linear_with_lora,
