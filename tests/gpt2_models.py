@@ -88,3 +88,10 @@ def logits(model: nn.Module, dtype: torch.dtype = torch.float32) -> torch.Tensor
 def assert_changes_much(model: nn.Module) -> None:
     """Makes sure that an adapter is felt: two models that are both the base would be equal too."""
     assert (logits(model) - logits(random_gpt())).abs().max() > 0.1
+
+
+def assert_equal_logits(ours: nn.Module, theirs: nn.Module, dtype: torch.dtype) -> None:
+    """Both answer in `dtype`, and with the same numbers but for its rounding."""
+    expected, found = logits(theirs, dtype), logits(ours, dtype)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found, expected, rtol=0, atol=TOLERANCE[dtype])

@@ -22,8 +22,8 @@ from gpt2_models import (  # noqa: E402
     CONFIG,
     DTYPES,
     TOKENS,
-    TOLERANCE,
     assert_changes_much,
+    assert_equal_logits,
     logits,
     move_trainable,
     random_adapter,
@@ -56,12 +56,6 @@ def theirs_with(folder, base: nn.Module | None = None) -> nn.Module:
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", FutureWarning)  # between PEFT and transformers
         return peft.PeftModel.from_pretrained(base, folder)
-
-
-def assert_equal_logits(ours: nn.Module, theirs: nn.Module, dtype: torch.dtype) -> None:
-    expected, found = logits(theirs, dtype), logits(ours, dtype)
-    assert found.dtype == dtype
-    torch.testing.assert_close(found, expected, rtol=0, atol=TOLERANCE[dtype])
 
 
 def edit_config(folder, **changes) -> None:

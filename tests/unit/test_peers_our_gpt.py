@@ -18,9 +18,8 @@ from gpt2_models import (  # noqa: E402
     ALL,
     CONFIG,
     DTYPES,
-    TOLERANCE,
     assert_changes_much,
-    logits,
+    assert_equal_logits,
     move_trainable,
     random_adapter,
     random_gpt,
@@ -41,12 +40,6 @@ def loaded_by_peft(base: nn.Module, folder) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return peft.PeftModel.from_pretrained(base, folder)
-
-
-def assert_equal_logits(ours: nn.Module, theirs: nn.Module, dtype: torch.dtype) -> None:
-    torch.testing.assert_close(
-        logits(ours, dtype), logits(theirs, dtype), rtol=0, atol=TOLERANCE[dtype]
-    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
