@@ -87,14 +87,16 @@ def to_peft(adapter: Adapter) -> dict[str, Any]:
     layers = tuple(adapter.matrices)
     ranks = {layer: adapter.rank_of(layer) for layer in layers}
     alphas = {layer: lora_alpha(adapter.alpha_of(layer), ranks[layer]) for layer in layers}
+    patterns = {
+        "rank_pattern": _patterns({n: r for n, r in ranks.items() if r != adapter.rank}, layers),
+        "alpha_pattern": _patterns({n: a for n, a in alphas.items() if a != usual}, layers),
+    }
     return {
         "peft_type": "LORA",
         "task_type": None,  # PEFT's other values need a Hugging Face model around the adapter
         "base_model_name_or_path": None,
         "r": adapter.rank,
         "lora_alpha": usual,
-        "rank_pattern": _patterns({n: r for n, r in ranks.items() if r != adapter.rank}, layers),
-        "alpha_pattern": _patterns({n: a for n, a in alphas.items() if a != usual}, layers),
         "use_rslora": adapter.scaling == "alpha/sqrt(rank)",
         "target_modules": list(layers),
         "modules_to_save": list(adapter.heads) or None,
@@ -103,7 +105,7 @@ def to_peft(adapter: Adapter) -> dict[str, Any]:
         "fan_in_fan_out": False,
         "init_lora_weights": True,
         "inference_mode": True,
-    }
+    } | {name: values for name, values in patterns.items() if values}
 
 
 def _patterns(values: Mapping[str, V], layers: tuple[str, ...]) -> dict[str, V]:

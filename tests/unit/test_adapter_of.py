@@ -218,6 +218,18 @@ def test_a_base_that_was_rounded_has_changed():
         adapter_of(adapted().half().float())
 
 
+def test_a_frozen_layer_that_was_added_is_in_the_file_and_wants_its_place(tmp_path):
+    net = adapted()
+    net.extra = nn.Linear(6, 6).requires_grad_(False)
+    adapter, fresh = load_adapter(save_adapter(net, tmp_path)), base()
+    assert torch.equal(adapter.heads["extra"]["weight"], net.extra.weight)
+    with pytest.raises(AdapterError, match="no layer 'extra', which the adapter stores whole"):
+        attach(fresh, adapter)
+    fresh.extra = nn.Linear(6, 6)
+    attach(fresh, adapter)
+    assert torch.equal(fresh.extra.weight, net.extra.weight)
+
+
 def test_a_copy_of_a_model_knows_its_base_too(tmp_path):
     net = adapted()
     head_trained_and_frozen(net)
