@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from lora_edu.adapters.files import CONFIG_NAME, WEIGHTS_NAME
+from lora_edu.adapters.weights_file import CONFIG_NAME, WEIGHTS_NAME
 
 Damage = Callable[[Path, random.Random], None]
 RANK, WIDTH = 3, 32  # of the adapter that is spoilt

@@ -12,11 +12,11 @@ from lora_edu.adapters.attachment import (
     switch,
 )
 from lora_edu.adapters.blending import blend
-from lora_edu.adapters.files import WEIGHTS_NAME
 from lora_edu.adapters.merge_precision import MergePrecision, merge_errors
 from lora_edu.adapters.peft_gpt2 import load_from_gpt2, save_for_gpt2
 from lora_edu.adapters.rows import MixedAdapters, MixedLinear
 from lora_edu.adapters.saving import adapter_of, load_adapter, save_adapter
+from lora_edu.adapters.weights_file import WEIGHTS_NAME
 
 __all__ = [
     "Adapter",

@@ -8,32 +8,31 @@ of everything.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-import stat
 import warnings
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from lora_edu.adapters import config as adapter_config
 from lora_edu.adapters.adapter import Adapter, AdapterError
 from lora_edu.adapters.config import MAX_CONFIG_BYTES, AdapterConfig
 from lora_edu.adapters.tensors import Parts, from_tensors, to_tensors
+from lora_edu.adapters.weights_file import (
+    CONFIG_NAME,
+    INDEX_NAMES,
+    WEIGHTS_NAME,
+    digest_of,
+    is_file,
+    metadata_of,
+    read_bytes,
+    read_shards,
+    read_weights,
+    serialize,
+)
 from lora_edu.files import atomic_write, user_path
 from lora_edu.lora import scaling_factor
-
-CONFIG_NAME = "adapter_config.json"
-WEIGHTS_NAME = "adapter_model.safetensors"
-# Where the weights are split into several files; transformers gives the second name.
-INDEX_NAMES = (f"{WEIGHTS_NAME}.index.json", "model.safetensors.index.json")
-PICKLE_NAME = "adapter_model.bin"
-MAX_INDEX_BYTES = 100_000_000
 
 
 def write_adapter(adapter: Adapter, folder: str | Path) -> Path:
@@ -84,8 +83,8 @@ def write_files(
     metadata = {"format": "pt", "adapter_config": text} | stated
     if base_fingerprint is not None:
         metadata["base_fingerprint"] = base_fingerprint
-    metadata["sha256"] = _digest(tensors, metadata)
-    weights = _serialize(tensors, metadata)
+    metadata["sha256"] = digest_of(tensors, metadata)
+    weights = serialize(tensors, metadata)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder / CONFIG_NAME) as config_part:
@@ -102,21 +101,11 @@ def write_files(
     return folder
 
 
-def _serialize(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """The bytes of a safetensors file; the library alone would order the metadata at random."""
-    data = safetensors.torch.save(tensors)
-    length = int.from_bytes(data[:8], "little")
-    header = {"__metadata__": metadata} | json.loads(data[8 : 8 + length])
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the numbers start at a multiple of 8
-    return len(text).to_bytes(8, "little") + text + data[8 + length :]
-
-
 def _settle(folder: Path) -> None:
     """Where two processes saved at once, makes the configuration follow the weights that won."""
     while True:
         try:
-            text = _metadata((folder / WEIGHTS_NAME).read_bytes()).get("adapter_config", "")
+            text = metadata_of((folder / WEIGHTS_NAME).read_bytes()).get("adapter_config", "")
             if text.encode() == (folder / CONFIG_NAME).read_bytes():
                 return
         except (AdapterError, OSError):  # another program has put something else there
@@ -173,12 +162,12 @@ def read_files(folder: str | Path) -> tuple[bytes, dict[str, Tensor], dict[str, 
     """
     folder = user_path(folder)
     try:
-        indices = [folder / name for name in INDEX_NAMES if _is_file(folder / name)]
-        if indices and not _is_file(folder / WEIGHTS_NAME):
-            return _read(folder / CONFIG_NAME, MAX_CONFIG_BYTES), _read_shards(indices[0]), {}
-        tensors, metadata = _read_weights(folder / WEIGHTS_NAME)
+        indices = [folder / name for name in INDEX_NAMES if is_file(folder / name)]
+        if indices and not is_file(folder / WEIGHTS_NAME):
+            return read_bytes(folder / CONFIG_NAME, MAX_CONFIG_BYTES), read_shards(indices[0]), {}
+        tensors, metadata = read_weights(folder / WEIGHTS_NAME)
         ours = {"sha256", "adapter_config"} & metadata.keys()  # PEFT's files state neither
-        if ours and metadata.get("sha256") != _digest(tensors, metadata):
+        if ours and metadata.get("sha256") != digest_of(tensors, metadata):
             raise AdapterError(
                 f"{folder / WEIGHTS_NAME} was changed after it was saved: its contents do not have "
                 "the hash it states; save or fetch the adapter again"
@@ -186,35 +175,6 @@ def read_files(folder: str | Path) -> tuple[bytes, dict[str, Tensor], dict[str, 
         return _config_text(folder, metadata.get("adapter_config")), tensors, metadata
     except OSError as error:  # most often: the user may not read it
         raise AdapterError(f"{folder} cannot be read: {error}") from error
-
-
-def _read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    data = _read(path, limit=None)
-    try:
-        tensors = safetensors.torch.load(data)
-    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
-        raise AdapterError(
-            f"{path} is damaged ({error!s:.200}); save or fetch the adapter again"
-        ) from None
-    return tensors, _metadata(data)
-
-
-def _read_shards(path: Path) -> dict[str, Tensor]:
-    """The tensors of an adapter in several files, by their index: what is where."""
-    fields = adapter_config.json_fields(_read(path, MAX_INDEX_BYTES), path.name)
-    places = fields.get("weight_map")
-    if not isinstance(places, dict) or not places:
-        raise AdapterError(f"{path} has no weight_map that says which tensor is in which file")
-    tensors: dict[str, Tensor] = {}
-    for file in sorted(set(map(str, places.values()))):
-        if not re.fullmatch(r"[\w-]+\.safetensors", file, re.ASCII):
-            raise AdapterError(f"{path} names a file {file!r:.60}; expected one beside it")
-        shard, _ = _read_weights(path.with_name(file))
-        if shard.keys() != (expected := {name for name, at in places.items() if at == file}):
-            odd = sorted(shard.keys() ^ expected)[0]
-            raise AdapterError(f"{path} and {file} differ in whether it holds {odd!r:.100}")
-        tensors |= shard
-    return tensors
 
 
 def check_base(folder: str | Path, stated: str | None, wanted: str | None) -> None:
@@ -242,47 +202,12 @@ def check_base(folder: str | Path, stated: str | None, wanted: str | None) -> No
     )
 
 
-def _read(path: Path, limit: int | None) -> bytes:
-    if not _is_file(path):
-        if path.name == WEIGHTS_NAME and _is_file(path.with_name(PICKLE_NAME)):
-            raise AdapterError(
-                f"{path.parent} holds {PICKLE_NAME} only, a pickle, which may run code when it is "
-                f"read; get its {WEIGHTS_NAME}, or make one where you trust it: load the adapter "
-                "in PEFT and call save_pretrained"
-            )
-        raise AdapterError(
-            f"there is no file {path}; an adapter is a folder with {CONFIG_NAME} and {WEIGHTS_NAME}"
-        )
-    if limit is not None and path.stat().st_size > limit:
-        raise AdapterError(f"{path} is larger than {limit} bytes, so it is no configuration")
-    return path.read_bytes()
-
-
-def _is_file(path: Path) -> bool:
-    """Whether it is there to be read: no folder, no pipe that would never end."""
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except OSError as error:
-        if isinstance(error, PermissionError):  # `Path.is_file` would say that it is not there
-            raise
-        return False
-
-
-def _metadata(data: bytes) -> dict[str, str]:
-    """The free text of a safetensors file's header: 8 bytes of length, then JSON."""
-    try:
-        length = int.from_bytes(data[:8], "little")
-        return dict(json.loads(data[8 : 8 + length]).get("__metadata__") or {})
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise AdapterError(f"the header of {WEIGHTS_NAME} is damaged: {error}") from None
-
-
 def _config_text(folder: Path, stored: str | None) -> bytes:
     """The configuration's bytes; those kept with the weights where a save was cut off."""
     path = folder / CONFIG_NAME
     if stored is None:  # not saved by us
-        return _read(path, MAX_CONFIG_BYTES)
-    found = _read(path, MAX_CONFIG_BYTES) if _is_file(path) else None
+        return read_bytes(path, MAX_CONFIG_BYTES)
+    found = read_bytes(path, MAX_CONFIG_BYTES) if is_file(path) else None
     if found == stored.encode():
         return stored.encode()
     waiting = (
@@ -293,23 +218,12 @@ def _config_text(folder: Path, stored: str | None) -> bytes:
     ):
         return stored.encode()
     if found is None:
-        _read(path, MAX_CONFIG_BYTES)  # raises: there is no such file
+        read_bytes(path, MAX_CONFIG_BYTES)  # raises: there is no such file
     adapter_config.parse(found or b"")  # a plain mistake gets its own message
     raise AdapterError(
         f"{path} was changed after the adapter was saved; restore it, or set what you "
         "want in the program and save again"
     )
-
-
-def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
-    """A hash of all names, shapes, types, numbers and statements of a file."""
-    stated = sorted((key, value) for key, value in metadata.items() if key != "sha256")
-    total = hashlib.sha256(json.dumps(stated).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        total.update(json.dumps([name, list(tensor.shape), str(tensor.dtype)]).encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()
 
 
 def _stated_scaling(

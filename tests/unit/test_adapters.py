@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from lora_edu.adapters.adapter import Adapter, AdapterError
 from lora_edu.adapters.attachment import attach, detach, set_strength, switch
-from lora_edu.adapters.files import CONFIG_NAME, WEIGHTS_NAME
 from lora_edu.adapters.peft_gpt2 import load_from_gpt2, save_for_gpt2
 from lora_edu.adapters.saving import adapter_of, load_adapter, save_adapter
+from lora_edu.adapters.weights_file import CONFIG_NAME, WEIGHTS_NAME
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import (
     SCALINGS,

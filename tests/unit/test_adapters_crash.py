@@ -20,8 +20,8 @@ from full_disk import room_for
 
 from lora_edu.adapters.adapter import AdapterError
 from lora_edu.adapters.attachment import attach
-from lora_edu.adapters.files import CONFIG_NAME, WEIGHTS_NAME
 from lora_edu.adapters.saving import load_adapter, save_adapter
+from lora_edu.adapters.weights_file import CONFIG_NAME, WEIGHTS_NAME
 from lora_edu.files import atomic_write
 
 N_KILLS = int(os.environ.get("LORA_EDU_STRESS_KILLS", "5"))

@@ -15,8 +15,8 @@ from adapter_models import ALL, TOKENS, make_adapted, make_base  # noqa: E402
 
 from lora_edu.adapters.attachment import attach  # noqa: E402
 from lora_edu.adapters.config import AdapterError  # noqa: E402
-from lora_edu.adapters.files import CONFIG_NAME  # noqa: E402
 from lora_edu.adapters.saving import load_adapter, save_adapter  # noqa: E402
+from lora_edu.adapters.weights_file import CONFIG_NAME  # noqa: E402
 from lora_edu.lora import SCALINGS  # noqa: E402
 
 

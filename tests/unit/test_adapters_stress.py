@@ -24,8 +24,8 @@ from safetensors.torch import load, save
 
 from lora_edu.adapters.adapter import AdapterError
 from lora_edu.adapters.attachment import attach, switch
-from lora_edu.adapters.files import WEIGHTS_NAME
 from lora_edu.adapters.saving import load_adapter, save_adapter
+from lora_edu.adapters.weights_file import WEIGHTS_NAME
 
 N_FILES = int(os.environ.get("LORA_EDU_STRESS_FILES", "100"))
 FINGERPRINT = "0123456789abcdef" * 4

@@ -35,9 +35,9 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from lora_edu.adapters.attachment import Adapter, attach, detach  # noqa: E402
 from lora_edu.adapters.config import AdapterError  # noqa: E402
-from lora_edu.adapters.files import CONFIG_NAME, WEIGHTS_NAME  # noqa: E402
 from lora_edu.adapters.peft_gpt2 import load_from_gpt2, save_for_gpt2  # noqa: E402
 from lora_edu.adapters.saving import load_adapter  # noqa: E402
+from lora_edu.adapters.weights_file import CONFIG_NAME, WEIGHTS_NAME  # noqa: E402
 from lora_edu.files import data_path  # noqa: E402
 from lora_edu.lora import SCALINGS  # noqa: E402
 from lora_edu.pretrained.weights import load_pretrained  # noqa: E402

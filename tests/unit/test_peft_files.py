@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from lora_edu.adapters.adapter import AdapterError  # noqa: E402
 from lora_edu.adapters.attachment import attach, detach  # noqa: E402
 from lora_edu.adapters.blending import blend  # noqa: E402
-from lora_edu.adapters.files import INDEX_NAMES, WEIGHTS_NAME  # noqa: E402
 from lora_edu.adapters.rows import MixedAdapters  # noqa: E402
 from lora_edu.adapters.saving import adapter_of, load_adapter, save_adapter  # noqa: E402
+from lora_edu.adapters.weights_file import INDEX_NAMES, WEIGHTS_NAME  # noqa: E402
 
 IDS = torch.randint(3, 64, (2, 6), generator=torch.Generator().manual_seed(0))
 SIZE = {"vocab_size": 64, "hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2}

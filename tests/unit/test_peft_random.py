@@ -27,9 +27,9 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from lora_edu.adapters.adapter import Adapter  # noqa: E402
 from lora_edu.adapters.attachment import attach, detach  # noqa: E402
-from lora_edu.adapters.files import CONFIG_NAME, WEIGHTS_NAME  # noqa: E402
 from lora_edu.adapters.peft_gpt2 import load_from_gpt2  # noqa: E402
 from lora_edu.adapters.saving import load_adapter, save_adapter  # noqa: E402
+from lora_edu.adapters.weights_file import CONFIG_NAME, WEIGHTS_NAME  # noqa: E402
 from lora_edu.lora import merge  # noqa: E402
 from lora_edu.targets import is_linear_like  # noqa: E402
 

@@ -10,8 +10,8 @@ from adapter_models import ALL
 from torch import nn
 
 from lora_edu.adapters.attachment import attach, set_strength
-from lora_edu.adapters.files import WEIGHTS_NAME
 from lora_edu.adapters.saving import load_adapter, save_adapter
+from lora_edu.adapters.weights_file import WEIGHTS_NAME
 from lora_edu.datasets.sets import load_menu, load_spam, load_tales
 from lora_edu.files import data_path, sha256_of
 from lora_edu.generation import generate_text
