@@ -11,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lora_edu.base import plain_modules
 from lora_edu.training.precision import PRECISIONS
 
 FUSED_DEVICES = ("cpu", "cuda")  # of those on which torch has a fused AdamW, the ones we test
-
-WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 SCHEDULES = ("linear", "cosine", "constant")
 
@@ -103,17 +102,12 @@ def trainable_parameters(model: nn.Module) -> dict[str, Tensor]:
     The names are those of the plain model, whatever `torch.compile` or `DistributedDataParallel`
     put around it, so that a checkpoint fits with and without.
     """
-    return {plain_name(model, n): p for n, p in model.named_parameters() if p.requires_grad}
-
-
-def plain_name(model: nn.Module, name: str) -> str:
-    """The name of a parameter without the parts that wrappers add."""
-    kept, module = [], model
-    for part in name.split("."):
-        wrapper = part == "_orig_mod" or (part == "module" and isinstance(module, WRAPPERS))
-        kept += [] if wrapper else [part]
-        module = getattr(module, "_modules", {}).get(part)
-    return ".".join(kept)
+    names: dict[Tensor, str] = {}
+    for name, module in plain_modules(model).items():
+        for part, parameter in module.named_parameters(name, recurse=False):
+            if parameter.requires_grad:
+                names.setdefault(parameter, part)
+    return {name: parameter for parameter, name in names.items()}
 
 
 def can_be_updated_fused(parameter: Tensor) -> bool:
