@@ -125,6 +125,25 @@ def test_an_adapted_output_layer_goes_along(tmp_path):
     assert_equal_logits(ours_with(adapter), theirs, torch.float64)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_layers_of_different_rank_and_alpha_go_along(tmp_path, dtype):
+    adapter = random_adapter(ALL)
+    names = list(adapter.matrices)
+    matrices = {
+        n: (a[:, : 1 + i % 3], b[: 1 + i % 3])
+        for i, (n, (a, b)) in enumerate(adapter.matrices.items())
+    }
+    adapter = replace(
+        adapter,
+        matrices=matrices,
+        ranks={name: 1 + i % 3 for i, name in enumerate(names)},
+        alphas={name: 2.0 ** (i % 4) for i, name in enumerate(names)},
+    )
+    save_for_gpt2(adapter, tmp_path)
+    assert_changes_much(ours_with(adapter))
+    assert_equal_logits(ours_with(adapter), theirs_with(tmp_path).to(dtype), dtype)
+
+
 @pytest.mark.parametrize("name", ["menu", "tales"])
 def test_a_shipped_adapter_on_the_bundled_base_gives_our_logits(tmp_path, name):
     adapter = load_adapter(data_path("adapters", name))
@@ -200,6 +219,8 @@ def test_pefts_adapter_through_ours_and_back_keeps_its_rank(tmp_path):
         {"target_modules": "all-linear", "alpha_pattern": {"c_fc": 1, "h.1.attn.c_attn": 40}},
         {"target_modules": ["c_attn"], "layers_to_transform": [1]},
         {"target_modules": ["c_attn"], "modules_to_save": ["lm_head"], "task_type": "CAUSAL_LM"},
+        {"target_modules": ["c_attn"], "modules_to_save": ["ln_f", "ln_1"]},
+        {"target_modules": ["c_attn"], "modules_to_save": ["wpe", "wte"]},
     ],
     ids=str,
 )

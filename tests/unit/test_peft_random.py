@@ -35,6 +35,8 @@ from lora_edu.targets import is_linear_like  # noqa: E402
 
 N_ADAPTERS = int(os.environ.get("LORA_EDU_STRESS_PEFT", "8"))
 TOLERANCE = 2e-5  # of the largest logit, where the base is in float32
+EXACT = 1e-9  # of it, computed in float64
+WHOLE = ("lm_head", "head", "norm", "ln_f", "ln_1", "embed_tokens", "wte", "wpe", "token_embedding")
 TOKENS = torch.arange(22).view(2, 11)
 LLAMA = {
     "vocab_size": 50,
@@ -123,7 +125,7 @@ def random_options(rng: random.Random, base: nn.Module) -> dict[str, object]:
             pattern(rng, names): rng.choice((0, 1, 2.5, -3, 16, 1e-3))
             for _ in range(rng.randint(1, 3))
         }
-    heads = [n for n in ("lm_head", "head", "norm", "ln_f", "embed_tokens") if rng.random() < 0.1]
+    heads = [name for name in WHOLE if rng.random() < 0.05]
     if heads and (
         heads := [n for n in heads if any(m.endswith(n) for m, _ in base.named_modules())]
     ):
@@ -200,19 +202,24 @@ def test_every_random_adapter_that_peft_loads_loads_with_its_logits(tmp_path, na
         found, model = of_ours(pair, adapter, dtype)
         scale = exact.abs().max()
         if dtype == torch.float32:
-            error = ((found - wanted).abs().max() / scale).item()
-            assert error <= TOLERANCE, about
-            worst = max(worst, error)
+            error = (found - wanted).abs().max() / scale
+            # Of large updates float32 is further off than the tolerance, whoever computes.
+            beyond = (wanted - exact).abs().max() / scale > TOLERANCE / 2
+            figures["beyond float32"] += int(beyond)
+            assert beyond or error <= TOLERANCE, about
+            worst = worst if beyond else max(worst, error.item())
             saved, _ = of_ours(pair, load_adapter(save_adapter(adapter, folder / "ours")), dtype)
             assert torch.equal(saved, found), about
             merge(model)
-            assert ((logits(model) - wanted).abs().max() / scale).item() <= 5e-5, about
+            assert beyond or (logits(model) - wanted).abs().max() / scale <= 5e-5, about
             detach(model)
             assert torch.equal(logits(model), logits(pair.ours())), about
+            attach(model, adapter)
         else:
             further.append(
                 [((out - exact).square().mean().sqrt() / scale).item() for out in (found, wanted)]
             )
+        assert (logits(model.double()) - exact).abs().max() / scale <= EXACT, about
         figures[str(dtype).removeprefix("torch.")] += 1
     refused, full, half = (figures[key] for key in ("PEFT refuses", "float32", "bfloat16"))
     assert refused <= N_ADAPTERS / 2
@@ -220,7 +227,8 @@ def test_every_random_adapter_that_peft_loads_loads_with_its_logits(tmp_path, na
     assert ours <= theirs * 1.05
     print(
         f"\n{name}: of {N_ADAPTERS} random adapters PEFT refuses {refused}, and all others load "
-        f"here; {full} on a float32 base differ by at most {worst:.1e} of the largest logit, "
+        f"here, in float64 to {EXACT:.0e} of the largest logit; {full} on a float32 base differ "
+        f"by at most {worst:.1e} (but for {figures['beyond float32']}, which float32 cannot tell); "
         f"{half} on a bfloat16 base are {ours:.2e} from float64 in the mean, PEFT {theirs:.2e}"
     )
 
