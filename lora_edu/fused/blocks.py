@@ -173,7 +173,8 @@ def _is_known(module: nn.Module) -> bool:
 
 def _is_plain(layer: nn.Module) -> bool:
     """Whether it is a linear layer whose `forward` nobody has exchanged, as accelerate does."""
-    return type(layer) in PLAIN and "forward" not in vars(layer)
+    # `vars(layer)` would say it too, but torch 2.5 cannot compile that.
+    return type(layer) in PLAIN and "forward" not in layer.__dict__
 
 
 def _has_hooks(module: nn.Module) -> bool:
