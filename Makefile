@@ -2,7 +2,7 @@
 # make test   runs every check that this machine can run; each stage is also a target of its own
 .DEFAULT_GOAL := lab
 SHELL := /bin/bash
-.PHONY: lab test lint speed lab-test unit project wheel notebooks browser colab stress test-newest test-oldest \
+.PHONY: lab test lint speed lab-test unit project wheel notebooks browser colab stress test-newest test-oldest mutants \
 	bench bench-avx2 chromium install install-test build-notebooks pretrain clean
 
 ARGS ?=
@@ -123,6 +123,17 @@ test-oldest:
 	@# transformers 5.0 gives the keys and values of RecurrentGemma no gradient.
 	@$(ONE_THREAD) $(OLDEST)/bin/python -m pytest $(UNPINNED) -k "not pinned_version and not RecurrentGemma"
 
+# Small faults put into the core, one at a time: a test should notice each. tests/mutants.md says
+# which ones none does, and why. One process, for hours; a second call goes on where the first
+# stopped. make mutants ARGS='lora_edu.targets*' tries one module's again.
+$(VENV)/.mutants: tests/mutants.txt $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement $<
+	@touch $@
+
+mutants: $(VENV)/.mutants
+	@$(ONE_THREAD) $(BIN)/mutmut run --max-children 1 $(ARGS)
+	@$(BIN)/mutmut results
+
 # Ours beside PEFT, transformers and the appendix's code, in turns: 15 to 25 minutes on an idle
 # machine with two cores. make bench ARGS="--rows step_peft_B" measures one row,
 # ARGS=--quick tries all out, ARGS=--list names them.
@@ -156,4 +167,4 @@ pretrain: $(VENV)/.test
 	$(BIN)/python -m scripts.pretrain $(ARGS)
 
 clean:
-	rm -rf build dist $(NEWEST) $(OLDEST) $(VENV)/.lab $(VENV)/.test $(VENV)/.bench
+	rm -rf build dist mutants $(NEWEST) $(OLDEST) $(VENV)/.lab $(VENV)/.test $(VENV)/.bench $(VENV)/.mutants

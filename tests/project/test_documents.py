@@ -14,6 +14,7 @@ DOCUMENTS = [
     "CHANGELOG.md",
     "data/README.md",
     "benchmarks/DIARY.md",
+    "tests/mutants.md",
 ]
 # In code or as a link: `lora_edu/lora.py`, (lora_edu/lora.py), `data/results/generator_*.json`.
 PATH = re.compile(r"[`(]((?:lora_edu|tests|scripts|benchmarks|notebooks|data|docs)/[\w./*-]*)")

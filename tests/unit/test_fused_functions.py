@@ -145,3 +145,13 @@ def test_a_layer_norm_of_which_half_learns_is_refused(learns):
     getattr(norm, learns).requires_grad_(True)
     with pytest.raises(ValueError, match="must be frozen"):
         Norm(norm)
+
+
+@pytest.mark.parametrize("rows", [7, 8])
+def test_the_parts_reuse_memory_of_their_own_size(in_parts, rows):
+    x, _ = drawn(rows, torch.float32)
+    places = set()
+    for _, part, here in fused_functions._sigmoids(x, 3):
+        assert all(tensor.shape == part.shape for tensor in here)
+        places.add(tuple(tensor.data_ptr() for tensor in here))
+    assert len(places) == 1
