@@ -36,6 +36,7 @@ def attach(model: nn.Module, adapter: Adapter) -> None:
             model is unchanged then.
 
     Example:
+        >>> import torch
         >>> model = nn.Sequential(nn.Linear(4, 3))
         >>> pair = (torch.ones(4, 1), torch.ones(1, 3))
         >>> attach(model, Adapter(1, 2.0, "alpha", {"0": pair}))
@@ -60,6 +61,7 @@ def switch(model: nn.Module, adapter: Adapter) -> None:
         AdapterError: as for `attach`; the model keeps the adapter that it has then.
 
     Example:
+        >>> import torch
         >>> model = nn.Sequential(nn.Linear(4, 3))
         >>> pair = (torch.ones(4, 1), torch.ones(1, 3))
         >>> switch(model, Adapter(1, 2.0, "alpha", {"0": pair}))
@@ -95,6 +97,7 @@ def merge_and_unload(model: nn.Module) -> None:
         AdapterError: there is no adapter on the model, or the model is the LoRA layer itself.
 
     Example:
+        >>> import torch
         >>> model = nn.Sequential(nn.Linear(4, 3))
         >>> attach(model, Adapter(1, 2.0, "alpha", {"0": (torch.ones(4, 1), torch.ones(1, 3))}))
         >>> adapted = model(torch.ones(1, 4))
