@@ -21,8 +21,13 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 LINE_CHARACTERS = 92  # pages made from a notebook break longer lines in the middle of a word
 
 
-def image_tag(picture: bytes, alt: str) -> str:
+def image_tag(picture: bytes, alt: str, *, width_px: int | None = None) -> str:
     """Returns an HTML `<img>` with a PNG inside and its text alternative.
+
+    Args:
+        picture: PNG.
+        alt: The picture in words.
+        width_px: How wide it is shown where there is room; by default, a pixel of it is a pixel.
 
     Raises:
         ValueError: `alt` is empty.
@@ -30,7 +35,8 @@ def image_tag(picture: bytes, alt: str) -> str:
     if not alt.strip():
         raise ValueError("alt must say in words what the figure shows, got nothing")
     data = base64.b64encode(picture).decode()
-    style = "max-width:100%;height:auto"
+    width = f"width:{width_px}px;" if width_px else ""
+    style = f"{width}max-width:100%;height:auto"
     return f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
 
 

@@ -24,6 +24,9 @@ SIZE_INCHES = (7.0, 3.8)
 DOTS_PER_INCH = 110
 # Okabe-Ito, in an order whose neighbours also differ in lightness.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+#: One colour for each concept, in every picture: the frozen base and its W; LoRA, its A, B and
+#: their product; full fine-tuning; a new head. The explorers' are in widgets/components/kit.css.
+CONCEPTS = {"frozen": "#6B7580", "lora": "#0072B2", "full": "#D55E00", "head": "#009E73"}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), "-")
 HATCHES = ("", "///", "...", "\\\\\\", "xx", "++", "oo")
