@@ -21,6 +21,7 @@ from lora_edu.plots.style import (
     house_style,
     line_style,
     png,
+    shown_width,
 )
 
 __all__ = [
@@ -263,4 +264,4 @@ def show(drawn: Figure, alt: str) -> None:
     """
     from lora_edu.plots.display import show_picture  # ipywidgets: only where a notebook shows
 
-    show_picture(png(drawn), alt)
+    show_picture(png(drawn), alt, width_px=shown_width(drawn))

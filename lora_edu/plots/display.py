@@ -1,10 +1,13 @@
 """Showing pictures and widgets so that readers without a kernel still see them, and their text.
 
-JupyterLab draws a picture as an `<img>` without a text alternative, whatever its metadata say.
-So a picture goes out in three forms at once, of which each reader takes the first it can:
-a live `<img alt="…">` in a widget, the plain PNG (a stored notebook, GitHub, nbconvert), and the
-text. The stored notebook keeps the last two. A page made from it shows the picture *or* the text,
-so what a widget says in words goes out once more, by `show_text`, to readers without a kernel.
+JupyterLab draws a PNG as an `<img>` without a text alternative, whatever its metadata say. So a
+picture goes out in three forms at once, of which each reader takes the first it can: HTML with an
+`<img alt="…">`, the plain PNG, and the text. None of them needs a kernel: a notebook that was run
+to its end, saved and opened again shows them all.
+
+A widget goes out with a PNG and a text as well, for a stored notebook, GitHub and nbconvert. A page
+made from it shows the picture *or* the text, so what a widget says in words goes out once more, by
+`show_text`, to readers without a kernel.
 """
 
 from __future__ import annotations
@@ -116,10 +119,24 @@ def show_text(text: str) -> None:
     show_widget(ipywidgets.HTML(layout=ipywidgets.Layout(display="none")), "\n".join(lines))
 
 
-def show_picture(picture: bytes, alt: str) -> None:
+def show_picture(picture: bytes, alt: str, *, width_px: int | None = None) -> None:
     """Shows a PNG with its text alternative.
+
+    Args:
+        picture: PNG.
+        alt: The picture in words.
+        width_px: How wide it is shown where there is room; by default, a pixel of it is a pixel.
+
+    Not as a widget: JupyterLab prefers a widget to all other forms in a notebook that it trusts,
+    and shows an error instead once the kernel that made it has ended.
 
     Raises:
         ValueError: `alt` is empty.
     """
-    show_widget(ipywidgets.HTML(image_tag(picture, alt)), alt, picture)
+    bundle = {
+        "text/html": image_tag(picture, alt, width_px=width_px),
+        "image/png": base64.b64encode(picture).decode(),
+        "text/plain": alt,
+    }
+    shown = {"alt": alt} | ({"width": width_px} if width_px else {})
+    display(bundle, metadata={"image/png": shown}, raw=True)

@@ -38,7 +38,7 @@ def test_every_control_answers_the_keyboard(notebook: Page) -> None:
 
 
 def test_every_picture_has_an_alternative_text(notebook: Page) -> None:
-    images = notebook.locator(".jp-OutputArea-output .jupyter-widgets img")
+    images = notebook.locator(".jp-OutputArea-output img")
     assert all(images.evaluate_all("images => images.map(image => image.alt.length > 20)"))
 
 

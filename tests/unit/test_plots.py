@@ -1,11 +1,13 @@
 """Figures show the data they are given, in one style, and read without colour."""
 
 import base64
+import io
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from lora_edu.plots.charts import (
     Line,
@@ -19,7 +21,17 @@ from lora_edu.plots.charts import (
     stacked_bars,
 )
 from lora_edu.plots.display import image_tag
-from lora_edu.plots.style import COLOURS, DASHES, DOTS_PER_INCH, HATCHES, MARKERS, SIZE_INCHES
+from lora_edu.plots.style import (
+    COLOURS,
+    DASHES,
+    DOTS_PER_INCH,
+    HATCHES,
+    MARKERS,
+    SHARPNESS,
+    SIZE_INCHES,
+    house_style,
+    shown_width,
+)
 
 LABELS = {"title": "It falls", "x_label": "step", "y_label": "loss (nats per token)"}
 
@@ -37,8 +49,26 @@ def lightness(colour: str) -> float:
 
 
 def test_every_figure_has_the_same_size_in_pixels() -> None:
-    width, height = (round(side * DOTS_PER_INCH) for side in SIZE_INCHES)
-    assert size_of(png(figure("a"))) == size_of(png(line_chart([], **LABELS))) == (width, height)
+    stored = tuple(round(side * DOTS_PER_INCH * SHARPNESS) for side in SIZE_INCHES)
+    assert size_of(png(figure("a"))) == size_of(png(line_chart([], **LABELS))) == stored
+    assert SHARPNESS * shown_width(figure("a")) == stored[0]
+
+
+def test_a_picture_has_a_palette_and_still_its_colours() -> None:
+    shades = np.outer(np.linspace(-1, 1, 60), np.linspace(-1, 1, 60))
+    drawn = heat_map(shades, **LABELS, value_label="value")
+    whole = io.BytesIO()
+    with house_style():
+        drawn.savefig(whole, format="png", dpi=DOTS_PER_INCH * SHARPNESS)
+    stored = Image.open(io.BytesIO(png(drawn)))
+    assert stored.mode == "P"
+    assert len(png(drawn)) < len(whole.getvalue()) / 2
+    before = np.asarray(Image.open(whole).convert("RGB"), dtype=int)
+    apart = np.abs(np.asarray(stored.convert("RGB")) - before).max(axis=-1)
+    assert (
+        np.quantile(apart, 0.999) <= 5
+    )  # of 255; a coarser palette shows steps that are not there
+    assert np.asarray(stored.convert("RGB"))[0, 0].tolist() == [255, 255, 255]
 
 
 def test_title_and_labels_are_where_they_belong() -> None:

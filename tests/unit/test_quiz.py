@@ -7,8 +7,8 @@ import pytest
 
 from lora_edu.plots import display
 from lora_edu.plots.charts import show
-from lora_edu.plots.display import WIDGET_VIEW, show_text, show_widget
-from lora_edu.plots.style import figure, png
+from lora_edu.plots.display import WIDGET_VIEW, image_tag, show_text, show_widget
+from lora_edu.plots.style import figure, png, shown_width
 from lora_edu.widgets import predict, reveal
 
 QUESTION = "Which trains more weights?"
@@ -136,7 +136,11 @@ def test_a_figure_is_shown_once_with_its_text(shown: list) -> None:
     show(drawn, alt="A falling line.")
     ((bundle, metadata),) = shown
     assert base64.b64decode(bundle["image/png"]) == png(drawn)
-    assert metadata["image/png"]["alt"] == "A falling line."
+    width = shown_width(drawn)
+    assert metadata["image/png"] == {"alt": "A falling line.", "width": width}
+    assert bundle["text/html"] == image_tag(png(drawn), "A falling line.", width_px=width)
+    assert bundle["text/plain"] == "A falling line."
+    assert WIDGET_VIEW not in bundle  # which would be an error where no kernel is left
 
 
 def test_a_widgets_text_is_seen_only_where_nothing_is_live(monkeypatch) -> None:
