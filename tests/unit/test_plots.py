@@ -57,6 +57,7 @@ def test_every_figure_has_the_same_size_in_pixels() -> None:
 def test_a_picture_has_a_palette_and_still_its_colours() -> None:
     shades = np.outer(np.linspace(-1, 1, 60), np.linspace(-1, 1, 60))
     drawn = heat_map(shades, **LABELS, value_label="value")
+    png(drawn)  # the first drawing computes the layout
     whole = io.BytesIO()
     with house_style():
         drawn.savefig(whole, format="png", dpi=DOTS_PER_INCH * SHARPNESS)
@@ -65,9 +66,8 @@ def test_a_picture_has_a_palette_and_still_its_colours() -> None:
     assert len(png(drawn)) < len(whole.getvalue()) / 2
     before = np.asarray(Image.open(whole).convert("RGB"), dtype=int)
     apart = np.abs(np.asarray(stored.convert("RGB")) - before).max(axis=-1)
-    assert (
-        np.quantile(apart, 0.999) <= 5
-    )  # of 255; a coarser palette shows steps that are not there
+    # Of 255; with a coarser palette one sees steps where there are none.
+    assert np.quantile(apart, 0.999) <= 5
     assert np.asarray(stored.convert("RGB"))[0, 0].tolist() == [255, 255, 255]
 
 
