@@ -34,6 +34,7 @@ from lora_edu.generation import generate
 from lora_edu.gpt import GPT, KeyValueCache
 from lora_edu.lora import freeze
 from lora_edu.pretrained import gpt_without_weights, load_pretrained
+from lora_edu.training import decoding_threads, free_threads
 
 TASKS = 8
 CACHED = 64
@@ -220,6 +221,16 @@ WAYS = {
 }
 
 
+def _with_threads_of(model: GPT, call: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """Lets another library decode with as many threads as `generate` takes for this model."""
+
+    def called() -> Tensor:
+        with free_threads(decoding_threads(model)):
+            return call()
+
+    return called
+
+
 def generators(names: Iterable[str]) -> dict[str, Contender]:
     """Makes contenders that continue one prompt greedily, with a cache; their tokens are checked.
 
@@ -242,6 +253,7 @@ def generators(names: Iterable[str]) -> dict[str, Contender]:
             call = partial(
                 theirs.generate, prompt, attention_mask=mask, pad_token_id=pad, **options
             )
+            call = _with_threads_of(gpt, call)
         contenders[name] = call
     written = {name: call() for name, call in contenders.items()}
     first = next(iter(written.values()))

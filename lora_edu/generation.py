@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lora_edu.fused import Decoder, can_decode
 from lora_edu.gpt import GPT, KeyValueCache
-from lora_edu.training import evaluation_mode
+from lora_edu.training import decoding_threads, evaluation_mode, free_threads
 
 # Divisors of logits: a float32 below the one counts as 0 on some chips, one above the other is inf.
 SMALLEST, LARGEST = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
@@ -73,7 +73,8 @@ def generate(
     lengths = [width] * rows if lengths is None else lengths
     ends = torch.tensor(lengths, device=token_ids.device)[:, None]
     prompts, token_ids = token_ids, token_ids[:, : min(lengths, default=width)]
-    with evaluation_mode(model), torch.inference_mode():
+    threads = free_threads(decoding_threads(model))
+    with evaluation_mode(model), torch.inference_mode(), threads:
         cache = decoder = None
         if use_cache:
             cache = KeyValueCache(model.config, rows, like=model.token_embedding.weight)

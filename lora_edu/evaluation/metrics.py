@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lora_edu.datasets import IGNORE, Batches
-from lora_edu.training import evaluation_mode
+from lora_edu.training import evaluation_mode, free_threads
 
 Z_95 = 1.959963984540054  # a standard normal lies within ± this with probability 95 %
 
@@ -58,7 +58,7 @@ def classify(model: nn.Module, batches: Batches) -> Predictions:
     labels = torch.empty(len(batches.rows), dtype=torch.long)
     probabilities = None
     device = next(model.parameters()).device
-    with evaluation_mode(model), torch.inference_mode():
+    with evaluation_mode(model), torch.inference_mode(), free_threads():
         for indices, batch in zip(batches.order(0), batches.epoch(0), strict=True):
             batch = batch.to(device)
             logits = model(batch.token_ids, positions=batch.lengths - 1).float()
@@ -163,7 +163,7 @@ def mean_loss(model: nn.Module, batches: Batches) -> float:
     """
     nats, tokens = 0.0, 0
     device = next(model.parameters()).device
-    with evaluation_mode(model), torch.inference_mode():
+    with evaluation_mode(model), torch.inference_mode(), free_threads():
         for batch in batches.epoch(0):
             batch = batch.to(device)
             logits = model(batch.token_ids).float()

@@ -44,6 +44,7 @@ from lora_edu.training.precision import (
     mixed_precision,
 )
 from lora_edu.training.processes import Processes
+from lora_edu.training.threads import free_threads
 
 Loss = Callable[[nn.Module, Any], Tensor]
 Evaluate = Callable[[nn.Module], dict[str, float]]
@@ -186,7 +187,7 @@ def fit(
         check_loss(local_model(model.to(device)), loss, batches, plan.precision)
     state = _start(model.train(), plan, groups, device, processes)
     history = state.history
-    with own_random_state(plan.seed + processes.rank, device):
+    with own_random_state(plan.seed + processes.rank, device), free_threads():
         save, settings = None, {}
         if checkpoint is not None or processes.count > 1:
             settings = _settings(plan, state, len(batches))
