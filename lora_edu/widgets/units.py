@@ -1,6 +1,22 @@
-"""Numbers as a reader says them: 4.7 million, 37.7 MB, 0.27 %."""
+"""Numbers as a reader says them: 4.72 million, 37.7 MB, 0.27 %."""
 
 from __future__ import annotations
+
+from decimal import Decimal
+
+
+def digits(number: float, count: int) -> str:
+    """Writes a number with so many digits, never with an exponent, and a minus sign for a minus.
+
+    Args:
+        number: Any finite number.
+        count: Digits that are kept; zeros at the end of a fraction are left out.
+
+    Example:
+        >>> digits(1213.0, 3), digits(0.000007, 2), digits(-2.50, 3)
+        ('1,210', '0.000007', '−2.5')
+    """
+    return f"{Decimal(f'{number:.{count}g}'):,f}".replace("-", "−")
 
 
 def in_words(number: float) -> str:
@@ -12,8 +28,9 @@ def in_words(number: float) -> str:
     """
     for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
         if number >= size:
-            return f"{number / size:.3g} {word}"
-    return f"{number:,.0f}" if number == int(number) else f"{number:,.4g}"
+            return f"{digits(number / size, 3)} {word}"
+    whole = number == int(number)
+    return f"{number:,.0f}".replace("-", "−") if whole else digits(number, 4)
 
 
 def megabytes(size_bytes: float) -> str:
@@ -25,7 +42,7 @@ def megabytes(size_bytes: float) -> str:
     """
     for size, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if size_bytes >= size * 0.9995:
-            return f"{size_bytes / size:.3g} {unit}"
+            return f"{digits(size_bytes / size, 3)} {unit}"
     return f"{size_bytes:.0f} bytes"
 
 
@@ -33,7 +50,7 @@ def percent(share: float) -> str:
     """Writes a share in per cent, with as many digits as it needs to be seen.
 
     Example:
-        >>> percent(0.5), percent(0.0214), percent(0.000027)
-        ('50 %', '2.1 %', '0.0027 %')
+        >>> percent(0.5), percent(0.0214), percent(0.000027), percent(12.13)
+        ('50 %', '2.1 %', '0.0027 %', '1,210 %')
     """
-    return f"{100 * share:.3g} %" if share >= 0.1 else f"{100 * share:.2g} %"
+    return f"{digits(100 * share, 3 if share >= 0.1 else 2)} %"

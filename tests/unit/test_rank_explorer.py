@@ -238,6 +238,9 @@ def test_controls_and_text_survive_special_characters() -> None:
         (megabytes(2.1e12), "2.1 TB"),
         (percent(1.0), "100 %"),
         (percent(0.0024), "0.24 %"),
+        (percent(12.13), "1,210 %"),
+        (percent(7e-8), "0.000007 %"),
+        (in_words(-5.0), "−5"),
     ],
 )
 def test_numbers_are_written_as_read(written: str, expected: str) -> None:

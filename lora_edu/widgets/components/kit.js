@@ -181,9 +181,10 @@ export function fixed(number, places) {
   return digits < 0 ? 0 : rounded(number, digits);
 }
 
-/** 1234567 → "1,234,567". */
+/** 1234567 → "1,234,567", with all its digits and never with an exponent. */
 export function grouped(number) {
-  return Math.abs(number).toString().replace(/^\d+/, whole => whole.replace(/\B(?=(\d{3})+$)/g, ",")).replace(/^/, number < 0 ? "−" : "");
+  const written = Math.abs(number).toLocaleString("en-US", { maximumFractionDigits: 20 });
+  return number < 0 ? `−${written}` : written;
 }
 
 /** "−0.5", "1.0": a minus sign and not a hyphen. */
@@ -206,8 +207,7 @@ export function megabytes(bytes) {
   return `${fixed(bytes, 0)} bytes`;
 }
 
-/** 0.0214 → "2.1 %". */
+/** 0.0214 → "2.1 %", 12.13 → "1,210 %". */
 export function percent(share) {
-  const number = 100 * share;
-  return `${grouped(number >= 1000 ? fixed(number, 0) : rounded(number, share >= 0.1 ? 3 : 2))} %`;
+  return `${grouped(rounded(100 * share, share >= 0.1 ? 3 : 2))} %`;
 }
