@@ -408,7 +408,11 @@ class Loose:
 
 def sharded(model: nn.Module) -> nn.Module:
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+
+    try:
+        from torch.distributed.fsdp import fully_shard
+    except ImportError:  # torch 2.5
+        from torch.distributed._composable.fsdp import fully_shard
 
     return fully_shard(model, mesh=init_device_mesh("cpu", (PROCESSES,)))
 
