@@ -354,6 +354,7 @@ import platform
 import time
 
 from lora_edu import choose_precision
+from lora_edu.training import free_cores, free_threads
 
 start = time.perf_counter()
 text = generate_text(model, encoding, opening, 100)
@@ -361,16 +362,18 @@ seconds = time.perf_counter() - start
 made = len(encoding.encode_ordinary(text)) - token_ids.shape[1]
 print(f"Python {platform.python_version()}, torch {torch.__version__}")
 print(f"device {device}; training computes in {choose_precision(device)} (fp32: 32-bit numbers)")
-print(f"threads of torch: {torch.get_num_threads()}, cores: {os.cpu_count()}")
+with free_threads() as threads:
+    print(f"cores: {os.cpu_count()}, free now: {free_cores():.1f}; training takes {threads} thread(s)")
 print(f"about {made / seconds:.0f} tokens per second")
 # %% [markdown]
-# - **device cpu**: all is well (a Mac's GPU is not used). Training runs take a minute at most; keep
-#   other programs quiet while one runs.
+# - **device cpu**: all is well (a Mac's GPU is not used). Training runs take a minute at most.
 # - **device cuda**: the same notebooks, unchanged, use the GPU; the CUDA section of notebook 05
 #   becomes available.
-# - **1 thread on several cores**: something limits torch, often the variable `OMP_NUM_THREADS`.
-#   Training will take longer than stated. (The output that is stored here shows 1: notebooks are
-#   built with one thread on purpose, so that they come out the same each time.)
+# - **fewer free cores than cores**: another program is busy, a video call for example. Training then
+#   takes fewer threads, because threads that wait for a busy core make it slower, not faster.
+# - **1 thread although more cores are free**: something limits torch, often the variable
+#   `OMP_NUM_THREADS`. Training will take longer than stated. The output that is stored here shows 1
+#   because notebooks are built with one thread, so that they come out the same each time.
 # - **far fewer tokens per second** than in the stored output, which comes from an ordinary server
 #   and one thread: a slow or busy machine. Everything works, and takes longer than stated.
 #
