@@ -1,16 +1,12 @@
-"""The wheel alone, in an empty folder, runs a notebook: the data travels inside it."""
+"""The wheel alone has all that ships: tests/colab runs every notebook from it, in empty folders."""
 
-import shutil
 import zipfile
 from pathlib import Path
 
-import nbformat
 import pytest
 from support.layered import build_wheel, clean_environment, layered_environment, run
-from support.notebooks import errors_of, execute
 from support.project import ROOT
 
-NOTEBOOK = "05_finetune_a_classifier"
 WHERE = "import lora_edu, json; print(json.dumps([lora_edu.__file__, str(lora_edu.data_path())]))"
 
 
@@ -50,10 +46,3 @@ def test_the_installed_package_is_found_and_not_the_checkout(python: Path, tmp_p
     found = run([str(python), "-c", WHERE], cwd=tmp_path, env=clean_environment())
     assert str(ROOT) not in found
     assert found.count(str(python.parents[1])) == 2
-
-
-def test_a_notebook_runs_alone_in_an_empty_folder(python: Path, tmp_path: Path) -> None:
-    copied = shutil.copy(ROOT / "notebooks" / f"{NOTEBOOK}.ipynb", tmp_path)
-    notebook = nbformat.read(copied, as_version=4)
-    execute(notebook, python, tmp_path)
-    assert errors_of(notebook) == []
