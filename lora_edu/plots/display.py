@@ -21,6 +21,7 @@ import ipywidgets
 from IPython.display import display
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+_MARGIN_PX = 8  # of white around a picture
 LINE_CHARACTERS = 92  # pages made from a notebook break longer lines in the middle of a word
 
 
@@ -39,7 +40,10 @@ def image_tag(picture: bytes, alt: str, *, width_px: int | None = None) -> str:
         raise ValueError("alt must say in words what the figure shows, got nothing")
     data = base64.b64encode(picture).decode()
     width = f"width:{width_px}px;" if width_px else ""
-    style = f"{width}max-width:100%;height:auto"
+    # On a dark page, a white sheet with a margin and round corners. Its width is the picture's own,
+    # so that the pixels of one fall on those of the other, whatever the page's style says of boxes.
+    sheet = f"background:#fff;padding:{_MARGIN_PX}px;border-radius:8px;box-sizing:content-box"
+    style = f"{width}max-width:calc(100% - {2 * _MARGIN_PX}px);height:auto;{sheet}"
     return f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
 
 

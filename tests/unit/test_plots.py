@@ -219,6 +219,13 @@ def test_an_image_carries_picture_and_text() -> None:
     assert f"base64,{base64.b64encode(picture).decode()}" in tag
 
 
+def test_an_image_is_a_sheet_of_its_own_on_a_dark_page() -> None:
+    tag = image_tag(png(figure("a")), "nothing", width_px=300)
+    for rule in ("background:#fff", "padding:8px", "border-radius:8px", "width:300px"):
+        assert rule in tag
+    assert "max-width:calc(100% - 16px)" in tag and "box-sizing:content-box" in tag
+
+
 def test_a_picture_without_text_is_refused() -> None:
     with pytest.raises(ValueError, match="alt must say in words"):
         show(figure("a"), alt=" ")
