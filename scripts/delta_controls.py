@@ -50,10 +50,15 @@ def random_update(matrix: Tensor, rank: int, generator: Generator | None = None)
     Shape:
         (m, n) to (m, n), same dtype.
 
+    Raises:
+        ValueError: rank is below 1: a matrix of rank 0 has no norm to scale.
+
     Example:
         >>> random_update(torch.eye(2), 1).norm().round(decimals=4)
         tensor(1.4142)
     """
+    if rank < 1:
+        raise ValueError(f"rank must be at least 1, got {rank}")
     rows, columns = matrix.shape
     left = torch.randn(rows, rank, generator=generator, dtype=torch.float64)
     right = torch.randn(rank, columns, generator=generator, dtype=torch.float64)

@@ -35,7 +35,12 @@ from lora_edu.training.checks import (
 )
 from lora_edu.training.ddp import find_processes, local_model
 from lora_edu.training.history import History
-from lora_edu.training.modes import evaluation_mode, own_random_state
+from lora_edu.training.modes import (
+    evaluation_mode,
+    modes_of,
+    own_random_state,
+    put_back_modes,
+)
 from lora_edu.training.optimizer import Groups, Plan, adamw, parameter_groups, trainable_parameters
 from lora_edu.training.precision import (
     choose_precision,
@@ -182,7 +187,7 @@ def fit(
         patience=patience,
         seed=seed,
     )
-    was_training = model.training
+    modes = modes_of(model)
     with own_random_state(plan.seed, device):
         check_loss(local_model(model.to(device)), loss, batches, plan.precision)
     state = _start(model.train(), plan, groups, device, processes)
@@ -231,7 +236,7 @@ def fit(
     if state.best:
         restore(model, state.best)
     state.optimizer.zero_grad()
-    model.train(was_training)
+    put_back_modes(model, modes)
     return history
 
 

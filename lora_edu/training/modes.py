@@ -25,14 +25,24 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
         >>> model.training, model[1].training
         (True, False)
     """
-    modes = {module: module.training for module in model.modules()}
+    modes = modes_of(model)
     model.eval()
     try:
         yield
     finally:
-        model.train(modes[model])  # its own method first: a class may do more there
-        for module, mode in modes.items():
-            module.training = mode
+        put_back_modes(model, modes)
+
+
+def modes_of(model: nn.Module) -> dict[nn.Module, bool]:
+    """Returns, for each module in a model, whether it is in training mode."""
+    return {module: module.training for module in model.modules()}
+
+
+def put_back_modes(model: nn.Module, modes: dict[nn.Module, bool]) -> None:
+    """Gives each module in a model the mode that it had when `modes_of` was asked."""
+    model.train(modes[model])  # its own method first: a class may do more there
+    for module, mode in modes.items():
+        module.training = mode
 
 
 @contextmanager

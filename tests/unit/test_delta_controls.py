@@ -42,3 +42,8 @@ def test_the_controls_repeat_with_their_seed() -> None:
         )
         assert torch.equal(first, again)
         assert not torch.allclose(first, other)
+
+
+def test_a_random_update_of_rank_0_is_refused() -> None:
+    with pytest.raises(ValueError, match="rank must be at least 1, got 0"):
+        random_update(torch.eye(3), 0)

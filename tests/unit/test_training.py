@@ -549,3 +549,11 @@ def test_processes_that_torchrun_started_and_nobody_joined_are_warned_of(monkeyp
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(toy.classifier(), steps=1)
+
+
+def test_after_a_run_each_part_has_the_mode_that_it_had() -> None:
+    model = toy.classifier().train()
+    frozen = next(module for module in model.modules() if isinstance(module, nn.Dropout)).eval()
+    fit(model, toy.batches(), classification_loss, lr=1e-3, steps=1, **CPU)
+    assert model.training
+    assert not frozen.training
