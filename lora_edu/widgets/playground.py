@@ -1,40 +1,36 @@
 """The playground: a plane under a matrix, and a rank-1 update of it made from LoRA's A and B.
 
-State in (`PlaygroundState`), words and picture out; `playground` puts controls around it.
+State in (`PlaygroundState`), words out; `components/plane.js` says the same words and draws. All of
+it is arithmetic on four numbers, so it needs neither a kernel nor torch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import ipywidgets
-import torch
-from torch import Tensor
+from lora_edu.widgets.component import Component
+from lora_edu.widgets.units import digits
 
-from lora_edu.widgets.live import LABELLED, LivePicture, View
-from lora_edu.widgets.playground_picture import PlaygroundPicture
+Row = tuple[float, float]
 
 #: The frozen matrix: x → x W stretches and turns the plane a little. Rows are inputs.
-W = torch.tensor([[1.1, 0.3], [-0.4, 0.9]])
-DEGREES = tuple(range(0, 180, 15))
+W: tuple[Row, Row] = ((1.1, 0.3), (-0.4, 0.9))
+DEGREES = tuple(range(0, 360, 15))
 STRENGTHS = tuple(step / 4 for step in range(-8, 9))
-#: The points of the picture: eight directions, every 45 degrees.
-POINTS = torch.tensor(
-    [[math.cos(math.pi * k / 4), math.sin(math.pi * k / 4)] for k in range(8)]
-)  # fmt: skip
+#: The picture moves eight points: the unit vectors at these angles.
+POINTS_DEGREES = tuple(range(0, 360, 45))
 
 
-def direction(degrees: float) -> Tensor:
+def direction(degrees: float) -> Row:
     """The unit vector at an angle.
 
     Example:
-        >>> direction(90).round(decimals=4)
-        tensor([0., 1.])
+        >>> [round(number, 4) for number in direction(90)]
+        [0.0, 1.0]
     """
-    return torch.tensor([math.cos(math.radians(degrees)), math.sin(math.radians(degrees))])
+    return math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
 
 
 @dataclass(frozen=True)
@@ -47,34 +43,53 @@ class PlaygroundState:
         strength: alpha.
 
     Example:
-        >>> PlaygroundState(0, 90, 2.0).update.round(decimals=4).abs()
-        tensor([[0., 2.],
-                [0., 0.]])
+        >>> [[round(entry, 4) for entry in row] for row in PlaygroundState(0, 90, 2.0).update]
+        [[0.0, 2.0], [0.0, 0.0]]
     """
 
-    angle_in: float = 45
-    angle_out: float = 90
+    angle_in: int = 45
+    angle_out: int = 90
     strength: float = 1.0
 
     @property
-    def A(self) -> Tensor:  # noqa: N802 (the paper's name)
-        """The direction in, as a column: (2, 1)."""
-        return direction(self.angle_in)[:, None]
+    def A(self) -> Row:  # noqa: N802 (the paper's name)
+        """The direction in: A's only column."""
+        return direction(self.angle_in)
 
     @property
-    def B(self) -> Tensor:  # noqa: N802
-        """The direction out, as a row: (1, 2)."""
-        return direction(self.angle_out)[None, :]
+    def B(self) -> Row:  # noqa: N802
+        """The direction out: B's only row."""
+        return direction(self.angle_out)
 
     @property
-    def update(self) -> Tensor:
+    def update(self) -> tuple[Row, Row]:
         """The update alpha · A B, a matrix of rank 1 (or 0)."""
-        return self.strength * self.A @ self.B
+        first, second = (
+            (self.strength * a * self.B[0], self.strength * a * self.B[1]) for a in self.A
+        )
+        return first, second
 
     @property
     def unmoved(self) -> int:
-        """How many of the points the update leaves where W put them."""
-        return int(((POINTS @ self.update).norm(dim=1) < 1e-6).sum())
+        """How many of the eight points the update leaves where W put them.
+
+        Those that A does not see, as they are perpendicular to it.
+        """
+        if self.strength == 0:
+            return len(POINTS_DEGREES)
+        return sum((point - self.angle_in) % 180 == 90 for point in POINTS_DEGREES)
+
+
+def finding(state: PlaygroundState) -> str:
+    """The one line above the picture.
+
+    Example:
+        >>> finding(PlaygroundState(30, 90, 1.0))
+        'The update moves points along 90° only; none of 8 points stays.'
+    """
+    if state.strength == 0:
+        return "Strength 0: the update is the zero matrix, and nothing moves."
+    return f"The update moves points along {state.angle_out % 180}° only; {_stay(state)}."
 
 
 def explain(state: PlaygroundState) -> str:
@@ -82,64 +97,49 @@ def explain(state: PlaygroundState) -> str:
 
     Example:
         >>> explain(PlaygroundState(0, 90, 0.0))
-        'Strength 0: the update is the zero matrix, and nothing moves.'
+        'Whatever A reads, B writes 0 times that: all points stay where W put them.'
     """
     if state.strength == 0:
-        return "Strength 0: the update is the zero matrix, and nothing moves."
-    silent = (state.angle_in + 90) % 180
-    (a, b), (c, d) = (state.update + 0.0).tolist()
+        return "Whatever A reads, B writes 0 times that: all points stay where W put them."
     return (
-        f"The update reads how far x points along {state.angle_in}° (A) and adds "
-        f"{state.strength:g} times that along {state.angle_out}° (B). All change points along "
-        f"{state.angle_out}°, and whatever points along {silent}° stays where W put it: "
-        f"{_stay(state)}. "
-        f"alpha · A B = [[{_two(a)}, {_two(b)}], [{_two(c)}, {_two(d)}]] has rank 1: its second "
-        f"row is a multiple of its first, or one of them is zero."
+        f"A reads how far x points along {state.angle_in}°, and B writes "
+        f"{digits(state.strength, 3)} times that along {state.angle_out}°. "
+        f"Whatever points along {(state.angle_in + 90) % 180}° is not read, so it stays where W "
+        "put it. Every row of alpha · A B points along B: that is rank 1."
     )
 
 
 def describe(state: PlaygroundState) -> str:
     """The picture in words."""
+    (a, b), (c, d) = state.update
     return (
-        f"Left, the input plane with the direction A reads at {state.angle_in} degrees. Right, a "
-        f"grid under W in grey and under W plus the update in blue; red strokes, all along "
-        f"{state.angle_out} degrees, show how 8 points move: {_stay(state)}."
+        f"Left, the input plane with the direction that A reads, {state.angle_in} degrees. "
+        "Right, a grid under W in grey and under W plus the update in blue; strokes show how 8 "
+        "points move. "
+        f"{finding(state)} alpha · A B = [[{_two(a)}, {_two(b)}], [{_two(c)}, {_two(d)}]]."
     )
 
 
-def playground(start: PlaygroundState | None = None) -> LivePicture:
+def playground(start: PlaygroundState | None = None) -> Component:
     """Makes the playground.
 
     Args:
-        start: The setting it opens with.
+        start: The setting that it opens with.
+
+    Example:
+        >>> playground(PlaygroundState(30, 90, 0.5))
+        The update moves points along 90° only; none of 8 points stays. A reads how far x points ...
     """
     begin = start or PlaygroundState()
-    drawing = PlaygroundPicture(W, POINTS)
-
-    def view(values: Mapping[str, Any]) -> View:
-        state = PlaygroundState(**values)
-        picture = drawing.png(state.update, state.A[:, 0], _finding(state))
-        return View(picture, describe(state), explain(state))
-
-    def slider(name: str, options: tuple, label: str) -> ipywidgets.Widget:
-        value = getattr(begin, name)
-        return ipywidgets.SelectionSlider(
-            options=options, value=value, description=label, style=LABELLED
-        )
-
-    controls = {
-        "angle_in": slider("angle_in", DEGREES, "Direction in (A), degrees"),
-        "angle_out": slider("angle_out", DEGREES, "Direction out (B), degrees"),
-        "strength": slider("strength", STRENGTHS, "Strength (alpha)"),
+    data: dict[str, Any] = {
+        "W": W,
+        "degrees": DEGREES,
+        "strengths": STRENGTHS,
+        "points": POINTS_DEGREES,
+        "start": asdict(begin),
     }
-    rows = [("angle_in", "angle_out"), ("strength",)]
-    return LivePicture(controls, view, rows, height_px=515)
-
-
-def _finding(state: PlaygroundState) -> str:
-    if state.strength == 0:
-        return "Strength 0: nothing moves"
-    return f"The update moves outputs along {state.angle_out}° only; {_stay(state)}"
+    text = f"{finding(begin)} {explain(begin)}"
+    return Component("plane", data, alt=describe(begin), text=text)
 
 
 def _stay(state: PlaygroundState) -> str:
@@ -148,5 +148,9 @@ def _stay(state: PlaygroundState) -> str:
 
 
 def _two(number: float) -> str:
-    """Two digits, without a minus sign before zero."""
-    return f"{round(number, 2) + 0.0:.2f}"
+    """At most two digits after the point.
+
+    Rounded twice, so that a half that is one only but for the last bit of a cosine is a half.
+    """
+    rounded = round(round(number, 9), 2)
+    return digits(rounded, 3) if rounded else "0"

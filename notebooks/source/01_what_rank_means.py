@@ -35,8 +35,8 @@ with torch.no_grad():
 # Four inputs, one direction of change. The last one is perpendicular to $A$ and does not change at
 # all. Turn both directions yourself. On the left is the plane of inputs; on the right the same grid
 # under a frozen matrix $W$, which stretches and turns it a little (grey), and under $W$ plus the
-# update (blue). Red strokes that end in a dot show how the update moves eight points; a point that
-# stays is a dot alone.
+# update (blue). Strokes that end in a dot show how the update moves eight points; a point that
+# stays is a ring.
 # %%
 from lora_edu.widgets.playground import playground
 

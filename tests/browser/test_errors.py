@@ -24,7 +24,6 @@ import torch
 from lora_edu.widgets import predict, quiz
 from lora_edu.widgets.cut_back import CutBack, CutBackData
 from lora_edu.widgets.memory_bars import memory_bars
-from lora_edu.widgets.playground import playground
 from lora_edu.widgets.rank_explorer import rank_explorer
 from lora_edu.widgets.strength_explorer import StrengthExplorer
 from lora_edu.widgets.strength_record import Answer
@@ -60,7 +59,6 @@ WIDGETS = {
     "rank": "w = rank_explorer(); fails = w, '_view'",
     "memory": "w = memory_bars(); fails = w, '_view'",
     "cut": "w = svd_cut(torch.rand(8, 8), updates); fails = w, '_view'",
-    "plane": "w = playground(); fails = w, '_view'",
     "strength": "w = StrengthExplorer(make_responder=Oracle); fails = w, '_make_responder'",
     "back": "w = CutBack(data, lambda rank: 0.5); fails = w, '_measure'",
     "quiz": "w = predict('How many?'); fails = quiz, '_written'",

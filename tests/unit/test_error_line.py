@@ -17,8 +17,6 @@ from lora_edu.widgets.error_line import ErrorLine
 from lora_edu.widgets.live import LivePicture
 from lora_edu.widgets.memory_bars import memory_bars
 from lora_edu.widgets.memory_picture import MemoryPicture
-from lora_edu.widgets.playground import playground
-from lora_edu.widgets.playground_picture import PlaygroundPicture
 from lora_edu.widgets.rank_explorer import rank_explorer
 from lora_edu.widgets.rank_picture import ExplorerPicture
 from lora_edu.widgets.strength_explorer import strength_explorer
@@ -44,7 +42,6 @@ PICTURES: dict[str, tuple[Callable[[], LivePicture], type, str, tuple[Any, Any]]
     "memory bars": (memory_bars, MemoryPicture, "rank", (16, 32)),
     "SVD cut": (knife, CutPicture, "rank", (2, 4)),
     "cut put back": (cut_back, CutBackPicture, "rank", (2, 4)),
-    "playground": (playground, PlaygroundPicture, "angle_in", (60, 75)),
 }
 
 
