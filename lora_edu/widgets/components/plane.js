@@ -47,7 +47,7 @@ function two(number) {
 // --- the picture ---------------------------------------------------------------------------------
 
 const PLANE_CSS = `
-.planes { display: grid; grid-template-columns: minmax(0, 474px) minmax(300px, 1fr); gap: 6px 18px; }
+.planes { display: grid; grid-template-columns: minmax(0, 470px) minmax(300px, 1fr); gap: 6px 18px; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 4px 10px; align-content: start; }
 .pair svg { width: 100%; height: auto; border: 1px solid var(--line); border-radius: 6px; touch-action: pan-y; }
 .pair .quiet { line-height: 1.35; }

@@ -1,0 +1,111 @@
+"""The playground in a page: its words and lines are the package's, in every state it can be in."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from playwright.sync_api import BrowserContext, Locator, Page
+from support.components import load, show
+
+from lora_edu.widgets.playground import (
+    DEGREES,
+    POINTS_DEGREES,
+    STRENGTHS,
+    PlaygroundState,
+    W,
+    describe,
+    direction,
+    explain,
+    finding,
+    playground,
+)
+
+STATES = [PlaygroundState(*each) for each in itertools.product(DEGREES, DEGREES, STRENGTHS)]
+BESIDE_A_NOTEBOOK = {"width": 820, "height": 600}
+
+
+@pytest.fixture
+def page(browser: BrowserContext) -> Iterator[Page]:
+    page = browser.new_page()
+    page.set_viewport_size(BESIDE_A_NOTEBOOK)
+    yield page
+    page.close()
+
+
+def test_every_state_has_the_words_and_the_moves_of_the_package(page: Page) -> None:
+    said = load(page, playground()).answers([vars(state) for state in STATES])
+    assert len(said) == 24 * 24 * 17
+    for state, words in zip(STATES, said, strict=True):
+        assert words["finding"] == finding(state)
+        assert words["explain"] == explain(state)
+        assert words["describe"] == describe(state)
+    weight = torch.tensor(W, dtype=torch.float64)
+    points = torch.tensor([direction(each) for each in POINTS_DEGREES], dtype=torch.float64)
+    updates = torch.tensor([state.update for state in STATES], dtype=torch.float64)
+    before = (points @ weight).expand(len(STATES), -1, -1)
+    ways = torch.stack([before, points @ (weight + updates)], dim=2)  # state, point, end, number
+    drawn = torch.tensor([words["moves"] for words in said], dtype=torch.float64)
+    torch.testing.assert_close(drawn, ways)
+
+
+def drag(page: Page, plane: Locator, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Moves the pointer, pressed, between two places given in the plane's own numbers."""
+    frame = plane.bounding_box()
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        unit = frame["width"] / 4.8  # a plane goes from −2.4 to 2.4
+        return frame["x"] + unit * (2.4 + x), frame["y"] + unit * (2.4 - y)
+
+    page.mouse.move(*place(*start))
+    page.mouse.down()
+    page.mouse.move(*place(*end), steps=5)
+    page.mouse.up()
+
+
+def values(shown: Locator) -> list[str]:
+    return shown.locator("output").all_inner_texts()
+
+
+def test_arrows_are_dragged_by_their_tips(page: Page) -> None:
+    shown = show(page, playground())
+    inputs, outputs = shown.locator(".pair svg").all()
+    tip = 1.85 * math.cos(math.radians(45))
+    drag(page, inputs, (tip, tip), (-1.0, 0.05))
+    assert values(shown) == ["180°", "90°", "1"]
+    drag(page, outputs, (0, 1), (0, -1.6))  # through the origin and out on the other side
+    assert values(shown) == ["180°", "270°", "1.5"]
+    drag(page, outputs, (0, -1.5), (0.02, 0.03))
+    assert values(shown) == ["180°", "270°", "0"]  # where B points is kept
+    assert "nothing moves" in shown.inner_text()
+
+
+def test_an_arrow_written_backwards_stays_under_the_pointer(page: Page) -> None:
+    shown = show(page, playground(PlaygroundState(45, 90, -1.0)))
+    outputs = shown.locator(".pair svg").last
+    drag(page, outputs, (0, -1), (1.5, 0))
+    assert values(shown) == ["45°", "180°", "−1.5"]  # −1.5 times the direction 180° points right
+
+
+def test_the_keyboard_reaches_all_that_the_pointer_can(page: Page) -> None:
+    shown = show(page, playground())
+    for name in ("A reads", "B writes", "strength alpha"):
+        before = shown.inner_text()
+        shown.get_by_label(name).press("ArrowRight")
+        assert shown.inner_text() != before, name
+    assert values(shown) == ["60°", "105°", "1.25"]
+
+
+def test_picture_controls_and_words_are_seen_together(page: Page) -> None:
+    shown = show(page, playground())
+    assert shown.bounding_box()["height"] <= 400
+    assert all(each.bounding_box()["width"] >= 300 for each in shown.get_by_role("slider").all())
+
+
+def test_a_phone_shows_it_without_sideways_scrolling(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    show(page, playground())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
