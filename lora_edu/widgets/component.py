@@ -9,7 +9,7 @@ ended, JupyterLab would show an error in its place.
 Only an explorer that asks a model, with the learner's own prompt for instance, reaches Python. Its
 *bridge* is an anywidget that is never shown: the page finds it by its key.
 
-The programs are `components/NAME.js`, each one module over `components/kit.js`.
+The programs are `components/NAME.js`, each a module over `components/kit.js`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SESSION = secrets.token_hex(4)
 WAIT_SECONDS = 60  # for an answer of Python's
 _WIDTH_PX = 820
 _EXPORT = re.compile(r"^export (?=function|const|async)", flags=re.MULTILINE)
-_IMPORT = re.compile(r"^import [^;]*;\n", flags=re.MULTILINE)
+_IMPORT = re.compile(r'^import [^;]* from "\./(\w+)\.js";\n', flags=re.MULTILINE)
 _SCRIPT = """<div data-lora="{key}">{picture}</div>
 <script type="module">
 {code}
@@ -113,16 +113,29 @@ class Component:
 
 @cache
 def program(name: str) -> str:
-    """Returns an explorer's whole program: the shared part, then its own, as one script.
+    """Returns an explorer's whole program as one script: what it imports, then its own part.
 
     Raises:
         FileNotFoundError: there is no such program.
     """
-    folder = resources.files(__package__) / "components"
-    style = (folder / "kit.css").read_text(encoding="utf-8")
-    parts = [(folder / f"{each}.js").read_text(encoding="utf-8") for each in ("kit", name)]
-    code = "\n".join(_EXPORT.sub("", _IMPORT.sub("", part)) for part in parts)
+    modules: dict[str, str] = {}
+    _collect(name, modules)
+    code = "\n".join(_EXPORT.sub("", _IMPORT.sub("", part)) for part in modules.values())
+    style = _read("kit.css")
     return f"const CSS = {json.dumps(style)};\n{code}".replace("</script", r"<\/script")
+
+
+def _collect(name: str, modules: dict[str, str]) -> None:
+    """Adds a module behind those that it imports; each once."""
+    code = _read(f"{name}.js")
+    for needed in _IMPORT.findall(code):
+        if needed not in modules:
+            _collect(needed, modules)
+    modules[name] = code
+
+
+def _read(name: str) -> str:
+    return (resources.files(__package__) / "components" / name).read_text(encoding="utf-8")
 
 
 def connect(key: str, ask: Ask) -> None:

@@ -1,15 +1,13 @@
 """The rank explorer: trainable parameters against rank, for any layers of any model.
 
-State in (`ExplorerState`), words and picture out; `rank_explorer` puts controls around it.
+Its words are made here, from the package's own counts, and by `components/rank.js` in the page,
+from the shapes that travel with it. Tests hold the two equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import ipywidgets
 
 from lora_edu.budget import (
     MODEL_SHAPES,
@@ -18,14 +16,14 @@ from lora_edu.budget import (
     adapter_bytes,
     checkpoint_bytes,
     chosen_projections,
+    layer_parameters,
     lora_parameters,
     lora_parameters_by_target,
     model_break_even_rank,
 )
-from lora_edu.widgets.live import LABELLED, LivePicture, View
+from lora_edu.widgets.component import Component
 from lora_edu.widgets.quiz import Prediction
-from lora_edu.widgets.rank_picture import ExplorerPicture
-from lora_edu.widgets.units import in_words, megabytes, percent
+from lora_edu.widgets.units import digits, in_words, megabytes, percent
 
 RANKS = tuple(2**power for power in range(14))
 OUTPUTS = ("language model", "2 classes")
@@ -54,8 +52,7 @@ class ExplorerState:
     @property
     def shape(self) -> ModelShape:
         """The model's shape, with the output layer chosen."""
-        shape = MODEL_SHAPES[self.model]
-        return shape if self.output == OUTPUTS[0] else shape.with_classifier(2)
+        return _shape(self.model, self.output)
 
     @property
     def targets_there(self) -> tuple[str, ...]:
@@ -77,7 +74,7 @@ def explain(state: ExplorerState) -> str:
     even = model_break_even_rank(shape, targets)
     size = adapter_bytes(shape, state.rank, targets)
     words = [
-        f"{state.model}, rank {state.rank} on {', '.join(targets)}: {count:,} trainable "
+        f"{state.model}, rank {state.rank:,} on {', '.join(targets)}: {count:,} trainable "
         f"parameters, {percent(count / shape.parameters)} of {shape.parameters:,}.",
         f"One adapter is a file of {megabytes(size)} in float32, half that in half precision; "
         f"the whole model {megabytes(checkpoint_bytes(shape))}.",
@@ -94,8 +91,8 @@ def explain(state: ExplorerState) -> str:
     side = min(narrow.in_dim, narrow.out_dim)
     if state.rank > side:
         words.append(
-            f"Rank {state.rank} is more than {narrow.target} can use: a {narrow.in_dim} × "
-            f"{narrow.out_dim} update has rank {side} at most."
+            f"Rank {state.rank:,} is more than {narrow.target} can use: a {narrow.in_dim:,} × "
+            f"{narrow.out_dim:,} update has rank {side:,} at most."
         )
     return " ".join(words)
 
@@ -108,100 +105,99 @@ def judge_prediction(prediction: float | None, asked: ExplorerState) -> str:
     if prediction <= 0:
         return f"Your prediction, {in_words(prediction)}, is not a count."
     ratio = prediction / count
-    yours = f"Your prediction for rank {asked.rank}, {in_words(prediction)},"
+    yours = f"Your prediction for rank {asked.rank:,}, {in_words(prediction)},"
     if prediction == count:
         return f"{yours} is right."
     if abs(ratio - 1) <= 0.1:
         return f"{yours} is close enough to {count:,}."
     factor, word = (ratio, "many") if ratio > 1 else (1 / ratio, "few")
-    return f"{yours} is {factor:,.3g} times too {word}."
+    times = digits(factor, 3) if factor < 1e6 else in_words(factor)
+    return f"{yours} is {times} times too {word}."
+
+
+def describe(state: ExplorerState, has_prediction: bool = False, drawn: str = "") -> str:
+    """The picture in words: the curve, each kind's share, and the layer that is drawn to scale.
+
+    Args:
+        state: What is set.
+        has_prediction: Whether the chart has a cross.
+        drawn: The kind of layer that is drawn; by default the first.
+    """
+    there = state.targets_there
+    if not there:
+        return f"Empty chart: no layer of {state.model} is chosen."
+    counts = lora_parameters_by_target(state.shape, state.rank, there)
+    total = sum(counts.values())
+    shares = ", ".join(f"{name} {percent(count / total)}" for name, count in counts.items())
+    cross = " A cross marks your prediction." if has_prediction else ""
+    return (
+        f"A rising straight line on logarithmic scales: trainable parameters of {state.model} "
+        f"against rank, {in_words(total)} at rank {state.rank:,}.{cross} "
+        f"Shares: {shares}. {describe_layer(state, drawn or there[0])}"
+    )
+
+
+def describe_layer(state: ExplorerState, kind: str) -> str:
+    """Says what the drawing of one layer shows: W, and the two strips beside it.
+
+    Example:
+        >>> describe_layer(ExplorerState("GPT-2 small (124M)"), "query")[:60]
+        'One query layer of 12, to scale: W, 768 × 768, holds 589,824'
+    """
+    layer, rank = state.shape.projection(kind), state.rank
+    weights = layer.in_dim * layer.out_dim
+    count = layer_parameters(layer.in_dim, layer.out_dim, rank)
+    of = f" of {layer.copies}" if layer.copies > 1 else ""
+    return (
+        f"One {kind} layer{of}, to scale: W, {layer.in_dim:,} × {layer.out_dim:,}, holds "
+        f"{weights:,} numbers; A, {layer.in_dim:,} × {rank:,}, and B, {rank:,} × "
+        f"{layer.out_dim:,}, hold {count:,} together, {percent(count / weights)} of W's."
+    )
 
 
 def rank_explorer(
     start: ExplorerState | None = None, prediction: Prediction | None = None
-) -> LivePicture:
+) -> Component:
     """Makes the rank explorer.
 
     Args:
         start: The setting it opens with; the prediction was asked for this one. By default rank 8
             on query and value of GPT-2 small.
         prediction: The learner's own number of trainable parameters at `start`, from `predict`.
-            The curve carries it as a cross as long as the model is the one asked about.
+            The chart carries it as a cross as long as the model is the one asked about.
     """
     asked = start or ExplorerState("GPT-2 small (124M)")
-    drawing = ExplorerPicture(RANKS)
-
-    controls = _controls(asked)
-
-    def view(values: Mapping[str, Any]) -> View:
-        controls["gate"].disabled = MODEL_SHAPES[values["model"]].is_gpt  # it has none
-        targets = tuple(name for name in TARGETS if values[name])
-        state = ExplorerState(values["model"], values["rank"], targets, values["output"])
-        number = None if prediction is None else prediction.value
-        same_model = state.model == asked.model
-        cross = (asked.rank, float(number)) if same_model and _is_count(number) else None
-        text = explain(state)
-        if prediction is not None:
-            text += " " + judge_prediction(number, asked)
-        shape, there = state.shape, state.targets_there
-        picture = drawing.png(
-            title=state.model,
-            rank=state.rank,
-            counts=[lora_parameters(shape, r, there) for r in RANKS] if there else [],
-            total=shape.parameters,
-            break_even=model_break_even_rank(shape, there) if there else None,
-            by_target=lora_parameters_by_target(shape, state.rank, there) if there else {},
-            prediction=cross,
-        )
-        return View(picture, describe(state, cross is not None), text)
-
-    explorer = LivePicture(
-        controls,
-        view,
-        rows=[("model", "rank", "output"), TARGETS],
-        height_px=420,
-    )
-    if prediction is not None:
-        prediction.control.observe(explorer.redraw, "value")
-    return explorer
-
-
-def describe(state: ExplorerState, has_prediction: bool = False) -> str:
-    """The picture in words: its curve's value at the rank, and the largest bar."""
-    there = state.targets_there
-    if not there:
-        return f"Empty chart: no layer of {state.model} is chosen."
-    counts = lora_parameters_by_target(state.shape, state.rank, there)
-    largest = max(counts, key=lambda name: counts[name])
-    cross = " A cross marks your prediction." if has_prediction else ""
-    return (
-        f"Left, a rising straight line on logarithmic scales: trainable parameters of "
-        f"{state.model} against rank, {in_words(sum(counts.values()))} at rank {state.rank}."
-        f"{cross} Right, one bar for each kind of layer; the longest, {largest}, is "
-        f"{percent(counts[largest] / sum(counts.values()))} of the adapter."
-    )
-
-
-def _is_count(number: object) -> bool:
-    return isinstance(number, float) and number > 0
-
-
-def _controls(start: ExplorerState) -> dict[str, ipywidgets.Widget]:
-    def label(text: str) -> dict[str, Any]:
-        return {"description": text, "style": LABELLED}
-
-    controls: dict[str, ipywidgets.Widget] = {
-        "model": ipywidgets.Dropdown(
-            options=tuple(MODEL_SHAPES), value=start.model, **label("Model")
-        ),
-        "rank": ipywidgets.SelectionSlider(options=RANKS, value=start.rank, **label("Rank r")),
-        "output": ipywidgets.Dropdown(options=OUTPUTS, value=start.output, **label("Output")),
+    data: dict[str, Any] = {
+        "ranks": RANKS,
+        "targets": TARGETS,
+        "outputs": OUTPUTS,
+        "shapes": {
+            name: [_counts(_shape(name, output)) for output in OUTPUTS] for name in MODEL_SHAPES
+        },
+        "start": {
+            "model": asked.model,
+            "rank": asked.rank,
+            "targets": asked.targets,
+            "output": asked.output,
+        },
     }
-    for name in TARGETS:
-        controls[name] = ipywidgets.Checkbox(
-            value=name in start.targets,
-            description=name,
-            indent=False,
-            layout=ipywidgets.Layout(width="max-content", margin="2px 12px 2px 0"),
-        )
-    return controls
+    words = [explain(asked)]
+    number = None
+    if prediction is not None:
+        said = prediction.value
+        number = said if isinstance(said, float) and said > 0 else None
+        words.append(judge_prediction(said, asked))
+        data["guess"] = {"count": number, "words": words[-1]}
+    alt = describe(asked, has_prediction=number is not None)
+    return Component("rank", data, alt=alt, text=" ".join(words))
+
+
+def _shape(model: str, output: str) -> ModelShape:
+    shape = MODEL_SHAPES[model]
+    return shape if output == OUTPUTS[0] else shape.with_classifier(2)
+
+
+def _counts(shape: ModelShape) -> dict[str, Any]:
+    """What the page needs to know of a model."""
+    layers = [(p.target, p.in_dim, p.out_dim, p.copies) for p in shape.projections]
+    return {"parameters": shape.parameters, "layers": layers}

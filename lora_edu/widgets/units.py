@@ -26,6 +26,8 @@ def in_words(number: float) -> str:
         >>> in_words(4_718_592), in_words(1536), in_words(950)
         ('4.72 million', '1,536', '950')
     """
+    if number >= 1e15:
+        return "more than 999 trillion"
     for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
         if number >= size:
             return f"{digits(number / size, 3)} {word}"

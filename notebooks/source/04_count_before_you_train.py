@@ -185,8 +185,9 @@ for name, yours, package in parity(rank=8):
 # %% [markdown]
 # ## The rank explorer
 # Now try it all: choose a model, tick layers, drag the rank (or focus it and use the arrow keys).
-# Both axes are logarithmic: each horizontal grid line is a hundred times the one below. The cross
-# is your prediction from above.
+# Both axes are logarithmic: each horizontal grid line is ten times the one below. The cross is your
+# prediction from above. Beside the chart one layer is drawn to scale: $A$ and $B$ are as thick as
+# the rank, and $AB$ has the shape of $W$.
 # %%
 from lora_edu.widgets.rank_explorer import ExplorerState, rank_explorer
 
@@ -221,8 +222,7 @@ smallest_rank = 32
 check("04.explorer", smallest_rank)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# The share stands in the first sentence under the picture. It doubles with every step of the
-# slider.
+# The share stands under the large number. It doubles with every step of the slider.
 # </details>
 #
 # ## Published figures, checked

@@ -24,7 +24,6 @@ import torch
 from lora_edu.widgets import predict, quiz
 from lora_edu.widgets.cut_back import CutBack, CutBackData
 from lora_edu.widgets.memory_bars import memory_bars
-from lora_edu.widgets.rank_explorer import rank_explorer
 from lora_edu.widgets.strength_explorer import StrengthExplorer
 from lora_edu.widgets.strength_record import Answer
 from lora_edu.widgets.svd_cut import svd_cut
@@ -56,7 +55,6 @@ updates = {"blocks.0.attention.query.weight": torch.randn(8, 8)}
 """
 # By the name in the message: what makes the widget, and what of it fails once.
 WIDGETS = {
-    "rank": "w = rank_explorer(); fails = w, '_view'",
     "memory": "w = memory_bars(); fails = w, '_view'",
     "cut": "w = svd_cut(torch.rand(8, 8), updates); fails = w, '_view'",
     "strength": "w = StrengthExplorer(make_responder=Oracle); fails = w, '_make_responder'",

@@ -17,8 +17,6 @@ from lora_edu.widgets.error_line import ErrorLine
 from lora_edu.widgets.live import LivePicture
 from lora_edu.widgets.memory_bars import memory_bars
 from lora_edu.widgets.memory_picture import MemoryPicture
-from lora_edu.widgets.rank_explorer import rank_explorer
-from lora_edu.widgets.rank_picture import ExplorerPicture
 from lora_edu.widgets.strength_explorer import strength_explorer
 from lora_edu.widgets.strength_picture import StrengthPicture
 from lora_edu.widgets.svd_cut import svd_cut
@@ -38,7 +36,6 @@ def knife() -> LivePicture:
 # Maker, the class that draws, and a control with two values that differ from its first one.
 PICTURES: dict[str, tuple[Callable[[], LivePicture], type, str, tuple[Any, Any]]] = {
     "strength explorer": (strength_explorer, StrengthPicture, "strength", (0.5, 0.0)),
-    "rank explorer": (rank_explorer, ExplorerPicture, "rank", (16, 32)),
     "memory bars": (memory_bars, MemoryPicture, "rank", (16, 32)),
     "SVD cut": (knife, CutPicture, "rank", (2, 4)),
     "cut put back": (cut_back, CutBackPicture, "rank", (2, 4)),
@@ -121,18 +118,6 @@ def test_a_prediction_that_cannot_be_recorded_says_so(monkeypatch: pytest.Monkey
     prediction.control.value = "8"
     assert prediction.error_line.value == ""
     assert "Recorded: <b>8</b>" in prediction.status.value
-
-
-def test_a_prediction_that_the_rank_explorer_cannot_draw_is_told_there(
-    no_ink: Callable[[type], None],
-) -> None:
-    prediction = predict("How many?")
-    explorer = rank_explorer(prediction=prediction)
-    no_ink(ExplorerPicture)
-    with pytest.raises(ZeroDivisionError):
-        prediction.control.value = "7"
-    assert "no &lt;ink&gt;" in explorer.error_line.value
-    assert prediction.error_line.value == ""
 
 
 def test_an_error_without_a_message_is_named_by_its_type() -> None:

@@ -195,6 +195,7 @@ export function signed(number, places) {
 
 /** 4718592 → "4.72 million". */
 export function inWords(number) {
+  if (number >= 1e15) return "more than 999 trillion";
   for (const [size, word] of [[1e12, "trillion"], [1e9, "billion"], [1e6, "million"]])
     if (number >= size) return `${grouped(rounded(number / size, 3))} ${word}`;
   return grouped(Number.isInteger(number) ? number : rounded(number, 4));
