@@ -1,22 +1,28 @@
 """The memory budget as stacked bars: full fine-tuning, LoRA and QLoRA against common cards.
 
-State in (`MemoryState`), words and picture out; `memory_bars` puts controls around it.
+Its words are made here, from the package's own budget, and by `components/memory.js` in the page,
+from the shapes that travel with it. Tests hold the two equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
-import ipywidgets
-
-from lora_edu.budget import METHODS, MODEL_SHAPES, STORAGES, MemoryBudget, memory_budget
-from lora_edu.widgets.live import LABELLED, LivePicture, View
-from lora_edu.widgets.memory_picture import MemoryPicture
+from lora_edu.budget import (
+    GPUS_BYTES,
+    METHODS,
+    MODEL_SHAPES,
+    STORAGES,
+    MemoryBudget,
+    ModelShape,
+    memory_budget,
+)
+from lora_edu.budget.memory import NF4_BITS
+from lora_edu.widgets.component import Component
 from lora_edu.widgets.units import megabytes, percent
 
-TARGET_SETS = ("query and value", "all linear layers of the blocks")
+TARGET_SETS = ("query and value", "all layers of the blocks")
 RANKS = tuple(2**power for power in range(9))
 BATCHES = tuple(2**power for power in range(8))
 LENGTHS_TOKENS = tuple(2**power for power in range(5, 14))
@@ -90,10 +96,15 @@ def explain(state: MemoryState) -> str:
             f"{megabytes(budget.total_bytes)} ({_where(budget)})."
             for name, budget in budgets.items()
         ),
-        f"LoRA saves {percent(1 - lora.total_bytes / full.total_bytes)} of full fine-tuning:",
     ]
+    saved = 1 - lora.total_bytes / full.total_bytes
+    if saved >= 0:
+        sentences.append(f"LoRA saves {percent(saved)} of full fine-tuning:")
+    else:
+        sentences.append(f"Here LoRA needs {percent(-saved)} more than full fine-tuning:")
     learning = [b.gradients_bytes + b.optimizer_bytes for b in (full, lora)]
-    shrinks = f"gradients and optimizer shrink from {megabytes(learning[0])} to "
+    change = "shrink" if learning[1] <= learning[0] else "grow"
+    shrinks = f"gradients and optimizer {change} from {megabytes(learning[0])} to "
     part = lora.activations_bytes / full.activations_bytes
     stay = f"{percent(part)} stay" if part < 0.99 else "nothing is spared"  # x A may add to them
     if state.checkpointing:
@@ -122,33 +133,47 @@ def describe(state: MemoryState) -> str:
     return f"Three stacked bars of memory for {state.model}: {'; '.join(parts)}."
 
 
-def memory_bars(start: MemoryState | None = None) -> LivePicture:
+def memory_bars(start: MemoryState | None = None) -> Component:
     """Makes the memory budget.
 
     Args:
         start: The setting it opens with; by default GPT-2 small.
     """
     begin = start or MemoryState("GPT-2 small (124M)")
-    drawing = MemoryPicture([NAMES[method] for method in METHODS])
+    data = {
+        "shapes": {name: _sizes(shape) for name, shape in MODEL_SHAPES.items()},
+        "storages": {name: astuple(storage) for name, storage in STORAGES.items()},
+        "nf4_bits": NF4_BITS,
+        "cards": GPUS_BYTES,
+        "target_sets": TARGET_SETS,
+        "ranks": RANKS,
+        "batches": BATCHES,
+        "lengths": LENGTHS_TOKENS,
+        "start": asdict(begin),
+    }
+    return Component("memory", data, alt=describe(begin), text=explain(begin))
 
-    def view(values: Mapping[str, Any]) -> View:
-        state = MemoryState(**values)
-        picture = drawing.png(
-            f"{state.model}, {state.batch_size} × {state.tokens_read:,} tokens",
-            list(state.budgets().values()),
-        )
-        return View(picture, describe(state), explain(state))
 
-    rows = [
-        ("model", "storage", "checkpointing"),
-        ("batch_size", "length_tokens"),
-        ("rank", "target_set"),
-    ]
-    return LivePicture(_controls(begin), view, rows, height_px=400, text_height_px=130)
+def _sizes(shape: ModelShape) -> dict[str, Any]:
+    """What the page needs to know of a model."""
+    return {
+        "parameters": shape.parameters,
+        "gpt": shape.is_gpt,
+        "blocks": shape.n_layer,
+        "width": shape.n_embd,
+        "heads": shape.n_head,
+        "kv": shape.kv_dim,
+        "mlp": shape.n_mlp,
+        "vocabulary": shape.vocab_size,
+        "context": shape.context_length,
+        "layers": [(p.target, p.in_dim, p.out_dim, p.copies) for p in shape.projections],
+    }
 
 
 def _where(budget: MemoryBudget) -> str:
     cards = budget.cards_that_fit()
+    if len(cards) == len(GPUS_BYTES):
+        return f"even the {cards[0]} has room"
     return f"smallest card: {cards[0]}" if cards else "more than any single card here"
 
 
@@ -160,22 +185,3 @@ def _largest(budget: MemoryBudget) -> str:
         "activations": budget.activations_bytes,
     }
     return max(parts, key=lambda name: parts[name])
-
-
-def _controls(start: MemoryState) -> dict[str, ipywidgets.Widget]:
-    def choice(kind: type, name: str, options: tuple, label: str) -> ipywidgets.Widget:
-        value = getattr(start, name)
-        return kind(options=options, value=value, description=label, style=LABELLED)
-
-    drop, slide = ipywidgets.Dropdown, ipywidgets.SelectionSlider
-    return {
-        "model": choice(drop, "model", tuple(MODEL_SHAPES), "Model"),
-        "storage": choice(drop, "storage", tuple(STORAGES), "Storage"),
-        "checkpointing": ipywidgets.Checkbox(
-            value=start.checkpointing, description="activation checkpointing", indent=False
-        ),
-        "batch_size": choice(slide, "batch_size", BATCHES, "Rows a step"),
-        "length_tokens": choice(slide, "length_tokens", LENGTHS_TOKENS, "Tokens a row"),
-        "rank": choice(slide, "rank", RANKS, "Rank r"),
-        "target_set": choice(drop, "target_set", TARGET_SETS, "LoRA on"),
-    }

@@ -23,7 +23,6 @@ import torch
 
 from lora_edu.widgets import predict, quiz
 from lora_edu.widgets.cut_back import CutBack, CutBackData
-from lora_edu.widgets.memory_bars import memory_bars
 from lora_edu.widgets.strength_explorer import StrengthExplorer
 from lora_edu.widgets.strength_record import Answer
 from lora_edu.widgets.svd_cut import svd_cut
@@ -55,7 +54,6 @@ updates = {"blocks.0.attention.query.weight": torch.randn(8, 8)}
 """
 # By the name in the message: what makes the widget, and what of it fails once.
 WIDGETS = {
-    "memory": "w = memory_bars(); fails = w, '_view'",
     "cut": "w = svd_cut(torch.rand(8, 8), updates); fails = w, '_view'",
     "strength": "w = StrengthExplorer(make_responder=Oracle); fails = w, '_make_responder'",
     "back": "w = CutBack(data, lambda rank: 0.5); fails = w, '_measure'",

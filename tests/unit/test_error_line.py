@@ -15,8 +15,6 @@ from lora_edu.widgets.cut_back_picture import CutBackPicture
 from lora_edu.widgets.cut_picture import CutPicture
 from lora_edu.widgets.error_line import ErrorLine
 from lora_edu.widgets.live import LivePicture
-from lora_edu.widgets.memory_bars import memory_bars
-from lora_edu.widgets.memory_picture import MemoryPicture
 from lora_edu.widgets.strength_explorer import strength_explorer
 from lora_edu.widgets.strength_picture import StrengthPicture
 from lora_edu.widgets.svd_cut import svd_cut
@@ -36,7 +34,6 @@ def knife() -> LivePicture:
 # Maker, the class that draws, and a control with two values that differ from its first one.
 PICTURES: dict[str, tuple[Callable[[], LivePicture], type, str, tuple[Any, Any]]] = {
     "strength explorer": (strength_explorer, StrengthPicture, "strength", (0.5, 0.0)),
-    "memory bars": (memory_bars, MemoryPicture, "rank", (16, 32)),
     "SVD cut": (knife, CutPicture, "rank", (2, 4)),
     "cut put back": (cut_back, CutBackPicture, "rank", (2, 4)),
 }

@@ -152,22 +152,25 @@ def test_where_activations_dominate_the_words_say_what_helps() -> None:
     assert "of what LoRA needs" not in memory_bars.explain(few)
 
 
-def test_moving_any_control_of_the_budget_changes_picture_and_text() -> None:
-    widget = memory_bars.memory_bars(MemoryState("Llama 3 8B"))
-    moves = {
-        "storage": "float32",
-        "checkpointing": True,
-        "batch_size": 16,
-        "length_tokens": 2048,
-        "target_set": memory_bars.TARGET_SETS[1],
-        "rank": 256,
-        "model": "GPT-3 175B",
-    }
-    for name, value in moves.items():
-        before = widget.shown
-        widget.controls[name].value = value
-        assert widget.shown.picture != before.picture, name
-        assert widget.shown.text != before.text, name
+def test_where_lora_needs_more_the_words_do_not_call_it_a_saving() -> None:
+    wide = MemoryState("mini GPT (3M)", rank=256, target_set=memory_bars.TARGET_SETS[1])
+    words = memory_bars.explain(wide)
+    assert "Here LoRA needs" in words and "more than full fine-tuning" in words
+    assert "gradients and optimizer grow from" in words
+
+
+@pytest.mark.parametrize(
+    ("model", "where"),
+    [
+        ("mini GPT (3M)", "even the T4 16 GB has room"),
+        ("Llama 3 8B", "smallest card: RTX 4090 24 GB"),
+        ("GPT-3 175B", "more than any single card here"),
+    ],
+)
+def test_a_card_is_named_as_one_would(model: str, where: str) -> None:
+    state = MemoryState(model)
+    total = megabytes(state.budgets()["lora"].total_bytes)
+    assert f" LoRA needs {total} ({where})." in memory_bars.explain(state)
 
 
 # --- what they share ---------------------------------------------------------------------------

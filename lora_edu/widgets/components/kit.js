@@ -208,6 +208,9 @@ export function megabytes(bytes) {
   return `${fixed(bytes, 0)} bytes`;
 }
 
+/** A text in which no number is parted from its per cent. */
+export const unbroken = text => text.replaceAll(" %", "\u00a0%");
+
 /** 0.0214 → "2.1 %", 12.13 → "1,210 %". */
 export function percent(share) {
   return `${grouped(rounded(100 * share, share >= 0.1 ? 3 : 2))} %`;

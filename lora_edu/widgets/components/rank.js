@@ -1,5 +1,5 @@
 // The rank explorer: trainable parameters against rank, and one layer drawn to scale.
-import { box, choice, el, fixed, grouped, inWords, megabytes, percent, slider, svg, tick } from "./kit.js";
+import { box, choice, el, fixed, grouped, inWords, megabytes, percent, slider, svg, tick, unbroken } from "./kit.js";
 import { drawChart } from "./rank_chart.js";
 import { drawLayer } from "./rank_layer.js";
 
@@ -121,7 +121,7 @@ export function mount(host, data) {
     }
     big.textContent = grouped(found.count);
     share.textContent = `trainable parameters, ${percent(found.count / found.parameters)} of ${grouped(found.parameters)}`;
-    notes.textContent = (found.count ? found.sentences.slice(1) : found.sentences).join(" ");
+    notes.textContent = unbroken((found.count ? found.sentences.slice(1) : found.sentences).join(" "));
     chart.setAttribute("aria-label", found.alt);
     const wide = left.clientWidth || 400;
     const gutter = wide < 380 ? 62 : 82;

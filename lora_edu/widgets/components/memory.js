@@ -1,0 +1,125 @@
+// The memory budget: full fine-tuning, LoRA and QLoRA as stacked bars against common cards.
+import { box, choice, el, grouped, megabytes, percent, slider, tick, unbroken } from "./kit.js";
+import { budgets, METHODS, PARTS, tokensRead } from "./memory_budget.js";
+import { drawCards } from "./memory_cards.js";
+
+const NAMES = { full: "full fine-tuning", lora: "LoRA", qlora: "QLoRA" };
+
+/** What there is to read at a state, whose names are those of `MemoryState`. */
+export function answer(state, data) {
+  const { full, lora, qlora } = budgets(state, data);
+  const rows = { full, lora, qlora };
+  const tokens = tokensRead(state, data);
+  const sentences = [`${state.model}, ${state.batch_size} × ${grouped(tokens)} tokens.`,
+    ...METHODS.map(method => `${method === "full" ? "Full fine-tuning" : NAMES[method]} needs ${megabytes(rows[method].total)} (${where(rows[method], data)}).`)];
+  const saved = 1 - lora.total / full.total;
+  sentences.push(saved >= 0 ? `LoRA saves ${percent(saved)} of full fine-tuning:` : `Here LoRA needs ${percent(-saved)} more than full fine-tuning:`);
+  const learning = [full, lora].map(({ gradients, optimizer }) => gradients + optimizer);
+  const part = lora.activations / full.activations;
+  const stay = part < 0.99 ? `${percent(part)} stay` : "nothing is spared";
+  const why = state.checkpointing ? "each block's input, one block at a time and the loss, which both methods keep"
+    : part < 0.99 ? "all but the inputs of layers without adapters, as the error travels through all" : "each adapter needs its layer's input";
+  sentences.push(`gradients and optimizer ${learning[1] <= learning[0] ? "shrink" : "grow"} from ${megabytes(learning[0])} to ` +
+    `${megabytes(learning[1])}; the weights stay, and of the activations ${stay}: ${why}.`);
+  const share = lora.activations / lora.total;
+  if (share > 0.5)
+    sentences.push(`Activations are ${percent(share)} of what LoRA needs${state.checkpointing ? "" : ": checkpointing or shorter rows save there"}.`);
+  const alt = METHODS.map(method => `${NAMES[method]} ${megabytes(rows[method].total)}, mostly ${largest(rows[method])}`).join("; ");
+  return { rows, sentences, alt: `Three stacked bars of memory for ${state.model}: ${alt}.` };
+}
+
+/** The cards that a budget fits, in words. */
+function where({ total }, data) {
+  const fitting = Object.entries(data.cards).filter(([, size]) => total <= size).map(([name]) => name);
+  if (fitting.length === Object.keys(data.cards).length) return `even the ${fitting[0]} has room`;
+  return fitting.length ? `smallest card: ${fitting[0]}` : "more than any single card here";
+}
+
+const largest = row => PARTS.reduce((most, part) => (row[part] > row[most] ? part : most));
+
+// --- the page ------------------------------------------------------------------------------------
+
+const STYLE = `
+:host { --weights: #b4bcc5; --activations: #d3a2c0; }
+:host([data-theme="dark"]) { --weights: #a3adb8; }
+.row { gap: 8px 11px; font-size: 13px; }
+select { padding: 4px 5px; }
+.slider { flex-basis: 300px; min-width: min(300px, 100%); }
+.tick { flex: 0 1 125px; align-self: center; white-space: normal; line-height: 17px; }
+.bars { position: relative; display: grid; grid-template-columns: 207px minmax(0, 1fr); gap: 9px 13px; margin-top: 6px; padding-top: 42px; }
+.bars > svg { position: absolute; top: 0; right: 0; overflow: visible; pointer-events: none; }
+.method { display: grid; grid-template-columns: 1fr auto; align-items: baseline; line-height: 25px; }
+.method b { font-size: 13.5px; white-space: nowrap; } .method strong { font-size: 18.5px; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.method span { grid-column: 1 / -1; font-size: 12px; line-height: 17px; color: var(--quiet); }
+.full { --method: var(--bar-full); } .full b { color: var(--full); }
+.lora, .qlora { --method: var(--bar-lora); } :is(.lora, .qlora) b { color: var(--lora); }
+.bar { display: flex; height: 26px; border-radius: 3px; overflow: hidden; background: var(--card); }
+.bar i { flex: none; overflow: hidden; font-size: 12px; line-height: 26px; font-style: normal; color: #111; text-align: center; white-space: nowrap; box-shadow: inset -1px 0 var(--paper); }
+.parts { font-size: 12px; line-height: 17px; color: var(--quiet); font-variant-numeric: tabular-nums; }
+.parts span { white-space: nowrap; margin-right: 12px; }
+.parts span::before { content: ""; display: inline-block; width: 9px; height: 9px; margin-right: 4px; border-radius: 2px; background: var(--fill); }
+.weights { --fill: var(--weights); } .activations { --fill: var(--activations); }
+.gradients { --fill: color-mix(in srgb, var(--method) 42%, white); } .optimizer { --fill: color-mix(in srgb, var(--method) 78%, white); }
+.bar i { background: var(--fill); }
+.why { margin: 7px 0 0; font-size: 12.5px; line-height: 18px; min-height: 54px; }
+@container (max-width: 620px) { .bars { grid-template-columns: minmax(0, 1fr); gap: 2px; } .method { margin-top: 8px; } }
+`;
+
+/** Builds the explorer. */
+export function mount(host, data) {
+  const state = { ...data.start };
+  const set = name => value => { state[name] = value; show(); };
+  const named = names => names.map(name => [name, String(name)]);
+  const list = (label, name, options) => choice({ label, options: named(options), value: state[name], change: set(name) }).element;
+  const slide = (label, name, stops, marks) => slider({ label, stops, value: state[name], say: grouped, change: set(name), marks: marks.map(stop => [stop, grouped(stop)]) }).element;
+  const rows = METHODS.map(method => {
+    const total = el("strong"), fits = el("span");
+    const pieces = PARTS.map(part => el("i", { class: part }));
+    const sizes = PARTS.map(part => el("span", { class: part }));
+    const track = el("div", { class: "bar", "aria-hidden": "true" }, ...pieces);
+    const elements = [el("div", { class: `method ${method}` }, el("b", {}, NAMES[method]), total, fits),
+      el("div", { class: method }, track, el("div", { class: "parts" }, ...sizes))];
+    return { method, total, fits, pieces, sizes, track, elements };
+  });
+  const why = el("p", { class: "why", "aria-live": "polite" });
+  const bars = el("div", { class: "bars", role: "group" }, ...rows.flatMap(({ elements }) => elements));
+  box(host, "Memory of one training step", STYLE).append(
+    el("div", { class: "row" },
+      list("Model", "model", Object.keys(data.shapes)), list("Storage", "storage", Object.keys(data.storages)),
+      list("LoRA on", "target_set", data.target_sets), list("rank", "rank", data.ranks)),
+    el("div", { class: "row" },
+      slide("rows a step", "batch_size", data.batches, data.batches),
+      slide("tokens a row", "length_tokens", data.lengths, data.lengths.filter((_, place) => place % 2 === 0)),
+      tick({ label: "activation checkpointing", on: state.checkpointing, change: set("checkpointing") }).element),
+    bars, why);
+
+  function show() {
+    const found = answer(state, data);
+    const end = roundUp(1.02 * Math.max(...METHODS.map(method => found.rows[method].total)));
+    const lines = drawCards(bars, rows.map(({ track }) => track), data.cards, end);
+    for (const { method, total, fits, pieces, sizes, track } of rows) {
+      const row = found.rows[method];
+      total.textContent = megabytes(row.total);
+      fits.textContent = where(row, data);
+      let left = 0;
+      PARTS.forEach((part, place) => {
+        const wide = (track.clientWidth * row[part]) / end, middle = left + wide / 2, half = 4 * part.length;
+        left += wide;
+        sizes[place].textContent = `${part} ${megabytes(row[part])}`;
+        pieces[place].style.width = `${(100 * row[part]) / end}%`;
+        pieces[place].textContent = wide > 2 * half && lines.every(at => Math.abs(at - middle) > half) ? part : "";
+      });
+    }
+    bars.setAttribute("aria-label", found.alt);
+    const [finding, ...rest] = found.sentences.slice(1 + METHODS.length);
+    why.replaceChildren(el("b", {}, unbroken(finding)), ` ${unbroken(rest.join(" "))}`);
+  }
+  new ResizeObserver(show).observe(bars);
+  show();
+}
+
+/** The next of 1, 2, 4 and 8 times a power of ten: the scale stays while a slider moves a little. */
+function roundUp(size) {
+  const power = 10 ** Math.floor(Math.log10(size));
+  return power * ([1, 2, 4, 8].find(digit => digit * power >= size) ?? 10);
+}
