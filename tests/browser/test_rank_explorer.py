@@ -29,7 +29,7 @@ def set_by_keyboard(explorer: Locator, state: ExplorerState) -> None:
         go_to(chooser, options.index(value), "ArrowDown")
     go_to(explorer.get_by_role("slider", name="rank r"), RANKS.index(state.rank), "ArrowRight")
     for target in TARGETS:
-        box = explorer.get_by_role("checkbox", name=target)
+        box = explorer.get_by_role("checkbox", name=target, exact=True)
         if box.is_enabled() and box.is_checked() != (target in state.targets):
             box.press("Space")
 

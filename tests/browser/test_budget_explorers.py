@@ -1,0 +1,134 @@
+"""The budget's explorers fit where a notebook shows them, whatever is set, and move by keyboard."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page
+from support.components import show
+
+from lora_edu.budget import MODEL_SHAPES, TARGETS
+from lora_edu.widgets import predict
+from lora_edu.widgets.component import Component
+from lora_edu.widgets.memory_bars import TARGET_SETS, MemoryState, memory_bars
+from lora_edu.widgets.rank_explorer import OUTPUTS, RANKS, ExplorerState, rank_explorer
+
+LAB, PHONE, ZOOMED = 820, 390, 560  # widths in pixels: an output in JupyterLab, and two narrow ones
+HIGHEST_PX = 400  # so that controls, picture and text are seen together on a small screen
+
+
+@pytest.fixture(scope="module")
+def page(browser: BrowserContext) -> Iterator[Page]:
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+def asked(state: ExplorerState, number: str) -> Component:
+    question = predict("How many?")
+    question.control.value = number
+    return rank_explorer(state, prediction=question)
+
+
+def ranks() -> list[Component]:
+    """The rank explorer at settings that are hard to draw, and at random ones."""
+    draw = random.Random(0)
+    states = [
+        ExplorerState("GPT-3 175B", RANKS[-1], TARGETS),
+        ExplorerState("mini GPT (3M)", RANKS[-1]),
+        ExplorerState("GPT-3 175B", 4, ("head",), OUTPUTS[1]),
+        ExplorerState("Llama 3 70B", RANKS[-1], ("fc_in",)),
+    ]
+    for _ in range(15):
+        targets = ("value", *draw.sample(TARGETS, draw.randint(0, 7)))
+        model, rank = draw.choice(list(MODEL_SHAPES)), draw.choice(RANKS)
+        states.append(ExplorerState(model, rank, targets, draw.choice(OUTPUTS)))
+    return [asked(state, number) for state, number in zip(states, ["3", "5e6", "1e300"] * 7)]
+
+
+def memories() -> list[Component]:
+    every = TARGET_SETS[1]
+    states = [
+        MemoryState("mini GPT (3M)", 256, every, "float32", 1, 32),
+        MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024),
+        MemoryState("GPT-3 175B", 256, every, "float32", 128, 8192),
+        MemoryState("LLaMA 65B", 256, every, "mixed", 1, 32, True),
+        *(MemoryState(model) for model in MODEL_SHAPES),
+    ]
+    return [memory_bars(state) for state in states]
+
+
+EXPLORERS = {"rank": ranks, "memory": memories}
+
+
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_no_setting_makes_it_higher_or_moves_what_is_below(name: str, page: Page) -> None:
+    page.set_viewport_size({"width": LAB, "height": 700})
+    heights = {show(page, shown).bounding_box()["height"] for shown in EXPLORERS[name]()}
+    assert len(heights) == 1 and max(heights) <= HIGHEST_PX
+
+
+def test_no_layer_ticked_leaves_everything_in_its_place(page: Page) -> None:
+    page.set_viewport_size({"width": LAB, "height": 700})
+    box = show(page, rank_explorer())
+    before = box.bounding_box()
+    for name in ("query", "value"):
+        box.get_by_role("checkbox", name=name).press("Space")
+    assert box.locator(".big").inner_text() == "0"
+    assert "choose at least one kind of layer" in box.locator(".notes").inner_text()
+    assert box.bounding_box() == before
+
+
+@pytest.mark.parametrize("width", [PHONE, ZOOMED, LAB])
+@pytest.mark.parametrize("name", EXPLORERS)
+def test_nothing_is_cut_off_at_the_side(name: str, width: int, page: Page) -> None:
+    page.set_viewport_size({"width": width, "height": 700})
+    for shown in EXPLORERS[name]():
+        box = show(page, shown)
+        wide, there = box.evaluate("box => [box.scrollWidth, box.clientWidth]")
+        assert wide <= there, shown
+
+
+@pytest.mark.parametrize("make", [rank_explorer, memory_bars])
+def test_every_control_has_a_name_and_is_reached_by_the_tab_key(
+    make: Callable[[], Component], page: Page
+) -> None:
+    box = show(page, make())
+    fields = box.locator("input:enabled, select:enabled")
+    for place in range(fields.count()):
+        page.keyboard.press("Tab")
+        field = fields.nth(place)
+        assert field.evaluate("field => field.getRootNode().activeElement === field")
+        assert name_of(field)
+
+
+def name_of(field: Locator) -> str:
+    label = "field.getAttribute('aria-label') ?? field.labels[0]?.textContent ?? ''"
+    return field.evaluate(f"field => {label}").strip()
+
+
+def test_a_layer_that_the_model_lacks_cannot_be_ticked(page: Page) -> None:
+    box = show(page, rank_explorer())
+    gate = box.get_by_role("checkbox", name="gate")
+    assert gate.is_disabled()
+    box.get_by_role("combobox", name="Model").select_option("Llama 3 8B")
+    assert gate.is_enabled()
+
+
+def test_the_layer_that_was_just_ticked_is_drawn(page: Page) -> None:
+    box = show(page, rank_explorer())
+    box.get_by_role("checkbox", name="fc_in").check()
+    assert "one fc_in layer of 12" in box.locator("caption").inner_text()
+    box.get_by_role("checkbox", name="fc_in").uncheck()
+    assert "one query layer of 12" in box.locator("caption").inner_text()
+
+
+def test_the_names_of_cards_never_cover_each_other(page: Page) -> None:
+    page.set_viewport_size({"width": PHONE, "height": 700})
+    for shown in memories():
+        names = show(page, shown).locator(".bars > svg text:not(.quiet)")
+        boxes = [names.nth(place).bounding_box() for place in range(names.count())]
+        ends = [box["x"] + box["width"] for box in boxes]
+        assert all(end <= box["x"] for end, box in zip(ends, boxes[1:]))
