@@ -284,7 +284,13 @@ def test_an_adapter_in_shards_is_the_same_adapter(tmp_path):
 
 def test_an_adapter_that_transformers_itself_splits_loads(tmp_path):
     model = llama()
-    model.add_adapter(peft.LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+    config = peft.LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
+    try:
+        model.add_adapter(config)
+    except ValueError as error:  # a transformers that waits for a PEFT still to come
+        if "not compatible" not in str(error):
+            raise
+        pytest.skip(f"transformers refuses this PEFT: {error}")
     model.save_pretrained(tmp_path, max_shard_size=300)
     assert (tmp_path / INDEX_NAMES[1]).is_file() and not (tmp_path / WEIGHTS_NAME).exists()
     fresh = llama()
