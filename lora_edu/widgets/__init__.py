@@ -1,9 +1,8 @@
-"""Widgets: explorers that live in the page (`Component`), and ipywidgets that talk to the kernel.
+"""Widgets: thin ipywidgets controllers over `lora_edu.plots`; state in, picture out.
 
-Of ipywidgets only the core controls are used, as versions 7.7.1 (Colab) and 8 both have them. A
-name is loaded when it is first used.
+Only ipywidgets' core controls are used, as versions 7.7.1 (Colab) and 8 both have them.
 """
 
-import lazy_loader
+from lora_edu.widgets.quiz import Prediction, Reveal, predict, reveal
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ = ["Prediction", "Reveal", "predict", "reveal"]

@@ -192,14 +192,14 @@ from lora_edu.widgets.svd_cut import svd_cut
 knife = svd_cut(picture, updates)
 knife
 # %% [markdown]
-# Where numbers have signs, white is zero, and violet and orange are the two signs. The picture has
-# none: dark blue is low, yellow is high.
+# Where numbers have signs, zero has the colour of the page, and violet and orange are the two signs.
+# The picture has none: dark blue is low, yellow is high.
 #
 # **To find out:** how much of the picture do you recognise at rank 1, with how much of its energy?
 # From which rank on do you see the house, and what is left in the residual, the matrix minus its
 # cut? The picture's curve ends before 192: what is its rank? Beyond which rank does the cut take
-# more numbers than the matrix itself? Look at ΔW of other blocks and layers: are they equally low
-# in rank? (`fc_in` and `fc_out` are those of the MLP.)
+# more numbers than the matrix itself? Look at ΔW of other layers, and of the last block: are they
+# equally low in rank? (`fc_in` and `fc_out` are those of the MLP.)
 #
 # <details><summary>What to look for</summary>
 # One piece has over 90 % of the picture's energy and shows stripes, no house. Most of that is mere

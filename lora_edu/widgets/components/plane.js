@@ -74,7 +74,7 @@ const PLANE_CSS = `
 .sign { line-height: 44px; }
 .plane-words { margin-top: 6px; }
 .matrix { display: grid; gap: 0 10px; padding: 1px 7px; border: solid var(--ink); border-width: 0 1.5px; border-radius: 5px; text-align: right; }
-@media (max-width: 620px) { .planes { grid-template-columns: minmax(0, 1fr); } }`;
+@container (max-width: 620px) { .planes { grid-template-columns: minmax(0, 1fr); } }`;
 
 export function mount(host, data, ask) {
   const inside = box(host, "Playground: a plane under W and a rank-1 update", PLANE_CSS);
