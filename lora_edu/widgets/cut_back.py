@@ -14,6 +14,7 @@ import ipywidgets
 
 from lora_edu.widgets.cut_back_picture import Curve, CutBackPicture
 from lora_edu.widgets.live import LABELLED, LivePicture, View
+from lora_edu.widgets.units import percent, whole_percent
 
 ENERGY = "energy that the cut keeps"
 
@@ -51,33 +52,38 @@ class CutBackState:
 def finding(state: CutBackState, data: CutBackData) -> str:
     """The picture's title: energy and accuracy of the cut at this rank."""
     cut, energy = (next(iter(each.values()))[state.rank] for each in (data.accuracy, data.energy))
-    return f"Rank {state.rank} keeps {energy:.0%} of the energy; accuracy {cut:.0%}"
+    kept, right = whole_percent(energy), whole_percent(cut)
+    return f"Rank {state.rank} keeps {kept} of the energy; accuracy {right}"
 
 
 def explain(state: CutBackState, data: CutBackData) -> str:
     """Says what the model gets right at this rank, by kind of update, and what a live run said."""
     energy, accuracy = (_at(state.rank, curves) for curves in (data.energy, data.accuracy))
-    levels = ", ".join(f"{name} {share:.0%}" for name, share in data.levels.items())
+    levels = ", ".join(f"{name} {whole_percent(share)}" for name, share in data.levels.items())
     words = (
         f"Rank {state.rank}. Energy kept: {energy}. "
         f"Accuracy, mean over seeds: {accuracy}; {levels}."
     )
     if state.rank in state.live:
         words += (
-            f" Live, seed 0: {state.live[state.rank]:.1%}; "
-            f"recorded for that seed {data.live_seed[state.rank]:.1%}."
+            f" Live, seed 0: {percent(state.live[state.rank])}; "
+            f"recorded for that seed {percent(data.live_seed[state.rank])}."
         )
     return words
 
 
 def _at(rank: int, curves: Mapping[str, Curve]) -> str:
     """The shares at a rank, under their names, of those curves that reach it."""
-    return ", ".join(f"{name} {curve[rank]:.0%}" for name, curve in curves.items() if rank in curve)
+    return ", ".join(
+        f"{name} {whole_percent(curve[rank])}" for name, curve in curves.items() if rank in curve
+    )
 
 
 def describe(state: CutBackState, data: CutBackData) -> str:
     """The picture in words."""
-    stars = ", ".join(f"{share:.0%} at rank {rank}" for rank, share in state.live.items())
+    stars = ", ".join(
+        f"{whole_percent(share)} at rank {rank}" for rank, share in state.live.items()
+    )
     return (
         f"Accuracy against rank for {', '.join(data.accuracy)}, and a curve of the {ENERGY}. "
         f"{finding(state, data)}." + (f" Stars, measured live: {stars}." if stars else "")

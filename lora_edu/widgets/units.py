@@ -48,6 +48,16 @@ def megabytes(size_bytes: float) -> str:
     return f"{size_bytes:.0f} bytes"
 
 
+def whole_percent(share: float) -> str:
+    """Writes a share in whole per cents.
+
+    Example:
+        >>> whole_percent(0.5714)
+        '57 %'
+    """
+    return f"{100 * share:.0f} %"
+
+
 def percent(share: float) -> str:
     """Writes a share in per cent, with as many digits as it needs to be seen.
 

@@ -20,10 +20,10 @@ def board(live=lambda rank: 0.6 + rank / 100) -> CutBack:
 
 def test_words_give_what_was_recorded_and_leave_out_what_was_not() -> None:
     assert explain(CutBackState(4), DATA) == (
-        "Rank 4. Energy kept: ΔW cut 61%, at random 4%. Accuracy, mean over seeds: ΔW cut 80%; "
-        "ΔW whole 83%, rank 0 54%."
+        "Rank 4. Energy kept: ΔW cut 61 %, at random 4 %. Accuracy, mean over seeds: ΔW cut 80 %; "
+        "ΔW whole 83 %, rank 0 54 %."
     )
-    assert "ΔW cut 74%, LoRA 73%;" in explain(CutBackState(1), DATA)
+    assert "ΔW cut 74 %, LoRA 73 %;" in explain(CutBackState(1), DATA)
 
 
 def test_the_button_measures_the_rank_that_is_set_and_says_so_beside_the_record() -> None:
@@ -33,8 +33,8 @@ def test_the_button_measures_the_rank_that_is_set_and_says_so_beside_the_record(
     before = widget.shown
     widget.button.click()
     assert asked == [2]
-    assert "Live, seed 0: 65.5%; recorded for that seed 70.0%." in repr(widget)
-    assert "Stars, measured live: 66% at rank 2." in widget.shown.alt
+    assert "Live, seed 0: 65.5 %; recorded for that seed 70 %." in repr(widget)
+    assert "Stars, measured live: 66 % at rank 2." in widget.shown.alt
     assert widget.shown.picture != before.picture
 
 
