@@ -76,6 +76,7 @@ const STYLE = `
 .layer td:first-child { padding: 0; text-align: left; font-weight: 700; }
 .layer caption { caption-side: top; text-align: left; padding-bottom: 4px; color: var(--quiet); }
 .layer tr.sum td { border-top: 1px solid var(--line); padding-top: 3px; font-weight: 700; }
+.layer tr.product td { padding-top: 7px; font-weight: 400; line-height: 16px; white-space: normal; color: var(--quiet); }
 .lora { color: var(--lora); } .frozen { color: var(--frozen); }
 .notes { margin: 6px 0 0; font-size: 12.5px; line-height: 18px; min-height: 54px; }
 .judged { margin: 0; font-size: 13px; line-height: 18px; font-weight: 600; }

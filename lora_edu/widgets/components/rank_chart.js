@@ -3,7 +3,7 @@
 // The slider of ranks lies under it and is its horizontal axis. No name moves while the rank does.
 import { fixed, grouped, inWords, svg } from "./kit.js";
 
-const HEIGHT = 170, TOP = 20, THUMB = 8; // half a thumb: the chart's ends are where the slider's thumb can go
+const HEIGHT = 166, TOP = 20, THUMB = 8; // half a thumb: the chart's ends are where the slider's thumb can go
 
 /** Draws it into `place`. */
 export function drawChart(place, { width, gutter }, found, state, data) {

@@ -24,5 +24,6 @@ export function drawLayer(place, table, layer, rank) {
   const row = (name, a, b, size, kind) => el("tr", { class: kind }, el("td", {}, name), el("td", {}, `${grouped(a)} × ${grouped(b)}`), el("td", {}, grouped(size)));
   table.append(el("caption", {}, `one ${target} layer${copies > 1 ? ` of ${copies}` : ""}, to scale`),
     row("W", m, n, weights, "frozen"), row("A", m, rank, m * rank, "lora"), row("B", rank, n, rank * n, "lora"),
-    el("tr", { class: "sum lora" }, el("td", { colspan: 2 }, "A and B beside W"), el("td", {}, share)));
+    el("tr", { class: "sum lora" }, el("td", { colspan: 2 }, "A and B beside W"), el("td", {}, share)),
+    el("tr", { class: "product" }, el("td", { colspan: 3 }, "The product A B is as large as W, and is added to it.")));
 }
