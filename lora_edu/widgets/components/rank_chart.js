@@ -15,7 +15,7 @@ export function drawChart(place, { width, gutter }, found, state, data) {
   const x = at => left + ((right - left) * Math.log2(at)) / Math.log2(last);
   const y = at => TOP + ((HEIGHT - 12 - TOP) * (high - Math.log10(at))) / (high - low);
   const line = (x1, y1, x2, y2, style) => svg("line", { x1, y1, x2, y2, style });
-  const parts = [], marks = [];
+  const parts = [], marks = [], cross = [];
   if (count && even < last) parts.push(svg("rect", { x: x(even), y: 4, width: right - x(even), height: HEIGHT - 4, style: "fill:var(--card)" }));
   for (let power = Math.ceil(low); power <= high; power++) {
     const named = power % 3 === 0;
@@ -30,7 +30,7 @@ export function drawChart(place, { width, gutter }, found, state, data) {
     const inside = Math.log10(guess.count) >= low && Math.log10(guess.count) <= high;
     const arrow = inside ? "" : Math.log10(guess.count) > high ? " ↑" : " ↓";
     const at = Math.min(HEIGHT - 8, Math.max(14, y(guess.count)));
-    if (inside) marks.push(svg("path", { d: `M${x(guess.rank) - 6} ${at - 6}l12 12m0 -12l-12 12`, style: "stroke:var(--ink);stroke-width:2.6;stroke-linecap:round" }));
+    if (inside) cross.push(svg("path", { d: `M${x(guess.rank) - 6} ${at - 6}l12 12m0 -12l-12 12`, style: "stroke:var(--ink);stroke-width:2.6;stroke-linecap:round" }));
     names.push({ text: `your guess: ${inWords(guess.count)}${arrow}`, fill: "var(--ink)", bold: true, spots: around(x(guess.rank), at) });
   }
   const curve = count ? [[x(1), y(perRank)], [x(last), y(perRank * last)]] : [];
@@ -39,12 +39,13 @@ export function drawChart(place, { width, gutter }, found, state, data) {
     names.push({ text: `adapted W: ${inWords(weights)}`, fill: "var(--frozen)", spots: edges(left, right, y(weights) + 14, y(weights) - 5) });
     parts.push(line(x(state.rank), y(count), x(state.rank), HEIGHT, "stroke:var(--lora);stroke-width:1.4;stroke-dasharray:2 3"));
     parts.push(line(...curve[0], ...curve[1], "stroke:var(--bar-lora);stroke-width:2.4"));
-    if (right - x(even) > 90) names.push({ text: "more than W", fill: "var(--quiet)", spots: [[right - 6, HEIGHT - 6, "end"], [right - 6, TOP + 16, "end"]] });
+    if (right - x(even) > 90) names.push({ text: "more than W", fill: "var(--quiet)", spots: beside(right) });
     names.push({ text: "LoRA", fill: "var(--lora)", bold: true, spots: along(curve) });
     if (even >= 1 && even <= last) {
       marks.push(svg("circle", { cx: x(even), cy: y(weights), r: 5.5, style: "fill:var(--paper);stroke:var(--frozen);stroke-width:2" }));
-      names.push({ text: `break-even: rank ${grouped(fixed(even, 0))}`, fill: "var(--ink)", spots: around(x(even), y(weights)) });
-    } else names.push({ text: `break-even at rank ${grouped(fixed(even, 0))} →`, fill: "var(--ink)", spots: [[right - 4, y(weights) - 5, "end"], [right - 4, y(weights) + 62, "end"]] });
+      names.push({ text: `break-even: rank ${grouped(fixed(even, 0))}`, fill: "var(--ink)", spots: beside(x(even)) });
+      parts.push(line(x(even), y(weights), x(even), HEIGHT, "stroke:var(--frozen);stroke-width:1"));
+    } else names.push({ text: `break-even at rank ${grouped(fixed(even, 0))} →`, fill: "var(--ink)", spots: beside(right + 2) });
     marks.push(svg("circle", { cx: x(state.rank), cy: y(count), r: 6, style: "fill:var(--bar-lora);stroke:var(--paper);stroke-width:2" }));
   }
   place.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
@@ -53,7 +54,7 @@ export function drawChart(place, { width, gutter }, found, state, data) {
   place.replaceChildren(...parts);
   const rules = [y(parameters), ...(count ? [y(weights)] : [])];
   writeNames(place, names, { left, right, curve, rules, cross: guess && [x(guess.rank), y(guess.count)] });
-  place.append(...marks);
+  place.append(...marks, ...cross);
 }
 
 /** The powers of ten from the least that LoRA can train of a model to the most, and its own size. */
@@ -70,6 +71,7 @@ function span({ parameters, layers }, last, guess) {
 }
 
 const edges = (left, right, first, second) => [first, second].flatMap(y => [[left + 4, y, "start"], [right - 4, y, "end"]]);
+const beside = x => [[x - 6, HEIGHT - 6, "end"], [x + 6, HEIGHT - 6, "start"], [x - 6, HEIGHT - 22, "end"], [x + 6, HEIGHT - 22, "start"]];
 const around = (x, y) => [[x + 12, y + 4, "start"], [x - 12, y + 4, "end"], [x - 10, y - 9, "end"], [x + 10, y + 18, "start"], [x + 10, y - 9, "start"], [x - 10, y + 18, "end"], [x, y - 14, "middle"],
   [x, y + 24, "middle"], [x + 12, y + 32, "start"], [x - 12, y - 22, "end"], [x + 12, y - 22, "start"], [x - 12, y + 32, "end"]];
 const along = ([[x1, y1], [x2, y2]]) => [0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 0.92].map(part => {
