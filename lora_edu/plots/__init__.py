@@ -18,6 +18,7 @@ from lora_edu.plots.display import (
     show_text,
     show_widget,
 )
+from lora_edu.plots.drawings import drawing
 from lora_edu.plots.style import DIVERGING, SEQUENTIAL, figure, house_style, line_style, png
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "SMOOTHED_STEPS",
     "alert_paragraph",
     "bar_chart",
+    "drawing",
     "figure",
     "heat_map",
     "house_style",

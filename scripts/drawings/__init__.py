@@ -1,0 +1,22 @@
+"""The course's drawings, made by code: `python -m scripts.drawings` writes them all."""
+
+from __future__ import annotations
+
+import hashlib
+
+from scripts.drawings import gpt_block, kept, merge, one_base, side_path
+from scripts.notebook_format import ROOT
+
+FOLDER = ROOT / "lora_edu/plots/drawings"
+DRAWINGS = {
+    "side_path": side_path.draw,
+    "gpt_block": gpt_block.draw,
+    "kept": kept.draw,
+    "one_base": one_base.draw,
+    "merge": merge.draw,
+}
+
+
+def checksum(svg: str) -> str:
+    """Names a drawing: pictures made from it carry this."""
+    return hashlib.sha256(svg.encode()).hexdigest()[:16]

@@ -1,0 +1,111 @@
+"""Drawings are what the scripts draw, and can be read by everyone."""
+
+import io
+import re
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from lora_edu.plots import drawing
+from lora_edu.plots.drawings import NAMES
+from lora_edu.plots.style import CONCEPTS
+from scripts.drawings import DRAWINGS, FOLDER, checksum
+from scripts.drawings.hand import SIZES, WIDTH, palettes
+
+SVG = "{http://www.w3.org/2000/svg}"
+LEAST_CONTRAST = 4.5  # WCAG 2.1, level AA
+every_drawing = pytest.mark.parametrize("name", NAMES)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, as WCAG 2.1 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of two colours, 1 to 21."""
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def words_and_paper(svg: str) -> list[tuple[str, str, str]]:
+    """Text, its colour and the colour of the area it stands on, by name."""
+    found, areas = [], []
+    for part in ElementTree.fromstring(svg):
+        if part.tag == f"{SVG}rect":
+            place = [float(part.get(side, 0)) for side in ("x", "y", "width", "height")]
+            areas.append((place, part.get("fill")[6:-1]))
+        if part.tag == f"{SVG}text":
+            x, y = float(part.get("x")), float(part.get("y"))
+            under = [f for (a, b, w, h), f in areas if a <= x <= a + w and b <= y <= b + h]
+            for each in (part, *part):
+                colour = each.get("fill")
+                if colour:
+                    found.append(("".join(each.itertext()), colour[6:-1], under[-1]))
+    return found
+
+
+def test_each_drawing_can_be_shown() -> None:
+    assert tuple(DRAWINGS) == NAMES
+    with pytest.raises(ValueError, match="name must be one of side_path, .*; got 'portrait'"):
+        drawing("portrait")
+
+
+@every_drawing
+def test_the_stored_drawing_is_what_the_script_draws_byte_for_byte(name: str) -> None:
+    assert (FOLDER / f"{name}.svg").read_bytes() == DRAWINGS[name]().svg().encode()
+
+
+@every_drawing
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_its_pictures_were_made_from_it_and_are_small(name: str, scheme: str) -> None:
+    content = (FOLDER / f"{name}_{scheme}.png").read_bytes()
+    picture, svg = Image.open(io.BytesIO(content)), drawing(name).svg
+    assert picture.text["drawing"] == checksum(svg), "run `python -m scripts.drawings`"
+    height = int(re.search(r'height="(\d+)"', svg)[1])
+    assert (picture.mode, picture.size) == ("P", (2 * WIDTH, 2 * height))
+    assert len(content) < 50_000
+
+
+@every_drawing
+def test_it_says_in_words_what_it_shows(name: str) -> None:
+    root = ElementTree.fromstring(drawing(name).svg)
+    title, described = root.find(f"{SVG}title").text, root.find(f"{SVG}desc").text
+    assert root.get("role") == "img" and 10 < len(title) < 80 < len(described)
+    assert drawing(name).alt == repr(drawing(name)) == described
+
+
+@every_drawing
+def test_all_words_can_be_read_on_what_is_behind_them(name: str) -> None:
+    found = words_and_paper(drawing(name).svg)
+    assert len(found) > 5
+    for words, colour, paper in found:
+        for palette in palettes():
+            ratio = contrast(palette[colour], palette[paper])
+            assert ratio >= LEAST_CONTRAST, f"{words!r}, {colour} on {paper}: {ratio:.1f}"
+
+
+@every_drawing
+def test_no_words_are_smaller_than_ten_pixels_on_a_phone(name: str) -> None:
+    sizes = {float(size) for size in re.findall(r'font-size="([\d.]+)"', drawing(name).svg)}
+    assert sizes <= set(SIZES.values())
+    assert min(SIZES.values()) * 350 / WIDTH >= 10
+
+
+def test_areas_have_the_colours_that_charts_give_the_concepts() -> None:
+    light, _ = palettes()
+    for concept in ("lora", "full", "head"):
+        assert light[f"bar-{concept}"].upper() == CONCEPTS[concept]
+    assert light["frozen"].upper() == CONCEPTS["frozen"]
+
+
+@every_drawing
+def test_a_notebook_gets_the_drawing_a_picture_and_the_text(name: str) -> None:
+    bundle, metadata = drawing(name)._repr_mimebundle_()
+    assert set(bundle) == {"text/html", "image/png", "text/plain"}
+    assert bundle["text/plain"] == metadata["image/png"]["alt"] == drawing(name).alt
+    assert 'src="data:image/svg+xml;base64,' in bundle["text/html"]
+    assert "<script" not in bundle["text/html"] and 'alt="' in bundle["text/html"]
