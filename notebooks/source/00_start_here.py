@@ -69,7 +69,12 @@ print(generate_text(model, encoding, opening, 6))
 #
 # $\Delta W$ is never stored. The file holds two thin matrices, $A$ and $B$, whose product it is, up
 # to a fixed factor. (You build that yourself in notebook 02. We write a row $x$ on the left, $x A
-# B$; the paper and the file hold all matrices transposed.)
+# B$; the paper and the file hold all matrices transposed.) The drawing shows one such layer, with
+# the matrices as large as they are beside each other.
+# %%
+from lora_edu.plots import drawing
+
+drawing("side_path")
 # %%
 from lora_edu import base_fingerprint, data_path, load_adapter, switch
 

@@ -46,6 +46,12 @@ full, update = 192 * 768, 192 * 8 + 8 * 768
 print(f"W holds {full:,} numbers; A and B hold {update:,}, which is {update / full:.1%} of that")
 reveal(numbers, update, because="A is 192 × 8 and B is 8 × 768: rank × (in_dim + out_dim)")
 # %% [markdown]
+# This is what you are going to build. Grey is frozen and blue learns, in every picture of the course.
+# %%
+from lora_edu.plots import drawing
+
+drawing("side_path")
+# %% [markdown]
 # ## Worked example: rank 1
 # The smallest update has rank 1. Then $A$ is one column and $B$ is one row. `x @ A` is a single number: how much of the direction $A$ is in $x$. The output is that number times the row $B$.
 # %%

@@ -103,6 +103,13 @@ show(chart, alt)
 # x = x + mlp(norm(x))
 # ```
 #
+# The drawing shows the same block. Grey areas are its six linear layers, and the blue strip beside
+# each is where $A$ and $B$ will be, further down.
+# %%
+from lora_edu.plots import drawing
+
+drawing("gpt_block")
+# %% [markdown]
 # Each block *adds* to `x` and hands it on. So the whole model can be run by hand. And since `x`
 # keeps its shape, we may ask the head after each block what the next token would be if the model
 # ended there.

@@ -354,6 +354,12 @@ reveal(saving, size, because=why)
 # | input of `fc_out` | 4 | – | 4 |
 # | together | 16 | 11, and $2r$ for $x A$ | 16, and $6r$ for $x A$ |
 #
+# The drawing puts both together: what is kept beside each parameter, and this table as cells.
+# %%
+from lora_edu.plots import drawing
+
+drawing("kept")
+# %% [markdown]
 # Do not believe the table: ask PyTorch what it keeps. It calls `remember` with each tensor that it
 # stores for the backward pass. Several of them can be views of one memory, so we count each memory
 # (`untyped_storage`) once, by its address.

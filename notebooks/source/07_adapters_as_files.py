@@ -267,7 +267,14 @@ except AdapterError as error:
 # %% [markdown]
 # ## Switch, and set the strength
 # One base in memory, many adapters beside it. `switch` takes one off and puts another on; the
-# base's own layers never move. Two of the three adapters that ship write text: `tales` talks like a
+# base's own layers never move. The drawing has the three files that ship with the course, each as
+# large as it is beside the base.
+# %%
+from lora_edu.plots import drawing
+
+drawing("one_base")
+# %% [markdown]
+# Two of the three adapters that ship write text: `tales` talks like a
 # pirate, and `menu` makes a sentence about a restaurant from a list of facts.
 # %%
 from lora_edu import generate_text
@@ -289,8 +296,11 @@ print("every bit as before:", all(same_bits(before[name], after[name]) for name 
 #
 # ## Merge
 # An attached adapter costs two more products in each layer. They can be spared: the update is a
-# matrix of the weight's own shape, so add it to the weight.
-#
+# matrix of the weight's own shape, so add it to the weight. Above in the drawing is the layer as
+# `attach` leaves it, below the same layer merged.
+# %%
+drawing("merge")
+# %% [markdown]
 # **Worked example**, for the formula $y = x W$ with $W$ of shape (in, out):
 #
 # $$x W + m \cdot x A B = x (W + m A B)$$
