@@ -68,14 +68,17 @@ def test_a_cut_is_drawn_as_fast_as_a_slider_moves(page: Page) -> None:
     took = page.evaluate("""() => {
       const root = document.querySelector('[data-lora]').shadowRoot;
       const slider = root.querySelector('input[type=range]');
-      return [...Array(30).keys()].map(i => {
+      const draw = stop => {
         const before = performance.now();
-        slider.value = i % 15;
+        slider.value = stop;
         slider.dispatchEvent(new Event('input'));
         return performance.now() - before;
-      });
+      };
+      const stops = [...Array(Number(slider.max) + 1).keys()];
+      return stops.map(stop => Math.min(...[1, 2, 3, 4, 5, 6].map(() => draw(stop))));
     }""")
-    assert sorted(took)[len(took) // 2] < ANSWER_MS
+    assert len(took) == len(RANKS)
+    assert max(took) < ANSWER_MS  # the best of six: other tests may have the processor
 
 
 def test_the_keyboard_moves_rank_block_and_layer(page: Page) -> None:

@@ -22,7 +22,7 @@ export function answer({ rank, block, module }, data) {
 /** The cut and what is left, as shares of the colour scale, at the places that are shown. */
 export function cutAndRest(kept, rank) {
   const [rows, columns] = kept.seen, whole = numbers(kept.matrix);
-  const { weights, writes, reads } = pieces(kept);
+  const { weights } = kept.pieces, writes = levels(kept.pieces.writes), reads = levels(kept.pieces.reads);
   if (rank > weights.length || rank >= Math.min(...kept.shape)) { // of what is not sent nothing would be seen
     const rest = kept.left[rank] ? numbers(kept.left[rank]) : whole.map(() => 0);
     return { cut: whole.map((number, i) => number - rest[i]), rest };
@@ -36,21 +36,22 @@ export function cutAndRest(kept, rank) {
   return { cut, rest: whole.map((number, i) => number - cut[i]) };
 }
 
+const read = new Map(); // by text: what was unpacked once
 function bytes(text) {
-  return Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+  if (!read.has(text)) {
+    const letters = atob(text), found = new Uint8Array(letters.length);
+    for (let i = 0; i < letters.length; i++) found[i] = letters.charCodeAt(i);
+    read.set(text, found);
+  }
+  return read.get(text);
+}
+
+function levels(text) {
+  return new Int8Array(bytes(text).buffer);
 }
 
 function numbers({ unit, bytes: text }) {
-  return Float32Array.from(new Int8Array(bytes(text).buffer), level => level * unit);
-}
-
-const unpacked = new WeakMap();
-function pieces(kept) {
-  if (!unpacked.has(kept)) {
-    const { weights, writes, reads } = kept.pieces;
-    unpacked.set(kept, { weights, writes: new Int8Array(bytes(writes).buffer), reads: new Int8Array(bytes(reads).buffer) });
-  }
-  return unpacked.get(kept);
+  return Float32Array.from(levels(text)).map(level => level * unit);
 }
 
 // --- colours -------------------------------------------------------------------------------------
@@ -60,8 +61,11 @@ const BRIGHTNESS = [[0, 34, 77], [18, 53, 112], [61, 78, 107], [94, 101, 112], [
 const paper = { light: [255, 255, 255], dark: [17, 20, 24] };
 const below = { light: [179, 88, 6], dark: [253, 174, 97] }, above = { light: [84, 39, 136], dark: [178, 160, 240] };
 
+const tables = {};
+const scale = (theme, signed) => (tables[theme + signed] ??= colours(theme, signed));
+
 /** The colours of −1 to 1 with the page's own for zero, or of 0 to 1. */
-function scale(theme, signed) {
+function colours(theme, signed) {
   const table = new Uint32Array(LEVELS), bytes = new Uint8Array(table.buffer);
   for (let level = 0; level < LEVELS; level++) {
     const share = level / (LEVELS - 1), way = 2 * share - 1;
