@@ -2,8 +2,8 @@
 # make test   runs every check that this machine can run; each stage is also a target of its own
 .DEFAULT_GOAL := lab
 SHELL := /bin/bash
-.PHONY: lab test lint speed lab-test unit project wheel notebooks browser colab stress test-newest test-oldest mutants \
-	bench bench-avx2 chromium install install-test build-notebooks pretrain clean
+.PHONY: lab test lint speed lab-test unit project wheel notebooks browser site-test colab stress test-newest test-oldest mutants \
+	bench bench-avx2 site chromium install install-test build-notebooks pretrain clean
 
 ARGS ?=
 # The first Python that is new enough and not too new.
@@ -49,7 +49,7 @@ NBVAL := $(PYTEST) $(TOGETHER) -p tests.support.kernel_start --nbval --nbval-cur
 	--nbval-sanitize-with=tests/notebooks/sanitize.cfg notebooks
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2
 
-test: lint project unit speed lab-test wheel notebooks browser colab
+test: lint project unit speed lab-test wheel notebooks browser site-test colab
 
 lint: $(VENV)/.test
 	@echo "== lint: style of code and notebooks, import layers"
@@ -69,7 +69,7 @@ lab-test: $(VENV)/.test
 	@$(PYTEST) tests/project/test_lab.py
 
 wheel: $(VENV)/.test
-	@echo "== wheel: the package alone, in an empty folder"
+	@echo "== wheel: what the package alone has inside"
 	@$(PYTEST) tests/project/test_wheel.py
 
 notebooks: $(VENV)/.test
@@ -87,6 +87,12 @@ speed: $(VENV)/.test
 browser: $(VENV)/.test chromium
 	@echo "== browser: every notebook in JupyterLab in Chromium, its widgets by keyboard"
 	@$(PYTEST) -s tests/browser
+
+# Without node and npm it says why it is skipped.
+site-test: $(VENV)/.test chromium
+	@if command -v npm >/dev/null; then $(MAKE) --silent docs/site/node_modules/.package-lock.json; fi
+	@echo "== site: every page, at the width of a desktop and of a phone"
+	@$(PYTEST) tests/site
 
 colab: $(VENV)/.test
 	@echo "== colab: each notebook alone, installed from the wheel, with Colab's older ipywidgets"
@@ -147,6 +153,14 @@ bench: $(VENV)/.bench
 # The same as a processor without AVX-512 would do it, as most laptops are.
 bench-avx2: $(VENV)/.bench
 	$(AVX2) $(BIN)/python -m benchmarks $(ARGS)
+
+# The course as pages, in build/site. KaTeX's style and fonts come from npm, checked by its lock file.
+site: $(VENV)/.test docs/site/node_modules/.package-lock.json
+	@$(BIN)/python scripts/build_site.py && echo "The site is in build/site: open build/site/index.html"
+
+docs/site/node_modules/.package-lock.json: docs/site/package-lock.json
+	@command -v npm >/dev/null || { echo "make site needs node and npm: install them first" >&2; exit 1; }
+	@cd docs/site && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.package-lock.json
 
 # Debian's Chromium, where there is no browser yet and the user may install one. Elsewhere the
 # browser tests say why they are skipped; with CI=true they fail instead.

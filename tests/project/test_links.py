@@ -12,6 +12,7 @@ DOCUMENTS = sorted(
     file
     for pattern in ("*.md", "data/**/*.md", "docs/**/*.md", "notebooks/**/*.ipynb")
     for file in ROOT.glob(pattern)
+    if "node_modules" not in file.parts
     if ".ipynb_checkpoints" not in file.parts
 )
 LINK = re.compile(r"\]\(([^()\s]+)\)")

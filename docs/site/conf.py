@@ -1,0 +1,37 @@
+"""How Sphinx makes the course's site; `scripts/build_site.py` lays out what it reads."""
+
+import sphinxcontrib.katex as katex
+
+# By a socket's file the extension may call its server before that listens; by a port it waits.
+katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
+katex.STARTUP_TIMEOUT = 60  # seconds; node starts slowly on a busy machine
+
+project = html_title = "Learn LoRA"
+author = copyright = "the lora_edu authors"
+extensions = ["myst_nb", "sphinx_copybutton", "sphinxcontrib.katex"]
+nb_execution_mode = "off"  # outputs are shown as they are stored
+nb_merge_streams = True
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
+myst_heading_anchors = 3  # links to page.ipynb#a-heading
+katex_prerender = True  # formulas are typeset now, not in the reader's browser
+katex_css_path = "katex/katex.min.css"
+html_theme = "furo"
+html_theme_options = {
+    "light_css_variables": {
+        "font-stack": 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif',
+        "font-stack--monospace": 'ui-monospace, "SF Mono", Menlo, "DejaVu Sans Mono", monospace',
+        "color-brand-primary": "#0072b2",
+        "color-brand-content": "#0072b2",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#6cc0f0",
+        "color-brand-content": "#6cc0f0",
+    },
+}
+pygments_dark_style = "github-dark"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_favicon = "_static/favicon.svg"
+html_copy_source = False
+html_show_sourcelink = False
+html_show_sphinx = False

@@ -1,0 +1,167 @@
+"""Builds the course's site: `make site`, then open build/site/index.html.
+
+Static pages of all learner's notebooks, with their outputs as they are stored, formulas typeset and
+explorers that work; nothing in them asks another host for anything. What a notebook keeps back as
+long as its question is open comes from the solution, folded. The front page is one explorer, one
+sentence and the map.
+
+Formulas need node and KaTeX's style, which `npm ci` puts into docs/site/node_modules.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # also when run as a file
+
+SITE, BUILD = ROOT / "docs" / "site", ROOT / "build"
+NOTEBOOKS = ROOT / "notebooks"
+BADGE = re.compile(r"\[!\[[^]]*\]\(https://colab[^)]*badge\.svg\)\]\(([^)]*)\)")
+# No Python is behind a page: an explorer then does not offer to ask it.
+WAY_TO_PYTHON = re.compile(r'toPython\("[^"]*", \d+\)')
+FIRST_CELL = "import lora_edu  # noqa"  # installs the course; a page needs none
+# A row of the README's map: number, title, file, what one can do at its end, minutes.
+MAP_ROW = re.compile(
+    r"^\| (\d\d) \| \[(.+?)\]\(notebooks/(.+?)\.ipynb\) \| (.+?) \| (.+?) \|", re.M
+)
+
+FRONT = """---
+title: Learn LoRA
+---
+# Learn LoRA
+
+<p class="hero">Drag the slider. The language model stays as it is, and a trained addition with
+{share:.0f} % as many numbers changes what it says. That is low-rank adaptation: LoRA.</p>
+
+```{{raw}} html
+{explorer}
+```
+
+The course takes this apart: see what a low rank can hold, build the layer in fifteen lines, put it
+into a GPT, count what it saves, train it and keep it as a small file. Interactive notebooks, on a
+laptop, offline.
+
+```text
+git clone {repository} && cd lora_edu
+make lab
+```
+
+## The notebooks
+
+```{{raw}} html
+<ol class="course">
+{cards}
+</ol>
+```
+
+```{{toctree}}
+:hidden:
+:maxdepth: 1
+
+{pages}
+```
+"""
+
+
+def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
+    """Returns a learner's notebook as Sphinx is to read it; changes it in place.
+
+    The badge becomes a plain link, the cell that installs the course goes, and a cell without
+    outputs takes those of its like in the solution, folded.
+    """
+    solved = {cell.id: cell for cell in solution.cells}
+    outputs = (output for cell in learner.cells for output in cell.get("outputs", []))
+    for data in (output.data for output in outputs if "data" in output):
+        if "text/html" in data:
+            data["text/html"] = WAY_TO_PYTHON.sub("null", data["text/html"])
+    for cell in learner.cells:
+        tags = cell.metadata.setdefault("tags", [])
+        if cell.cell_type == "markdown":
+            cell.source = readable(cell.source)
+        elif FIRST_CELL in cell.source:
+            tags.append("remove-cell")
+        elif cell.cell_type == "code" and not cell.outputs and cell.id in solved:
+            cell.outputs = solved[cell.id].outputs
+            if cell.outputs:
+                tags.append("hide-output")
+    return learner
+
+
+def readable(text: str) -> str:
+    r"""Returns a cell's Markdown as MyST reads it: no picture from another host, hints parsed.
+
+    Example:
+        >>> readable("<details><summary>Hint</summary>\n$x$\n</details>")
+        '<details><summary>Hint</summary>\n\n$x$\n\n</details>'
+    """
+    text = BADGE.sub(r"[Open in Colab](\1)", text)
+    text = re.sub(r"</summary>\n(?!\n)", "</summary>\n\n", text)
+    return re.sub(r"(?<!\n)\n</details>", "\n\n</details>", text)
+
+
+def front_page() -> str:
+    """Returns the front page in MyST: the explorer, the two commands, the map of the README."""
+    from lora_edu.pretrained import load_pretrained
+    from lora_edu.widgets.strength_explorer import strength_explorer
+    from scripts.notebook_format import repository_slug
+
+    rows = MAP_ROW.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    cards = [
+        f'<li><a href="{file}.html"><span class="number">{number} · {time}</span>'
+        f"<b>{title.replace('`', '')}</b>{able}</a></li>"
+        for number, title, file, able, time in rows
+    ]
+    base = sum(parameter.numel() for parameter in load_pretrained("mini").parameters())
+    adapter = ROOT / "data" / "adapters" / "menu" / "adapter_model.safetensors"
+    return FRONT.format(
+        share=100 * sum(tensor.numel() for tensor in load_file(adapter).values()) / base,
+        explorer=WAY_TO_PYTHON.sub("null", strength_explorer().html()),
+        repository=f"https://github.com/{repository_slug()}",
+        cards="\n".join(cards),
+        pages="\n".join(file for _, _, file, _, _ in rows),
+    )
+
+
+def lay_out(source: Path) -> None:
+    """Puts all that Sphinx reads into a folder, which is made anew.
+
+    Raises:
+        FileNotFoundError: KaTeX is not there; the message says what to do.
+    """
+    katex = SITE / "node_modules" / "katex" / "dist"
+    if not katex.is_dir():
+        raise FileNotFoundError(f"{katex} is missing: run `npm ci` in docs/site, or `make site`")
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(SITE, source, ignore=shutil.ignore_patterns("node_modules", "package*.json"))
+    fonts = source / "_static" / "katex" / "fonts"
+    fonts.mkdir(parents=True)
+    shutil.copy(katex / "katex.min.css", fonts.parent)
+    for font in (katex / "fonts").glob("*.woff2"):
+        shutil.copy(font, fonts)
+    for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb")):
+        solution = nbformat.read(NOTEBOOKS / "solutions" / path.name, as_version=4)
+        page = page_of(nbformat.read(path, as_version=4), solution)
+        nbformat.write(page, source / path.name)
+    (source / "index.md").write_text(front_page(), encoding="utf-8")
+
+
+def main() -> int:
+    """Builds the site; returns the exit status, not 0 at any warning."""
+    from sphinx.cmd.build import build_main
+
+    source, output = BUILD / "site-source", BUILD / "site"
+    lay_out(source)
+    shutil.rmtree(output, ignore_errors=True)
+    return build_main(["-q", "-W", "--keep-going", "-b", "html", str(source), str(output)])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

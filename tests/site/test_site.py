@@ -1,0 +1,123 @@
+"""The site: built without a warning, asks no other host for anything, fits a phone."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+from playwright.sync_api import BrowserContext, Page
+from support.pages import find_browser, headless, new_page
+from support.project import notebook_names
+
+from scripts import build_site
+
+PAGES = ["index", *notebook_names()]
+WIDTHS = {"desktop": 1280, "phone": 390}
+LINKS = """() => [...document.querySelectorAll('a[href]')].map(link => link.getAttribute('href'))"""
+TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+RAW_FORMULAS = r"""() => [...document.querySelectorAll('main p, main li, main td')]
+  .map(place => { const copy = place.cloneNode(true);
+    copy.querySelectorAll('code, .katex, script').forEach(part => part.remove());
+    return copy.textContent; })
+  .filter(text => /\$[^$]*[\\_^][^$]*\$/.test(text))"""
+
+
+@pytest.fixture(scope="module")
+def built() -> Path:
+    if not (build_site.SITE / "node_modules").is_dir():
+        stop = pytest.fail if os.environ.get("CI") else pytest.skip
+        stop("KaTeX is not installed: `make site` does it, and needs node and npm")
+    assert build_site.main() == 0  # Sphinx's warnings are errors
+    return build_site.BUILD / "site"
+
+
+@pytest.fixture(scope="module")
+def address(built: Path) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(built))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[BrowserContext]:
+    executable = find_browser()
+    if executable is None:
+        stop = pytest.fail if os.environ.get("CI") else pytest.skip
+        stop("no Chromium or Chrome on this machine")
+    with headless(executable) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def page(request: pytest.FixtureRequest, address: str, browser: BrowserContext) -> Iterator[Page]:
+    page = new_page(browser)
+    page.name, page.missing = request.param, []
+    page.on("response", lambda answer: answer.status >= 400 and page.missing.append(answer.url))
+    page.goto(f"{address}/{request.param}.html")
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_a_page_is_no_wider_than_its_screen(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    assert page.evaluate(TOO_WIDE) <= 0
+    folder = Path(__file__).parents[1] / "browser" / "artifacts"
+    folder.mkdir(exist_ok=True)
+    with contextlib.suppress(Exception):  # a picture for people, no condition
+        page.screenshot(path=folder / f"site_{page.name}_{width}.png")
+
+
+def test_a_page_asks_no_other_host_and_misses_nothing(page: Page) -> None:
+    assert page.asked == []
+    assert page.missing == []
+    assert page.said == []
+
+
+def test_every_formula_is_typeset(page: Page) -> None:
+    assert page.evaluate(RAW_FORMULAS) == []
+    assert page.locator(".katex-error").count() == 0
+
+
+def test_every_picture_has_its_text(page: Page) -> None:
+    texts = page.locator("main img").evaluate_all("images => images.map(image => image.alt)")
+    assert [text for text in texts if len(text) <= 20] == []
+
+
+def test_explorers_are_live(page: Page) -> None:
+    places = page.locator("[data-lora]")
+    live = places.evaluate_all("all => all.filter(host => host.shadowRoot).length")
+    assert live == places.count()
+    if page.name == "index":
+        assert live == 1
+
+
+def test_links_inside_the_site_lead_somewhere(page: Page, built: Path) -> None:
+    dead = []
+    for link in set(page.evaluate(LINKS)):
+        address, part = urldefrag(link)
+        if urlsplit(link).scheme:
+            continue
+        target = built / unquote(address or f"{page.name}.html")
+        text = target.read_text(encoding="utf-8") if target.exists() else None
+        if text is None or part and f'id="{part}"' not in text:
+            dead.append(link)
+    assert dead == []
+
+
+def test_raw_notebooks_and_solutions_are_not_published(built: Path) -> None:
+    assert not list(built.rglob("*.ipynb"))
+    assert not (built / "solutions").exists()
