@@ -59,3 +59,32 @@ def test_a_matrix_of_more_rows_than_pixels_shows_some_of_each_part() -> None:
     brightness = inside.sum(axis=1)
     assert (np.diff(brightness) >= -6).all()  # from dark at the top to bright at the bottom
     assert brightness[-2] > brightness[1] + 300
+
+
+def test_a_canvas_draws_what_a_whole_drawing_would() -> None:
+    def drawn(height: float):
+        made = figure("a title", "x", "y")
+        return made, made.axes[0].plot([0, 1, 2], [0, height, 1])[0]
+
+    made, line = drawn(1.0)
+    made.axes[0].set_ylim(0, 2)
+    canvas = Canvas(made, [line])
+    canvas.png()
+    line.set_ydata([0, 2.0, 1])
+    whole, _ = drawn(2.0)
+    whole.axes[0].set_ylim(0, 2)
+    difference = np.abs(
+        decoded(canvas.png()).astype(int) - decoded(Canvas(whole).png()).astype(int)
+    ).max(-1)
+    assert (difference > 64).mean() < 0.005  # a line over a spine, not under it
+
+
+def test_a_canvas_draws_its_axes_anew_when_their_scale_changes() -> None:
+    made = figure("a title", "x", "y")
+    line = made.axes[0].plot([0, 1], [0, 1])[0]
+    canvas = Canvas(made, [line])
+    made.axes[0].set_ylim(0, 1)
+    first = canvas.png(scale=1)
+    made.axes[0].set_ylim(0, 500)
+    axis_region = (slice(None), slice(0, 60))
+    assert (decoded(canvas.png(scale=500))[axis_region] != decoded(first)[axis_region]).any()

@@ -1,29 +1,19 @@
 """The two budget explorers: their words are the formulas'."""
 
-import io
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from lora_edu.budget.memory import memory_budget
 from lora_edu.budget.parameters import lora_parameters
 from lora_edu.budget.shapes import MODEL_SHAPES, TARGETS
-from lora_edu.plots.charts import figure
 from lora_edu.widgets import memory_bars, predict
 from lora_edu.widgets import rank_explorer as explorer
-from lora_edu.widgets.canvas import Canvas
 from lora_edu.widgets.component import Component
 from lora_edu.widgets.memory_bars import MemoryState
 from lora_edu.widgets.rank_explorer import ExplorerState, judge_prediction, rank_explorer
 from lora_edu.widgets.units import in_words, megabytes, percent
-
-
-def pixels(png: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
-
 
 # --- the rank explorer -------------------------------------------------------------------------
 
@@ -174,33 +164,6 @@ def test_a_card_is_named_as_one_would(model: str, where: str) -> None:
 
 
 # --- what they share ---------------------------------------------------------------------------
-
-
-def test_a_canvas_draws_what_a_whole_drawing_would() -> None:
-    def drawn(height: float):
-        made = figure("a title", "x", "y")
-        return made, made.axes[0].plot([0, 1, 2], [0, height, 1])[0]
-
-    made, line = drawn(1.0)
-    made.axes[0].set_ylim(0, 2)
-    canvas = Canvas(made, [line])
-    canvas.png()
-    line.set_ydata([0, 2.0, 1])
-    whole, _ = drawn(2.0)
-    whole.axes[0].set_ylim(0, 2)
-    difference = np.abs(pixels(canvas.png()) - pixels(Canvas(whole).png())).max(-1)
-    assert (difference > 64).mean() < 0.005  # a line over a spine, not under it
-
-
-def test_a_canvas_draws_its_axes_anew_when_their_scale_changes() -> None:
-    made = figure("a title", "x", "y")
-    line = made.axes[0].plot([0, 1], [0, 1])[0]
-    canvas = Canvas(made, [line])
-    made.axes[0].set_ylim(0, 1)
-    first = canvas.png(scale=1)
-    made.axes[0].set_ylim(0, 500)
-    axis_region = (slice(None), slice(0, 60))
-    assert (pixels(canvas.png(scale=500))[axis_region] != pixels(first)[axis_region]).any()
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,8 @@ function layerAt({ target, m, n, copies }, rank) {
 // --- the page ------------------------------------------------------------------------------------
 
 const STYLE = `
+:host { --on-frozen: #1b1f24; }
+:host([data-theme="dark"]) { --on-frozen: #ffffff; }
 .kinds { display: grid; grid-template-columns: repeat(8, minmax(0, 1fr)); gap: 4px 8px; margin: 6px 0 0; padding: 0; border: 0; min-width: 0; }
 .kinds legend { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .kinds > div { position: relative; display: flex; justify-content: space-between; align-items: center; height: 28px; padding-bottom: 8px; }

@@ -36,7 +36,7 @@ export function drawChart(place, { width, gutter }, found, state, data) {
   const curve = count ? [[x(1), y(perRank)], [x(last), y(perRank * last)]] : [];
   if (count) {
     parts.push(line(left, y(weights), right, y(weights), "stroke:var(--frozen);stroke-width:1.4;stroke-dasharray:5 4"));
-    names.push({ text: `adapted W: ${inWords(weights)}`, fill: "var(--frozen)", spots: edges(left, right, y(weights) + 14, y(weights) - 5) });
+    names.push({ text: `adapted W: ${inWords(weights)}`, fill: "var(--quiet)", spots: edges(left, right, y(weights) + 14, y(weights) - 5) });
     parts.push(line(x(state.rank), y(count), x(state.rank), HEIGHT, "stroke:var(--lora);stroke-width:1.4;stroke-dasharray:2 3"));
     parts.push(line(...curve[0], ...curve[1], "stroke:var(--bar-lora);stroke-width:2.4"));
     if (right - x(even) > 90) names.push({ text: "more than W", fill: "var(--quiet)", spots: beside(right) });
