@@ -137,9 +137,9 @@ def memory_bars(start: MemoryState | None = None) -> Component:
     """Makes the memory budget.
 
     Args:
-        start: The setting it opens with; by default GPT-2 small.
+        start: The setting it opens with; by default Llama 3 8B with 4 rows of 1,024 tokens.
     """
-    begin = start or MemoryState("GPT-2 small (124M)")
+    begin = start or MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024)
     data = {
         "shapes": {name: _sizes(shape) for name, shape in MODEL_SHAPES.items()},
         "storages": {name: astuple(storage) for name, storage in STORAGES.items()},
