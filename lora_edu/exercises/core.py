@@ -31,9 +31,12 @@ from lora_edu.exercises.answers import (
     is_half_written,
 )
 from lora_edu.exercises.course import ROOMS
+from lora_edu.plots.faces import Mood, faced
 
 State = Literal["passed", "wrong", "not tried"]
 _MARKS = {"passed": "✓", "wrong": "✗", "not tried": "○"}
+_MOODS: dict[State, Mood] = {"passed": "right", "wrong": "wrong", "not tried": "open"}
+_WORDS = {"passed": "passed", "wrong": "not yet", "not tried": "not tried yet"}
 _STILL_BLANK = "A `...` is still in it: replace every one."
 _REGISTRY: dict[str, Exercise] = {}
 
@@ -72,9 +75,21 @@ class Verdict:
 
     def __repr__(self) -> str:
         """Returns the text a notebook shows."""
-        word = {"wrong": "not yet", "not tried": "not tried yet"}.get(self.state, self.state)
-        text = f"{_MARKS[self.state]} {self.name}: {word}. {self.message}".strip()
+        text = f"{_MARKS[self.state]} {self.name}: {_WORDS[self.state]}. {self.message}".strip()
         return textwrap.fill(text, width=92, break_long_words=False, break_on_hyphens=False)
+
+    def place(self) -> str:
+        """Returns which of its notebook's exercises it is: "exercise 3 of 6"."""
+        notebook = [name for name in ROOMS if name.split(".")[0] == self.name.split(".")[0]]
+        if self.name not in notebook:
+            return ""
+        return f"exercise {notebook.index(self.name) + 1} of {len(notebook)}"
+
+    def _repr_html_(self) -> str:
+        """Returns the same with a face, where a page can show one."""
+        heading = _WORDS[self.state].capitalize()
+        where = ", ".join(filter(None, [self.place(), self.name]))
+        return faced(_MOODS[self.state], heading, self.message, aside=where)
 
 
 @dataclass(frozen=True)
