@@ -15,7 +15,8 @@ from pathlib import Path
 from lora_edu.adapters import WEIGHTS_NAME
 from lora_edu.files import atomic_write, data_path, sha256_of
 from lora_edu.pretrained import base_fingerprint
-from lora_edu.widgets.strength_record import STRENGTHS, Prompt, Recording, Responder
+from lora_edu.widgets.strength_record import STRENGTHS, Prompt, Recording
+from lora_edu.widgets.strength_responder import Responder
 
 # The first one of each adapter opens the explorer. Menu's and spam's follow the bundled sets'
 # form, and none of them is in a training split (tests/unit/test_strength_explorer.py).

@@ -1,46 +1,8 @@
-"""Pictures: charts in one style, and the ways to show them in a notebook."""
+"""Pictures: charts in one style, and the ways to show them in a notebook.
 
-from lora_edu.plots.charts import (
-    SMOOTHED_STEPS,
-    Line,
-    bar_chart,
-    heat_map,
-    line_chart,
-    show,
-    smoothed,
-    stacked_bars,
-)
-from lora_edu.plots.display import (
-    LINE_CHARACTERS,
-    alert_paragraph,
-    image_tag,
-    live_paragraph,
-    show_text,
-    show_widget,
-)
-from lora_edu.plots.drawings import drawing
-from lora_edu.plots.style import DIVERGING, SEQUENTIAL, figure, house_style, line_style, png
+A name is loaded when it is first used: an explorer in the page needs no chart, and no matplotlib.
+"""
 
-__all__ = [
-    "DIVERGING",
-    "LINE_CHARACTERS",
-    "Line",
-    "SEQUENTIAL",
-    "SMOOTHED_STEPS",
-    "alert_paragraph",
-    "bar_chart",
-    "drawing",
-    "figure",
-    "heat_map",
-    "house_style",
-    "image_tag",
-    "line_chart",
-    "line_style",
-    "live_paragraph",
-    "png",
-    "show",
-    "show_text",
-    "show_widget",
-    "smoothed",
-    "stacked_bars",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

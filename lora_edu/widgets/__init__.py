@@ -1,8 +1,9 @@
-"""Widgets: thin ipywidgets controllers over `lora_edu.plots`; state in, picture out.
+"""Widgets: explorers that live in the page (`Component`), and ipywidgets that talk to the kernel.
 
-Only ipywidgets' core controls are used, as versions 7.7.1 (Colab) and 8 both have them.
+Of ipywidgets only the core controls are used, as versions 7.7.1 (Colab) and 8 both have them. A
+name is loaded when it is first used.
 """
 
-from lora_edu.widgets.quiz import Prediction, Reveal, predict, reveal
+import lazy_loader
 
-__all__ = ["Prediction", "Reveal", "predict", "reveal"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -21,8 +21,6 @@ KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "languag
 MAKE = """
 from lora_edu.widgets import predict, quiz
 from lora_edu.widgets.cut_back import CutBack, CutBackData
-from lora_edu.widgets.strength_explorer import StrengthExplorer
-from lora_edu.widgets.strength_record import Answer
 from lora_edu.widgets.training_view import watch
 
 
@@ -37,24 +35,15 @@ def fail_once(function, name):
     return once
 
 
-class Oracle:
-    def answer(self, adapter, prompt, strength):
-        return Answer(" a live answer", {"a": 0.9, "b": 0.1})
-
-    def unread_tokens(self, prompt):
-        return 0
-
-
 shares = {rank: rank / 8 for rank in (1, 2, 4)}
 data = CutBackData({"cut": shares}, {"cut": shares}, {"whole": 0.9}, shares)
 """
 # By the name in the message: what makes the widget, and what of it fails once.
 WIDGETS = {
-    "strength": "w = StrengthExplorer(make_responder=Oracle); fails = w, '_make_responder'",
     "back": "w = CutBack(data, lambda rank: 0.5); fails = w, '_measure'",
     "quiz": "w = predict('How many?'); fails = quiz, '_written'",
 }
-ASKED = {"strength": "button", "back": "button", "quiz": "text"}  # of the others a slider
+ASKED = {"back": "button", "quiz": "text"}  # of the others a slider
 TRAIN = """
 def train(follow):
     raise ValueError("train <was> made to fail")

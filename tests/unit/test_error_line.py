@@ -13,8 +13,6 @@ from lora_edu.widgets.cut_back import CutBack, CutBackData
 from lora_edu.widgets.cut_back_picture import CutBackPicture
 from lora_edu.widgets.error_line import ErrorLine
 from lora_edu.widgets.live import LivePicture
-from lora_edu.widgets.strength_explorer import strength_explorer
-from lora_edu.widgets.strength_picture import StrengthPicture
 
 
 def cut_back(live: Callable[[int], float] = lambda rank: 0.5) -> CutBack:
@@ -24,7 +22,6 @@ def cut_back(live: Callable[[int], float] = lambda rank: 0.5) -> CutBack:
 
 # Maker, the class that draws, and a control with two values that differ from its first one.
 PICTURES: dict[str, tuple[Callable[[], LivePicture], type, str, tuple[Any, Any]]] = {
-    "strength explorer": (strength_explorer, StrengthPicture, "strength", (0.5, 0.0)),
     "cut put back": (cut_back, CutBackPicture, "rank", (2, 4)),
 }
 
@@ -71,27 +68,15 @@ def fail_to_answer(*_: object) -> float:
     raise OSError("no model")
 
 
-@pytest.mark.parametrize("name", ["strength explorer", "cut put back"])
-def test_a_live_run_that_fails_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    widget = cut_back(fail_to_answer) if name == "cut put back" else strength_explorer()
-    if name == "strength explorer":
-        monkeypatch.setattr(widget, "_make_responder", fail_to_answer)
+def test_a_live_run_that_fails_says_so() -> None:
+    widget = cut_back(fail_to_answer)
     before = widget.picture.value
     widget.button.click()
     assert "OSError: no model" in widget.error_line.value
     assert widget.picture.value == before
     assert not widget.button.disabled
-    control = widget.controls["strength" if "strength" in widget.controls else "rank"]
-    control.value = 2
+    widget.controls["rank"].value = 2
     assert widget.error_line.value == ""
-
-
-def test_an_adapter_without_prompts_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    widget = strength_explorer()
-    monkeypatch.setattr(widget, "_labels", lambda adapter: fail_to_answer())
-    with pytest.raises(OSError, match="no model"):
-        widget.controls["adapter"].value = "menu"
-    assert "OSError: no model" in widget.error_line.value
 
 
 def test_a_prediction_that_cannot_be_recorded_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

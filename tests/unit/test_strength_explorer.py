@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
 from adapter_models import ALL
+from support.project import ROOT
 from torch import nn
 
 from lora_edu.adapters.attachment import attach, set_strength
@@ -19,21 +22,21 @@ from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import freeze, lora_layers, replace_linear_with_lora
 from lora_edu.pretrained.tokenizer import load_tokenizer
 from lora_edu.pretrained.weights import base_fingerprint, load_pretrained, save_pretrained
+from lora_edu.widgets.component import Component
 from lora_edu.widgets.strength_explorer import (
-    StrengthExplorer,
-    StrengthState,
-    describe,
+    TASKS,
     explain,
-    finding,
+    strength_explorer,
+    whole_percent,
 )
 from lora_edu.widgets.strength_record import (
     CLASSES,
     STRENGTHS,
     Answer,
     Prompt,
-    Responder,
     read_recording,
 )
+from lora_edu.widgets.strength_responder import Responder
 from scripts.record_strengths import to_json
 
 
@@ -56,49 +59,54 @@ RECORDING = {
 
 
 class FakeResponder:
+    """Answers at once; what it was asked is kept."""
+
     def __init__(self):
         self.asked = []
 
     def answer(self, adapter, prompt, strength):
         self.asked.append((adapter, prompt, strength))
-        return Answer(" live", {"live": 0.9, "play": 0.1})
+        return Answer(" live", {"live": 0.9, "play": 0.06, "rest": 0.04})
+
+    def rows(self, adapter, prompt):
+        return "live", "rest"
 
     def unread_tokens(self, prompt):
         return max(0, len(prompt) - 20)
 
 
-class BrokenResponder:
-    def answer(self, adapter, prompt, strength):
-        raise OSError("no model")
-
-
-def make(responder=None) -> StrengthExplorer:
-    return StrengthExplorer(RECORDING, lambda: responder or FakeResponder())
-
-
-# Words
+# What is shown, in words
 
 
 def test_the_explanation_sets_prompt_and_answer_apart():
-    state = StrengthState("tales", "Once", 1.0, said(1.0), said(0.0))
-    assert explain(state) == "Strength 1.0: Once → arr 1.0"
+    assert explain("Once", 1.0, said(1.0)) == "Strength 1.0: Once → arr 1.0"
+    assert explain("Win\n", -1.0, judged(0.8)) == "Strength −1.0: Win → spam, 80 %"
 
 
-def test_the_title_says_what_changed_against_the_base():
-    changed = StrengthState("tales", "Once", 1.0, said(1.0), said(0.0))
-    assert finding(changed) == (
-        "Strength 1.0: likeliest next token “arr”, 100 per cent; at 0: “play”"
-    )
-    same = StrengthState("tales", "Once", 0.2, said(0.2), said(0.0))
-    assert finding(same).endswith("“play”, 80 per cent, as at 0")
-    assert finding(StrengthState("spam", "Win", 1.0, judged(1.0), judged(0.0))).startswith(
-        "Strength 1.0: likeliest class “spam”"
-    )
+@pytest.mark.parametrize(
+    ("share", "written"),
+    [(0.0, "< 1 %"), (0.005, "< 1 %"), (0.0051, "1 %"), (0.994, "99 %"), (1.0, "> 99 %")],
+)
+def test_what_is_not_certain_is_never_zero_or_a_hundred_per_cent(share, written):
+    assert whole_percent(share) == written
 
 
-def test_the_picture_in_words_names_every_bar():
-    state = StrengthState("tales", "Once", 0.3, said(0.3), said(0.0))
-    assert "play 70 per cent (100), arr 30 per cent (0)" in describe(state)
+def test_the_stored_text_shows_the_first_prompt_at_five_strengths():
+    lines = repr(strength_explorer(RECORDING)).splitlines()
+    assert lines[0] == "tales: tells the story as a pirate would"
+    assert lines[1:] == [
+        f"Strength {written}: Once → {'arr' if s >= 0.5 else 'play'} {s:.1f}"
+        for s, written in ((-1.0, "−1.0"), (0.0, "0.0"), (0.5, "0.5"), (1.0, "1.0"), (2.0, "2.0"))
+    ]
+
+
+def test_the_pictures_text_says_what_the_explorer_opens_with():
+    alt = strength_explorer().alt
+    assert "with the menu adapter" in alt
+    assert "→ Near the river there is a tea room called Old Oak." in alt
+    assert "The base alone: All the moral of the story" in alt
+    assert "Near 23 % (< 1 %)" in alt
+    assert "(ear)" not in alt
 
 
 def test_a_strength_between_recorded_ones_takes_the_nearest():
@@ -107,83 +115,95 @@ def test_a_strength_between_recorded_ones_takes_the_nearest():
     assert prompt.at(9.0) == said(2.0)
 
 
-# Controls
+# What the page gets
 
 
-def test_moving_the_strength_changes_text_and_picture():
-    explorer = make()
-    before = explorer.text.value, explorer.picture.value
-    explorer.controls["strength"].value = 0.0
-    assert "play 0.0" in explorer.text.value
-    assert explorer.text.value != before[0] and explorer.picture.value != before[1]
-    assert describe(explorer.state("tales", 0, 0.0)) in explorer.shown.alt
+def test_the_rows_are_the_tokens_that_are_likely_between_base_and_too_much():
+    """Never those that only a negative strength makes likely, such as "ily" and "mer"."""
+    for name, prompts in read_recording().items():
+        for prompt in prompts:
+            for answer, strength in zip(prompt.answers, STRENGTHS):
+                if name != "spam" and strength >= 0:
+                    assert answer.likeliest in prompt.rows
+            assert not {"ily", "ad", "mer(ged)", "mer(ed)", "mer(aged)"} & set(prompt.rows)
+            assert len(prompt.rows) == (2 if name == "spam" else 5)
 
 
-def test_every_position_of_every_control_has_an_answer():
-    explorer = make()
-    for adapter in ("spam", "tales"):
-        explorer.controls["prompt"].index = len(explorer.controls["prompt"].options) - 1
-        explorer.controls["adapter"].value = adapter
-        assert len(explorer.controls["prompt"].options) == len(RECORDING[adapter])
-        for strength in (-1.0, 0.0, 2.0):
-            explorer.controls["strength"].value = strength
-            assert f"Strength {strength:.1f}" in explorer.shown.text
+def test_the_page_gets_each_recorded_answer():
+    data = strength_explorer(RECORDING).data
+    assert data["strengths"] == STRENGTHS
+    tales, spam = data["adapters"]
+    assert [prompt["text"] for prompt in tales["prompts"]] == ["Once", "One day"]
+    assert spam["classifies"] and not tales["classifies"]
+    assert tales["prompts"][0]["answers"][13] == {
+        "text": " play 0.3",
+        "shares": [0.7, 0.3],
+        "first": 0,
+    }
 
 
-def test_a_prompt_is_shown_as_text_and_never_as_markup():
-    explorer = make()
-    explorer.controls["adapter"].value = "spam"
-    assert "Win &lt;b&gt;now&lt;/b&gt;" in explorer.text.value
+def test_every_shipped_adapter_is_explained():
+    assert list(TASKS) == [each["name"] for each in strength_explorer().data["adapters"]]
+    assert set(TASKS) == set(read_recording())
 
 
-def test_the_stored_text_shows_the_first_prompt_at_five_strengths():
-    lines = repr(make()).splitlines()
-    assert lines[0] == "tales: a pirate speaks"
-    assert lines[1:] == [
-        f"Strength {s:.1f}: Once → {'arr' if s >= 0.5 else 'play'} {s:.1f}"
-        for s in (-1.0, 0.0, 0.5, 1.0, 2.0)
-    ]
+# Own prompts
 
 
-def test_run_it_live_asks_the_model_with_the_learners_prompt():
+def asking(responder) -> Component:
+    return strength_explorer(RECORDING, lambda: responder)
+
+
+def test_an_own_prompt_is_answered_by_the_model_at_the_strength_asked_for():
     responder = FakeResponder()
-    explorer = make(responder)
-    explorer.controls["strength"].value = 0.5
-    explorer.own.value = "The ship"
-    explorer.button.click()
-    assert responder.asked == [("tales", "The ship", 0.0), ("tales", "The ship", 0.5)]
-    assert "The ship<b> live</b> (live, on this machine)" in explorer.text.value
-    assert "live 90 per cent" in explorer.picture.value
-    explorer.controls["strength"].value = 0.6
-    assert "arr 0.6" in explorer.text.value and "live" not in explorer.text.value.split(">", 1)[1]
+    reply = asking(responder).ask({"adapter": "tales", "prompt": "The ship", "strength": 0.5})
+    assert responder.asked == [("tales", "The ship", 0.5)]
+    assert reply == {
+        "answer": {"text": " live", "shares": [0.9, 0.04], "first": 0},
+        "rows": ("live", "rest"),
+        "unread": 0,
+    }
 
 
-def test_what_the_model_did_not_read_of_a_long_prompt_is_said():
-    explorer = make()
-    explorer.own.value = "a" * 23
-    explorer.button.click()
-    assert "The prompt is 3 tokens too long for this model" in explorer.text.value
-    assert "live, without the prompt's first 3 tokens" in explorer.shown.text
-    explorer.own.value = "a" * 20
-    explorer.button.click()
-    assert "too long" not in explorer.text.value
+def test_what_the_model_did_not_read_of_a_long_prompt_is_told():
+    reply = asking(FakeResponder()).ask({"adapter": "tales", "prompt": "a" * 23, "strength": 1})
+    assert reply["unread"] == 3
 
 
-def test_run_it_live_without_a_prompt_takes_the_chosen_one():
-    responder = FakeResponder()
-    explorer = make(responder)
-    explorer.run_live()
-    assert responder.asked == [("tales", "Once", 0.0), ("tales", "Once", 1.0)]
+def test_the_model_is_loaded_with_the_first_own_prompt_and_only_once():
+    made = []
+    explorer = strength_explorer(RECORDING, lambda: made.append(1) or FakeResponder())
+    assert made == []
+    for strength in (0.0, 1.0):
+        explorer.ask({"adapter": "tales", "prompt": "The ship", "strength": strength})
+    assert made == [1]
 
 
-def test_a_failed_live_run_leaves_the_explorer_usable():
-    explorer = make(BrokenResponder())
+def test_a_model_that_could_not_be_loaded_is_tried_again():
+    waiting = [OSError("no model")]
+
+    def make():
+        if waiting:
+            raise waiting.pop()
+        return FakeResponder()
+
+    explorer = strength_explorer(RECORDING, make)
+    request = {"adapter": "tales", "prompt": "The ship", "strength": 1.0}
     with pytest.raises(OSError, match="no model"):
-        explorer.run_live()
-    assert not explorer.button.disabled
-    assert "OSError: no model" in explorer.error_line.value
-    explorer.controls["strength"].value = 0.0
-    assert "play 0.0" in explorer.text.value
+        explorer.ask(request)
+    assert explorer.ask(request)["answer"]["text"] == " live"
+
+
+def test_the_recording_is_shown_without_torch_or_matplotlib():
+    script = (
+        "import sys\n"
+        "from lora_edu.widgets.strength_explorer import strength_explorer\n"
+        "strength_explorer()._repr_mimebundle_()\n"
+        "print([name for name in ('torch', 'matplotlib', 'numpy') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
 
 
 # The model behind it
@@ -270,6 +290,14 @@ def test_a_piece_of_a_word_is_named_with_the_rest_of_it(tiny, monkeypatch):
         name
         == f"{encoding.decode([first]).strip()}({'pirate'[len(encoding.decode([first])) - 1 :]})"
     )
+
+
+def test_the_rows_of_an_own_prompt_are_chosen_as_those_of_a_recorded_one(tiny):
+    responder = Responder(tiny / "base", tiny / "adapters")
+    prompt = "Once upon"
+    answers = tuple(responder.answer("tales", prompt, strength) for strength in STRENGTHS)
+    assert responder.rows("tales", prompt) == Prompt(prompt, answers).rows
+    assert responder.rows("spam", prompt) == CLASSES
 
 
 def test_the_responder_swaps_adapters_and_comes_back(tiny):

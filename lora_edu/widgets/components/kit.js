@@ -107,11 +107,13 @@ export function slider({ label, stops, value, marks = [], say = String, change }
     shown.value = say(stops[range.value]);
     range.setAttribute("aria-valuetext", shown.value);
   };
+  const at = stop => `left:${(100 * stops.indexOf(stop)) / last}%`;
   const beneath = marks.map(([stop, text, more]) =>
-    el("span", { style: `left:${(100 * stops.indexOf(stop)) / last}%` }, text, ...(more ? [el("i", {}, ` ${more}`)] : [])));
+    el("span", { style: at(stop) }, text, ...(more ? [el("i", {}, ` ${more}`)] : [])));
   const element = el("div", { class: "slider" },
     el("div", { class: "say" }, el("span", { class: "quiet" }, label), shown),
     el("div", { class: "groove" }, range),
+    el("div", { class: "ticks", "aria-hidden": "true" }, ...marks.map(([stop]) => el("b", { style: at(stop) }))),
     el("div", { class: "marks", "aria-hidden": "true" }, ...beneath));
   const set = stop => { range.value = stops.indexOf(stop); tell(); };
   set(value);

@@ -1,0 +1,44 @@
+from .charts import (
+    SMOOTHED_STEPS,
+    Line,
+    bar_chart,
+    heat_map,
+    line_chart,
+    show,
+    smoothed,
+    stacked_bars,
+)
+from .display import (
+    LINE_CHARACTERS,
+    alert_paragraph,
+    image_tag,
+    live_paragraph,
+    show_text,
+    show_widget,
+)
+from .drawings import drawing
+from .style import DIVERGING, SEQUENTIAL, figure, house_style, line_style, png
+
+__all__ = [
+    "DIVERGING",
+    "LINE_CHARACTERS",
+    "Line",
+    "SEQUENTIAL",
+    "SMOOTHED_STEPS",
+    "alert_paragraph",
+    "bar_chart",
+    "drawing",
+    "figure",
+    "heat_map",
+    "house_style",
+    "image_tag",
+    "line_chart",
+    "line_style",
+    "live_paragraph",
+    "png",
+    "show",
+    "show_text",
+    "show_widget",
+    "smoothed",
+    "stacked_bars",
+]

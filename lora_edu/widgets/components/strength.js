@@ -1,0 +1,251 @@
+// The strength explorer: an adapter's strength under a slider, and what the model says then.
+import { box, chips, choice, el, fixed, signed, slider } from "./kit.js";
+
+const STYLE = `
+  .top { align-items: center; }
+  .note { flex: 1 1 260px; min-height: 19px; line-height: 19px; }
+  .note .wrong { margin: 0; color: var(--ink); }
+  .field { flex: 1 1 300px; }
+  .field select, .field input { flex: 1 1 0; width: 0; }
+  .two { margin: 10px 0 6px; }
+  .said { background: var(--card); border-left: 5px solid var(--lora); border-radius: 6px; padding: 6px 12px; }
+  .base { border-left: 5px solid var(--bar-frozen); border-radius: 6px; padding: 0 12px; margin-top: 7px; font-size: 13px; line-height: 18px; color: var(--quiet); }
+  .said, .base { white-space: pre-line; }
+  .prompt { color: var(--quiet); }
+  .words { font-size: 17px; line-height: 1.3; font-weight: 650; }
+  /* All that may come lies unseen in the same place, so nothing moves when it comes. */
+  .room { display: grid; }
+  .room > * { grid-area: 1 / 1; }
+  .room > .ghost { visibility: hidden; }
+  .room > .seen { height: 0; min-height: 100%; overflow-y: auto; }
+  .next { display: grid; align-content: start; }
+  .bars { display: grid; grid-template-columns: fit-content(45%) minmax(0, 1fr); gap: 0 9px; align-content: start; min-height: 144px; }
+  .bars .name { text-align: right; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; line-height: 22px; }
+  .bars .name i { font-style: normal; color: var(--quiet); }
+  .bars > [hidden] { display: none; }
+  .bars .first { font-weight: 700; }
+  .bars .track { position: relative; height: 24px; margin-right: 60px; border-left: 1px solid var(--line); }
+  .bars .now, .bars .was { position: absolute; left: 0; min-width: 1px; border-radius: 0 3px 3px 0; }
+  .bars .now { top: 5px; height: 11px; background: var(--bar-lora); }
+  .bars .other { opacity: .6; }
+  .bars .was { top: 17px; height: 4px; background: var(--bar-frozen); }
+  .bars .says { position: absolute; top: 1px; padding-left: 6px; line-height: 19px; white-space: nowrap; font-size: 13px; font-variant-numeric: tabular-nums; }
+  .legend { font-size: 12px; line-height: 17px; color: var(--quiet); }
+  .legend b { color: var(--ink); font-size: 14px; }
+  .legend i { display: inline-block; width: 16px; border-radius: 0 3px 3px 0; margin: 0 5px 0 9px; vertical-align: middle; }
+  .legend .now { height: 10px; background: var(--bar-lora); }
+  .legend .was { height: 4px; background: var(--bar-frozen); }
+  .drag { align-items: center; }
+  .drag .slider .say output { font-size: 20px; line-height: 20px; }
+  .play { min-width: 84px; }
+  @media (min-width: 621px) { .two { grid-template-columns: minmax(0, 1.65fr) minmax(0, 1fr); } }
+`;
+
+/** A probability in whole per cent; what is not certain is never 0 or 100 %. */
+export function wholePercent(share) {
+  const number = fixed(100 * share, 0);
+  return { 0: "< 1 %", 100: "> 99 %" }[number] ?? `${number} %`;
+}
+
+/** What is said at a state: places of the adapter, of its prompt, and of the strength. */
+export function answer({ adapter, prompt, strength }, data) {
+  const { classifies, prompts } = data.adapters[adapter];
+  const { text, rows, answers } = prompts[prompt];
+  const now = answers[strength], base = answers[data.strengths.indexOf(0)];
+  const said = each => !each ? null
+    : classifies ? `${rows[each.first]}, ${wholePercent(each.shares[each.first])}` : each.text;
+  return {
+    strength: signed(data.strengths[strength], 1),
+    prompt: text,
+    said: said(now),
+    base: said(base),
+    bars: now ? bars(rows, now, base, classifies) : [],
+  };
+}
+
+/** A bar for each row, and one for all other words. */
+function bars(rows, now, base, classifies) {
+  const bar = (word, share, was, first, other = false) =>
+    ({ token: word[0], rest: word[1], share, was, says: wholePercent(share), first, other });
+  const shown = rows.map((row, place) => bar(
+    classifies ? [row, ""] : word(row, place === now.first ? now.text : ""),
+    now.shares[place], base?.shares[place] ?? null, place === now.first));
+  if (classifies) return shown;
+  const left = each => Math.max(0, 1 - each.shares.reduce((sum, share) => sum + share, 0));
+  return [...shown, bar(["any other", ""], left(now), base ? left(base) : null, false, true)];
+}
+
+/** "p(irate)" → the token and the rest of its word; the rest is that of the text, where it is said. */
+function word(row, text) {
+  const [, token, rest] = row.match(/^([^(]+)\((.+)\)$/) ?? [null, row, ""];
+  const said = text.trimStart();
+  return [token, said.startsWith(token) ? said.slice(token.length).match(/^\p{L}*/u)[0] : rest];
+}
+
+export function mount(host, { strengths, adapters }, ask) {
+  const data = { strengths, adapters: adapters.map(each => ({ ...each, prompts: [...each.prompts] })) };
+  const zero = strengths.indexOf(0), trained = strengths.indexOf(1);
+  const state = { adapter: 0, prompt: 0, strength: trained };
+  const chosen = () => data.adapters[state.adapter].prompts[state.prompt];
+  const inside = box(host, "Strength explorer", STYLE);
+
+  // What is seen.
+  const said = el("div", { class: "seen", "aria-live": "polite" }), base = el("div", { class: "seen" });
+  const rows = el("div", { class: "bars" }), draw = chart(rows);
+  const question = el("b");
+  const explained = el("div", { class: "legend" });
+  const status = el("div", { class: "note quiet", role: "status" });
+  const pieces = (prompt, words) => [el("span", { class: "prompt" }, prompt), el("span", { class: "words" }, words)];
+  const beneath = (words, classifies) => [el("b", {}, `The base ${classifies ? "with the same head" : "alone"}: `), words];
+  const show = () => {
+    const { classifies } = data.adapters[state.adapter];
+    const now = answer(state, data);
+    const waiting = now.said === null ? " …" : now.said;
+    said.replaceChildren(...pieces(now.prompt, classifies ? `\n→ ${waiting}` : waiting));
+    base.replaceChildren(...beneath((now.base ?? "…").trim(), classifies));
+    draw(now.bars);
+    question.textContent = classifies ? "Which of the two?" : "What comes next?";
+    explained.textContent = classifies ? "Probability of the two answers that this adapter can give."
+      : "Probability of the next token: the dark letters. The pale ones are how its word goes on.";
+  };
+
+  // Controls.
+  const names = data.adapters.map(({ name }, place) => [place, name]);
+  const chip = chips({ label: "Adapter", options: names, value: 0, change: place => {
+    stop();
+    const { own } = chosen();
+    state.adapter = place;
+    state.prompt = own ? placeOf(own) : 0;
+    offer();
+  } });
+  const label = ({ own, text }) => `${own ? "yours: " : ""}${text.trim()}`;
+  const list = choice({ label: "Prompt", options: [[0, ""]], value: 0, change: place => { stop(); state.prompt = place; start(); } });
+  const offer = () => {
+    const { prompts, example } = data.adapters[state.adapter];
+    list.offer(prompts.map((each, place) => [place, label(each)]), state.prompt);
+    own.placeholder = `such as: ${example}`;
+    start();
+  };
+  const drag = slider({ label: "Strength of the adapter", stops: strengths, value: 1, say: each => signed(each, 1),
+    marks: [[-1, "−1", "away"], [0, "0", "the base"], [1, "1", "as trained"], [2, "2", "too much"]],
+    change: each => { stop(); state.strength = strengths.indexOf(each); show(); } });
+
+  // From the base to what was trained; in two steps for those who want no motion.
+  let timer = null;
+  const stop = () => { clearTimeout(timer); timer = null; play.textContent = "▶ Play"; };
+  const glide = (places, pause) => {
+    const [place, ...rest] = places;
+    state.strength = place;
+    drag.set(strengths[place]);
+    show();
+    if (rest.length) timer = setTimeout(glide, pause, rest, pause);
+    else stop();
+  };
+  const play = el("button", { type: "button", class: "play", click: () => {
+    if (timer) return stop();
+    const all = strengths.map((_, place) => place).filter(place => place >= zero && place <= trained);
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    play.textContent = "■ Stop";
+    glide(calm ? [zero, trained] : all, calm ? 1500 : 400);
+  } }, "▶ Play");
+
+  // The learner's own prompt: one request for each strength, the nearest to the slider first.
+  const own = el("input", { type: "text", "aria-label": "Your own prompt", keydown: event => event.key === "Enter" && answerOwn() });
+  const button = el("button", { type: "button", click: () => answerOwn() }, "Ask");
+  const placeOf = text => {
+    const { prompts, ends } = data.adapters[state.adapter];
+    const there = prompts.findIndex(each => each.own === text);
+    if (there >= 0) return there;
+    return prompts.push({ own: text, text: text + ends, rows: [], answers: strengths.map(() => null) }) - 1;
+  };
+  const answerOwn = () => {
+    stop();
+    if (!own.value.trim()) return status.replaceChildren("Write a prompt first.");
+    state.prompt = placeOf(own.value.trim());
+    offer();
+  };
+  let turn = 0;
+  const start = () => {
+    turn++;
+    status.replaceChildren(data.adapters[state.adapter].does);
+    show();
+    if (chosen().own) compute(turn, chosen());
+  };
+  const compute = async (mine, prompt) => {
+    const { name } = data.adapters[state.adapter];
+    try {
+      for (let next; mine === turn && (next = missing(prompt.answers, state.strength, zero)) !== undefined;) {
+        progress(prompt);
+        const reply = await ask({ adapter: name, prompt: prompt.text, strength: strengths[next] });
+        Object.assign(prompt, { rows: reply.rows, unread: reply.unread });
+        prompt.answers[next] = reply.answer;
+        if (mine === turn) show();
+      }
+      if (mine === turn) progress(prompt);
+    } catch (error) {
+      if (mine !== turn) return;
+      console.warn(error);
+      status.replaceChildren(el("p", { class: "wrong", role: "alert" }, `That did not work. ${error.message}`));
+    }
+  };
+  const progress = ({ answers, unread }) => {
+    const done = answers.filter(Boolean).length, all = answers.length;
+    const long = unread ? ` The prompt is ${unread} ${unread === 1 ? "token" : "tokens"} too long for this model, which read only its end.` : "";
+    status.replaceChildren((done === all ? `Answered by the model itself, at ${all} strengths.`
+      : `The model is answering: ${done} of ${all} strengths.${done ? "" : " The first one takes some seconds."}`) + long);
+  };
+
+  const ghosts = (find, dressed) => longest(adapters, find).map(([prompt, words]) =>
+    el("div", { class: "ghost", "aria-hidden": "true" }, ...dressed(prompt, words)));
+  inside.append(
+    el("div", { class: "row top" }, chip.element, status),
+    el("div", { class: "row" }, list.element, ...(ask ? [el("label", { class: "field" }, el("span", {}, "or your own"), own, button)] : [])),
+    el("div", { class: "two" },
+      el("div", {},
+        el("div", { class: "said room" }, ...ghosts(each => each.text, pieces), said),
+        el("div", { class: "base room" }, ...ghosts((each, place) => place === zero ? each.text : "", (_, words) => beneath(words.trim())), base)),
+      el("div", { class: "next" },
+        el("div", { class: "legend" }, question, " ", el("i", { class: "now" }), "now", el("i", { class: "was" }), "base"),
+        rows, explained)),
+    el("div", { class: "row drag" }, play, drag.element));
+  offer();
+}
+
+/** The place without an answer that is wanted first: at the slider, the base, then outwards. */
+function missing(answers, at, zero) {
+  const order = answers.map((_, place) => place).sort((a, b) => Math.abs(a - at) - Math.abs(b - at));
+  return [at, zero, ...order].find(place => !answers[place]);
+}
+
+/** The longest texts that may be shown: which of them needs most room depends on the width. */
+function longest(adapters, find) {
+  const all = adapters.flatMap(({ prompts }) => prompts.flatMap(({ text, answers }) => answers.map((each, place) => [text, find(each, place)])));
+  return all.sort((a, b) => (b[0] + b[1]).length - (a[0] + a[1]).length).slice(0, 12);
+}
+
+/** Lines of a chart that stay, so that their bars glide; `draw(bars)` makes as many as it needs. */
+function chart(place) {
+  const lines = [];
+  const add = () => {
+    const token = el("span"), rest = el("i"), says = el("span", { class: "says glide" });
+    const now = el("span", { class: "now glide" }), was = el("span", { class: "was glide" });
+    const name = el("span", { class: "name" }, token, rest), track = el("span", { class: "track" }, now, was, says);
+    place.append(name, track);
+    lines.push({ token, rest, says, now, was, name, track });
+  };
+  return bars => {
+    while (lines.length < bars.length) add();
+    lines.forEach((line, at) => {
+      const bar = bars[at];
+      line.name.hidden = line.track.hidden = !bar;
+      if (!bar) return;
+      line.token.textContent = bar.token;
+      line.rest.textContent = bar.rest;
+      line.says.textContent = bar.says;
+      line.now.style.width = line.says.style.left = `${100 * bar.share}%`;
+      line.was.style.width = `${100 * (bar.was ?? 0)}%`;
+      line.now.classList.toggle("other", bar.other);
+      for (const each of [line.name, line.says]) each.classList.toggle("first", bar.first);
+    });
+  };
+}

@@ -1,0 +1,85 @@
+"""Draws the still pictures of the explorers: how each looks at first, for pages without scripts.
+
+    python scripts/component_pictures.py [NAME ...]     # needs Chromium; writes components/NAME.png
+
+Run it again after changing an explorer's program or data; a test notices if that was forgotten.
+Each picture names the explorer that it shows, by a hash: pixels differ between machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image, PngImagePlugin
+from playwright.sync_api import Browser, sync_playwright
+
+from lora_edu.files import atomic_write
+from lora_edu.widgets import component
+from lora_edu.widgets.component import Component
+from lora_edu.widgets.memory_bars import memory_bars
+from lora_edu.widgets.playground import playground
+from lora_edu.widgets.rank_explorer import rank_explorer
+from lora_edu.widgets.strength_explorer import strength_explorer
+
+#: Every explorer's program in `components/`, as its notebook shows it.
+MAKERS: dict[str, Callable[[], Component]] = {
+    "memory": memory_bars,
+    "plane": playground,
+    "rank": rank_explorer,
+    "strength": strength_explorer,
+}
+FOLDER = Path(component.__file__).parent / "components"
+SHOWS = "shows"  # the text chunk with the hash
+WIDTH_PX, SHARPNESS, COLOURS = 820, 2, 24
+BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
+
+
+def shows(made: Component) -> str:
+    """Names a program with its data; the same in every kernel."""
+    return made.key.partition("-")[0]
+
+
+def shown_by(path: Path) -> str | None:
+    """Returns what a picture says that it shows."""
+    with Image.open(path) as picture:
+        return picture.info.get(SHOWS)
+
+
+def draw(made: Component, browser: Browser) -> bytes:
+    """Returns an explorer at its opening state as a PNG with few colours."""
+    page = browser.new_page(
+        viewport={"width": WIDTH_PX, "height": 800}, device_scale_factor=SHARPNESS
+    )
+    page.set_content(f'<body data-theme="light" style="margin:0">{made.html()}')
+    seen = page.locator("[data-live]").screenshot(animations="disabled")
+    page.close()
+    few = Image.open(io.BytesIO(seen)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    chunk = PngImagePlugin.PngInfo()
+    chunk.add_text(SHOWS, shows(made))
+    file = io.BytesIO()
+    few.save(file, "png", optimize=True, pnginfo=chunk)
+    return file.getvalue()
+
+
+def main() -> None:
+    """Reads the command line and writes the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MAKERS)}")
+    names = parser.parse_args().names or list(MAKERS)
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        for name in names:
+            picture = draw(MAKERS[name](), browser)
+            with atomic_write(FOLDER / f"{name}.png") as part:
+                part.write_bytes(picture)
+            print(f"wrote {name}.png, {len(picture) / 1000:.0f} kB")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
