@@ -40,6 +40,7 @@ CELL_TIMEOUT_SECONDS = 600
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 OBJECT_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+EXPLORER_OF_KERNEL = re.compile(r"\b(lx[0-9a-f]{8})-[0-9a-f]{8}\b")  # see `Component.key`
 
 
 class BuildError(RuntimeError):
@@ -96,7 +97,8 @@ def scrub(notebook: NotebookNode) -> None:
     """Takes out of a notebook, in place, what another run or machine would write differently.
 
     That is: widget state and the ids of live widgets (their picture and text stay), execution
-    times, object addresses and the version of Python; the pieces of a stream are joined.
+    times, object addresses, the kernel's part of an explorer's key and the version of Python; the
+    pieces of a stream are joined.
     """
     notebook.metadata.pop("widgets", None)
     notebook.metadata.language_info = NotebookNode(name="python")
@@ -112,6 +114,8 @@ def scrub(notebook: NotebookNode) -> None:
                     del output.data[mime]
                 elif mime == "text/plain":
                     output.data[mime] = OBJECT_ADDRESS.sub("0x0", content)
+                elif mime == "text/html":
+                    output.data[mime] = EXPLORER_OF_KERNEL.sub(r"\1-stored00", content)
         cell.outputs = _joined_streams(cell.outputs)
 
 

@@ -1,6 +1,8 @@
 """The builder: two notebooks from one source, the same at every build, compared when tested."""
 
+import configparser
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -189,6 +191,28 @@ def test_scrubbing_removes_widget_state_and_views() -> None:
     scrub(notebook)
     assert "widgets" not in notebook.metadata
     assert notebook.cells[4].outputs[0].data == {"text/plain": "a slider"}
+
+
+def test_scrubbing_makes_the_keys_of_explorers_those_of_no_kernel() -> None:
+    notebook = build("student")
+    shown = '<div data-lora="lx{key}"></div><script>start("lx{key}", mount)</script>'
+    notebook.cells[4].outputs = [
+        new_output("display_data", {"text/html": shown.format(key=key)})
+        for key in ("0123abcd-89abcdef", "0123abcd")
+    ]
+    scrub(notebook)
+    assert [output.data["text/html"] for output in notebook.cells[4].outputs] == [
+        shown.format(key="0123abcd-stored00"),
+        shown.format(key="0123abcd"),
+    ]
+
+
+def test_nbval_takes_the_keys_of_two_kernels_for_the_same() -> None:
+    config = configparser.RawConfigParser()
+    config.read(ROOT / "tests/notebooks/sanitize.cfg")
+    rule = config["kernel of an explorer that asks"]
+    keys = ("lx0123abcd-stored00", "lx0123abcd-89abcdef", "lx0123abcd-fedcba98")
+    assert {re.sub(rule["regex"], rule["replace"], key) for key in keys} == {"lx0123abcd-KERNEL"}
 
 
 def test_an_edited_notebook_is_drift_and_an_output_is_not(built: NotebookNode) -> None:
