@@ -17,8 +17,9 @@ PATIENCE_MS = 20_000
 PAUSE_MS = 120  # between a picture and the next key, so that no two answers overlap
 
 WATCH = """handle => {
-  const output = handle.closest('.jp-OutputArea-output');
-  const look = () => [...output.querySelectorAll('img')].map(image => image.src).join();
+  const output = handle.closest('.jp-OutputArea-output') ?? handle.closest('.kit');
+  const look = () => output.matches('.kit') ? output.innerHTML
+    : [...output.querySelectorAll('img')].map(image => image.src).join();
   const watch = window.watched = {pressed: 0, changed: 0, picture: look()};
   handle.addEventListener('keydown', () => {
     watch.pressed = performance.now(); watch.changed = 0; watch.picture = look();
@@ -27,6 +28,7 @@ WATCH = """handle => {
     if (watch.changed || look() === watch.picture) return;
     watch.changed = -1;
     await Promise.all([...output.querySelectorAll('img')].map(image => image.decode()));
+    await new Promise(requestAnimationFrame);
     watch.changed = performance.now();
   }).observe(output, {subtree: true, childList: true, attributes: true});
 }"""

@@ -61,8 +61,10 @@ ENDED = f"""() => {{
 
 # The kernel answers in order: once it has said what it is, it has taken up what was sent before.
 SETTLED = """async ([quietMs]) => {
+  const explorers = area => [...area.querySelectorAll('[data-live]')]
+    .map(host => host.shadowRoot?.querySelector('.kit')?.innerHTML);
   const look = () => [...document.querySelectorAll('.jp-OutputArea-output')]
-    .map(area => area.innerHTML.length + area.textContent
+    .map(area => area.innerHTML.length + area.textContent + explorers(area).join()
       + [...area.querySelectorAll('img')].map(image => image.src.slice(-400)).join()).join();
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
   await kernel.requestKernelInfo();
