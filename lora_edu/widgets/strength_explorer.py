@@ -153,10 +153,21 @@ def _adapter(name: str, prompts: list[Prompt]) -> dict[str, Any]:
 
 
 def _answer(answer: Answer, rows: tuple[str, ...]) -> dict[str, Any]:
-    """An answer as the page has it: `first` is the place of the likeliest token among the rows."""
-    first = rows.index(answer.likeliest) if answer.likeliest in rows else None
-    shares = [round(answer.shares[row], 4) for row in rows]
-    return {"text": answer.text, "shares": shares, "first": first}
+    """An answer as the page has it: `first` is the place of the row that the text begins with."""
+    name = answer.likeliest
+    first = rows.index(name) if name in rows and _says(answer, name) else None
+    return {
+        "text": answer.text,
+        "shares": [round(answer.shares[row], 4) for row in rows],
+        "first": first,
+    }
+
+
+def _says(answer: Answer, name: str) -> bool:
+    """Whether what is said begins with a token; where another one is likelier, it does not."""
+    if name in (*CLASSES, "(end)"):
+        return not answer.text.strip()
+    return answer.text.strip(" ").replace("\n", "↵").startswith(name.partition("(")[0])
 
 
 class _Asked:

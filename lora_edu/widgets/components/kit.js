@@ -98,7 +98,7 @@ function dress(element, attributes, children) {
 /** A slider over `stops`, at least 300 px wide, with `marks` ([stop, text] or [stop, text, more]) beneath. */
 export function slider({ label, stops, value, marks = [], say = String, change }) {
   const last = stops.length - 1;
-  const shown = el("output");
+  const shown = el("output", { "aria-hidden": "true" }); // the range itself says it, by aria-valuetext
   const range = el("input", {
     type: "range", min: 0, max: last, step: 1, "aria-label": label,
     input: () => { tell(); change(stops[range.value]); },

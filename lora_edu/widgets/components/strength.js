@@ -31,6 +31,7 @@ const STYLE = `
   .bars .was { top: 17px; height: 4px; background: var(--bar-frozen); }
   .bars .says { position: absolute; top: 1px; padding-left: 6px; line-height: 19px; white-space: nowrap; font-size: 13px; font-variant-numeric: tabular-nums; }
   .legend { font-size: 12px; line-height: 17px; color: var(--quiet); }
+  .explained { min-height: 34px; }
   .legend b { color: var(--ink); font-size: 14px; }
   .legend i { display: inline-block; width: 16px; border-radius: 0 3px 3px 0; margin: 0 5px 0 9px; vertical-align: middle; }
   .legend .now { height: 10px; background: var(--bar-lora); }
@@ -93,7 +94,7 @@ export function mount(host, { strengths, adapters }, ask) {
   const said = el("div", { class: "seen", "aria-live": "polite" }), base = el("div", { class: "seen" });
   const rows = el("div", { class: "bars" }), draw = chart(rows);
   const question = el("b");
-  const explained = el("div", { class: "legend" });
+  const explained = el("div", { class: "legend explained" });
   const status = el("div", { class: "note quiet", role: "status" });
   const pieces = (prompt, words) => [el("span", { class: "prompt" }, prompt), el("span", { class: "words" }, words)];
   const beneath = (words, classifies) => [el("b", {}, `The base ${classifies ? "with the same head" : "alone"}: `), words];

@@ -1,0 +1,336 @@
+"""The strength explorer in a page by itself: what it shows of the recording, and how it is used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page
+from support.components import load, show
+
+from lora_edu.widgets.strength_explorer import strength_explorer, whole_percent
+from lora_edu.widgets.strength_record import STRENGTHS, read_recording
+
+RECORDING = read_recording()
+EXPLORER = strength_explorer()
+NAMES = [each["name"] for each in EXPLORER.data["adapters"]]
+STATES = [
+    {"adapter": place, "prompt": prompt, "strength": strength}
+    for place, name in enumerate(NAMES)
+    for prompt in range(len(RECORDING[name]))
+    for strength in range(len(STRENGTHS))
+]
+WIDE, PHONE = {"width": 820, "height": 760}, {"width": 390, "height": 760}
+# A way to Python that is in the page: answers "prompt @ strength" after `wait` milliseconds.
+BRIDGE = """key => {
+  const hears = new Set();
+  Object.assign(window, { asked: [], wait: 5, most: 99, failing: "", unread: 0 });
+  const reply = ({ id, request: { prompt, strength } }) => failing ? { id, error: failing }
+    : { id, value: { unread, rows: ["cat", "d(og)"],
+        answer: { text: ` ${prompt.trim()} @ ${strength}`, shares: [0.25, 0.5], first: 1 } } };
+  (globalThis.loraBridges ??= new Map()).set(key, {
+    on: (_, hear) => hears.add(hear), off: (_, hear) => hears.delete(hear),
+    send: message => { asked.push(message.request);
+      const answer = () => hears.forEach(hear => hear(reply(message)));
+      if (asked.length <= most) setTimeout(answer, wait); },
+  });
+}"""
+# Sets each adapter, prompt and strength; notes heights, and texts that are longer than their place.
+EVERY_STATE = """kit => {
+  const list = kit.querySelector("select"), range = kit.querySelector("[type=range]");
+  const heights = new Set(), cut = [];
+  for (const chip of kit.querySelectorAll("[role=radio]")) {
+    chip.click();
+    for (let prompt = 0; prompt < list.options.length; prompt++) {
+      list.selectedIndex = prompt;
+      list.dispatchEvent(new Event("change"));
+      for (range.value = 0; ; range.value = +range.value + 1) {
+        range.dispatchEvent(new Event("input"));
+        heights.add(kit.offsetHeight);
+        for (const seen of kit.querySelectorAll(".seen, .name")) {
+          const { scrollHeight, clientHeight, scrollWidth, clientWidth } = seen;
+          if (scrollHeight > clientHeight + 1 || scrollWidth > clientWidth + 1)
+            cut.push([seen.textContent, scrollHeight, clientHeight, scrollWidth, clientWidth]);
+        }
+        if (range.value === range.max) break;
+      }
+    }
+  }
+  return { heights: [...heights], cut, wide: document.documentElement.scrollWidth };
+}"""
+
+
+@pytest.fixture
+def page(browser: BrowserContext) -> Iterator[Page]:
+    page = browser.new_page()
+    page.set_viewport_size(WIDE)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def kit(page: Page) -> Locator:
+    """The explorer at its opening state, with a way to Python."""
+    page.set_default_timeout(8000)
+    kit = show(page, EXPLORER)
+    page.evaluate(BRIDGE, EXPLORER.key)
+    return kit
+
+
+def said(kit: Locator) -> str:
+    return kit.locator(".said .seen .words").inner_text().strip()
+
+
+def place_of(kit: Locator, strength: float) -> None:
+    kit.get_by_role("slider").fill(str(STRENGTHS.index(strength)))
+
+
+def ask(kit: Locator, prompt: str) -> None:
+    field = kit.get_by_role("textbox", name="Your own prompt")
+    field.fill(prompt)
+    field.press("Enter")
+
+
+# What it says
+
+
+def test_every_state_says_what_was_recorded(page: Page) -> None:
+    answers = load(page, EXPLORER).answers(STATES)
+    assert len(answers) == 3 * 3 * 31
+    for state, shown in zip(STATES, answers, strict=True):
+        name, strength = NAMES[state["adapter"]], STRENGTHS[state["strength"]]
+        prompt = RECORDING[name][state["prompt"]]
+        now, base = prompt.at(strength), prompt.at(0.0)
+        assert shown["prompt"] == prompt.text
+        assert shown["strength"] == f"{strength:.1f}".replace("-", "−")
+        if name == "spam":
+            assert shown["said"] == f"{now.likeliest}, {whole_percent(max(now.shares.values()))}"
+            assert shown["base"] == f"{base.likeliest}, {whole_percent(max(base.shares.values()))}"
+        else:
+            assert (shown["said"], shown["base"]) == (now.text, base.text)
+        for bar, row in zip(shown["bars"], prompt.rows):
+            assert bar["share"] == now.shares[row] and bar["was"] == base.shares[row]
+            assert bar["says"] == whole_percent(now.shares[row])
+            assert bar["token"] == row.partition("(")[0]
+            token = bar["token"] if name != "spam" else ""
+            begins = row == now.likeliest and shown["said"].strip().startswith(token)
+            assert bar["first"] == begins
+
+
+def test_the_bars_of_a_state_are_all_that_can_come(page: Page) -> None:
+    for shown in load(page, EXPLORER).answers(STATES):
+        assert sum(bar["share"] for bar in shown["bars"]) == pytest.approx(1, abs=3e-4)
+        assert sum(bar["was"] for bar in shown["bars"]) == pytest.approx(1, abs=3e-4)
+
+
+def test_the_likeliest_row_is_the_word_that_is_said(page: Page) -> None:
+    for state, shown in zip(STATES, load(page, EXPLORER).answers(STATES), strict=True):
+        if NAMES[state["adapter"]] == "spam":
+            continue
+        for bar in shown["bars"]:
+            if bar["first"] and bar["token"].isalpha():
+                word = re.match(r"\s*([^\W\d_]*)", shown["said"])[1]
+                assert bar["token"] + bar["rest"] == word, shown
+            assert "(" not in bar["token"] + bar["rest"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.004, 0.005, 0.0149, 0.015, 0.5, 0.994, 0.995, 1.0])
+def test_whole_per_cent_is_written_as_python_writes_it(page: Page, share: float) -> None:
+    assert load(page, EXPLORER).each("wholePercent", [[share]]) == [whole_percent(share)]
+
+
+# How it looks
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE, {"width": 410, "height": 380}], ids=str)
+def test_nothing_moves_and_nothing_is_cut_at_any_state(page: Page, size: dict) -> None:
+    page.set_viewport_size(size)
+    seen = show(page, EXPLORER).evaluate(EVERY_STATE)
+    assert len(seen["heights"]) == 1
+    assert seen["cut"] == []
+    assert seen["wide"] <= size["width"]
+    if size == WIDE:
+        assert seen["heights"][0] <= 400
+
+
+def test_it_opens_with_a_sentence_and_not_with_nonsense(kit: Locator) -> None:
+    assert said(kit) == (
+        "Near the river there is a tea room called Old Oak. You can eat apple pie there."
+    )
+    assert "All the moral of the story" in kit.locator(".base .seen").inner_text()
+    assert kit.get_by_role("slider").get_attribute("aria-valuetext") == "1.0"
+
+
+# The keyboard
+
+
+def test_arrow_keys_drag_the_strength(kit: Locator) -> None:
+    slider = kit.get_by_role("slider", name="Strength of the adapter")
+    slider.press("ArrowLeft")
+    assert slider.get_attribute("aria-valuetext") == "0.9"
+    assert said(kit) == RECORDING["menu"][0].at(0.9).text.strip()
+    slider.press("Home")
+    assert slider.get_attribute("aria-valuetext") == "−1.0"
+    slider.press("End")
+    assert said(kit) == RECORDING["menu"][0].at(2.0).text.strip()
+
+
+def test_arrow_keys_choose_an_adapter_and_a_prompt(kit: Locator) -> None:
+    kit.get_by_role("radio", name="menu").press("ArrowRight")
+    assert kit.get_by_role("radio", name="tales").get_attribute("aria-checked") == "true"
+    assert said(kit) == RECORDING["tales"][0].at(1.0).text.strip()
+    kit.get_by_role("combobox", name="Prompt").select_option(index=1)
+    assert said(kit) == RECORDING["tales"][1].at(1.0).text.strip()
+    assert "pirate" in kit.get_by_role("status").inner_text()
+
+
+# Play
+
+
+def strengths_played(page: Page, kit: Locator) -> list[str]:
+    page.clock.install()
+    kit.get_by_role("button", name="Play").press("Enter")
+    seen = []
+    for _ in range(60):
+        shown = kit.get_by_role("slider").get_attribute("aria-valuetext")
+        if not seen or seen[-1] != shown:
+            seen.append(shown)
+        page.clock.run_for(100)
+    return seen
+
+
+def test_play_glides_from_the_base_to_what_was_trained(page: Page) -> None:
+    page.clock.install()
+    kit = show(page, EXPLORER)
+    place_of(kit, 2.0)
+    assert strengths_played(page, kit) == [f"{step / 10:.1f}" for step in range(11)]
+    assert kit.get_by_role("button", name="Play").count() == 1
+
+
+def test_play_takes_two_steps_where_motion_is_not_wanted(page: Page) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    page.clock.install()
+    assert strengths_played(page, show(page, EXPLORER)) == ["0.0", "1.0"]
+
+
+def test_a_hand_on_the_slider_ends_play(page: Page) -> None:
+    page.clock.install()
+    kit = show(page, EXPLORER)
+    kit.get_by_role("button", name="Play").click()
+    place_of(kit, -0.5)
+    page.clock.run_for(5000)
+    assert kit.get_by_role("slider").get_attribute("aria-valuetext") == "−0.5"
+
+
+# Own prompts
+
+
+def asked(page: Page) -> list[float]:
+    return [round(each["strength"], 1) for each in page.evaluate("asked")]
+
+
+def test_an_own_prompt_is_answered_at_every_strength_from_the_slider_outwards(
+    page: Page, kit: Locator
+) -> None:
+    place_of(kit, 0.5)
+    ask(kit, "A cat")
+    kit.get_by_text("Answered by the model itself, at 31 strengths.").wait_for()
+    order = asked(page)
+    assert order[:2] == [0.5, 0.0]
+    distances = [round(abs(each - 0.5), 1) for each in order[2:]]
+    assert distances == sorted(distances)
+    assert sorted(order) == list(STRENGTHS)
+    assert {each["prompt"] for each in page.evaluate("asked")} == {"A cat\n"}  # as menu's end
+    for strength in (2.0, -1.0, 0.0):
+        place_of(kit, strength)
+        assert said(kit) == f"A cat @ {strength:g}"
+    assert "A cat @ 0" in kit.locator(".base .seen").inner_text()
+    assert kit.locator(".bars .name:visible").all_inner_texts() == ["cat", "dog", "any other"]
+
+
+def test_progress_is_told_in_words(page: Page, kit: Locator) -> None:
+    page.evaluate("most = 0")
+    ask(kit, "A cat")
+    status = kit.get_by_role("status")
+    assert status.inner_text() == (
+        "The model is answering: 0 of 31 strengths. The first one takes some seconds."
+    )
+    page.evaluate("asked.length = 0; most = 12")
+    ask(kit, "A dog")
+    kit.get_by_text("The model is answering: 12 of 31 strengths.").wait_for()
+
+
+def test_what_the_slider_wants_now_is_asked_next(page: Page, kit: Locator) -> None:
+    page.evaluate("wait = 200")
+    ask(kit, "A cat")
+    page.wait_for_function("asked.length === 2")
+    place_of(kit, -1.0)
+    assert kit.locator(".said .prompt").last.inner_text().strip() == "A cat"
+    page.wait_for_function("asked.length === 3")
+    assert asked(page)[2] == -1.0
+
+
+def test_a_new_prompt_takes_the_place_of_the_one_that_is_being_answered(
+    page: Page, kit: Locator
+) -> None:
+    page.evaluate("wait = 60")
+    ask(kit, "A cat")
+    page.wait_for_function("asked.length === 3")
+    ask(kit, "A dog")
+    kit.get_by_text("Answered by the model itself").wait_for()
+    page.wait_for_timeout(150)
+    prompts = [each["prompt"].strip() for each in page.evaluate("asked")]
+    cats = prompts.count("A cat")
+    assert cats < len(STRENGTHS)
+    assert prompts == ["A cat"] * cats + ["A dog"] * len(STRENGTHS)
+    assert said(kit) == "A dog @ 1"
+
+
+def test_an_own_prompt_stays_with_another_adapter_and_can_be_chosen_again(
+    page: Page, kit: Locator
+) -> None:
+    ask(kit, "A cat")
+    kit.get_by_role("radio", name="tales").click()
+    kit.get_by_text("Answered by the model itself").wait_for()
+    assert page.evaluate("asked.at(-1)")["adapter"] == "tales"
+    assert page.evaluate("asked.at(-1)")["prompt"] == "A cat"
+    prompts = kit.get_by_role("combobox", name="Prompt")
+    prompts.select_option(index=0)
+    assert said(kit) == RECORDING["tales"][0].at(1.0).text.strip()
+    prompts.select_option("yours: A cat")
+    assert said(kit) == "A cat @ 1"
+
+
+def test_a_prompt_that_is_too_long_is_told(page: Page, kit: Locator) -> None:
+    page.evaluate("unread = 3")
+    ask(kit, "A very long prompt")
+    kit.get_by_text(
+        "The prompt is 3 tokens too long for this model, which read only its end."
+    ).wait_for()
+
+
+def test_what_went_wrong_is_told_until_it_goes_well_again(page: Page, kit: Locator) -> None:
+    page.evaluate("failing = 'OSError: no <model>'")
+    ask(kit, "A cat")
+    alert = kit.get_by_role("alert")
+    assert alert.inner_text() == "That did not work. OSError: no <model>"
+    page.evaluate("failing = ''")
+    ask(kit, "A cat")
+    kit.get_by_text("Answered by the model itself").wait_for()
+    assert alert.count() == 0
+
+
+def test_without_python_it_says_what_to_do_and_the_rest_works(page: Page) -> None:
+    kit = show(page, EXPLORER)
+    ask(kit, "A cat")
+    kit.get_by_text("No Python is behind this picture. Run its cell, then ask again.").wait_for()
+    kit.get_by_role("combobox", name="Prompt").select_option(index=0)
+    place_of(kit, 0.0)
+    assert said(kit) == RECORDING["menu"][0].at(0.0).text.strip()
+
+
+def test_an_empty_prompt_asks_for_one(page: Page, kit: Locator) -> None:
+    ask(kit, "  ")
+    assert kit.get_by_role("status").inner_text() == "Write a prompt first."
+    assert page.evaluate("asked") == []
