@@ -47,7 +47,7 @@ select { padding: 4px 5px; }
 .slider { flex-basis: 300px; min-width: min(300px, 100%); }
 .tick { flex: 0 1 125px; align-self: center; white-space: normal; line-height: 17px; }
 .bars { position: relative; display: grid; grid-template-columns: 207px minmax(0, 1fr); gap: 9px 13px; margin-top: 6px; padding-top: 42px; }
-.bars > svg { position: absolute; top: 0; right: 0; overflow: visible; pointer-events: none; }
+.bars > svg { position: absolute; right: 0; overflow: visible; pointer-events: none; }
 .method { display: grid; grid-template-columns: 1fr auto; align-items: baseline; line-height: 25px; }
 .method b { font-size: 13.5px; white-space: nowrap; } .method strong { font-size: 18.5px; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .method span { grid-column: 1 / -1; font-size: 12px; line-height: 17px; color: var(--quiet); }
@@ -62,7 +62,7 @@ select { padding: 4px 5px; }
 .gradients { --fill: color-mix(in srgb, var(--method) 42%, white); } .optimizer { --fill: color-mix(in srgb, var(--method) 78%, white); }
 .bar i { background: var(--fill); }
 .why { margin: 7px 0 0; font-size: 12.5px; line-height: 18px; min-height: 54px; }
-@container (max-width: 620px) { .bars { grid-template-columns: minmax(0, 1fr); gap: 2px; } .method { margin-top: 8px; } }
+@container (max-width: 620px) { .bars { grid-template-columns: minmax(0, 1fr); gap: 2px; padding-top: 0; } .method { margin-top: 8px; } .full .bar { margin-top: 44px; } }
 `;
 
 /** Builds the explorer. */
@@ -96,14 +96,15 @@ export function mount(host, data) {
   function show() {
     const found = answer(state, data);
     const end = roundUp(1.02 * Math.max(...METHODS.map(method => found.rows[method].total)));
+    const width = rows[0].track.clientWidth;
     const lines = drawCards(bars, rows.map(({ track }) => track), data.cards, end);
-    for (const { method, total, fits, pieces, sizes, track } of rows) {
+    for (const { method, total, fits, pieces, sizes } of rows) {
       const row = found.rows[method];
       total.textContent = megabytes(row.total);
       fits.textContent = where(row, data);
       let left = 0;
       PARTS.forEach((part, place) => {
-        const wide = (track.clientWidth * row[part]) / end, middle = left + wide / 2, half = 4 * part.length;
+        const wide = (width * row[part]) / end, middle = left + wide / 2, half = 4 * part.length;
         left += wide;
         sizes[place].textContent = `${part} ${megabytes(row[part])}`;
         pieces[place].style.width = `${(100 * row[part]) / end}%`;

@@ -2,35 +2,35 @@
 import { svg } from "./kit.js";
 
 const NAMES_END = 26, BARS_AT = 42; // heights, in pixels: two lines of a name, then the stem
+const halves = new Map(); // half the width of each name, once it was drawn
 
 /** Draws the cards that end on the scale of the bars, 0 to `end` bytes; returns where their lines are. */
 export function drawCards(place, tracks, cards, end) {
-  place.querySelector("svg")?.remove();
-  const width = tracks[0].clientWidth, height = place.clientHeight;
+  const width = tracks[0].clientWidth; // all that is read of the page comes before what is written
   if (!width) return [];
-  const shown = Object.entries(cards).filter(([, size]) => size <= end && size > 0.004 * end)
-    .map(([name, size]) => {
-      const cut = name.search(/ \d+ GB$/);
-      return { lines: [name.slice(0, cut), name.slice(cut + 1)], at: (width * size) / end };
-    });
-  const drawing = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+  const [top, ...tops] = [place, ...tracks].map(each => each.getBoundingClientRect().top);
+  const start = tops[0] - BARS_AT, height = tracks[0].clientHeight;
+  place.querySelector("svg")?.remove();
+  const drawing = svg("svg", { width, height: place.clientHeight, style: `top:${start - top}px`, "aria-hidden": "true" });
   place.append(drawing);
   const [[smallest, least]] = Object.entries(cards);
   if (end < least) drawing.append(svg("text", { y: 24, class: "quiet" }, `Far below the smallest card here, a ${smallest}.`));
-  const top = place.getBoundingClientRect().top;
+  const shown = Object.entries(cards).filter(([, size]) => size <= end && size > 0.004 * end).map(([name, size]) => {
+    const cut = name.search(/ \d+ GB$/);
+    const texts = [name.slice(0, cut), name.slice(cut + 1)].map((line, row) =>
+      svg("text", { y: 11 + 13 * row, "text-anchor": "middle", class: row ? "quiet" : "" }, line));
+    drawing.append(...texts);
+    return { name, texts, at: (width * size) / end };
+  });
   for (const card of shown) {
-    card.texts = card.lines.map((line, row) => svg("text", { y: 11 + 13 * row, "text-anchor": "middle", class: row ? "quiet" : "" }, line));
-    drawing.append(...card.texts);
-    card.half = Math.max(...card.texts.map(text => text.getComputedTextLength())) / 2 + 5;
+    if (!halves.has(card.name)) halves.set(card.name, Math.max(...card.texts.map(text => text.getComputedTextLength())) / 2 + 5);
+    card.half = halves.get(card.name);
   }
   pushApart(shown, width);
   for (const { at, middle, texts } of shown) {
     texts.forEach(text => text.setAttribute("x", middle));
-    drawing.append(svg("path", { d: `M${middle} ${NAMES_END + 2}L${at} ${BARS_AT - 4}V${BARS_AT}`, style: "fill:none;stroke:var(--quiet);stroke-width:1" }));
-    for (const track of tracks) {
-      const from = track.getBoundingClientRect().top - top;
-      drawing.append(svg("path", { d: `M${at} ${from - 2}V${from + track.clientHeight + 2}`, style: "stroke:var(--ink);stroke-width:1.5" }));
-    }
+    drawing.append(svg("path", { d: `M${middle} ${NAMES_END + 2}L${at} ${BARS_AT - 4}V${BARS_AT}`, style: "fill:none;stroke:var(--quiet);stroke-width:1" }),
+      ...tops.map(from => svg("path", { d: `M${at} ${from - start - 2}v${height + 4}`, style: "stroke:var(--ink);stroke-width:1.5" })));
   }
   return shown.map(({ at }) => at);
 }

@@ -73,7 +73,7 @@ const STYLE = `
 @container (min-width: 621px) { .two { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 22px; } }
 .big { font-size: 26px; line-height: 30px; font-weight: 700; color: var(--lora); font-variant-numeric: tabular-nums; letter-spacing: -.01em; }
 .layer { display: grid; grid-template-columns: 150px minmax(0, 1fr); gap: 0 10px; align-items: center; margin-top: 8px; }
-.layer table { border-collapse: collapse; width: 100%; font-size: 12px; font-variant-numeric: tabular-nums; }
+.layer table { border-collapse: collapse; width: 100%; max-width: 330px; font-size: 12px; font-variant-numeric: tabular-nums; }
 .layer td { padding: 1px 0 1px 6px; text-align: right; white-space: nowrap; }
 .layer td:first-child { padding: 0; text-align: left; font-weight: 700; }
 .layer caption { caption-side: top; text-align: left; padding-bottom: 4px; color: var(--quiet); }
@@ -116,7 +116,7 @@ export function mount(host, data) {
     notes, ...(data.guess ? [el("p", { class: "judged" }, data.guess.words)] : []));
 
   function show() {
-    const found = answer(state, data);
+    const found = answer(state, data), wide = left.clientWidth || 400;
     for (const { name, ticked, share: part, bar } of kinds) {
       ticked.allow(!found.lacks.includes(name));
       part.textContent = name in found.shares ? wholePercent(found.shares[name]) : "";
@@ -126,7 +126,6 @@ export function mount(host, data) {
     share.textContent = `trainable parameters, ${percent(found.count / found.parameters)} of ${grouped(found.parameters)}`;
     notes.textContent = unbroken((found.count ? found.sentences.slice(1) : found.sentences).join(" "));
     chart.setAttribute("aria-label", found.alt);
-    const wide = left.clientWidth || 400;
     const gutter = wide < 380 ? 62 : 82;
     rank.element.style.marginLeft = `${gutter}px`;
     drawChart(chart, { width: wide, gutter }, found, state, data);

@@ -82,10 +82,11 @@ const along = ([[x1, y1], [x2, y2]]) => [0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 0.92]
 /** Writes each name at the first of its spots where it covers least: no line, no cross, no other name. */
 function writeNames(place, names, { left, right, curve, rules, cross }) {
   const taken = [];
-  for (const { text, fill, bold, spots } of names) {
-    const written = svg("text", { class: "tag", style: `fill:${fill};font-weight:${bold ? 650 : 400}` }, text);
-    place.append(written);
-    const wide = written.getComputedTextLength();
+  const texts = names.map(({ text, fill, bold }) => svg("text", { class: "tag", style: `fill:${fill};font-weight:${bold ? 650 : 400}` }, text));
+  place.append(...texts);
+  const widths = texts.map(text => text.getComputedTextLength()); // all at once: the page is laid out once
+  names.forEach(({ spots }, row) => {
+    const wide = widths[row];
     const boxes = spots.map(([x, y, anchor]) => {
       const from = { start: x, middle: x - wide / 2, end: x - wide }[anchor];
       const inside = Math.min(Math.max(from, left), Math.max(left, right - wide));
@@ -95,10 +96,10 @@ function writeNames(place, names, { left, right, curve, rules, cross }) {
       rules.filter(at => at > spot.y1 && at < spot.y2).length * 300 + 2 * spot.moved +
       (cross ? overlap(spot, [{ x1: cross[0] - 8, x2: cross[0] + 8, y1: cross[1] - 8, y2: cross[1] + 8 }]) * 3 : 0);
     const best = boxes.reduce((least, spot) => (cost(spot) < cost(least) ? spot : least));
-    written.setAttribute("x", best.x1);
-    written.setAttribute("y", best.y2 - 3);
+    texts[row].setAttribute("x", best.x1);
+    texts[row].setAttribute("y", best.y2 - 3);
     taken.push(best);
-  }
+  });
 }
 
 const overlap = (a, others) => others.reduce((sum, b) =>
