@@ -12,11 +12,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from lora_edu.plots.curve_names import name_curves
 from lora_edu.plots.style import (
     COLOURS,
+    CONCEPTS,
     DIVERGING,
     HATCHES,
     SEQUENTIAL,
+    concept_of,
     figure,
     house_style,
     line_style,
@@ -46,7 +49,8 @@ class Line:
     """One series of a line chart.
 
     Args:
-        label: Its name in the legend; "" for none.
+        label: Its name; "" for none. Where it speaks of a concept, such as "LoRA, rank 8", the
+            curve has the concept's colour.
         x: Positions.
         y: Values.
         low: Lower ends of the interval around `y`, drawn as a band, or None.
@@ -72,7 +76,9 @@ def line_chart(
     y_log10: bool = False,
     y_log2: bool = False,
 ) -> Figure:
-    """Draws curves, each with its band where it has an interval.
+    """Draws curves, each with its band where it has an interval, and its name at its end.
+
+    Where the names find no room there, a legend below has them.
 
     Args:
         lines: The series.
@@ -86,9 +92,10 @@ def line_chart(
     made = figure(title, x_label, y_label)
     axis = made.axes[0]
     with house_style():
+        curves = []
         for index, line in enumerate(lines):
-            style = line_style(index) | ({} if line.points else {"marker": ""})
-            axis.plot(line.x, line.y, label=line.label, **style)
+            style = line_style(index, line.label) | ({} if line.points else {"marker": ""})
+            curves += axis.plot(line.x, line.y, label=line.label, **style)
             if line.low is not None and line.high is not None:
                 band = {"color": style["color"], "alpha": 0.18, "linewidth": 0}
                 axis.fill_between(line.x, line.low, line.high, **band)
@@ -100,8 +107,8 @@ def line_chart(
             axis.yaxis.set_major_formatter(_plain)
         if y_log10:
             axis.set_yscale("log")
-        if any(line.label for line in lines):
-            axis.legend()
+        if any(line.label for line in lines) and not name_curves(axis, curves):
+            made.legend(loc="outside lower center", ncols=2)
     return made
 
 
@@ -118,8 +125,11 @@ def bar_chart(
     intervals: Mapping[str, tuple[float, float]] | None = None,
     reference: tuple[str, float] | None = None,
     label_format: str = "{:.3g}",
+    concept: str = "frozen",
 ) -> Figure:
     """Draws one bar a name, with its value written above and its interval as a whisker.
+
+    A bar whose name speaks of a concept, such as "LoRA", has the concept's colour.
 
     Args:
         values: Height of each bar.
@@ -128,6 +138,7 @@ def bar_chart(
         intervals: Lower and upper end for some or all names.
         reference: Name and height of a dashed line across, such as a baseline.
         label_format: How the values are written.
+        concept: Whose colour the other bars have.
     """
     made = figure(title, "", y_label)
     axis = made.axes[0]
@@ -135,8 +146,8 @@ def bar_chart(
     with house_style():
         for index, (name, value) in enumerate(values.items()):
             low, high = (intervals or {}).get(name, (value, value))
-            colour, hatch = COLOURS[index % len(COLOURS)], HATCHES[index % len(HATCHES)]
-            axis.bar(index, value, 0.62, color=colour, hatch=hatch, edgecolor="white")
+            colour = CONCEPTS[concept_of(name) or concept]
+            axis.bar(index, value, 0.62, color=colour)
             if high > low:
                 whisker = [[value - low], [high - value]]
                 axis.errorbar(index, value, yerr=whisker, color="black", capsize=5)
@@ -203,6 +214,7 @@ def heat_map(
     x_names: Sequence[str] = (),
     y_names: Sequence[str] = (),
     number_format: str = "",
+    limits: tuple[float, float] | None = None,
 ) -> Figure:
     """Draws a matrix as coloured cells; with values of both signs, white is zero.
 
@@ -215,13 +227,15 @@ def heat_map(
         x_names: Names of the columns.
         y_names: Names of the rows.
         number_format: Writes each value into its cell, such as "{:.2f}"; "" for none.
+        limits: Values at the ends of the colours, for maps that are to be compared.
     """
     values = np.asarray(matrix, dtype=float)
     made = figure(title, x_label, y_label)
     axis = made.axes[0]
     bound = float(np.abs(values).max()) or 1.0
     signed = values.min() < 0
-    scale = {"cmap": DIVERGING, "vmin": -bound, "vmax": bound} if signed else {"cmap": SEQUENTIAL}
+    ends = limits or ((-bound, bound) if signed else (None, None))
+    scale = {"cmap": DIVERGING if signed else SEQUENTIAL, "vmin": ends[0], "vmax": ends[1]}
     with house_style():
         image = axis.imshow(values, aspect="auto", interpolation="nearest", **scale)
         made.colorbar(image, ax=axis, label=value_label)

@@ -1,9 +1,10 @@
 """The figure factory: every figure of the course is made here, in one style.
 
-The style: Okabe and Ito's colours, which colour-blind readers can tell apart, each with its own
-marker and line style so that a print in grey still reads; a title that states the finding; axis
-labels with units. No figure goes through pyplot, so nothing has to be closed and nothing is
-shown twice.
+The style: a concept has its colour in every figure, of Okabe and Ito's, which colour-blind readers
+can tell apart; other series have colours of their own, at least 3 : 1 on white and apart in
+lightness; each line has its own marker and dashes, so that a print in grey still reads; a title
+that states the finding; axis labels with units. No figure goes through pyplot, so nothing has to
+be closed and nothing is shown twice.
 
 Source:
     Okabe and Ito 2008, "Color Universal Design", section "Color-blind friendly palette".
@@ -12,6 +13,7 @@ Source:
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,11 +28,12 @@ DOTS_PER_INCH = 110  # as shown: a figure of 7 inches is 770 pixels wide on the 
 #: Dots stored for each dot shown, so that a dense screen and a zoomed page are sharp.
 SHARPNESS = 1.5
 _PALETTE_COLOURS = 256  # the most that PNG has
-# Okabe-Ito, in an order whose neighbours also differ in lightness.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+#: Of series that are no concept: none of these is a concept's, and neighbours differ in lightness.
+COLOURS = ("#3B2A7A", "#B0800A", "#117A7A", "#B565A7", "#5B2C3F", "#82786A", "#000000")
 #: One colour for each concept, in every picture: the frozen base and its W; LoRA, its A, B and
 #: their product; full fine-tuning; a new head. The explorers' are in widgets/components/kit.css.
 CONCEPTS = {"frozen": "#6B7580", "lora": "#0072B2", "full": "#D55E00", "head": "#009E73"}
+INK = "#1B1F24"  # of all words
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), "-")
 HATCHES = ("", "///", "...", "\\\\\\", "xx", "++", "oo")
@@ -46,6 +49,10 @@ STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "grid.color": "#DDDDDD",
     "legend.frameon": False,
     "lines.linewidth": 1.8,
@@ -105,15 +112,34 @@ def figure(
     return made
 
 
-def line_style(index: int) -> dict[str, Any]:
-    """Returns colour, marker and dashes of the series number `index`, for `Axes.plot`.
+def concept_of(name: str) -> str:
+    """Returns the key of `CONCEPTS` that a series' name speaks of, or "".
+
+    A name that speaks of a method is about the method, whatever base it has.
 
     Example:
-        >>> line_style(0)["color"], line_style(len(COLOURS)) == line_style(0)
+        >>> concept_of("LoRA, rank 8"), concept_of("full, random base"), concept_of("the base")
+        ('lora', 'full', 'frozen')
+    """
+    words = set(re.findall("[a-z]+", name.lower()))
+    spoken = (("lora", "lora"), ("full", "full"), ("head", "head"), ("base", "frozen"))
+    return next((concept for word, concept in spoken if word in words), "")
+
+
+def line_style(index: int, name: str = "") -> dict[str, Any]:
+    """Returns colour, marker and dashes of the series number `index`, for `Axes.plot`.
+
+    Args:
+        index: Its place among the series.
+        name: Where it speaks of a concept, the colour is the concept's.
+
+    Example:
+        >>> line_style(1, "LoRA")["color"], line_style(len(COLOURS)) == line_style(0)
         ('#0072B2', True)
     """
     index %= len(COLOURS)
-    return {"color": COLOURS[index], "marker": MARKERS[index], "linestyle": DASHES[index]}
+    colour = CONCEPTS.get(concept_of(name), COLOURS[index])
+    return {"color": colour, "marker": MARKERS[index], "linestyle": DASHES[index]}
 
 
 def png(drawn: Figure) -> bytes:

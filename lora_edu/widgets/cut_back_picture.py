@@ -30,7 +30,7 @@ class CutBackPicture:
             for index, (name, curve) in enumerate(curves.items()):
                 at = [math.log2(rank) for rank in curve]
                 heights = [100 * share for share in curve.values()]
-                axis.plot(at, heights, label=name, **line_style(index))
+                axis.plot(at, heights, label=name, **line_style(index, name))
             for name, share in levels.items():
                 axis.axhline(100 * share, xmax=0.88, color="#555555", linestyle=":")
                 axis.text(math.log2(ranks[-1]) + 0.2, 100 * share, name, va="center", fontsize=8)

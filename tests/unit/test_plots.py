@@ -6,7 +6,7 @@ import io
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from lora_edu.plots.charts import (
@@ -20,15 +20,18 @@ from lora_edu.plots.charts import (
     show,
     stacked_bars,
 )
+from lora_edu.plots.curve_names import spread
 from lora_edu.plots.display import image_tag
 from lora_edu.plots.style import (
     COLOURS,
+    CONCEPTS,
     DASHES,
     DOTS_PER_INCH,
     HATCHES,
     MARKERS,
     SHARPNESS,
     SIZE_INCHES,
+    concept_of,
     house_style,
     shown_width,
 )
@@ -143,13 +146,13 @@ def test_line_chart_draws_its_data_and_bands() -> None:
     assert np.array_equal(axis.lines[1].get_xydata(), [[1, 1], [2, 1]])
     corners = axis.collections[0].get_paths()[0].vertices
     assert {(1, 2), (1, 4), (2, 3), (2, 5)} <= {tuple(map(float, each)) for each in corners}
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["LoRA"]
+    assert [text.get_text() for text in axis.texts] == ["LoRA"]
 
 
 def test_long_curves_have_no_markers_and_unnamed_ones_no_legend() -> None:
-    axis = line_chart([Line("", [1, 2], [3, 4], points=False)], **LABELS).axes[0]
-    assert axis.lines[0].get_marker() == ""
-    assert axis.get_legend() is None
+    made = line_chart([Line("", [1, 2], [3, 4], points=False)], **LABELS)
+    assert made.axes[0].lines[0].get_marker() == ""
+    assert made.legends == [] == list(made.axes[0].texts)
 
 
 def test_powers_of_two_are_written_as_numbers() -> None:
@@ -178,7 +181,9 @@ def test_bars_have_their_heights_whiskers_values_and_baseline() -> None:
     )
     axis = made.axes[0]
     assert [bar.get_height() for bar in axis.patches] == [0.9, 0.95]
-    assert len({bar.get_hatch() for bar in axis.patches}) == 2
+    colours = [to_hex(bar.get_facecolor()).upper() for bar in axis.patches]
+    assert colours == [CONCEPTS["head"], CONCEPTS["lora"]]
+    assert {bar.get_hatch() for bar in axis.patches} == {None}
     assert [text.get_text() for text in axis.texts] == ["0.90", "0.95"]
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["head only", "LoRA"]
     ends = axis.containers[-1].lines[2][0].get_segments()[0][:, 1]
@@ -229,3 +234,70 @@ def test_an_image_is_a_sheet_of_its_own_on_a_dark_page() -> None:
 def test_a_picture_without_text_is_refused() -> None:
     with pytest.raises(ValueError, match="alt must say in words"):
         show(figure("a"), alt=" ")
+
+
+def test_a_name_that_speaks_of_a_concept_has_its_colour_everywhere() -> None:
+    names = {"lora, training": "lora", "full\nrandom\nbase": "full", "one base": "frozen"}
+    assert {name: concept_of(name) for name in names} == names
+    assert concept_of("loratadine") == concept_of("") == ""
+    lines = [Line(name, [1, 2], [3, 4]) for name in ("noise", "full", "LoRA, rank 8")]
+    colours = [line.get_color() for line in line_chart(lines, **LABELS).axes[0].lines]
+    assert colours == [COLOURS[0], CONCEPTS["full"], CONCEPTS["lora"]]
+    assert not set(COLOURS) & set(CONCEPTS.values())
+    bars = bar_chart({"base": 1, "tales": 2}, title="", y_label="", concept="lora").axes[0].patches
+    assert [to_hex(bar.get_facecolor()).upper() for bar in bars] == [
+        CONCEPTS["frozen"],
+        CONCEPTS["lora"],
+    ]
+
+
+def test_every_line_stands_out_from_the_paper() -> None:
+    for colour in (*COLOURS, *CONCEPTS.values()):
+        linear = [
+            p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in to_rgb(colour)
+        ]
+        luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+        assert 1.05 / (luminance + 0.05) >= 3, colour
+
+
+def test_curves_have_their_names_at_their_ends_and_no_legend() -> None:
+    lines = [
+        Line("one", [1, 2], [3, 4]),
+        Line("two", [1, 2], [3, 4.2]),
+        Line("far", [1, 2], [3, 9]),
+    ]
+    made = line_chart(lines, **LABELS)
+    axis = made.axes[0]
+    assert made.legends == []
+    assert [text.get_text() for text in axis.texts] == ["one", "two", "far"]
+    made.draw_without_rendering()
+    one, two, far = (text.get_window_extent() for text in axis.texts)
+    assert one.y1 <= two.y0 and two.y1 <= far.y0  # in the curves' order, none upon another
+    assert min(each.x0 for each in (one, two, far)) > axis.transData.transform((2, 0))[0]
+    assert max(each.x1 for each in (one, two, far)) <= made.bbox.x1
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [Line("short", [1, 2], [3, 4]), Line("long", [1, 9], [3, 4])],
+        [Line(f"number {i}", [1, 2], [i, i]) for i in range(6)],
+        [Line("one", [1, 2], [3, 4]), Line("upon it", [1, 2], [9, 4.01])],
+    ],
+)
+def test_where_names_find_no_room_there_is_a_legend(lines: list[Line]) -> None:
+    (legend,) = line_chart(lines, **LABELS).legends
+    assert [text.get_text() for text in legend.get_texts()] == [line.label for line in lines]
+
+
+def test_names_move_apart_no_further_than_they_must() -> None:
+    assert spread([40, 10], [10, 10], 0, 50) == [40, 10]
+    assert spread([25, 25, 25], [10, 10, 10], 0, 50) == [15, 25, 35]
+    assert spread([0, 0], [10, 10], 0, 50) == [5, 15]  # not below the axes
+    assert spread([9, 9], [10, 10], 0, 19) is None
+
+
+def test_maps_that_are_compared_share_their_colours() -> None:
+    labels = {"title": "", "x_label": "", "y_label": "", "value_label": ""}
+    maps = [heat_map(values, **labels, limits=(0, 50)) for values in ([[14, 43]], [[4, 11]])]
+    assert {made.axes[0].images[0].get_clim() for made in maps} == {(0, 50)}
