@@ -267,11 +267,12 @@ sizes_bytes = {name: path.stat().st_size for name, path in files.items()}
 share = 100 * sizes_bytes["tales"] / sizes_bytes["base"]
 chart = bar_chart(
     {name: size / 1000 for name, size in sizes_bytes.items()},
-    title=f"An adapter takes {share:.1f} per cent of the base's space",
+    title=f"An adapter takes {share:.1f} % of the base's space",
     y_label="file size (kB)",
     label_format="{:,.0f}",
+    concept="lora",
 )
-show(chart, alt=f"Four bars: each of the three adapters is about {share:.1f} per cent of the base.")
+show(chart, alt=f"Four bars: each of the three adapters is about {share:.1f} % of the base.")
 # %%
 copies = 3 * sizes_bytes["base"] / 1e6
 shared = sum(sizes_bytes.values()) / 1e6

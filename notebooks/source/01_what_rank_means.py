@@ -348,13 +348,12 @@ def curves(measure, title, y_label):
     lines = [curve(kind, measure) for kind in KINDS]
     chart = line_chart(lines, title=title, x_label="rank r", y_label=y_label, x_log2=True)
     chart.axes[0].set_xticks(RANKS, RANKS)
-    chart.axes[0].get_legend().remove()
-    chart.legend(loc="outside lower center", ncols=2, frameon=False)
     return chart
 
 
 gained = (seeds_at("cut", 1).mean() - nothing) / (everything - nothing)
-title = f"Rank 1 keeps {kept_energy:.0%} of the energy and {gained:.0%} of the gain in accuracy"
+energy = f"Rank 1 keeps {100 * kept_energy:.0f} % of the energy"
+title = f"{energy} and {100 * gained:.0f} % of the gain in accuracy"
 chart = curves("test_accuracy", title, "accuracy on the test set")
 axis = chart.axes[0]
 for height, name in ((everything, "ΔW whole"), (nothing, "rank 0")):
@@ -381,7 +380,7 @@ reveal(worth, answer, because="accuracy is full long before the energy is; see w
 whole = torch.tensor([run["test_loss"] for run in tuned]).mean()
 at_rank = {rank: seeds_at("cut", rank, "test_loss").mean() for rank in (0, 1)}
 fallen = (at_rank[0] - at_rank[1]) / (at_rank[0] - whole)
-finding = f"Rank 1 keeps {kept_energy:.0%} of the energy and {fallen:.0%} of the fall in loss"
+finding = f"{energy} and {100 * fallen:.0f} % of the fall in loss"
 chart = curves("test_loss", finding, "test loss (nats per message)")
 show(chart, alt=f"Loss against rank for ΔW cut, LoRA and three controls. {finding}.")
 # %% [markdown]

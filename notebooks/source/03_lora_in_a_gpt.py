@@ -79,7 +79,7 @@ reveal(
 in_blocks = (sizes["attention"] + sizes["MLP"]) / total
 chart = bar_chart(
     {part: size / 1000 for part, size in sizes.items()},
-    title=f"The linear layers of the blocks hold {in_blocks:.0%} of all parameters",
+    title=f"The linear layers of the blocks hold {100 * in_blocks:.0f} % of all parameters",
     y_label="parameters (thousands)",
     label_format="{:,.0f}",
 )
@@ -515,6 +515,7 @@ def picture(sizes, init):
         value_label="size of the update (% of W)",
         x_names=layers,
         number_format="{:.0f}",
+        limits=(0, 50),  # the same colours for the same sizes, further down as here
     )
 
 

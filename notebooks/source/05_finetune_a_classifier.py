@@ -132,7 +132,7 @@ chart = figure(title, "learning rate", "validation loss (nats)")
 with house_style():
     for index, (method, runs) in enumerate(tuning.items()):
         points = [(run["key"]["lr"], run["validation_loss"]) for run in runs]
-        chart.axes[0].semilogx(*zip(*points), label=method, **line_style(index))
+        chart.axes[0].semilogx(*zip(*points), label=method, **line_style(index, method))
     chart.axes[0].legend()
 show(chart, alt=f"Validation loss over learning rate, a curve for each method. {title}.")
 # %% [markdown]
@@ -502,7 +502,8 @@ for name, times in parts.items():
 # %%
 share_of_full = {name: sum(times) / sum(parts["full"]) for name, times in parts.items()}
 readable, fused = share_of_full["LoRA"], share_of_full["LoRA, fused"]
-title = f"A LoRA step took {readable:.0%} of a full step's time; fused, {fused:.0%}"
+title = f"A LoRA step took {100 * readable:.0f} % of a full step's time; "
+title += f"fused, {100 * fused:.0f} %"
 chart = stacked_bars(
     {name: [1000 * second for second in times] for name, times in parts.items()},
     parts=["forward", "backward", "optimizer"],

@@ -461,7 +461,7 @@ reveal(
 # %%
 from lora_edu.plots import bar_chart, line_style
 
-values = ", ".join(f"{name} {rate.value:.0%}" for name, rate in error_rates.items())
+values = ", ".join(f"{name} {100 * rate.value:.0f} %" for name, rate in error_rates.items())
 helps = error_rates["prompt"].high < error_rates["base"].low
 title = "Training teaches the task" + ("" if helps else "; examples in the prompt do not")
 chart = bar_chart(
@@ -686,13 +686,13 @@ chart = line_chart(
 )
 axis = chart.axes[0]
 for place, (name, curves) in enumerate(seeds.items()):
-    colour = line_style(place)["color"]
+    colour = line_style(place, name)["color"]
     for points in curves:
         axis.plot(*list(zip(*points))[1:], ".", color=colour, markersize=4, alpha=0.6)
     for rate, x, y in means[name]:
         aside = {"xytext": ((5, 4), (5, -9), (-6, -9))[place], "textcoords": "offset points"}
         aside["ha"] = "right" if name == "full" else "left"
-        axis.annotate(f"{rate:g}", (x, y), fontsize=7, color=colour, **aside)
+        axis.annotate(f"{rate:g}", (x, y), fontsize=8, **aside)
 axis.margins(x=0.08)  # room for the numbers
 axis.axhline(untouched, color="#555555", linestyle=":")
 axis.text(axis.get_xlim()[1], untouched, "before training ", va="bottom", ha="right", fontsize=8)
