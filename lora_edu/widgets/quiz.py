@@ -5,27 +5,29 @@
     reveal(prediction, "full fine-tuning", because="it trains every weight")
 
 A notebook that is run from top to bottom records no prediction and says so.
+
+The form is a piece of the page that tells Python what is chosen; no widget view is stored. Python
+writes the choice into the stored output, so it is there when the notebook is opened again.
 """
 
 from __future__ import annotations
 
-import math
-import re
+import hashlib
+import secrets
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-import ipywidgets
+from IPython.display import display
 
-from lora_edu.plots import LINE_CHARACTERS, show_widget
-from lora_edu.widgets.error_line import ErrorLine
+from lora_edu.plots import LINE_CHARACTERS
+from lora_edu.plots.faces import faced
+from lora_edu.widgets.component import SESSION, Component, connect
+from lora_edu.widgets.number_said import number_said
 
-NONE_YET = "No prediction recorded yet."
-# JupyterLab takes the arrow keys for itself, even inside a group of radio buttons.
-BY_KEYBOARD = " By keyboard: Tab moves, Space chooses."
-WIDE = {"description_width": "initial"}
+NONE_YET = "No prediction recorded."
 
 
 class Prediction:
@@ -42,7 +44,7 @@ class Prediction:
         >>> prediction = Prediction("Which is larger?", ["A", "B"])
         >>> prediction.value is None
         True
-        >>> prediction.control.value = "B"
+        >>> prediction.say("B")
         >>> prediction.value
         'B'
     """
@@ -54,51 +56,92 @@ class Prediction:
             raise ValueError(f"options must be two or more different texts, got {list(options)}")
         self.question = question
         self.options = tuple(options)
-        self.control = self._choice() if options else self._number()
-        self.status = ipywidgets.HTML(NONE_YET + (BY_KEYBOARD if options else ""))
-        self.error_line = ErrorLine()
-        self.control.observe(self._record, "value")
-        heading = ipywidgets.HTML(f"<b>Predict:</b> {escape(question)}")
-        self.widget = ipywidgets.VBox([heading, self.control, self.status, self.error_line])
+        #: The prediction: an option, a number, or None while there is none.
+        self.value: str | float | None = None
+        #: Why what was typed last is no answer; "" when it is one.
+        self.note = ""
+        self._typed = ""
+        self._display_id = f"prediction-{secrets.token_hex(8)}"
+        self._is_shown = False
 
-    def _choice(self) -> ipywidgets.RadioButtons:
-        return ipywidgets.RadioButtons(
-            options=self.options,
-            index=None,
-            description="Your choice:",
-            style=WIDE,
-            layout=ipywidgets.Layout(width="max-content"),
-        )
+    def say(self, said: str) -> None:
+        """Records an answer; one that cannot be read leaves no prediction, and `note` says why.
 
-    def _number(self) -> ipywidgets.Text:
-        return ipywidgets.Text(
-            description="Your number:",
-            placeholder="such as 1500 or 2.5e6",
-            continuous_update=False,
-            style=WIDE,
-        )
+        Args:
+            said: An option, or a number as a learner types it; "" takes the prediction back.
+        """
+        value, note = self._read(said)
+        if value is not None:
+            _written(value)  # what cannot be written is not recorded
+        self._typed, self.value, self.note = said, value, note
+        if self._is_shown:
+            self._show(update=True)
 
-    @property
-    def value(self) -> str | float | None:
-        """The prediction: an option, a number, or None while there is none."""
-        return self.control.value if self.options else _as_number(self.control.value)
+    def _read(self, said: str) -> tuple[str | float | None, str]:
+        if not said.strip():
+            return None, ""
+        if self.options:
+            return (said, "") if said in self.options else (None, "This is none of the choices.")
+        try:
+            return number_said(said, self.question), ""
+        except ValueError as error:
+            return None, str(error)
 
-    def _record(self, _: Any) -> None:
-        with self.error_line:
-            if self.value is not None:
-                self.status.value = f"Recorded: <b>{escape(_written(self.value))}</b>. Now run on."
-            elif self.control.value:
-                self.status.value = "This is not a number. Write it like 1500 or 2.5e6."
-            else:
-                self.status.value = NONE_YET
+    def _answer(self, said: str) -> dict[str, Any]:
+        """Answers the form: what it tells beneath."""
+        self.say(said)
+        return self._state()
+
+    def _state(self) -> dict[str, Any]:
+        said = None if self.value is None else _written(self.value)
+        return {"said": said, "note": self.note}
 
     def __repr__(self) -> str:
         """Returns question and options as text, for readers without a kernel."""
-        choices = "".join(f"\n  ○ {option}" for option in self.options)
-        return f"Predict: {self.question}{choices or ' (a number)'}"
+        if self.options:
+            marks = ("●" if option == self.value else "○" for option in self.options)
+            return f"Predict: {self.question}" + "".join(
+                f"\n  {mark} {option}" for mark, option in zip(marks, self.options)
+            )
+        said = "a number" if self.value is None else f"recorded: {_written(self.value)}"
+        return f"Predict: {self.question} ({said})"
+
+    @property
+    def key(self) -> str:
+        """Names the form in its page: the same before and after an answer."""
+        asked = "\n".join((self.question, *self.options))
+        return f"lx{hashlib.sha256(asked.encode()).hexdigest()[:8]}-{SESSION}"
+
+    def still(self) -> str:
+        """Returns question and answer as HTML that needs no script."""
+        lines = [escape(line.strip()) for line in repr(self).split("\n")]
+        return f"<div><b>{lines[0]}</b>" + "".join(f"<br>{line}" for line in lines[1:]) + "</div>"
 
     def _ipython_display_(self) -> None:
-        show_widget(self.widget, repr(self))
+        self._is_shown = True
+        connect(self.key, self._answer)
+        self._show(update=False)
+
+    def _show(self, update: bool) -> None:
+        bundle = {"text/html": _Form(self).html(), "text/plain": repr(self)}
+        display(bundle, raw=True, display_id=self._display_id, update=update)
+
+
+class _Form(Component):
+    """The form of a prediction; where no script runs, question and answer as a list."""
+
+    def __init__(self, asked: Prediction) -> None:
+        data = {"question": asked.question, "options": list(asked.options), "typed": asked._typed}
+        super().__init__("predict", data | asked._state(), alt=repr(asked), ask=asked._answer)
+        self._asked = asked
+
+    @property
+    def key(self) -> str:
+        # The same before and after the answer: the form that asks hears it.
+        return self._asked.key
+
+    def _picture(self) -> str:
+        return self._asked.still()
 
 
 @dataclass(frozen=True)
@@ -120,12 +163,24 @@ class Reveal:
     def __repr__(self) -> str:
         """Returns the text a notebook shows."""
         if self.prediction is None:
-            said = "No prediction recorded."
+            said = NONE_YET
         else:
             mark = "✓" if self.agrees else "✗"
             said = f"{mark} You predicted: {_written(self.prediction)}."
         why = f" Because {self.because.rstrip('.')}." if self.because else ""
         return textwrap.fill(f"{said} Found: {_written(self.answer)}.{why}", LINE_CHARACTERS)
+
+    def _repr_html_(self) -> str:
+        """Returns the answer with a face; folded as long as nothing was predicted."""
+        found = f"Found: {_written(self.answer)}."
+        why = f" Because {self.because.rstrip('.')}." if self.because else ""
+        if self.prediction is None:
+            unfold = "No prediction recorded. Make one above and run this cell again, or unfold"
+            told = faced("open", "The answer", found + why)
+            style = "cursor:pointer;line-height:1.5"
+            return f'<details><summary style="{style}">{unfold}.</summary>{told}</details>'
+        said = f"You predicted: {_written(self.prediction)}"
+        return faced("right" if self.agrees else "wrong", said, found + why)
 
 
 def predict(question: str, options: Sequence[str] = ()) -> Prediction:
@@ -166,14 +221,6 @@ def reveal(
     else:
         agrees = said == answer
     return Reveal(said, answer, agrees, because)
-
-
-def _as_number(text: str) -> float | None:
-    try:
-        number = float(re.sub(r"[,_\s]", "", text))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _written(value: str | float) -> str:

@@ -28,7 +28,7 @@ def page(browser: BrowserContext) -> Iterator[Page]:
 
 def asked(state: ExplorerState, number: str) -> Component:
     question = predict("How many?")
-    question.control.value = number
+    question.say(number)
     return rank_explorer(state, prediction=question)
 
 

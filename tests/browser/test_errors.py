@@ -19,7 +19,6 @@ PATH = "notebooks/errors.ipynb"
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 
 MAKE = """
-from lora_edu.widgets import predict, quiz
 from lora_edu.widgets.cut_back import CutBack, CutBackData
 from lora_edu.widgets.training_view import watch
 
@@ -41,9 +40,8 @@ data = CutBackData({"cut": shares}, {"cut": shares}, {"whole": 0.9}, shares)
 # By the name in the message: what makes the widget, and what of it fails once.
 WIDGETS = {
     "back": "w = CutBack(data, lambda rank: 0.5); fails = w, '_measure'",
-    "quiz": "w = predict('How many?'); fails = quiz, '_written'",
 }
-ASKED = {"back": "button", "quiz": "text"}  # of the others a slider
+ASKED = {"back": "button"}  # of the others a slider
 TRAIN = """
 def train(follow):
     raise ValueError("train <was> made to fail")

@@ -8,7 +8,6 @@ from typing import Any
 import ipywidgets
 import pytest
 
-from lora_edu.widgets import predict, quiz
 from lora_edu.widgets.cut_back import CutBack, CutBackData
 from lora_edu.widgets.cut_back_picture import CutBackPicture
 from lora_edu.widgets.error_line import ErrorLine
@@ -77,19 +76,6 @@ def test_a_live_run_that_fails_says_so() -> None:
     assert not widget.button.disabled
     widget.controls["rank"].value = 2
     assert widget.error_line.value == ""
-
-
-def test_a_prediction_that_cannot_be_recorded_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    prediction = predict("How many?")
-    with monkeypatch.context() as broken:
-        broken.setattr(quiz, "_written", fail_to_answer)
-        with pytest.raises(OSError, match="no model"):
-            prediction.control.value = "7"
-    assert "OSError: no model" in prediction.error_line.value
-    assert prediction.error_line in parts(prediction.widget)
-    prediction.control.value = "8"
-    assert prediction.error_line.value == ""
-    assert "Recorded: <b>8</b>" in prediction.status.value
 
 
 def test_an_error_without_a_message_is_named_by_its_type() -> None:

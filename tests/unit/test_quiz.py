@@ -9,7 +9,7 @@ from lora_edu.plots import display
 from lora_edu.plots.charts import show
 from lora_edu.plots.display import WIDGET_VIEW, image_tag, show_text, show_widget
 from lora_edu.plots.style import figure, png, shown_width
-from lora_edu.widgets import predict, reveal
+from lora_edu.widgets import predict, quiz, reveal
 
 QUESTION = "Which trains more weights?"
 
@@ -30,21 +30,19 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict, dict]]:
 def test_nothing_is_predicted_before_a_choice() -> None:
     prediction = predict(QUESTION, ["LoRA", "full"])
     assert prediction.value is None
-    assert prediction.control.index is None
-    assert prediction.status.value.endswith("Tab moves, Space chooses.")
     assert repr(reveal(prediction, "full")) == "No prediction recorded. Found: full."
 
 
 def test_a_choice_is_recorded_and_confirmed() -> None:
     prediction = predict(QUESTION, ["LoRA", "<full>"])
-    prediction.control.index = 1
+    prediction.say("<full>")
     assert prediction.value == "<full>"
-    assert "Recorded: <b>&lt;full&gt;</b>" in prediction.status.value
+    assert "● &lt;full&gt;" in prediction.still() and "○ LoRA" in prediction.still()
 
 
 def test_a_right_and_a_wrong_choice_are_told_apart() -> None:
     prediction = predict(QUESTION, ["LoRA", "full"])
-    prediction.control.value = "LoRA"
+    prediction.say("LoRA")
     right, wrong = reveal(prediction, "LoRA"), reveal(prediction, "full", because="all move.")
     assert (right.agrees, repr(right)) == (True, "✓ You predicted: LoRA. Found: LoRA.")
     assert wrong.agrees is False
@@ -56,24 +54,24 @@ def test_a_right_and_a_wrong_choice_are_told_apart() -> None:
 )
 def test_numbers_are_read_as_people_write_them(typed: str, value: float) -> None:
     prediction = predict("How many?")
-    prediction.control.value = typed
+    prediction.say(typed)
     assert prediction.value == value
-    assert "Recorded" in prediction.status.value
+    assert prediction.note == ""
 
 
 @pytest.mark.parametrize("typed", ["many", "nan", "inf"])
 def test_what_is_no_number_is_refused_and_explained(typed: str) -> None:
     prediction = predict("How many?")
-    prediction.control.value = typed
+    prediction.say(typed)
     assert prediction.value is None
-    assert "not a number" in prediction.status.value
-    prediction.control.value = ""
-    assert prediction.status.value == "No prediction recorded yet."
+    assert "not a number" in prediction.note
+    prediction.say("")
+    assert (prediction.value, prediction.note) == (None, "")
 
 
 def test_a_number_agrees_within_the_tolerance() -> None:
     prediction = predict("How many?")
-    prediction.control.value = "108"
+    prediction.say("108")
     assert reveal(prediction, 100).agrees
     assert not reveal(prediction, 100, tolerance=0.05).agrees
     assert repr(reveal(prediction, 100)) == "✓ You predicted: 108. Found: 100."
@@ -105,16 +103,77 @@ def test_answers_of_the_wrong_kind_are_refused() -> None:
         reveal(predict("How many?"), "many")
 
 
-def test_controls_say_what_they_are() -> None:
-    assert predict("Which?", ["a", "b"]).control.description == "Your choice:"
-    assert predict("How many?").control.description == "Your number:"
+@pytest.mark.parametrize(
+    ("question", "typed", "value"),
+    [
+        ("How many?", "1.5M", 1.5e6),
+        ("How many?", "3 million", 3e6),
+        ("How many per cent?", "1 %", 1.0),
+        ("How many per cent?", "2.5 per cent", 2.5),
+        ("By how much does it fall?", "−5", -5.0),
+    ],
+)
+def test_units_and_signs_are_understood_where_they_fit(question, typed, value) -> None:
+    prediction = predict(question)
+    prediction.say(typed)
+    assert (prediction.value, prediction.note) == (value, "")
 
 
-def test_a_quiz_stores_its_question_as_text(shown: list) -> None:
+@pytest.mark.parametrize(
+    ("typed", "note"),
+    [("1 %", "not for per cent"), ("-5", "less than zero"), ("1e999", "too large")],
+)
+def test_an_answer_that_does_not_fit_is_told_why(typed: str, note: str) -> None:
+    prediction = predict("How many?")
+    prediction.say(typed)
+    assert prediction.value is None
+    assert note in prediction.note
+
+
+@pytest.fixture
+def forms(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict, dict]]:
+    """Collects what predictions display: (bundle, how)."""
+    seen: list[tuple[dict, dict]] = []
+    monkeypatch.setattr(quiz, "display", lambda bundle, **how: seen.append((bundle, how)))
+    return seen
+
+
+def test_a_quiz_stores_its_question_as_text_and_no_widget(forms: list) -> None:
     predict("Which?", ["a", "b"])._ipython_display_()
     predict("How many?")._ipython_display_()
-    assert shown[0][0]["text/plain"] == "Predict: Which?\n  ○ a\n  ○ b"
-    assert shown[1][0]["text/plain"] == "Predict: How many? (a number)"
+    assert forms[0][0]["text/plain"] == "Predict: Which?\n  ○ a\n  ○ b"
+    assert forms[1][0]["text/plain"] == "Predict: How many? (a number)"
+    assert WIDGET_VIEW not in forms[0][0]
+
+
+def test_what_is_chosen_goes_into_the_output_that_is_stored(forms: list) -> None:
+    prediction = predict("Which?", ["a", "b"])
+    prediction.say("a")
+    assert forms == []  # what is not shown cannot be shown anew
+    prediction._ipython_display_()
+    prediction.say("b")
+    (first, how), (second, how_then) = forms
+    assert "● a" in first["text/plain"] and "● b" in second["text/plain"]
+    assert "● b" in second["text/html"].split("<script")[0]
+    assert '"said":"b"' in second["text/html"]
+    assert (how["update"], how_then["update"]) == (False, True)
+    assert how["display_id"] == how_then["display_id"]
+
+
+def test_the_form_is_answered_with_what_is_recorded() -> None:
+    prediction = predict("How many?")
+    assert prediction._answer("2.5e3") == {"said": "2,500", "note": ""}
+    assert prediction._answer("many")["said"] is None
+
+
+def test_an_answer_is_folded_until_there_is_a_prediction() -> None:
+    prediction = predict("Which?", ["<a>", "b"])
+    folded = reveal(prediction, "<a>")._repr_html_()
+    assert folded.startswith("<details><summary") and "Found: &lt;a&gt;." in folded
+    prediction.say("<a>")
+    right, wrong = reveal(prediction, "<a>")._repr_html_(), reveal(prediction, "b")._repr_html_()
+    assert "details" not in right + wrong
+    assert (">✓<" in right, ">✗<" in wrong) == (True, True)
 
 
 def test_a_widget_goes_out_live_as_picture_and_as_text(shown: list) -> None:

@@ -69,7 +69,7 @@ def test_a_prediction_is_judged_by_its_factor(number: float | None, verdict: str
 
 def predicted(number: str) -> Component:
     question = predict("How many?")
-    question.control.value = number
+    question.say(number)
     return rank_explorer(ExplorerState("mini GPT (3M)", 4), prediction=question)
 
 

@@ -1,0 +1,85 @@
+"""A prediction is made by mouse or keyboard, reaches Python, and is there in a new session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, writes
+from playwright.sync_api import BrowserContext, Page, expect
+from support.lab import Lab
+from support.pages import close, errors, new_page, open_notebook, settle, start_all, wait_for_all
+
+PATH = "notebooks/predictions.ipynb"
+# Without its name JupyterLab asks which kernel to use, and waits for the answer.
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+CELLS = (
+    "from lora_edu.widgets import predict, reveal",
+    "choice = predict('Which is larger?', ['LoRA', 'full', 'neither'])\nchoice",
+    "number = predict('How many?')\nnumber",
+    "reveal(choice, 'full', because='all of it learns')",
+)
+LOOKS = 40
+
+
+@pytest.fixture
+def page(lab: Lab, browser: BrowserContext) -> Iterator[Page]:
+    cells = [new_code_cell(text) for text in CELLS]
+    (lab.root / PATH).write_text(writes(new_notebook(cells=cells, metadata=KERNEL)))
+    page = new_page(browser)
+    open_notebook(page, lab, PATH)
+    start_all(page)
+    assert wait_for_all(page) == []
+    yield page
+    close(page)
+
+
+def save(page: Page, lab: Lab, words: str) -> None:
+    """Saves the notebook, and waits until the file has these words in an output."""
+    for _ in range(LOOKS):
+        page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save'); }")
+        page.wait_for_timeout(250)
+        if words in json.dumps(json.loads((lab.root / PATH).read_text())["cells"]):
+            return
+    raise AssertionError(f"the file never had {words}")
+
+
+def test_what_was_predicted_is_there_in_a_new_session(
+    page: Page, lab: Lab, browser: BrowserContext
+) -> None:
+    assert page.get_by_text("No prediction recorded.").is_visible()
+    page.get_by_role("radio", name="LoRA").click()
+    page.get_by_text("Recorded: LoRA.").wait_for()
+    settle(page)
+    expect(page.get_by_role("radio", name="LoRA")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.get_by_text("Recorded: full.").wait_for()
+    settle(page)
+    expect(page.get_by_role("radio", name="full")).to_be_focused()  # and not thrown out
+
+    field = page.get_by_role("textbox", name="Your number")
+    field.fill("-5")
+    field.press("Enter")
+    page.get_by_text("cannot be less than zero").wait_for()
+    settle(page)
+    field.fill("1.5M")
+    field.press("Enter")
+    page.get_by_text("Recorded: 1,500,000.").wait_for()
+
+    page.locator(".jp-CodeCell").last.locator(".jp-InputArea-editor").click()
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+    page.get_by_text("You predicted: full").wait_for()
+    assert errors(page) == []
+    save(page, lab, "You predicted: full")
+    close(page)
+
+    again = new_page(browser)
+    open_notebook(again, lab, PATH)
+    again.get_by_text("Recorded: full.").wait_for()
+    expect(again.get_by_role("radio", name="full")).to_be_checked()
+    assert again.get_by_text("Recorded: 1,500,000.").is_visible()
+    assert again.get_by_text("Error displaying").count() == 0
+    again.get_by_role("radio", name="LoRA").click()
+    again.get_by_role("alert").get_by_text("Run its cell").wait_for()
+    close(again)
