@@ -25,9 +25,9 @@
 # adaptation*; what is low about it you see below.
 #
 # Run the next cell, choose an adapter, then drag **Strength** (or focus it and use the arrow keys).
-# The words in bold come from the model. Bars show the probability that it gives to some candidates
-# for the next token, diamonds the same at strength 0. A token is a word or a piece of one:
-# `p(irate)` is the token “p” on the way to “pirate”.
+# The words in bold come from the model; beneath them is what the base alone says. Bars show the
+# probability of some candidates for the next token, now and in the base. A token is a word or a
+# piece of one: dark letters are the token, pale ones are how its word goes on.
 # %%
 from lora_edu.widgets.strength_explorer import strength_explorer
 
@@ -45,8 +45,9 @@ explorer
 # the end from good English as well.
 # </details>
 # %% [markdown]
-# The recorded answers come at once. **Run it live** asks the model on your machine, with your own
-# prompt if you write one. It knows few words beyond those of stories for small children.
+# These answers were recorded, so they come at once. Write a prompt of **your own** and press Enter:
+# then the model itself answers, on your machine, one strength after another. It knows few words
+# beyond those of stories for small children.
 #
 # ## The same by hand
 # Nothing above is magic. First the base alone: load it, give it the beginning of a story, and let
