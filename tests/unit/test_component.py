@@ -167,7 +167,7 @@ def test_the_bridge_answers_by_the_number_of_the_request(monkeypatch: pytest.Mon
 
 
 def test_every_program_has_a_still_picture() -> None:
-    assert sorted(MAKERS) == PROGRAMS
+    assert sorted([*MAKERS, "predict"]) == PROGRAMS  # a question is its own text
 
 
 @pytest.mark.parametrize("name", MAKERS)
