@@ -108,7 +108,8 @@ def line_chart(
         if y_log10:
             axis.set_yscale("log")
         if any(line.label for line in lines) and not name_curves(axis, curves):
-            made.legend(loc="outside lower center", ncols=2)
+            longest = max(len(line.label) for line in lines)
+            made.legend(loc="outside lower center", ncols=3 if longest <= 20 else 2)
     return made
 
 

@@ -38,7 +38,7 @@ class TrainingPicture:
             self._loss_axis.yaxis.set_major_formatter("{x:.2f}")  # as wide at the end as now
             if accuracy:
                 self._curves["accuracy"] = self._curve(1, 2, "accuracy on validation")
-                drawn.axes[1].set_ylabel("accuracy, per cent")
+                drawn.axes[1].set_ylabel("accuracy (%)")
                 drawn.axes[1].set_ylim(0, 105)
             for axis in drawn.axes:
                 axis.set_xlim(0, 1.03 * steps)  # room for the last marker

@@ -46,7 +46,7 @@ full, update = 192 * 768, 192 * 8 + 8 * 768
 print(f"W holds {full:,} numbers; A and B hold {update:,}, which is {update / full:.1%} of that")
 reveal(numbers, update, because="A is 192 × 8 and B is 8 × 768: rank × (in_dim + out_dim)")
 # %% [markdown]
-# This is what you are going to build. Grey is frozen and blue learns, in every picture of the course.
+# This is what you are going to build. Grey is frozen and blue is LoRA, in every picture of the course.
 # %%
 from lora_edu.plots import drawing
 
