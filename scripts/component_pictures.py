@@ -37,7 +37,8 @@ MAKERS: dict[str, Callable[[], Component]] = {
 }
 FOLDER = Path(component.__file__).parent / "components"
 SHOWS = "shows"  # the text chunk with the hash
-WIDTH_PX, SHARPNESS, COLOURS = 820, 2, 24
+WIDTH_PX, SHARPNESS = 820, 2
+COLOURS, APART = 32, 16  # of a picture: so many, and so far from each other in red, green or blue
 BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
 
 
@@ -60,12 +61,25 @@ def draw(made: Component, browser: Browser) -> bytes:
     page.set_content(f'<body data-theme="light" style="margin:0">{made.html()}')
     seen = page.locator("[data-live]").screenshot(animations="disabled")
     page.close()
-    few = Image.open(io.BytesIO(seen)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    few = with_few_colours(Image.open(io.BytesIO(seen)).convert("RGB"))
     chunk = PngImagePlugin.PngInfo()
     chunk.add_text(SHOWS, shows(made))
     file = io.BytesIO()
     few.save(file, "png", optimize=True, pnginfo=chunk)
     return file.getvalue()
+
+
+def with_few_colours(picture: Image.Image) -> Image.Image:
+    """Returns a picture in its commonest colours, as they are: each stands for a concept."""
+    chosen: list[tuple[int, ...]] = []
+    for _, colour in sorted(picture.getcolors(picture.width * picture.height), reverse=True):
+        if all(max(abs(a - b) for a, b in zip(colour, other)) >= APART for other in chosen):
+            chosen.append(colour)
+        if len(chosen) == COLOURS:
+            break
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for colour in chosen for part in colour])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def main() -> None:
