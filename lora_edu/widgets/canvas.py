@@ -5,19 +5,14 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.artist import Artist, allow_rasterization
-from matplotlib.axes import Axes
-from matplotlib.backend_bases import RendererBase
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from lora_edu.plots import house_style
 
-_COLOURS = 256  # of a colour map
 _RGB = 2  # PNG's number for three colours a pixel
 
 
@@ -49,49 +44,6 @@ def encode_png(pixels: np.ndarray) -> bytes:
 def _chunk(kind: bytes, data: bytes) -> bytes:
     check = struct.pack(">I", zlib.crc32(kind + data))
     return struct.pack(">I", len(data)) + kind + data + check
-
-
-class Pixels(Artist):
-    """A matrix as coloured cells that fill axes: `imshow` without its costs.
-
-    Each pixel takes the colour of the cell that it lies in; nothing is averaged.
-
-    Args:
-        axes: Where to draw.
-    """
-
-    def __init__(self, axes: Axes) -> None:
-        super().__init__()
-        self.set_figure(axes.get_figure())
-        self._axes = axes
-        self._colours = np.zeros((1, 1, 4), dtype=np.uint8)
-
-    def set_matrix(self, matrix: np.ndarray, colour_map: str, low: float, high: float) -> None:
-        """Takes a matrix, with the colours of a map from `low` to `high`."""
-        table = _table(colour_map)
-        share = (matrix - low) * ((_COLOURS - 1) / (high - low)) + 0.5
-        self._colours = table[share.clip(0, _COLOURS - 1).astype(np.uint8)]
-
-    @allow_rasterization
-    def draw(self, renderer: RendererBase) -> None:
-        """Draws the matrix, row 0 at the top."""
-        box = self._axes.get_window_extent(renderer)
-        left, bottom = round(box.x0), round(box.y0)
-        rows = _cells(len(self._colours), round(box.y1) - bottom)[::-1]  # from the bottom up
-        columns = _cells(self._colours.shape[1], round(box.x1) - left)
-        picture = np.ascontiguousarray(self._colours[rows[:, None], columns])
-        renderer.draw_image(renderer.new_gc(), left, bottom, picture)
-
-
-@lru_cache
-def _table(colour_map: str) -> np.ndarray:
-    """The colours of a map, (256, 4)."""
-    return colormaps[colour_map](np.arange(_COLOURS), bytes=True)
-
-
-def _cells(cells: int, pixels: int) -> np.ndarray:
-    """The cell that each pixel's middle lies in."""
-    return ((np.arange(pixels) + 0.5) * cells / pixels).astype(int)
 
 
 class Canvas:

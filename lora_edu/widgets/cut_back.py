@@ -1,22 +1,33 @@
 """A cut ΔW put back into the model: energy kept and accuracy kept, at any rank.
 
-State in (`CutBackState`), words and picture out; `CutBack` puts controls around them. It answers
+State in (`CutBackState`), words out; `components/back.js` says the same words and draws. It answers
 from recorded runs at once; a button cuts, puts back and tests on this machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
-import ipywidgets
-
-from lora_edu.widgets.cut_back_picture import Curve, CutBackPicture
-from lora_edu.widgets.live import LABELLED, LivePicture, View
+from lora_edu.evaluation import read_record, runs_of
+from lora_edu.files import data_path
+from lora_edu.widgets.component import Component
 from lora_edu.widgets.units import percent, whole_percent
 
-ENERGY = "energy that the cut keeps"
+Curve = Mapping[int, float]  # by rank
+
+#: The kinds of update in `rank_of_delta.json`, and how they are named.
+KINDS = {
+    "cut": "ΔW cut to rank r",
+    "lora": "LoRA trained at rank r",
+    "shrunk": "ΔW shrunk, as long as the cut",
+    "subspace": "ΔW in r random directions",
+    "random": "random update, as long as the cut",
+}
+_WITH_ENERGY = ("cut", "subspace")  # the others have the cut's, or none of ΔW's
+_PLACES = 6  # kept of a mean: its last digit may differ between machines
 
 
 @dataclass(frozen=True)
@@ -24,16 +35,64 @@ class CutBackData:
     """What was recorded, as means over seeds.
 
     Args:
-        accuracy: By kind of update, then by rank. The first kind is ΔW cut.
+        accuracy: By kind of update (see `KINDS`), then by rank.
         energy: Share of ΔW's energy, by kind of update, then by rank. The cut's is drawn.
-        levels: Accuracies that no rank changes, such as that of ΔW whole, under their names.
+        whole: Accuracy with ΔW whole.
+        none: Accuracy without it, "rank 0".
         live_seed: Accuracy of the cut with the seed that a live run repeats, by rank.
+        seeds: How many seeds the means are over.
     """
 
     accuracy: Mapping[str, Curve]
     energy: Mapping[str, Curve]
-    levels: Mapping[str, float]
+    whole: float
+    none: float
     live_seed: Curve
+    seeds: int
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The ranks that can be set."""
+        return tuple(self.accuracy["cut"])
+
+
+def recorded() -> CutBackData:
+    """Reads what was recorded of the shipped ΔW.
+
+    Example:
+        >>> recorded().ranks
+        (1, 2, 4, 8, 16, 32, 64, 128, 192)
+    """
+    final = runs_of(read_record(data_path("results", "rank_of_delta.json")), stage="final")
+    tuned = [run for run in final if run["key"]["method"] == "full"]  # in the order of the seeds
+    points = [point for run in tuned for point in run["points"]]
+    trained = [
+        {"kind": "lora", "rank": run["key"]["rank"], "test_accuracy": run["test_accuracy"]}
+        for run in final
+        if run["key"]["method"] == "lora"
+    ]
+    accuracy = {kind: _means(points + trained, kind, "test_accuracy") for kind in KINDS}
+    none = accuracy["cut"].pop(0)
+    first = [point for point in tuned[0]["points"] if point["kind"] == "cut" and point["rank"]]
+    return CutBackData(
+        accuracy=accuracy,
+        energy={kind: _means(points, kind, "energy", least=1) for kind in _WITH_ENERGY},
+        whole=round(fmean(run["test_accuracy"] for run in tuned), _PLACES),
+        none=none,
+        live_seed={each["rank"]: round(each["test_accuracy"], _PLACES) for each in first},
+        seeds=len(tuned),
+    )
+
+
+def _means(
+    points: list[dict[str, Any]], kind: str, measure: str, least: int = 0
+) -> dict[int, float]:
+    """Means over the seeds of one kind, by rank."""
+    found: dict[int, list[float]] = {}
+    for point in points:
+        if point["kind"] == kind and point["rank"] >= least:
+            found.setdefault(point["rank"], []).append(point[measure])
+    return {rank: round(fmean(values), _PLACES) for rank, values in sorted(found.items())}
 
 
 @dataclass(frozen=True)
@@ -50,84 +109,59 @@ class CutBackState:
 
 
 def finding(state: CutBackState, data: CutBackData) -> str:
-    """The picture's title: energy and accuracy of the cut at this rank."""
-    cut, energy = (next(iter(each.values()))[state.rank] for each in (data.accuracy, data.energy))
-    kept, right = whole_percent(energy), whole_percent(cut)
-    return f"Rank {state.rank} keeps {kept} of the energy; accuracy {right}"
+    """The one line above the picture: energy and accuracy of the cut at this rank."""
+    kept = whole_percent(data.energy["cut"][state.rank])
+    right, whole = whole_percent(data.accuracy["cut"][state.rank]), whole_percent(data.whole)
+    return (
+        f"Rank {state.rank} keeps {kept} of the energy. Accuracy is {right}, with the whole ΔW "
+        f"{whole}."
+    )
 
 
 def explain(state: CutBackState, data: CutBackData) -> str:
     """Says what the model gets right at this rank, by kind of update, and what a live run said."""
-    energy, accuracy = (_at(state.rank, curves) for curves in (data.energy, data.accuracy))
-    levels = ", ".join(f"{name} {whole_percent(share)}" for name, share in data.levels.items())
+    accuracy = ", ".join(
+        f"{name} {whole_percent(data.accuracy[kind][state.rank])}"
+        for kind, name in KINDS.items()
+        if state.rank in data.accuracy[kind]
+    )
     words = (
-        f"Rank {state.rank}. Energy kept: {energy}. "
-        f"Accuracy, mean over seeds: {accuracy}; {levels}."
+        f"Accuracy at rank {state.rank}, mean over {data.seeds} seeds: {accuracy}; rank 0 "
+        f"{whole_percent(data.none)}. In r random directions ΔW keeps "
+        f"{percent(data.energy['subspace'][state.rank])} of its energy."
     )
     if state.rank in state.live:
         words += (
-            f" Live, seed 0: {percent(state.live[state.rank])}; "
+            f" Measured now, seed 0: {percent(state.live[state.rank])}; "
             f"recorded for that seed {percent(data.live_seed[state.rank])}."
         )
     return words
 
 
-def _at(rank: int, curves: Mapping[str, Curve]) -> str:
-    """The shares at a rank, under their names, of those curves that reach it."""
-    return ", ".join(
-        f"{name} {whole_percent(curve[rank])}" for name, curve in curves.items() if rank in curve
-    )
-
-
 def describe(state: CutBackState, data: CutBackData) -> str:
     """The picture in words."""
     stars = ", ".join(
-        f"{whole_percent(share)} at rank {rank}" for rank, share in state.live.items()
+        f"{whole_percent(share)} at rank {rank}" for rank, share in sorted(state.live.items())
     )
     return (
-        f"Accuracy against rank for {', '.join(data.accuracy)}, and a curve of the {ENERGY}. "
-        f"{finding(state, data)}." + (f" Stars, measured live: {stars}." if stars else "")
+        f"Accuracy against rank for {', '.join(KINDS.values())}, and a curve of the energy that "
+        f"the cut keeps. {finding(state, data)}" + (f" Stars, measured now: {stars}." * bool(stars))
     )
 
 
-class CutBack(LivePicture):
-    """The widget, shown by `_ipython_display_`.
+def cut_back(live: Callable[[int], float], data: CutBackData | None = None) -> Component:
+    """Makes the explorer.
 
     Args:
-        data: What was recorded.
-        live: rank → accuracy, measured now.
+        live: rank → accuracy, measured now; the page asks for it when the button is pressed.
+        data: What was recorded; without it, that of the shipped ΔW.
+
+    Example:
+        >>> cut_back(lambda rank: 0.85)
+        Rank 1 keeps 23 % of the energy. Accuracy is 88 %, with the whole ΔW 91 %. Accuracy at ...
     """
-
-    def __init__(self, data: CutBackData, live: Callable[[int], float]) -> None:
-        self._data, self._measure = data, live
-        self._live: dict[int, float] = {}
-        cut_energy = next(iter(data.energy.values()))
-        self._drawing = CutBackPicture({**data.accuracy, ENERGY: cut_energy}, data.levels)
-        ranks = tuple(cut_energy)
-        self.button = ipywidgets.Button(
-            description="Run it live", tooltip="Cut ΔW, put it back and test, on this machine"
-        )
-        self.button.on_click(self.run_live)
-        slider = ipywidgets.SelectionSlider(
-            options=ranks, value=ranks[0], description="Rank r", style=LABELLED
-        )
-        super().__init__({"rank": slider}, self._view, [("rank",)], height_px=465)
-        first, *others = self.widget.children
-        first.children = (*first.children, self.button)
-        self.widget.children = (first, *others)
-
-    def _view(self, values: Mapping[str, Any]) -> View:
-        state = CutBackState(values["rank"], dict(self._live))
-        picture = self._drawing.png(finding(state, self._data), state.rank, state.live)
-        return View(picture, describe(state, self._data), explain(state, self._data))
-
-    def run_live(self, _: Any = None) -> None:
-        """Measures the accuracy at the rank that is set, and adds it as a star."""
-        rank = self.values["rank"]
-        self.button.disabled = True
-        try:
-            with self.error_line:
-                self._live[rank] = self._measure(rank)
-                self.redraw()
-        finally:
-            self.button.disabled = False
+    data = data or recorded()
+    start = CutBackState(data.ranks[0])
+    shown = {**asdict(data), "names": KINDS, "ranks": data.ranks, "start": asdict(start)}
+    text = f"{finding(start, data)} {explain(start, data)}"
+    return Component("back", shown, alt=describe(start, data), text=text, ask=live)

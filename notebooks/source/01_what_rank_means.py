@@ -452,19 +452,9 @@ print("and more, as messages of one template are right or wrong together (notebo
 # All of it under your hand. The slider answers from the record at once. **Run it live** cuts the
 # shipped ΔW at the rank that is set, puts it back and tests it here; the result becomes a star.
 # %%
-from lora_edu.widgets.cut_back import CutBack, CutBackData
+from lora_edu.widgets.cut_back import cut_back
 
-means = {
-    KINDS[kind]: {r: seeds_at(kind, r).mean().item() for r in RANKS if len(seeds_at(kind, r))}
-    for kind in KINDS
-}
-energies = {
-    KINDS[kind]: {r: seeds_at(kind, r, "energy").mean().item() for r in RANKS}
-    for kind in ("cut", "subspace")
-}
-levels = {"ΔW whole": everything.item(), "rank 0": nothing.item()}
-data = CutBackData(means, energies, levels, seed_0)
-put_back = CutBack(data, live=accuracy_at)
+put_back = cut_back(live=accuracy_at)
 put_back
 # %% [markdown]
 # **To find out:** from which rank on does the cut stay within two points of the whole ΔW, and how

@@ -1,0 +1,130 @@
+"""The cut put back, in a page: the package's words at every rank, and a measurement on request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page
+from support.components import load, show
+
+from lora_edu.widgets.component import Component
+from lora_edu.widgets.cut_back import (
+    CutBackState,
+    cut_back,
+    describe,
+    explain,
+    finding,
+    recorded,
+)
+
+DATA = recorded()
+# A kernel's side of the bridge: it answers, perhaps with an error, when the test says `release()`.
+BRIDGE = """([key, reply]) => {
+  const hearers = new Set();
+  globalThis.asked = [];
+  globalThis.loraBridges = new Map([[key, {
+    on: (_, hear) => hearers.add(hear),
+    off: (_, hear) => hearers.delete(hear),
+    send: ({ id, request }) => {
+      asked.push(request);
+      globalThis.release = () => hearers.forEach(hear => hear({ id, ...reply }));
+    },
+  }]]);
+}"""
+
+
+def board() -> Component:
+    return cut_back(lambda rank: 0.5)
+
+
+@pytest.fixture
+def page(browser: BrowserContext) -> Iterator[Page]:
+    page = browser.new_page()
+    page.set_viewport_size({"width": 820, "height": 600})
+    yield page
+    page.close()
+
+
+def press(page: Page, shown: Locator, reply: dict) -> None:
+    """Runs live at the third rank, 4, with this reply."""
+    page.evaluate(BRIDGE, [board().key, reply])
+    for _ in range(2):
+        shown.get_by_role("slider").press("ArrowRight")
+    shown.get_by_role("button", name="Run it live").press("Enter")
+
+
+def test_every_state_has_the_words_of_the_package(page: Page) -> None:
+    lives = [{}, {1: 0.84661}, {rank: (100 + rank) / 515 for rank in DATA.ranks}]
+    states = [CutBackState(rank, live) for rank in DATA.ranks for live in lives]
+    said = load(page, board()).answers([vars(state) for state in states])
+    for state, words in zip(states, said, strict=True):
+        assert words["finding"] == finding(state, DATA)
+        assert words["explain"] == explain(state, DATA)
+        assert words["describe"] == describe(state, DATA)
+
+
+def test_a_measurement_becomes_a_star_with_its_own_label(page: Page) -> None:
+    shown = show(page, board())
+    press(page, shown, {"value": 0.8512})
+    status, button = shown.locator("div[role=status]"), shown.get_by_role("button")
+    assert "Running: ΔW is cut to rank 4" in status.inner_text()
+    assert "up to a minute" in status.inner_text()
+    assert button.is_disabled()
+    page.evaluate("release()")
+    shown.get_by_text("measured now, seed 0: 85.1\u00a0%", exact=True).wait_for()
+    assert page.evaluate("asked") == [4]
+    assert shown.locator(".star").count() == 1
+    assert status.inner_text() == ""
+    assert button.is_enabled()
+    shown.get_by_role("slider").press("ArrowRight")
+    assert shown.locator(".star").count() == 1  # it stays
+    assert shown.get_by_text("measured now").count() == 0
+
+
+def test_an_error_is_told_in_words_until_the_next_try(page: Page) -> None:
+    shown = show(page, board())
+    press(page, shown, {"error": "ValueError: no <model>"})
+    alert = shown.locator("[role=alert]")  # also where it says nothing, and is not shown
+    page.evaluate("release()")
+    page.wait_for_function("element => element.innerText", arg=alert.element_handle())
+    assert alert.inner_text() == "That did not work. ValueError: no <model>"
+    assert shown.get_by_role("button").is_enabled()
+    page.evaluate(BRIDGE, [board().key, {"value": 0.5}])
+    shown.get_by_role("button").press("Enter")
+    page.evaluate("release()")
+    shown.locator(".star").wait_for()
+    assert alert.inner_text() == ""
+
+
+def test_without_a_kernel_the_button_says_what_to_do(page: Page) -> None:
+    shown = show(page, board())
+    shown.get_by_role("button").click()
+    assert "Run its cell, then ask again." in shown.get_by_role("alert").inner_text()
+
+
+def test_names_at_the_curves_ends_do_not_cover_each_other(page: Page) -> None:
+    shown = show(page, board())
+    names = shown.locator(".chart path.lead + text").all()
+    boxes = sorted((name.bounding_box() for name in names), key=lambda box: box["y"])
+    assert len(boxes) == 7
+    for upper, lower in zip(boxes, boxes[1:], strict=False):
+        assert upper["y"] + 12 <= lower["y"]  # 12 px is the height of their letters
+    assert all(box["x"] + box["width"] <= 820 for box in boxes)
+
+
+def test_picture_controls_and_words_are_seen_together(page: Page) -> None:
+    shown = show(page, board())
+    press(page, shown, {"value": 0.8512})
+    assert shown.bounding_box()["height"] <= 400
+    page.evaluate("release()")
+    shown.locator(".star").wait_for()
+    assert shown.bounding_box()["height"] <= 400
+    assert shown.get_by_role("slider").bounding_box()["width"] >= 300
+
+
+def test_a_phone_shows_it_without_sideways_scrolling(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    shown = show(page, board())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert "energy that the cut keeps" in shown.locator(".keys").inner_text()
