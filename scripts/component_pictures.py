@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, sync_playwright
 from lora_edu.files import atomic_write
 from lora_edu.widgets import component
 from lora_edu.widgets.component import Component
+from lora_edu.widgets.cut_back import cut_back
 from lora_edu.widgets.cut_record import recorded
 from lora_edu.widgets.memory_bars import memory_bars
 from lora_edu.widgets.playground import playground
@@ -27,8 +28,15 @@ from lora_edu.widgets.rank_explorer import rank_explorer
 from lora_edu.widgets.strength_explorer import strength_explorer
 from lora_edu.widgets.svd_cut import CutState, cut_explorer
 
+
+def unasked(rank: int) -> float:
+    """Stands for the notebook's measurement, which no still picture needs."""
+    raise NotImplementedError
+
+
 #: Every explorer's program in `components/`, as its notebook shows it.
 MAKERS: dict[str, Callable[[], Component]] = {
+    "back": lambda: cut_back(unasked),
     "cut": lambda: cut_explorer(recorded(), CutState()),
     "memory": memory_bars,
     "plane": playground,
