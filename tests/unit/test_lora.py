@@ -503,3 +503,24 @@ def test_a_copy_made_while_merged_unmerges_by_itself():
     assert clone.merged
     clone.unmerge()
     assert torch.equal(clone.linear.weight, original)
+
+
+def test_the_scaling_is_alpha_where_none_is_named():
+    assert scaling_factor(3, 2) == 3.0
+
+
+def test_factors_set_to_16_bits_by_hand_still_multiply_in_32():
+    layer = trained(LoRALayer(6, 5, rank=3, alpha=0.7))
+    for factor in (layer.A, layer.B):
+        factor.data = factor.data.bfloat16()
+    exact = layer.multiplier * (layer.A.float() @ layer.B.float())
+    assert torch.equal(layer.delta(), exact)
+
+
+def test_the_state_of_a_merged_layer_has_parameters_only_where_they_are_asked_for():
+    layer = trained(LinearWithLoRA(nn.Linear(4, 3), rank=2, alpha=1.0))
+    layer.merge()
+    plain, kept = layer.state_dict(), layer.state_dict(keep_vars=True)
+    assert not isinstance(plain["linear.weight"], nn.Parameter)
+    assert isinstance(kept["linear.weight"], nn.Parameter)
+    assert torch.equal(plain["linear.weight"], kept["linear.weight"])

@@ -6,7 +6,17 @@ from torch import nn
 
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import replace_linear_with_lora
-from lora_edu.targets import find_targets, is_linear_like, is_wrapped, linear_names, linear_shape
+from lora_edu.targets import (
+    find_targets,
+    has_own_forward,
+    is_conv1d,
+    is_linear_like,
+    is_pefts,
+    is_wrapped,
+    linear_dtype,
+    linear_names,
+    linear_shape,
+)
 
 PARTS = ("query", "key", "value", "out", "fc_in", "fc_out")
 
@@ -108,3 +118,45 @@ def test_conv1d_is_recognised_in_transformers_itself():
     pytorch_utils = pytest.importorskip("transformers.pytorch_utils")
     layer = pytorch_utils.Conv1D(5, 3)
     assert is_linear_like(layer) and linear_shape(layer) == (3, 5)
+
+
+def test_a_conv1d_is_known_by_its_name_its_nf_and_a_weight_of_two_dimensions():
+    assert is_conv1d(Conv1D(3, 2))
+    convolution = type("Conv1D", (nn.Conv1d,), {})(2, 3, kernel_size=1)  # another library's name
+    assert not is_conv1d(convolution)
+    convolution.nf = 3
+    assert not is_conv1d(convolution)  # its weight has three dimensions
+
+
+def test_a_conv1d_computes_as_its_class_does_unless_its_forward_was_exchanged():
+    layer = Conv1D(3, 2)
+    assert not has_own_forward(layer)
+    layer.forward = lambda x: x
+    assert has_own_forward(layer)
+
+
+def test_a_wrapped_layer_has_a_linear_layer_and_both_factors():
+    layer = nn.Module()
+    layer.lora = nn.Module()
+    layer.lora.B = torch.zeros(1)
+    assert not is_wrapped(layer)
+    layer.lora.A = torch.zeros(1)
+    assert not is_wrapped(layer)
+    layer.linear = nn.Linear(1, 1)
+    assert is_wrapped(layer)
+
+
+@pytest.mark.parametrize("part", ["base_layer", "original_module"])
+def test_what_peft_puts_in_place_of_a_module_is_known_by_its_looks(part):
+    module = nn.Module()
+    setattr(module, part, nn.Linear(1, 1))
+    assert not is_pefts(module)
+    module.active_adapters = ["default"]
+    assert is_pefts(module)
+
+
+def test_a_layer_that_is_held_narrower_says_which_type_it_takes():
+    layer = nn.Linear(2, 2).bfloat16()
+    assert linear_dtype(layer) == torch.bfloat16
+    layer.outer_dtype = torch.float32
+    assert linear_dtype(layer) == torch.float32
