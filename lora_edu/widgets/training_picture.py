@@ -35,7 +35,7 @@ class TrainingPicture:
                 "validation": self._curve(0, 1, "validation"),
             }
             self._loss_axis.set_ylim(0, 1)
-            self._loss_axis.yaxis.set_major_formatter("{x:.2f}")  # as wide at the end as now
+            self._loss_axis.yaxis.set_major_formatter("{x:g}")
             if accuracy:
                 self._curves["accuracy"] = self._curve(1, 2, "accuracy on validation")
                 drawn.axes[1].set_ylabel("accuracy (%)")

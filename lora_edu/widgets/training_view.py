@@ -11,6 +11,7 @@ instance, hears them when the cell has ended; there the cell's own stop button d
 from __future__ import annotations
 
 import asyncio
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +19,10 @@ from contextlib import contextmanager
 from html import escape
 
 import ipywidgets
+from IPython.display import display
 from torch import nn
 
-from lora_edu.plots import image_tag, live_paragraph, show_text, show_widget, smoothed
+from lora_edu.plots import LINE_CHARACTERS, image_tag, live_paragraph, show_widget, smoothed
 from lora_edu.training import History, evaluation_mode
 from lora_edu.widgets.error_line import ErrorLine, type_and_message
 from lora_edu.widgets.training_picture import TrainingPicture
@@ -29,6 +31,12 @@ Follow = Callable[[nn.Module, History], None]
 
 HELD = "held"
 _REDRAW_SECONDS = 0.5  # between two pictures: drawing takes time from training
+# Of the widget and the still picture beneath it one is seen: the widget as long as it lives.
+_CHILD = ".jp-OutputArea-child"
+_STILL_STYLE = (
+    f"<style>{_CHILD}:has(.lora-live) + {_CHILD}:has(.lora-still),"
+    f"{_CHILD}:not(:has(.lora-live)):has(+ {_CHILD} .lora-still){{display:none}}</style>"
+)
 _LOOK_SECONDS = 0.05  # how often the waiting cell looks whether the run has ended or is held
 
 
@@ -60,6 +68,7 @@ class TrainingView:
         self.text, self.error_line = ipywidgets.HTML(), ErrorLine()
         buttons = ipywidgets.HBox([self.stop, self.go_on])
         self.widget = ipywidgets.VBox([buttons, self.error_line, self.picture, self.text])
+        self.widget.add_class("lora-live")
 
     @staticmethod
     def _button(name: str, tooltip: str, act: Callable[[], None]) -> ipywidgets.Button:
@@ -77,7 +86,7 @@ class TrainingView:
             Exception: whatever `train` raised.
         """
         self.draw()
-        self._show(update=False)
+        show_widget(self.widget, f"{self._name}: loss against step, drawn while the model trains.")
         threading.Thread(target=self._work, daemon=True).start()
         try:
             await self._wait()
@@ -85,10 +94,9 @@ class TrainingView:
             self.hold()
             await self._wait()
         self._cell_waits = False
-        self._show(update=True)
+        self._show_still(update=False)
         if self._error is not None:
             raise self._error
-        show_text(self.verdict())
         return self.history
 
     def hold(self) -> None:
@@ -153,7 +161,7 @@ class TrainingView:
     def _bring_up_to_date(self) -> None:
         self.draw()
         if not self._cell_waits:
-            self._show(update=True)
+            self._show_still(update=True)
 
     async def _wait(self) -> None:
         """Waits until the run has ended or is held."""
@@ -197,15 +205,18 @@ class TrainingView:
                 words += f"; {measure.replace('_', ' ')} {value:.2f}"
         return words + "."
 
-    def _show(self, update: bool) -> None:
-        show_widget(
-            self.widget,
-            f"{self._name}: loss against step, drawn while the model trains.",
-            self.png,
-            alt=self.verdict(),
-            display_id=self._display_id,
-            update=update,
-        )
+    def _show_still(self, update: bool) -> None:
+        """Shows picture and verdict in an output of its own, for the time when no kernel is left.
+
+        JupyterLab prefers a widget to all else in an output, and shows an error once it is gone.
+        """
+        words = escape(self.verdict())
+        still = f'{_STILL_STYLE}<div class="lora-still">{image_tag(self.png, self.verdict())}'
+        bundle = {
+            "text/html": f"{still}<p>{words}</p></div>",
+            "text/plain": textwrap.fill(self.verdict(), LINE_CHARACTERS),
+        }
+        display(bundle, raw=True, display_id=self._display_id, update=update)
 
 
 async def watch(

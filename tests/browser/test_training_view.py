@@ -51,7 +51,7 @@ class Shown(NamedTuple):
 
 
 def shown(page: Page) -> Shown:
-    picture = page.locator(".jp-OutputArea-output img").get_attribute("src")
+    picture = page.locator(".lora-live img").get_attribute("src")
     return Shown(picture, page.locator("p[aria-live]").inner_text())
 
 
@@ -62,19 +62,22 @@ def press(page: Page, name: str) -> None:
 
 def stored_picture(page: Page, lab: Lab, state: str) -> bytes:
     """The picture that the saved file has, once its text begins with this state."""
+    html = ""
     for _ in range(LOOKS):
         # Not awaited: saving may ask a question.
         page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save'); }")
         page.wait_for_timeout(250)
         notebook = json.loads((lab.root / PATH).read_text(encoding="utf-8"))
-        output = next(iter(notebook["cells"][0]["outputs"]), {"metadata": {}})
-        alt = output["metadata"].get("image/png", {}).get("alt", "")
-        if alt.startswith(state):
-            return base64.b64decode(output["data"]["image/png"])
-    raise AssertionError(f"the file never said {state!r}; it says {alt!r}")
+        outputs = notebook["cells"][0]["outputs"]
+        html = "".join("".join(out.get("data", {}).get("text/html", "")) for out in outputs)
+        if f'alt="{state}' in html:
+            return base64.b64decode(html.partition("base64,")[2].partition('"')[0])
+    raise AssertionError(f"the file never said {state!r}; it says {html[:300]!r}")
 
 
-def test_a_run_is_held_and_goes_on_by_keyboard(training: Page, lab: Lab) -> None:
+def test_a_run_is_held_and_goes_on_by_keyboard(
+    training: Page, lab: Lab, browser: BrowserContext
+) -> None:
     press(training, "Stop")
     training.get_by_text("the cell ended: held").wait_for()
     held = shown(training)
@@ -91,3 +94,12 @@ def test_a_run_is_held_and_goes_on_by_keyboard(training: Page, lab: Lab) -> None
     assert finished != held_picture
     assert errors(training) == []
     assert training.said == []
+    assert not training.locator(".lora-still").is_visible()
+
+    close(training)  # and its kernel
+    again = new_page(browser)
+    open_notebook(again, lab, PATH)
+    again.locator(".lora-still img").wait_for()
+    assert again.locator(".lora-still img").is_visible()
+    assert not any(each.is_visible() for each in again.get_by_text("Error displaying").all())
+    close(again)
