@@ -46,7 +46,9 @@ MAKERS: dict[str, Callable[[], Component]] = {
 FOLDER = Path(component.__file__).parent / "components"
 SHOWS = "shows"  # the text chunk with the hash
 WIDTH_PX, SHARPNESS = 820, 2
-COLOURS, APART = 32, 16  # of a picture: so many, and so far from each other in red, green or blue
+#: Colours of a picture: so many, and so far from each other in red, green or blue; and of one with
+#: shaded images in it.
+COLOURS, SHADES = (32, 16), (96, 8)
 BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
 
 
@@ -69,7 +71,8 @@ def draw(made: Component, browser: Browser) -> bytes:
     page.set_content(f'<body data-theme="light" style="margin:0">{made.html()}')
     seen = page.locator("[data-live]").screenshot(animations="disabled")
     page.close()
-    few = with_few_colours(Image.open(io.BytesIO(seen)).convert("RGB"))
+    many = SHADES if made.name == "cut" else COLOURS
+    few = with_few_colours(Image.open(io.BytesIO(seen)).convert("RGB"), *many)
     chunk = PngImagePlugin.PngInfo()
     chunk.add_text(SHOWS, shows(made))
     file = io.BytesIO()
@@ -77,13 +80,13 @@ def draw(made: Component, browser: Browser) -> bytes:
     return file.getvalue()
 
 
-def with_few_colours(picture: Image.Image) -> Image.Image:
+def with_few_colours(picture: Image.Image, count: int, apart: int) -> Image.Image:
     """Returns a picture in its commonest colours, as they are: each stands for a concept."""
     chosen: list[tuple[int, ...]] = []
     for _, colour in sorted(picture.getcolors(picture.width * picture.height), reverse=True):
-        if all(max(abs(a - b) for a, b in zip(colour, other)) >= APART for other in chosen):
+        if all(max(abs(a - b) for a, b in zip(colour, other)) >= apart for other in chosen):
             chosen.append(colour)
-        if len(chosen) == COLOURS:
+        if len(chosen) == count:
             break
     palette = Image.new("P", (1, 1))
     palette.putpalette([part for colour in chosen for part in colour])
