@@ -152,6 +152,33 @@ def source_for(cell: NotebookNode, version: Version) -> str:
     return "\n".join(kept).strip("\n")
 
 
+def set_apart(text: str) -> str:
+    """Puts exercises and takeaways into boxes: block quotes, which every reader draws as such.
+
+    A takeaway is one paragraph. An exercise goes on, with its hints, to the next heading or
+    takeaway, or to the end of its cell.
+
+    Example:
+        >>> set_apart("Before.\\n\\n**Takeaway:** little is enough.\\n\\nAfter.").splitlines()[2]
+        '> **Takeaway:** little is enough.'
+    """
+    inside, boxed = False, []
+    for paragraph in text.split("\n\n"):
+        takeaway = paragraph.startswith("**Takeaway")
+        inside = paragraph.startswith("**Exercise") or (inside and not takeaway)
+        inside = inside and not paragraph.startswith("#")
+        boxed.append((inside or takeaway, takeaway, paragraph))
+    pieces = []
+    for number, (box, takeaway, paragraph) in enumerate(boxed):
+        before = boxed[number - 1] if number else (False, False, "")
+        if box:
+            lines = paragraph.split("\n")
+            paragraph = "\n".join(f"> {line}".rstrip() for line in lines)
+        goes_on = box and before[0] and not takeaway and not before[1]
+        pieces += ([">\n" if goes_on else "\n"] if number else []) + [f"{paragraph}\n"]
+    return "".join(pieces).rstrip("\n")
+
+
 def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNode:
     """Turns a source into a notebook without outputs.
 
@@ -174,8 +201,10 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
             source = source_for(cell, version)
         except SourceError as error:
             raise SourceError(f"{_place(number, cell)}: {error}") from None
-        make = new_markdown_cell if cell.cell_type == "markdown" else new_code_cell
-        cells.append(make(source, metadata=cell.metadata))
+        if cell.cell_type == "markdown":
+            cells.append(new_markdown_cell(set_apart(source), metadata=cell.metadata))
+        else:
+            cells.append(new_code_cell(source, metadata=cell.metadata))
     _number(cells)
     notebook = new_notebook(cells=cells)
     notebook.metadata = NotebookNode(

@@ -26,7 +26,7 @@ from scripts.build_notebooks import (
     scrub,
     write,
 )
-from scripts.notebook_format import BOOTSTRAP, SourceError, parse, to_notebook
+from scripts.notebook_format import BOOTSTRAP, SourceError, parse, set_apart, to_notebook
 
 SOURCE = '''\
 # %% [markdown]
@@ -298,3 +298,16 @@ def test_a_wrong_alt_text_is_red(built: NotebookNode, tmp_path: Path) -> None:
     wrong.cells[5].outputs[0].data["text/plain"] = "A full figure."
     write(wrong, tmp_path / "wrong.ipynb")
     assert nbval(tmp_path / "wrong.ipynb").returncode == 1
+
+
+def test_an_exercise_and_its_hint_stand_in_one_box() -> None:
+    text = "Why.\n\n**Exercise 1.** Do it.\n\n<details>\nsoon\n</details>\n\n## Next\n\nText."
+    boxed = "> **Exercise 1.** Do it.\n>\n> <details>\n> soon\n> </details>"
+    assert set_apart(text) == f"Why.\n\n{boxed}\n\n## Next\n\nText."
+
+
+def test_a_takeaway_is_a_box_of_one_paragraph_beside_an_exercise() -> None:
+    text = "**Exercise 1.** Do it.\n\n**Takeaway:** little\nis enough.\n\nText."
+    boxed = "> **Exercise 1.** Do it.\n\n> **Takeaway:** little\n> is enough."
+    assert set_apart(text) == f"{boxed}\n\nText."
+    assert set_apart("No box.\n\n- a list") == "No box.\n\n- a list"
