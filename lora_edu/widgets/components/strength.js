@@ -1,5 +1,6 @@
 // The strength explorer: an adapter's strength under a slider, and what the model says then.
 import { box, chips, choice, el, fixed, signed, slider } from "./kit.js";
+import { chart } from "./strength_chart.js";
 
 const STYLE = `
   .top { align-items: center; }
@@ -222,31 +223,4 @@ function missing(answers, at, zero) {
 function longest(adapters, find) {
   const all = adapters.flatMap(({ prompts }) => prompts.flatMap(({ text, answers }) => answers.map((each, place) => [text, find(each, place)])));
   return all.sort((a, b) => (b[0] + b[1]).length - (a[0] + a[1]).length).slice(0, 12);
-}
-
-/** Lines of a chart that stay, so that their bars glide; `draw(bars)` makes as many as it needs. */
-function chart(place) {
-  const lines = [];
-  const add = () => {
-    const token = el("span"), rest = el("i"), says = el("span", { class: "says glide" });
-    const now = el("span", { class: "now glide" }), was = el("span", { class: "was glide" });
-    const name = el("span", { class: "name" }, token, rest), track = el("span", { class: "track" }, now, was, says);
-    place.append(name, track);
-    lines.push({ token, rest, says, now, was, name, track });
-  };
-  return bars => {
-    while (lines.length < bars.length) add();
-    lines.forEach((line, at) => {
-      const bar = bars[at];
-      line.name.hidden = line.track.hidden = !bar;
-      if (!bar) return;
-      line.token.textContent = bar.token;
-      line.rest.textContent = bar.rest;
-      line.says.textContent = bar.says;
-      line.now.style.width = line.says.style.left = `${100 * bar.share}%`;
-      line.was.style.width = `${100 * (bar.was ?? 0)}%`;
-      line.now.classList.toggle("other", bar.other);
-      for (const each of [line.name, line.says]) each.classList.toggle("first", bar.first);
-    });
-  };
 }
