@@ -167,7 +167,7 @@ def test_outputs_hold_text_and_picture_and_nothing_else(built: NotebookNode) -> 
     assert stream.text == "a line\nof text\n"
     assert value.data == {"text/plain": "<object at 0x0>"}
     (shown,) = built.cells[5].outputs
-    assert set(shown.data) == {"image/png", "text/plain"}
+    assert set(shown.data) == {"text/html", "image/png", "text/plain"}
     assert shown.metadata["image/png"]["alt"] == shown.data["text/plain"] == "An empty figure."
     assert set(built.metadata) == {"kernelspec", "language_info"}
     assert all("execution" not in cell.metadata for cell in built.cells)
