@@ -134,7 +134,11 @@ def block_and_module(name: str) -> tuple[int, str]:
 
 
 def unpacked(packed: Data) -> Tensor:
-    """The numbers of a piece of data, in one row."""
+    """The numbers of a piece of data, row after row.
+
+    Shape:
+        (rows × columns,), one dimension.
+    """
     levels = torch.frombuffer(bytearray(b64decode(packed["bytes"])), dtype=torch.int8)
     return levels.double() * packed["unit"]
 
