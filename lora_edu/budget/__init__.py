@@ -3,9 +3,11 @@
 from lora_edu.budget.memory import (
     GPUS_BYTES,
     METHODS,
+    NF4_BITS,
     STORAGES,
     MemoryBudget,
     activation_bytes,
+    block_activations,
     memory_budget,
 )
 from lora_edu.budget.parameters import (
@@ -38,11 +40,13 @@ __all__ = [
     "MODEL_SHAPES",
     "MemoryBudget",
     "ModelShape",
+    "NF4_BITS",
     "STORAGES",
     "StepSeconds",
     "TARGETS",
     "activation_bytes",
     "adapter_bytes",
+    "block_activations",
     "block_share",
     "break_even_rank",
     "checkpoint_bytes",

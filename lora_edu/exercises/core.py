@@ -31,7 +31,7 @@ from lora_edu.exercises.answers import (
     is_half_written,
 )
 from lora_edu.exercises.course import ROOMS
-from lora_edu.plots.faces import Mood, faced
+from lora_edu.plots import Mood, faced
 
 State = Literal["passed", "wrong", "not tried"]
 _MARKS = {"passed": "✓", "wrong": "✗", "not tried": "○"}

@@ -17,17 +17,20 @@ from .display import (
     show_widget,
 )
 from .drawings import drawing
+from .faces import Mood, faced
 from .style import DIVERGING, SEQUENTIAL, figure, house_style, line_style, png
 
 __all__ = [
     "DIVERGING",
     "LINE_CHARACTERS",
     "Line",
+    "Mood",
     "SEQUENTIAL",
     "SMOOTHED_STEPS",
     "alert_paragraph",
     "bar_chart",
     "drawing",
+    "faced",
     "figure",
     "heat_map",
     "house_style",

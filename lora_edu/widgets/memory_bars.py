@@ -13,12 +13,12 @@ from lora_edu.budget import (
     GPUS_BYTES,
     METHODS,
     MODEL_SHAPES,
+    NF4_BITS,
     STORAGES,
     MemoryBudget,
     ModelShape,
     memory_budget,
 )
-from lora_edu.budget.memory import NF4_BITS
 from lora_edu.widgets.component import Component
 from lora_edu.widgets.units import megabytes, percent
 

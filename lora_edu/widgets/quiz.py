@@ -22,8 +22,7 @@ from typing import Any
 
 from IPython.display import display
 
-from lora_edu.plots import LINE_CHARACTERS
-from lora_edu.plots.faces import faced
+from lora_edu.plots import LINE_CHARACTERS, faced
 from lora_edu.widgets.component import SESSION, Component, connect
 from lora_edu.widgets.number_said import number_said
 

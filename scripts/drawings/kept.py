@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from lora_edu.budget import MODEL_SHAPES, lora_parameters
-from lora_edu.budget.memory import STORAGES, block_activations
+from lora_edu.budget import MODEL_SHAPES, STORAGES, block_activations, lora_parameters
 from scripts.drawings.hand import Sheet
 
 LEFT = 24
