@@ -18,7 +18,15 @@ from .display import (
 )
 from .drawings import drawing
 from .faces import Mood, faced
-from .style import DIVERGING, SEQUENTIAL, figure, house_style, line_style, png
+from .style import (
+    DIVERGING,
+    SEQUENTIAL,
+    figure,
+    house_style,
+    line_style,
+    png,
+    with_palette,
+)
 
 __all__ = [
     "DIVERGING",
@@ -44,4 +52,5 @@ __all__ = [
     "show_widget",
     "smoothed",
     "stacked_bars",
+    "with_palette",
 ]

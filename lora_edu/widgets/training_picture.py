@@ -26,22 +26,23 @@ class TrainingPicture:
         )
         self._loss_axis = drawn.axes[0]
         thin = {"color": line_style(0)["color"], "alpha": 0.3, "linewidth": 1}
-        thin["label"] = "training, each batch"
+        thin["label"] = "each batch"
         with house_style():
             self.title = drawn.suptitle(" ", x=0.01, ha="left", fontsize=11, fontweight="bold")
             self._curves: dict[str, Any] = {
                 "batches": self._loss_axis.plot([], [], **thin)[0],
-                "training": self._curve(0, 0, f"its mean over {SMOOTHED_STEPS} steps", marker=""),
+                "training": self._curve(0, 0, f"mean of {SMOOTHED_STEPS} steps", marker=""),
                 "validation": self._curve(0, 1, "validation"),
             }
             self._loss_axis.set_ylim(0, 1)
             self._loss_axis.yaxis.set_major_formatter("{x:g}")
             if accuracy:
-                self._curves["accuracy"] = self._curve(1, 2, "accuracy on validation")
+                self._curves["accuracy"] = self._curve(1, 2, "validation")
                 drawn.axes[1].set_ylabel("accuracy (%)")
                 drawn.axes[1].set_ylim(0, 105)
             for axis in drawn.axes:
                 axis.set_xlim(0, 1.03 * steps)  # room for the last marker
+                axis.set_title(" ")  # keeps a line free for the names of the curves
         self.canvas = Canvas(drawn, [self.title, *self._curves.values()])
 
     def _curve(self, panel: int, style: int, label: str, **changed: Any) -> Any:
@@ -71,13 +72,14 @@ class TrainingPicture:
     def _name_curves(self) -> list[str]:
         """Gives each axes a legend of the curves that have begun; returns those."""
         begun = [name for name, line in self._curves.items() if len(line.get_xdata())]
-        for axis, place in zip(self.canvas.figure.axes, ("upper right", "lower right")):
+        for axis in self.canvas.figure.axes:
             lines = [self._curves[name] for name in begun if self._curves[name].axes is axis]
             names = [] if axis.get_legend() is None else axis.get_legend().get_texts()
             if len(names) != len(lines):
                 with house_style():
-                    paper = {"frameon": True, "facecolor": "white", "edgecolor": "none"}
-                    axis.legend(handles=lines, loc=place, fontsize=9, framealpha=1, **paper)
+                    above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+                    row = {"ncols": 3, "columnspacing": 1.2, "handlelength": 1.6}
+                    axis.legend(handles=lines, fontsize=8.5, **above, **row)
         return begun
 
 

@@ -17,12 +17,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from html import escape
+from importlib.metadata import PackageNotFoundError, version
 
 import ipywidgets
 from IPython.display import display
 from torch import nn
 
-from lora_edu.plots import LINE_CHARACTERS, image_tag, live_paragraph, show_widget, smoothed
+from lora_edu.plots import (
+    LINE_CHARACTERS,
+    image_tag,
+    live_paragraph,
+    show_widget,
+    smoothed,
+    with_palette,
+)
 from lora_edu.training import History, evaluation_mode
 from lora_edu.widgets.error_line import ErrorLine, type_and_message
 from lora_edu.widgets.training_picture import TrainingPicture
@@ -30,6 +38,7 @@ from lora_edu.widgets.training_picture import TrainingPicture
 Follow = Callable[[nn.Module, History], None]
 
 HELD = "held"
+_FIRST_THAT_HEARS = 7  # version of ipykernel: an older one hears clicks when the cell has ended
 _REDRAW_SECONDS = 0.5  # between two pictures: drawing takes time from training
 # Of the widget and the still picture beneath it one is seen: the widget as long as it lives.
 _CHILD = ".jp-OutputArea-child"
@@ -72,7 +81,8 @@ class TrainingView:
 
     @staticmethod
     def _button(name: str, tooltip: str, act: Callable[[], None]) -> ipywidgets.Button:
-        button = ipywidgets.Button(description=name, tooltip=tooltip)
+        layout = ipywidgets.Layout(width="auto", min_width="148px")  # as wide as its words need
+        button = ipywidgets.Button(description=name, tooltip=tooltip, layout=layout)
         button.on_click(lambda _: act())
         return button
 
@@ -188,7 +198,10 @@ class TrainingView:
     def draw(self) -> None:
         """Brings buttons, picture and text up to date."""
         held = self.history.stopped == HELD
-        self.stop.disabled, self.go_on.disabled = held or self._ended.is_set(), not held
+        deaf = self._cell_waits and not hears_clicks()
+        self.stop.description = "Use the cell's own stop button" if deaf else "Stop"
+        self.stop.disabled = held or self._ended.is_set() or deaf
+        self.go_on.disabled = not held
         title = f"{self._name}: {self.state()}"
         self.png = self._drawing.png(title, self.history)
         self.picture.value = image_tag(self.png, self.describe())
@@ -210,13 +223,21 @@ class TrainingView:
 
         JupyterLab prefers a widget to all else in an output, and shows an error once it is gone.
         """
-        words = escape(self.verdict())
-        still = f'{_STILL_STYLE}<div class="lora-still">{image_tag(self.png, self.verdict())}'
+        words, picture = escape(self.verdict()), image_tag(with_palette(self.png), self.verdict())
+        still = f'{_STILL_STYLE}<div class="lora-still">{picture}'
         bundle = {
             "text/html": f"{still}<p>{words}</p></div>",
             "text/plain": textwrap.fill(self.verdict(), LINE_CHARACTERS),
         }
         display(bundle, raw=True, display_id=self._display_id, update=update)
+
+
+def hears_clicks() -> bool:
+    """Says whether this kernel hears a click while a cell runs."""
+    try:
+        return int(version("ipykernel").partition(".")[0]) >= _FIRST_THAT_HEARS
+    except PackageNotFoundError:  # another kernel than IPython's
+        return True
 
 
 async def watch(

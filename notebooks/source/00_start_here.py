@@ -370,7 +370,8 @@ made = len(encoding.encode_ordinary(text)) - token_ids.shape[1]
 print(f"Python {platform.python_version()}, torch {torch.__version__}")
 print(f"device {device}; training computes in {choose_precision(device)} (fp32: 32-bit numbers)")
 with free_threads() as threads:
-    print(f"cores: {os.cpu_count()}, free now: {free_cores():.1f}; training takes {threads} thread(s)")
+    print(f"cores: {os.cpu_count()}, free now: {free_cores():.1f}")
+    print(f"training takes {threads} thread(s)")
 print(f"about {made / seconds:.0f} tokens per second")
 # %% [markdown]
 # - **device cpu**: all is well (a Mac's GPU is not used). Training runs take a minute at most.

@@ -793,7 +793,7 @@ for name, share in shares.items():
     print(f"{name:40} rank 4 brings {share:4.0%} of the whole change")
 # %%
 _, fading, all_equal = shares.values()
-title = "Of the whole change, rank 4 brings " + ", ".join(f"{100 * s:.0f} %" for s in shares.values())
+title = "Of the change, rank 4 brings " + ", ".join(f"{100 * s:.0f} %" for s in shares.values())
 if fading > 0.9 and all_equal < 0.2:
     title = "Rank 4 is nearly enough for fading directions, not for 48 equal ones"
 chart = line_chart(

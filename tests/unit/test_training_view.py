@@ -13,6 +13,7 @@ from torch import nn
 from lora_edu.tasks.classifier import FeatureBatches, feature_loss
 from lora_edu.training.history import History
 from lora_edu.training.loop import fit
+from lora_edu.widgets import training_view
 from lora_edu.widgets.training_picture import TrainingPicture
 from lora_edu.widgets.training_view import HELD, Follow, TrainingView, watch
 
@@ -72,6 +73,20 @@ def test_a_run_that_was_held_ends_bit_for_bit_like_one_that_was_not():
     wait_for_end(view)
     assert without_time(view.history) == without_time(expected)
     torch.testing.assert_close(held.state_dict(), plain.state_dict(), rtol=0, atol=0)
+
+
+def test_where_a_running_cell_hears_no_click_the_stop_button_says_what_to_use(monkeypatch):
+    monkeypatch.setattr(training_view, "version", lambda name: "6.17.1")
+    view = TrainingView(lambda follow: History(), STEPS, "a head", accuracy=False)
+    view.draw()
+    assert (view.stop.disabled, view.stop.description) == (True, "Use the cell's own stop button")
+    view._cell_waits = False  # the cell has ended, and clicks are heard again
+    view.draw()
+    assert (view.stop.disabled, view.stop.description) == (False, "Stop")
+    monkeypatch.setattr(training_view, "version", lambda name: "7.4.0")
+    view._cell_waits = True
+    view.draw()
+    assert (view.stop.disabled, view.stop.description) == (False, "Stop")
 
 
 def test_the_buttons_hold_the_run_and_take_it_up_again():
@@ -237,14 +252,14 @@ def test_the_legends_name_the_curves_that_have_begun_and_no_other():
         legends = [axis.get_legend() for axis in picture.canvas.figure.axes]
         return [[text.get_text() for text in each.get_texts()] if each else [] for each in legends]
 
-    training = ["training, each batch", "its mean over 6 steps"]
+    training = ["each batch", "mean of 6 steps"]
     assert named() == [[], []]
     history.record_step(2.0, 0.1, 1)
     assert named() == [training, []]
     history.evaluations = [{"step": 1, "validation_loss": 1.5}]
     assert named() == [[*training, "validation"], []]
     history.evaluations[0]["validation_accuracy"] = 0.5
-    assert named() == [[*training, "validation"], ["accuracy on validation"]]
+    assert named() == [[*training, "validation"], ["validation"]]
 
 
 def test_watch_returns_what_fit_returns():
