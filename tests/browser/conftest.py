@@ -17,6 +17,7 @@ from support.lab import Lab, jupyterlab
 from support.latency import report
 from support.pages import Course, find_browser, headless, screenshots
 from support.project import ROOT, notebook_names
+from support.reopened import save, shown
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
 
@@ -57,10 +58,17 @@ def course(request: pytest.FixtureRequest, lab: Lab, browser: BrowserContext) ->
 
 
 @pytest.fixture(scope="session", params=notebook_names())
-def notebook(request: pytest.FixtureRequest, course: Course) -> Page:
-    """The page with a notebook that ran to its end; `page.errors` has what went wrong."""
+def notebook(request: pytest.FixtureRequest, course: Course, lab: Lab) -> Page:
+    """The page with a notebook that ran to its end; `page.errors` has what went wrong.
+
+    `page.shown` is what it showed then, before any control was touched, and `page.saved` the
+    notebook as it was saved.
+    """
     page = course.page(request.param)
     screenshots(page, ARTIFACTS)
+    page.shown, page.saved = shown(page), None
+    if not page.errors:
+        page.saved = save(page, lab, f"notebooks/{page.name}.ipynb")
     return page
 
 

@@ -29,11 +29,12 @@ SETTINGS = {
 
 
 class Lab(NamedTuple):
-    """A running JupyterLab, and the folder that it shows."""
+    """A running JupyterLab, the folder that it shows, and the folder of its own files."""
 
     url: str
     token: str
     root: Path
+    private: Path
 
 
 def free_port() -> int:
@@ -82,7 +83,7 @@ def jupyterlab(root: Path, private: Path) -> Iterator[Lab]:
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/api", process, START_SECONDS)
-            yield Lab(f"http://127.0.0.1:{port}", token, root)
+            yield Lab(f"http://127.0.0.1:{port}", token, root, private)
         finally:
             process.terminate()
             try:

@@ -1,0 +1,97 @@
+"""Notebooks that were run and saved, opened again as on the next day: their kernel has ended.
+
+The file is opened without any kernel: what is seen is in the file. JupyterLab runs scripts of a
+notebook only where it trusts it, which is known by a signature of its content.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import nbformat
+from nbformat.sign import NotebookNotary
+from playwright.sync_api import BrowserContext, Page
+
+from support.lab import Lab
+from support.pages import OPEN_SECONDS, new_page, wait_in_page
+
+LOOKS, LOOK_MS = 60, 250
+
+# An explorer that is live hides the picture inside it, which counts all the same. Pictures are
+# counted, not compared: what a widget shows while it is live and what is left of it may differ.
+SHOWN = """() => [...document.querySelectorAll('.jp-OutputArea-output')].map(area => ({
+  live: [...area.querySelectorAll('[data-lora]')].filter(host => host.shadowRoot).length,
+  pictures: [...area.querySelectorAll('img')]
+    .filter(image => image.naturalWidth > 50)
+    .filter(image => image.getClientRects().length || image.closest('[data-lora]')?.shadowRoot)
+    .map(image => image.alt),
+}))"""
+DRAWN = """() => {
+  const images = [...document.querySelectorAll('.jp-OutputArea-output img')];
+  return document.querySelectorAll('.jp-CodeCell').length > 0
+    && images.every(image => image.complete);
+}"""
+
+
+class Shown(NamedTuple):
+    """What a page shows: how many explorers are live, and the texts of its pictures.
+
+    The picture of an explorer that is live is among them.
+    """
+
+    live: int
+    pictures: list[str]
+
+
+def shown(page: Page) -> Shown:
+    """Returns what a page shows in its outputs."""
+    areas = page.evaluate(SHOWN)
+    return Shown(sum(a["live"] for a in areas), [alt for a in areas for alt in a["pictures"]])
+
+
+def errors_seen(page: Page) -> list[str]:
+    """Returns what JupyterLab says in place of widgets whose kernel has ended, where it is seen."""
+    said = page.get_by_text("Error displaying").all()
+    return [each.inner_text() for each in said if each.is_visible()]
+
+
+def save(page: Page, lab: Lab, path: str) -> nbformat.NotebookNode:
+    """Saves the notebook of a page; returns what the file has, once every cell in it has run."""
+    for _ in range(LOOKS):
+        # Not awaited: saving may ask a question.
+        page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save'); }")
+        page.wait_for_timeout(LOOK_MS)
+        saved = nbformat.reads((lab.root / path).read_text(encoding="utf-8"), as_version=4)
+        codes = [cell for cell in saved.cells if cell.cell_type == "code" and cell.source.strip()]
+        if all(cell.execution_count for cell in codes):
+            return saved
+    raise AssertionError(f"{path} was never saved with all its outputs")
+
+
+def open_again(
+    browser: BrowserContext, lab: Lab, notebook: nbformat.NotebookNode, name: str, *, trusted: bool
+) -> Page:
+    """Opens a copy of a saved notebook, without a kernel.
+
+    Args:
+        browser: Gets the page.
+        lab: Gets the copy.
+        notebook: As `save` returns it.
+        name: Of the copy.
+        trusted: As on the learner's own machine; else as on one where it was never run.
+    """
+    copy = nbformat.from_dict(json.loads(nbformat.writes(notebook)))
+    copy.metadata.pop("kernelspec", None)  # JupyterLab then asks which kernel to start
+    copy.metadata.title = name  # what was signed once is trusted under every name
+    if trusted:
+        NotebookNotary(data_dir=str(lab.private / "jupyter_data_dir")).sign(copy)
+    path = lab.root / "again" / f"{name}.ipynb"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(nbformat.writes(copy), encoding="utf-8")
+    page = new_page(browser)
+    page.goto(f"{lab.url}/doc/tree/again/{name}.ipynb?token={lab.token}")
+    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=OPEN_SECONDS * 1000)
+    wait_in_page(page, DRAWN, OPEN_SECONDS)
+    page.wait_for_timeout(LOOK_MS)
+    return page
