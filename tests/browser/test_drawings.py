@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page
-from support.pages import headless
+from playwright.sync_api import BrowserContext, Page
 
 from lora_edu.plots import drawing
 from lora_edu.plots.drawings import NAMES
@@ -35,9 +34,10 @@ MARGIN = 12  # from words to the sheet's edge
 
 
 @pytest.fixture(scope="module")
-def page(executable: str) -> Iterator[Page]:
-    with headless(executable) as context:
-        yield context.new_page()
+def page(browser: BrowserContext) -> Iterator[Page]:
+    page = browser.new_page()
+    yield page
+    page.close()
 
 
 def meet(one: list[float], other: list[float], clear: float = 0) -> bool:

@@ -60,7 +60,7 @@ class Run:
         self.wait_for(
             lambda kind, content: (
                 kind == "update_display_data"
-                and content["metadata"]["image/png"]["alt"] == finished
+                and " ".join(content["data"]["text/plain"].split()) == finished
             )
         )
 

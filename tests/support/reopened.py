@@ -10,6 +10,7 @@ import json
 from typing import NamedTuple
 
 import nbformat
+from nbformat.reader import NotJSONError
 from nbformat.sign import NotebookNotary
 from playwright.sync_api import BrowserContext, Page
 
@@ -62,7 +63,10 @@ def save(page: Page, lab: Lab, path: str) -> nbformat.NotebookNode:
         # Not awaited: saving may ask a question.
         page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save'); }")
         page.wait_for_timeout(LOOK_MS)
-        saved = nbformat.reads((lab.root / path).read_text(encoding="utf-8"), as_version=4)
+        try:
+            saved = nbformat.reads((lab.root / path).read_text(encoding="utf-8"), as_version=4)
+        except NotJSONError:  # it is being written
+            continue
         codes = [cell for cell in saved.cells if cell.cell_type == "code" and cell.source.strip()]
         if all(cell.execution_count for cell in codes):
             return saved
