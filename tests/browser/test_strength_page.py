@@ -72,7 +72,7 @@ def page(browser: BrowserContext) -> Iterator[Page]:
 @pytest.fixture
 def kit(page: Page) -> Locator:
     """The explorer at its opening state, with a way to Python."""
-    page.set_default_timeout(8000)
+    page.set_default_timeout(30_000)
     kit = show(page, EXPLORER)
     page.evaluate(BRIDGE, EXPLORER.key)
     return kit
@@ -262,12 +262,12 @@ def test_progress_is_told_in_words(page: Page, kit: Locator) -> None:
 
 
 def test_what_the_slider_wants_now_is_asked_next(page: Page, kit: Locator) -> None:
-    page.evaluate("wait = 200")
+    page.evaluate("wait = 1000")  # long enough to move the slider before the next is asked
     ask(kit, "A cat")
-    page.wait_for_function("asked.length === 2")
+    page.wait_for_function("asked.length >= 2")
     place_of(kit, -1.0)
     assert kit.locator(".said .prompt").last.inner_text().strip() == "A cat"
-    page.wait_for_function("asked.length === 3")
+    page.wait_for_function("asked.length >= 3")
     assert asked(page)[2] == -1.0
 
 

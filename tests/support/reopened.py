@@ -17,7 +17,7 @@ from playwright.sync_api import BrowserContext, Page
 from support.lab import Lab
 from support.pages import OPEN_SECONDS, new_page, wait_in_page
 
-LOOKS, LOOK_MS = 60, 250
+LOOKS, LOOK_MS, STILL_LOOKS = 60, 250, 8
 
 # An explorer that is live hides the picture inside it, which counts all the same. Pictures are
 # counted, not compared: what a widget shows while it is live and what is left of it may differ.
@@ -97,5 +97,17 @@ def open_again(
     page.goto(f"{lab.url}/doc/tree/again/{name}.ipynb?token={lab.token}")
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=OPEN_SECONDS * 1000)
     wait_in_page(page, DRAWN, OPEN_SECONDS)
-    page.wait_for_timeout(LOOK_MS)
+    _wait_until_still(page)
     return page
+
+
+def _wait_until_still(page: Page) -> None:
+    """Waits until a page has shown the same for a while: scripts start after all is drawn."""
+    last, same = None, 0
+    for _ in range(LOOKS):
+        page.wait_for_timeout(LOOK_MS)
+        now = shown(page)
+        same = same + 1 if now == last else 0
+        last = now
+        if same == STILL_LOOKS:
+            return
