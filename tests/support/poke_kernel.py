@@ -106,6 +106,8 @@ def move_all(attempt, unknown):
         label = f"{type(control).__name__} {getattr(control, 'description', '')!r}"
         if isinstance(control, ipywidgets.Button):
             buttons.append((control, label))
+        elif type(control).__name__ == "AnyWidget":  # an explorer's way to Python: never shown
+            continue
         elif isinstance(control, ipywidgets.DOMWidget) and not isinstance(control, PASSIVE):
             found = settings(control)
             if found is None:
