@@ -1,9 +1,10 @@
-"""A GPT that learns to write: by examples, LoRA and full fine-tuning, and what it forgets.
+"""A GPT that learns to write: by examples, LoRA, full fine-tuning; and what it forgets.
 
     python -m scripts.sweep_generator bundled --stories STORIES.txt
     python -m scripts.sweep_generator real --stories STORIES.txt        # menu from E2E NLG
 
-Two tasks: "menu" says a list of slots in a sentence; "voice" tells tales like a pirate (bundled
+"matrices" is the control between LoRA and full fine-tuning: the matrices that LoRA adapts, trained
+whole, and nothing else. Two tasks: "menu" says a list of slots in a sentence; "voice" tells tales like a pirate (bundled
 only). Every method gets its own learning rate: that of the lowest validation loss among a few.
 Then several seeds at that rate, and only these open the test set. Each run also measures
 the loss on stories: those held out of pre-training, from the text that the base was trained on
@@ -47,9 +48,11 @@ from scripts.generator_tasks import (
 )
 from scripts.runs import OutOfTime, Record, run_all
 
+Setting = tuple[str, str, int]  # task, method, rank
 BATCH_ROWS = 16
 STEPS = {"bundled": {"menu": 375, "voice": 120}, "real": {"menu": 600}}
 RANKS = {"bundled": {"menu": (8, 1, 2, 32), "voice": (8,)}, "real": {"menu": (8,)}}
+CONTROLS = {"bundled": (("menu", "matrices", 0),), "real": ()}
 SEEDS = {"bundled": range(5), "real": range(3)}
 # Learning rates, low to high. On the bundled set the lower ones are for the curve of learning and
 # forgetting, too, and the settings that are drawn there get more than one seed.
@@ -58,13 +61,16 @@ RATES = {
     "real": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
 }
 GRIDS = {
-    "bundled": {"lora": RATES["bundled"][3:8], "full": RATES["bundled"][:5]},
+    "bundled": {
+        "lora": RATES["bundled"][3:8],
+        "matrices": RATES["bundled"][:5],
+        "full": RATES["bundled"][:5],
+    },
     "real": {"lora": RATES["real"][2:5], "full": RATES["real"][1:4]},
 }
-CURVE = (("menu", "lora", 8), ("menu", "lora", 32), ("menu", "full", 0))
+CURVE = (("menu", "lora", 8), ("menu", "lora", 32), ("menu", "full", 0), *CONTROLS["bundled"])
 CURVE_SEEDS = {"bundled": range(3), "real": range(1)}
 MINUTES = {"bundled": 90.0, "real": 60.0}
-Setting = tuple[str, str, int]  # task, method, rank
 
 
 def off_is_base(model: GPT, base: str, rows: Sequence[Row]) -> bool:
@@ -140,6 +146,7 @@ def settings(name: str) -> list[Setting]:
         *main,
         *[(which, "full", 0) for which in RANKS[name]],
         *[(which, "lora", rank) for which, rank in ranks if rank != RANK],
+        *CONTROLS[name],
     ]
 
 

@@ -4,7 +4,11 @@
 |---|---|---|
 | a prompt with examples | context: fewer tokens are left for the task | as it was |
 | "lora" | A, B beside every linear layer of the blocks | as it was, below the adapter |
+| "matrices" | the weights that "lora" adapts, whole | gone |
 | "full" | all parameters | gone |
+
+LoRA and full fine-tuning differ in two things: in rank, and in what is trained at all, as full
+trains embedding, norms and biases too. "matrices" is the control that differs from each in one.
 """
 
 from __future__ import annotations
@@ -20,10 +24,11 @@ from lora_edu.datasets import prompt
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, replace_linear_with_lora
+from lora_edu.targets import adaptable_layers
 from lora_edu.tasks.classifier import LORA_TARGETS
 from lora_edu.training import own_random_state
 
-METHODS = ("lora", "full")
+METHODS = ("lora", "matrices", "full")
 RANK = 8
 MULTIPLIER = 2  # of the update x A B, at every rank: alpha is twice the rank
 PROMPTS_AT_ONCE = 64
@@ -44,6 +49,11 @@ def prepare_menu(model: GPT, method: str, *, rank: int = RANK, seed: int = 0) ->
     if method not in METHODS:
         raise ValueError(f"method must be one of {METHODS}, got {method!r}")
     if method == "full":
+        return
+    if method == "matrices":
+        freeze(model)
+        for layer in adaptable_layers(model, LORA_TARGETS).values():
+            layer.weight.requires_grad_(True)
         return
     with own_random_state(seed, model.final_norm.weight.device):
         freeze(model)

@@ -45,6 +45,17 @@ def test_full_trains_everything_and_changes_nothing_before() -> None:
     assert all(torch.equal(a, b) for a, b in pairs)
 
 
+def test_matrices_are_those_that_lora_adapts_and_no_bias_norm_or_embedding() -> None:
+    model, adapted = small_gpt(), small_gpt()
+    prepare_menu(model, "matrices")
+    prepare_menu(adapted, "lora")
+    learning = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert learning == {f"{name}.weight" for name in lora_layers(adapted)}
+    assert count_parameters(model).trainable == 2 * (4 * 16 * 16 + 2 * 16 * 64)
+    pairs = zip(model.state_dict().values(), small_gpt().state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
 def test_the_start_depends_on_the_seed_and_disturbs_no_one() -> None:
     def start(seed: int) -> torch.Tensor:
         model = small_gpt()

@@ -103,10 +103,11 @@ def test_each_setting_goes_on_with_its_own_best_rate() -> None:
     assert {setting[:2] for setting in best} == {
         ("menu", "lora"),
         ("menu", "full"),
+        ("menu", "matrices"),
         ("voice", "lora"),
         ("voice", "full"),
     }
-    final = [key for key in asked if key["stage"] == "final" and key["method"] in ("lora", "full")]
+    final = [key for key in asked if key["stage"] == "final" and key["lr"]]
     assert final == [
         key_of("final", *setting, lr, seed) for setting, lr in best.items() for seed in range(5)
     ]
