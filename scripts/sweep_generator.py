@@ -3,13 +3,14 @@
     python -m scripts.sweep_generator bundled --stories STORIES.txt
     python -m scripts.sweep_generator real --stories STORIES.txt        # menu from E2E NLG
 
-"matrices" is the control between LoRA and full fine-tuning: the matrices that LoRA adapts, trained
-whole, and nothing else. Two tasks: "menu" says a list of slots in a sentence; "voice" tells tales like a pirate (bundled
-only). Every method gets its own learning rate: that of the lowest validation loss among a few.
-Then several seeds at that rate, and only these open the test set. Each run also measures
-the loss on stories: those held out of pre-training, from the text that the base was trained on
-(`--stories`, which does not ship), and those that ship. A run that is in the record is not
-repeated; when `--minutes` are over, what is under way is finished, and the same command goes on.
+Two tasks: "menu" says a list of slots in a sentence; "voice" tells tales like a pirate (bundled
+only). "matrices" is the control between LoRA and full fine-tuning: the matrices that LoRA adapts,
+trained whole, and nothing else. Every method gets its own learning rate: that of the lowest
+validation loss among a few. Then several seeds at that rate, and only these open the test set. Each
+run also measures the loss on stories: those held out of pre-training, from the text that the base
+was trained on (`--stories`, which does not ship), and those that ship. A run that is in the record
+is not repeated; when `--minutes` are over, what is under way is finished, and the same command goes
+on.
 Needs sacrebleu, the test extra.
 """
 

@@ -27,6 +27,7 @@ from .style import (
     png,
     with_palette,
 )
+from .tables import Table, table
 
 __all__ = [
     "DIVERGING",
@@ -35,6 +36,7 @@ __all__ = [
     "Mood",
     "SEQUENTIAL",
     "SMOOTHED_STEPS",
+    "Table",
     "alert_paragraph",
     "bar_chart",
     "drawing",
@@ -52,5 +54,6 @@ __all__ = [
     "show_widget",
     "smoothed",
     "stacked_bars",
+    "table",
     "with_palette",
 ]

@@ -1,0 +1,45 @@
+"""A table has every cell, once as HTML and once as plain text."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from IPython.core.formatters import DisplayFormatter
+
+from lora_edu.plots.tables import table
+
+METHODS = table(["method", "rate", "loss"], [["LoRA, r < 9", 0.01, "0.23 ± 0.01"], ["full", 2, ""]])
+
+
+def cells(html: str, tag: str) -> list[str]:
+    return [unescape(text) for text in re.findall(rf"<{tag}\b[^>]*>(.*?)</{tag}>", html)]
+
+
+def test_a_cell_that_ends_in_a_table_stores_html_and_text() -> None:
+    bundle, _ = DisplayFormatter().format(METHODS)
+    assert bundle == {"text/html": METHODS._repr_html_(), "text/plain": repr(METHODS)}
+
+
+def test_the_text_has_its_columns_below_each_other() -> None:
+    assert repr(METHODS).splitlines() == [
+        "method       rate         loss",
+        "LoRA, r < 9  0.01  0.23 ± 0.01",
+        "full            2",
+    ]
+
+
+def test_the_page_gets_headings_of_columns_and_of_rows_and_no_raw_sign() -> None:
+    html = METHODS._repr_html_()
+    assert cells(html, "th") == ["method", "rate", "loss", "LoRA, r < 9", "full"]
+    assert cells(html, "td") == ["0.01", "0.23 ± 0.01", "2", ""]
+    assert html.count('scope="col"') == 3 and html.count('scope="row"') == 2
+    assert "r < 9" not in html
+    assert re.findall(r"text-align:(\w+)", html)[:4] == ["left", "right", "right", "left"]
+
+
+@pytest.mark.parametrize("row", [["LoRA"], ["LoRA", 1, 2, 3]])
+def test_a_row_of_another_length_is_refused(row: list) -> None:
+    with pytest.raises(ValueError, match=r"must have 3 cells.*got \['LoRA'"):
+        table(["method", "rate", "loss"], [row])
