@@ -13,7 +13,6 @@ from .display import (
     alert_paragraph,
     image_tag,
     live_paragraph,
-    show_text,
     show_widget,
 )
 from .drawings import drawing
@@ -50,7 +49,6 @@ __all__ = [
     "live_paragraph",
     "png",
     "show",
-    "show_text",
     "show_widget",
     "smoothed",
     "stacked_bars",

@@ -1,21 +1,18 @@
-"""Showing pictures and widgets so that readers without a kernel still see them, and their text.
+"""Showing pictures and widgets, with their text for readers without a kernel.
 
 JupyterLab draws a PNG as an `<img>` without a text alternative, whatever its metadata say. So a
 picture goes out in three forms at once, of which each reader takes the first it can: HTML with an
 `<img alt="…">`, the plain PNG, and the text. None of them needs a kernel: a notebook that was run
 to its end, saved and opened again shows them all.
 
-A widget goes out with a PNG and a text as well, for a stored notebook, GitHub and nbconvert. A page
-made from it shows the picture *or* the text, so what a widget says in words goes out once more, by
-`show_text`, to readers without a kernel.
+A widget goes out with a text alone: once its kernel has ended, JupyterLab shows an error in place
+of all that stands beside it.
 """
 
 from __future__ import annotations
 
 import base64
 import html
-import textwrap
-from typing import Any
 
 import ipywidgets
 from IPython.display import display
@@ -77,50 +74,20 @@ def alert_paragraph(inner: str) -> str:
     return f'<p role="alert" style="{style}">{inner}</p>'
 
 
-def show_widget(
-    widget: ipywidgets.Widget,
-    text: str,
-    picture: bytes | None = None,
-    *,
-    alt: str = "",
-    display_id: str | None = None,
-    update: bool = False,
-) -> None:
-    """Shows a widget, with a text and a picture for readers without a kernel.
+def show_widget(widget: ipywidgets.Widget, text: str) -> None:
+    """Shows a widget, with a text for readers without a kernel.
 
     Args:
         widget: What a reader with a kernel sees.
-        text: The same in words, for the default state; tests compare it.
-        picture: The same as PNG, for the default state.
-        alt: The picture in words, where that is not `text`.
-        display_id: A name for what is shown, so that it can be replaced later.
-        update: Replace what was shown under `display_id`.
+        text: The same in words; tests compare it.
 
     Raises:
         ValueError: `text` is empty.
     """
     if not text.strip():
         raise ValueError("text must say in words what the widget shows, got nothing")
-    bundle: dict[str, Any] = {
-        WIDGET_VIEW: {"version_major": 2, "version_minor": 0, "model_id": widget.model_id},
-        "text/plain": text,
-    }
-    metadata = {}
-    if picture is not None:
-        bundle["image/png"] = base64.b64encode(picture).decode()
-        metadata["image/png"] = {"alt": alt or text}
-    named = {} if display_id is None else {"display_id": display_id, "update": update}
-    display(bundle, metadata=metadata, raw=True, **named)
-
-
-def show_text(text: str) -> None:
-    """Shows a text to readers without a kernel alone; with one, the widget above has it.
-
-    Raises:
-        ValueError: `text` is empty.
-    """
-    lines = [textwrap.fill(line, LINE_CHARACTERS) for line in text.splitlines()]
-    show_widget(ipywidgets.HTML(layout=ipywidgets.Layout(display="none")), "\n".join(lines))
+    view = {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+    display({WIDGET_VIEW: view, "text/plain": text}, raw=True)
 
 
 def show_picture(picture: bytes, alt: str, *, width_px: int | None = None) -> None:

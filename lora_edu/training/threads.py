@@ -2,8 +2,8 @@
 
 torch takes a thread for each core, and after each small piece of work they wait for the slowest. On
 an idle machine that is quickest. But where another program keeps a core busy, one of the threads is
-not running while the others wait for it, and a step takes ten times as long as with one thread
-alone. `DECISIONS.md` has the figures.
+not running while the others wait for it, and a step takes twice as long as with one thread alone,
+and generation three to ten times. `DECISIONS.md` has the figures.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A line in a widget that says in words what went wrong in it.
 
 JupyterLab shows nothing of an exception in a widget's callback: the traceback goes to its log, and
-the picture stays as it was, as if the click had not come. So every widget of the course has such a
-line, and each of its callbacks runs inside it:
+the picture stays as it was, as if the click had not come. So a widget has such a line, and what
+goes wrong in a block of its own is said there:
 
     with self.error_line:
         …

@@ -166,20 +166,21 @@ class Reveal:
         else:
             mark = "✓" if self.agrees else "✗"
             said = f"{mark} You predicted: {_written(self.prediction)}."
+        return textwrap.fill(f"{said} {self._found()}", LINE_CHARACTERS)
+
+    def _found(self) -> str:
         why = f" Because {self.because.rstrip('.')}." if self.because else ""
-        return textwrap.fill(f"{said} Found: {_written(self.answer)}.{why}", LINE_CHARACTERS)
+        return f"Found: {_written(self.answer)}.{why}"
 
     def _repr_html_(self) -> str:
         """Returns the answer with a face; folded as long as nothing was predicted."""
-        found = f"Found: {_written(self.answer)}."
-        why = f" Because {self.because.rstrip('.')}." if self.because else ""
         if self.prediction is None:
             unfold = "No prediction recorded. Make one above and run this cell again, or unfold"
-            told = faced("open", "The answer", found + why)
+            told = faced("open", "The answer", self._found())
             style = "cursor:pointer;line-height:1.5"
             return f'<details><summary style="{style}">{unfold}.</summary>{told}</details>'
         said = f"You predicted: {_written(self.prediction)}"
-        return faced("right" if self.agrees else "wrong", said, found + why)
+        return faced("right" if self.agrees else "wrong", said, self._found())
 
 
 def predict(question: str, options: Sequence[str] = ()) -> Prediction:

@@ -81,14 +81,14 @@ def explain(prompt: str, strength: float, answer: Answer) -> str:
 def _said(answer: Answer) -> str:
     if set(answer.shares) != set(CLASSES):
         return answer.text
-    return f"{answer.likeliest}, {whole_percent(answer.shares[answer.likeliest])}"
+    return f"{answer.likeliest}, {chance(answer.shares[answer.likeliest])}"
 
 
-def whole_percent(share: float) -> str:
+def chance(share: float) -> str:
     """Writes a probability in whole per cent; what is not certain is never 0 or 100 %.
 
     Example:
-        >>> whole_percent(0.0004), whole_percent(0.57), whole_percent(0.9998)
+        >>> chance(0.0004), chance(0.57), chance(0.9998)
         ('< 1 %', '57 %', '> 99 %')
     """
     number = round(100 * share)
@@ -99,8 +99,8 @@ def describe(name: str, prompt: Prompt, strength: float) -> str:
     """Says in words what the explorer shows of a recorded prompt."""
     now, base = prompt.at(strength), prompt.at(0.0)
     rows = ", ".join(
-        f"{row.replace('(', '').replace(')', '')} {whole_percent(now.shares[row])} "
-        f"({whole_percent(base.shares[row])})"
+        f"{row.replace('(', '').replace(')', '')} {chance(now.shares[row])} "
+        f"({chance(base.shares[row])})"
         for row in prompt.rows
     )
     return (

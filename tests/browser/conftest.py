@@ -47,6 +47,15 @@ def browser(executable: str) -> Iterator[BrowserContext]:
         yield browser
 
 
+@pytest.fixture
+def page(browser: BrowserContext) -> Iterator[Page]:
+    """An empty page, as wide as a cell's output in JupyterLab."""
+    page = browser.new_page()
+    page.set_viewport_size({"width": 820, "height": 600})
+    yield page
+    page.close()
+
+
 @pytest.fixture(scope="session")
 def course(request: pytest.FixtureRequest, lab: Lab, browser: BrowserContext) -> Iterator[Course]:
     """The notebooks that this session tests."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-from playwright.sync_api import BrowserContext, Locator, Page
+from playwright.sync_api import Locator, Page
 from support.components import load, show
 
 from lora_edu.widgets.component import Component
@@ -36,14 +33,6 @@ BRIDGE = """([key, reply]) => {
 
 def board() -> Component:
     return cut_back(lambda rank: 0.5)
-
-
-@pytest.fixture
-def page(browser: BrowserContext) -> Iterator[Page]:
-    page = browser.new_page()
-    page.set_viewport_size({"width": 820, "height": 600})
-    yield page
-    page.close()
 
 
 def press(page: Page, shown: Locator, reply: dict) -> None:

@@ -5,14 +5,19 @@ Explorers say it too: see the tests of each.
 
 from __future__ import annotations
 
-from nbformat.v4 import new_code_cell, new_notebook, writes
 from playwright.sync_api import BrowserContext
 from support.lab import Lab
-from support.pages import close, errors, new_page, open_notebook, start_all, wait_for_all
+from support.pages import (
+    close,
+    errors,
+    new_page,
+    open_notebook,
+    start_all,
+    wait_for_all,
+    write_notebook,
+)
 
 PATH = "notebooks/errors.ipynb"
-# Without its name JupyterLab asks which kernel to use, and waits for the answer.
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 TRAIN = """
 from lora_edu.widgets.training_view import watch
 
@@ -30,8 +35,7 @@ except ValueError as error:
 def test_a_run_that_fails_says_so_in_its_view_and_in_the_cell(
     lab: Lab, browser: BrowserContext
 ) -> None:
-    notebook = new_notebook(cells=[new_code_cell(TRAIN)], metadata=KERNEL)
-    (lab.root / PATH).write_text(writes(notebook), encoding="utf-8")
+    write_notebook(lab, PATH, [TRAIN])
     page = new_page(browser)
     open_notebook(page, lab, PATH)
     start_all(page)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 
-import pytest
 import torch
-from playwright.sync_api import BrowserContext, Locator, Page
+from playwright.sync_api import Locator, Page
 from support.components import load, show
 
 from lora_edu.widgets.playground import (
@@ -25,15 +23,6 @@ from lora_edu.widgets.playground import (
 )
 
 STATES = [PlaygroundState(*each) for each in itertools.product(DEGREES, DEGREES, STRENGTHS)]
-BESIDE_A_NOTEBOOK = {"width": 820, "height": 600}
-
-
-@pytest.fixture
-def page(browser: BrowserContext) -> Iterator[Page]:
-    page = browser.new_page()
-    page.set_viewport_size(BESIDE_A_NOTEBOOK)
-    yield page
-    page.close()
 
 
 def test_every_state_has_the_words_and_the_moves_of_the_package(page: Page) -> None:

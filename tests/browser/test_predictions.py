@@ -6,14 +6,20 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, writes
 from playwright.sync_api import BrowserContext, Page, expect
 from support.lab import Lab
-from support.pages import close, errors, new_page, open_notebook, settle, start_all, wait_for_all
+from support.pages import (
+    close,
+    errors,
+    new_page,
+    open_notebook,
+    settle,
+    start_all,
+    wait_for_all,
+    write_notebook,
+)
 
 PATH = "notebooks/predictions.ipynb"
-# Without its name JupyterLab asks which kernel to use, and waits for the answer.
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 CELLS = (
     "from lora_edu.widgets import predict, reveal",
     "choice = predict('Which is larger?', ['LoRA', 'full', 'neither'])\nchoice",
@@ -25,8 +31,7 @@ LOOKS = 40
 
 @pytest.fixture
 def page(lab: Lab, browser: BrowserContext) -> Iterator[Page]:
-    cells = [new_code_cell(text) for text in CELLS]
-    (lab.root / PATH).write_text(writes(new_notebook(cells=cells, metadata=KERNEL)))
+    write_notebook(lab, PATH, CELLS)
     page = new_page(browser)
     open_notebook(page, lab, PATH)
     start_all(page)

@@ -9,14 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, writes
 from playwright.sync_api import BrowserContext, Locator, Page
 from support.lab import Lab
-from support.pages import close, new_page, open_notebook, start_all, wait_for_all
+from support.pages import close, new_page, open_notebook, start_all, wait_for_all, write_notebook
 
 PATH, UNTRUSTED = "notebooks/explorers.ipynb", "notebooks/untrusted.ipynb"
-# Without its name JupyterLab asks which kernel to use, and waits for the answer.
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 ORACLE = """
 from lora_edu.widgets.strength_explorer import strength_explorer
 from lora_edu.widgets.strength_record import Answer
@@ -42,9 +39,7 @@ LOOKS = 80
 @pytest.fixture(scope="module")
 def alive(lab: Lab, browser: BrowserContext) -> Iterator[Page]:
     """A notebook with two explorers, run to its end."""
-    cells = [new_code_cell(text) for text in (ORACLE, SHOW, SHOW, "1 + 1")]
-    notebook = new_notebook(cells=cells, metadata=KERNEL)
-    (lab.root / PATH).write_text(writes(notebook), encoding="utf-8")
+    write_notebook(lab, PATH, [ORACLE, SHOW, SHOW, "1 + 1"])
     page = new_page(browser)
     open_notebook(page, lab, PATH)
     start_all(page)

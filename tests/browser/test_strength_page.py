@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page
 from support.components import load, show
 
-from lora_edu.widgets.strength_explorer import strength_explorer, whole_percent
+from lora_edu.widgets.strength_explorer import chance, strength_explorer
 from lora_edu.widgets.strength_record import STRENGTHS, read_recording
 
 RECORDING = read_recording()
@@ -105,13 +105,13 @@ def test_every_state_says_what_was_recorded(page: Page) -> None:
         assert shown["prompt"] == prompt.text
         assert shown["strength"] == f"{strength:.1f}".replace("-", "−")
         if name == "spam":
-            assert shown["said"] == f"{now.likeliest}, {whole_percent(max(now.shares.values()))}"
-            assert shown["base"] == f"{base.likeliest}, {whole_percent(max(base.shares.values()))}"
+            assert shown["said"] == f"{now.likeliest}, {chance(max(now.shares.values()))}"
+            assert shown["base"] == f"{base.likeliest}, {chance(max(base.shares.values()))}"
         else:
             assert (shown["said"], shown["base"]) == (now.text, base.text)
         for bar, row in zip(shown["bars"], prompt.rows):
             assert bar["share"] == now.shares[row] and bar["was"] == base.shares[row]
-            assert bar["says"] == whole_percent(now.shares[row])
+            assert bar["says"] == chance(now.shares[row])
             assert bar["token"] == row.partition("(")[0]
             token = bar["token"] if name != "spam" else ""
             begins = row == now.likeliest and shown["said"].strip().startswith(token)
@@ -137,7 +137,7 @@ def test_the_likeliest_row_is_the_word_that_is_said(page: Page) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.004, 0.005, 0.0149, 0.015, 0.5, 0.994, 0.995, 1.0])
 def test_whole_per_cent_is_written_as_python_writes_it(page: Page, share: float) -> None:
-    assert load(page, EXPLORER).each("wholePercent", [[share]]) == [whole_percent(share)]
+    assert load(page, EXPLORER).each("wholePercent", [[share]]) == [chance(share)]
 
 
 # How it looks

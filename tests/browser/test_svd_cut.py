@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 
 import pytest
 import torch
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Page
 from support.components import load, show
 
 from lora_edu.spectra import truncate
@@ -24,14 +23,6 @@ ANSWER_MS = 20
 
 def knife() -> Component:
     return cut_explorer(DATA, CutState())
-
-
-@pytest.fixture
-def page(browser: BrowserContext) -> Iterator[Page]:
-    page = browser.new_page()
-    page.set_viewport_size({"width": 820, "height": 600})
-    yield page
-    page.close()
 
 
 def test_every_state_has_the_words_of_the_package(page: Page) -> None:

@@ -9,26 +9,22 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, writes
 from playwright.sync_api import BrowserContext, Page
 from support.lab import Lab
-from support.pages import close, errors, new_page, open_notebook, start_all
+from support.pages import close, errors, new_page, open_notebook, start_all, write_notebook
 from support.slow_run import slow_run
 
 STEPS = 60
 PATIENCE_MS = 120_000
 LOOKS = 40
 PATH = "notebooks/training.ipynb"
-# Without its name JupyterLab asks which kernel to use, and waits for the answer.
-KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 SOURCE = slow_run(STEPS, seconds_a_step=0.1)  # a learner has six seconds to press a button in
 
 
 @pytest.fixture
 def training(lab: Lab, browser: BrowserContext) -> Iterator[Page]:
     """A page on which a run has just begun."""
-    notebook = new_notebook(cells=[new_code_cell(SOURCE)], metadata=KERNEL)
-    (lab.root / PATH).write_text(writes(notebook), encoding="utf-8")
+    write_notebook(lab, PATH, [SOURCE])
     page = new_page(browser)
     page.set_default_timeout(PATIENCE_MS)
     open_notebook(page, lab, PATH)

@@ -14,10 +14,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from nbformat.v4 import new_code_cell, new_notebook, writes
 from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
 from playwright.sync_api import Error as PageError
 
@@ -27,6 +28,8 @@ BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
 FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 EMPTY_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="20"/>'
 OPEN_SECONDS, RUN_SECONDS, END_SECONDS = 120, 600, 30
+# Without its name JupyterLab asks which kernel to use, and waits for the answer.
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 AHEAD = 2  # notebooks that run while another is tested: one for each core
 
 KERNEL_READY = """async () => {
@@ -133,6 +136,12 @@ def open_notebook(page: Page, lab: Lab, path: str) -> None:
     page.goto(f"{lab.url}/doc/tree/{path}?token={lab.token}", timeout=OPEN_SECONDS * 1000)
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=OPEN_SECONDS * 1000)
     wait_in_page(page, KERNEL_READY, OPEN_SECONDS)
+
+
+def write_notebook(lab: Lab, path: str, cells: Iterable[str]) -> None:
+    """Writes a notebook of these code cells where JupyterLab finds it."""
+    notebook = new_notebook(cells=[new_code_cell(text) for text in cells], metadata=KERNEL)
+    (lab.root / path).write_text(writes(notebook), encoding="utf-8")
 
 
 def start_all(page: Page) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from lora_edu.plots import display
 from lora_edu.plots.charts import show
-from lora_edu.plots.display import WIDGET_VIEW, image_tag, show_text, show_widget
+from lora_edu.plots.display import WIDGET_VIEW, image_tag, show_widget
 from lora_edu.plots.style import figure, png, shown_width
 from lora_edu.widgets import predict, quiz, reveal
 
@@ -19,9 +19,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict, dict]]:
     """Collects what is displayed: (bundle, metadata)."""
     seen: list[tuple[dict, dict]] = []
 
-    def record(bundle: dict, *, metadata: dict, raw: bool, **named: object) -> None:
+    def record(bundle: dict, *, raw: bool, metadata: dict | None = None, **named: object) -> None:
         assert raw
-        seen.append((bundle, metadata | named))
+        seen.append((bundle, (metadata or {}) | named))
 
     monkeypatch.setattr(display, "display", record)
     return seen
@@ -176,13 +176,12 @@ def test_an_answer_is_folded_until_there_is_a_prediction() -> None:
     assert (">✓<" in right, ">✗<" in wrong) == (True, True)
 
 
-def test_a_widget_goes_out_live_as_picture_and_as_text(shown: list) -> None:
+def test_a_widget_goes_out_live_and_as_text(shown: list) -> None:
     slider = ipywidgets.IntSlider()
-    show_widget(slider, "rank 8 of 64", b"picture")
-    bundle, metadata = shown[0]
+    show_widget(slider, "rank 8 of 64")
+    bundle, _ = shown[0]
     assert bundle[WIDGET_VIEW]["model_id"] == slider.model_id
-    assert base64.b64decode(bundle["image/png"]) == b"picture"
-    assert bundle["text/plain"] == metadata["image/png"]["alt"] == "rank 8 of 64"
+    assert bundle["text/plain"] == "rank 8 of 64"
 
 
 def test_a_widget_without_words_is_refused() -> None:
@@ -200,25 +199,6 @@ def test_a_figure_is_shown_once_with_its_text(shown: list) -> None:
     assert bundle["text/html"] == image_tag(png(drawn), "A falling line.", width_px=width)
     assert bundle["text/plain"] == "A falling line."
     assert WIDGET_VIEW not in bundle  # which would be an error where no kernel is left
-
-
-def test_a_widgets_text_is_seen_only_where_nothing_is_live(monkeypatch) -> None:
-    seen = []
-    monkeypatch.setattr(display, "show_widget", lambda widget, text: seen.append((widget, text)))
-    show_text("word " * 40 + "\nnext")
-    ((widget, text),) = seen
-    assert widget.layout.display == "none"
-    lines = text.split("\n")
-    assert (" ".join(lines[:-1]), lines[-1]) == (("word " * 40).strip(), "next")
-    assert max(map(len, lines)) <= 92
-
-
-def test_what_stands_behind_a_name_is_replaced(shown: list) -> None:
-    show_widget(ipywidgets.IntSlider(), "before", b"1", display_id="run")
-    show_widget(ipywidgets.IntSlider(), "after", b"2", alt="end", display_id="run", update=True)
-    named = {"display_id": "run", "update": True}
-    assert shown[0][1] == {"image/png": {"alt": "before"}} | named | {"update": False}
-    assert shown[1][1] == {"image/png": {"alt": "end"}} | named
 
 
 def test_a_long_reveal_breaks_between_words() -> None:

@@ -25,9 +25,9 @@ from lora_edu.pretrained.weights import base_fingerprint, load_pretrained, save_
 from lora_edu.widgets.component import Component
 from lora_edu.widgets.strength_explorer import (
     TASKS,
+    chance,
     explain,
     strength_explorer,
-    whole_percent,
 )
 from lora_edu.widgets.strength_record import (
     CLASSES,
@@ -88,7 +88,7 @@ def test_the_explanation_sets_prompt_and_answer_apart():
     [(0.0, "< 1 %"), (0.005, "< 1 %"), (0.0051, "1 %"), (0.994, "99 %"), (1.0, "> 99 %")],
 )
 def test_what_is_not_certain_is_never_zero_or_a_hundred_per_cent(share, written):
-    assert whole_percent(share) == written
+    assert chance(share) == written
 
 
 def test_the_stored_text_shows_the_first_prompt_at_five_strengths():
