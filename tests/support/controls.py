@@ -33,7 +33,10 @@ KINDS = {
         ".widget-checkbox input[type=checkbox], .kit input[type=checkbox]",
         [["Space"]],
     ),
-    "choice": (".widget-radio input[type=radio], .kit [role=radio]", [["Space"]]),
+    "choice": (
+        ".widget-radio input[type=radio], .kit :is([role=radio], input[type=radio])",
+        [["Space"]],
+    ),
     "toggle": (".widget-toggle-button, .widget-toggle-buttons button", [["Enter"]]),
     "button": (
         "button.widget-button:not(.widget-toggle-button), .kit button:not([role=radio])",

@@ -54,8 +54,9 @@ class Controls(pytest.Item):
     """The test at a notebook's end."""
 
     def runtest(self) -> None:
-        """Moves the controls, where there are any: explorers in the page have none there."""
-        poke(self.parent.kernel.kc)
+        """Moves the controls. Where all of them live in the page, there is nothing to test."""
+        if not poke(self.parent.kernel.kc):
+            pytest.skip("no control lives in this kernel")
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Names the test in reports."""
