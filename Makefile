@@ -46,7 +46,7 @@ TOGETHER := -n 2 --dist loadscope
 # Where they share nothing but their lengths differ, a process that is done takes over from the other.
 SHARED_OUT := -n 2 --dist worksteal
 NBVAL := $(PYTEST) $(TOGETHER) -p tests.support.kernel_start --nbval --nbval-current-env --nbval-cell-timeout=300 \
-	--nbval-sanitize-with=tests/notebooks/sanitize.cfg notebooks
+	--nbval-sanitize-with=tests/notebooks/sanitize.cfg notebooks/solutions
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2
 
 test: lint project unit speed lab-test wheel notebooks browser site-test colab
@@ -73,7 +73,7 @@ wheel: $(VENV)/.test
 	@$(PYTEST) tests/project/test_wheel.py
 
 notebooks: $(VENV)/.test
-	@echo "== notebooks: their standard, then every stored output against a new run, and every control"
+	@echo "== notebooks: their standard, then the solutions' stored outputs against a new run, and controls"
 	@$(PYTEST) $(SHARED_OUT) tests/notebooks
 	@$(NBVAL) -p tests.support.poke
 	@if grep -q avx512 /proc/cpuinfo 2>/dev/null; then \
@@ -86,7 +86,8 @@ speed: $(VENV)/.test
 
 browser: $(VENV)/.test chromium
 	@echo "== browser: every notebook in JupyterLab in Chromium, its widgets by keyboard"
-	@$(PYTEST) -s tests/browser
+	@$(PYTEST) -n 2 --dist loadgroup tests/browser; status=$$?; \
+		cat tests/browser/artifacts/latency.txt 2>/dev/null; exit $$status
 
 # Without node and npm it says why it is skipped.
 site-test: $(VENV)/.test chromium
@@ -95,7 +96,7 @@ site-test: $(VENV)/.test chromium
 	@$(PYTEST) tests/site
 
 colab: $(VENV)/.test
-	@echo "== colab: each notebook alone, installed from the wheel, with Colab's older ipywidgets"
+	@echo "== colab: each learner's notebook alone, with the wheel and Colab's older packages, against its outputs"
 	@$(PYTEST) $(SHARED_OUT) tests/colab
 
 # What make test does in small doses, in full, with its figures. Not part of make test.

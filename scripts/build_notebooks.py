@@ -2,9 +2,10 @@
 
 For every source it writes the learner's notebook (notebooks/NAME.ipynb) and the solution
 (notebooks/solutions/NAME.ipynb), runs both, each in a fresh kernel with one thread, and stores
-outputs from which everything that changes from run to run has been taken out. Building twice
-gives the same files. Every cell runs at every build: no output is kept from the last one. Where
-a cell fails, the message names it, and both files of that notebook stay as they were.
+outputs from which everything that changes from run to run has been taken out; in the learner's
+notebook also what would answer a prediction, see `notebook_answers.py`. Building twice gives the
+same files. Every cell runs at every build: no output is kept from the last one. Where a cell fails,
+the message names it, and both files of that notebook stay as they were.
 
     --check     compare the committed notebooks with their sources; run nothing
     --no-run    write the notebooks without outputs (to look at the text)
@@ -25,6 +26,7 @@ from nbclient.exceptions import CellControlSignal, DeadKernelError
 from nbformat import NotebookNode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # also when run as a file
+from scripts.notebook_answers import withhold  # noqa: E402
 from scripts.notebook_format import (  # noqa: E402
     ROOT,
     VERSIONS,
@@ -145,6 +147,8 @@ def build(name: str, version: Version, *, run: bool) -> NotebookNode:
         except BuildError as error:
             raise BuildError(f"{path.relative_to(ROOT).as_posix()}, {error}") from None
         scrub(notebook)
+        if version == "student":
+            withhold(notebook.cells)
     return notebook
 
 

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # also when run as a file
+from scripts.notebook_times import FOLDED  # noqa: E402
 
 SITE, BUILD = ROOT / "docs" / "site", ROOT / "build"
 NOTEBOOKS = ROOT / "notebooks"
@@ -74,24 +75,25 @@ make lab
 def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
     """Returns a learner's notebook as Sphinx is to read it; changes it in place.
 
-    The badge becomes a plain link, the cell that installs the course goes, and a cell without
-    outputs takes those of its like in the solution, folded.
+    The badge becomes a plain link, the cell that installs the course goes, a cell without outputs
+    takes those of its like in the solution, folded, and code that Jupyter folds is folded here too.
     """
     solved = {cell.id: cell for cell in solution.cells}
-    outputs = (output for cell in learner.cells for output in cell.get("outputs", []))
-    for data in (output.data for output in outputs if "data" in output):
-        if "text/html" in data:
-            data["text/html"] = WAY_TO_PYTHON.sub("null", data["text/html"])
     for cell in learner.cells:
         tags = cell.metadata.setdefault("tags", [])
         if cell.cell_type == "markdown":
             cell.source = readable(cell.source)
-        elif FIRST_CELL in cell.source:
+            continue
+        if FIRST_CELL in cell.source:
             tags.append("remove-cell")
-        elif cell.cell_type == "code" and not cell.outputs and cell.id in solved:
+        if not cell.outputs and cell.id in solved:
             cell.outputs = solved[cell.id].outputs
-            if cell.outputs:
-                tags.append("hide-output")
+            tags += ["hide-output"] if cell.outputs else []
+        if cell.source.startswith(FOLDED):
+            tags.append("hide-input")
+        for output in cell.outputs:
+            if "text/html" in output.get("data", {}):
+                output.data["text/html"] = WAY_TO_PYTHON.sub("null", output.data["text/html"])
     return learner
 
 

@@ -14,9 +14,12 @@ notebook, with three additions of ours:
     # return ...  # your code              uncommented in the learner's notebook
     # </student>
 
+A code cell whose first line is `# @title Draw both curves` is folded, in Jupyter and on Colab. In
+the opening, `{path}` and `{whole}` become minutes, see `notebook_times.py`.
+
 Jupytext splits the script into cells; what is here refuses what it would take without a word,
-chooses a version and adds the badge and the ids. This module is pure: text in, notebook out.
-Running the notebooks is `build_notebooks.py`.
+chooses a version and adds the badge, the minutes and the ids. This module is pure: text in,
+notebook out. Running the notebooks is `build_notebooks.py`.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ from typing import Literal
 import jupytext
 from nbformat import NotebookNode, ValidationError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from scripts.notebook_times import FOLDED, with_times
 
 Version = Literal["student", "solution"]
 VERSIONS: tuple[Version, ...] = ("student", "solution")
@@ -204,7 +209,8 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
         if cell.cell_type == "markdown":
             cells.append(new_markdown_cell(set_apart(source), metadata=cell.metadata))
         else:
-            cells.append(new_code_cell(source, metadata=cell.metadata))
+            cells.append(new_code_cell(source, metadata=cell.metadata | _folded(source)))
+    with_times(cells)
     _number(cells)
     notebook = new_notebook(cells=cells)
     notebook.metadata = NotebookNode(
@@ -213,6 +219,13 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
     )
     notebook.nbformat_minor = 5
     return notebook
+
+
+def _folded(source: str) -> dict[str, object]:
+    """What makes Jupyter and Colab fold a cell; nothing for one that is to be read."""
+    if not source.startswith(FOLDED):
+        return {}
+    return {"cellView": "form", "jupyter": {"source_hidden": True}}
 
 
 def _number(cells: list[NotebookNode]) -> None:

@@ -1,13 +1,12 @@
 """One JupyterLab on a copy of the notebooks, one browser; each notebook is opened and run once.
 
-While one is tested the next two run. Key presses are timed when all have run to their end.
+While one is tested the next runs. Key presses are timed when all have run to their end.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,7 +90,19 @@ def idle_course(course: Course) -> Course:
 
 @pytest.fixture(scope="session")
 def latencies() -> Iterator[dict[str, list[float]]]:
-    """Milliseconds from key press to picture, by slider; printed at the end."""
+    """Milliseconds from key press to picture, by slider; `make browser` prints them at its end."""
     measured: dict[str, list[float]] = {}
     yield measured
-    sys.stdout.write(report(measured))
+    ARTIFACTS.mkdir(exist_ok=True)
+    (ARTIFACTS / "latency.txt").write_text(report(measured), encoding="utf-8")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps the course's notebooks in one process, in turn, and a module's other tests in another.
+
+    Two processes share the tests: each has its own JupyterLab.
+    """
+    for item in items:
+        in_course = {"notebook", "course"} & set(item.fixturenames)
+        group = "course" if in_course else item.module.__name__
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -13,21 +13,26 @@ from nbconvert import HTMLExporter
 from playwright.sync_api import BrowserContext, Page
 from support.lab import Lab
 from support.pages import new_page
-from support.reopened import errors_seen, open_again, shown
+from support.reopened import errors_seen, opened_again, reading_room, shown
+
+
+@pytest.fixture(scope="session")
+def room(browser: BrowserContext, lab: Lab) -> Page:
+    return reading_room(browser, lab)
 
 
 @pytest.fixture
-def trusted(notebook: Page, lab: Lab, browser: BrowserContext) -> Iterator[Page]:
-    page = open_again(browser, lab, notebook.saved, f"{notebook.name}_trusted", trusted=True)
-    yield page
-    page.close()
+def trusted(notebook: Page, lab: Lab, room: Page) -> Iterator[Page]:
+    name = f"{notebook.name}_trusted"
+    with opened_again(room, lab, notebook.saved, name, trusted=True) as page:
+        yield page
 
 
 @pytest.fixture
-def untrusted(notebook: Page, lab: Lab, browser: BrowserContext) -> Iterator[Page]:
-    page = open_again(browser, lab, notebook.saved, f"{notebook.name}_untrusted", trusted=False)
-    yield page
-    page.close()
+def untrusted(notebook: Page, lab: Lab, room: Page) -> Iterator[Page]:
+    name = f"{notebook.name}_untrusted"
+    with opened_again(room, lab, notebook.saved, name, trusted=False) as page:
+        yield page
 
 
 def test_it_shows_as_much_when_it_is_opened_again(notebook: Page, trusted: Page) -> None:

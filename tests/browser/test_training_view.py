@@ -18,7 +18,7 @@ STEPS = 60
 PATIENCE_MS = 120_000
 LOOKS = 40
 PATH = "notebooks/training.ipynb"
-SOURCE = slow_run(STEPS, seconds_a_step=0.1)  # a learner has six seconds to press a button in
+SOURCE = slow_run(STEPS, seconds_a_step=0.2)  # a learner has twelve seconds to press a button in
 
 
 @pytest.fixture

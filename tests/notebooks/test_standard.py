@@ -1,6 +1,7 @@
 """Every notebook keeps the notebook standard; and every rule of it can be broken."""
 
 import copy
+import re
 from pathlib import Path
 
 import nbformat
@@ -10,7 +11,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from support.project import ROOT, notebook_names
 from support.standard import RULES, problems
 
+from scripts.notebook_answers import withhold
 from scripts.notebook_format import to_notebook
+from scripts.notebook_times import count_words, path_minutes, prose, sections
 
 PATHS = [
     f"{folder}/{name}.ipynb"
@@ -77,6 +80,7 @@ def good() -> NotebookNode:
         if cell.source.startswith("check"):
             shown = f"○ {cell.source[7:12]}: not tried yet."
         cell.outputs = [new_output("execute_result", {"text/plain": shown})]
+    withhold(notebook.cells)
     return notebook
 
 
@@ -119,6 +123,16 @@ def _not_run(notebook: NotebookNode) -> None:
     notebook.cells[-2].execution_count = None
 
 
+def _answered(notebook: NotebookNode) -> None:
+    asked = next(cell for cell in notebook.cells if "= predict(" in cell.source)
+    asked.outputs = [new_output("stream", name="stdout", text="A")]
+
+
+def _counted(notebook: NotebookNode) -> None:
+    told = next(cell for cell in notebook.cells if "reveal(" in cell.source)
+    told.execution_count = 3
+
+
 def _widgets(notebook: NotebookNode) -> None:
     notebook.metadata["widgets"] = {}
 
@@ -140,6 +154,8 @@ BREAKS = [
     ("cells_are_short", _insert(LONG)),
     ("every_cell_has_been_run", _not_run),
     ("every_cell_has_been_run", _insert(new_code_cell("1", execution_count=99))),
+    ("no_stored_output_answers", _answered),
+    ("no_stored_output_answers", _counted),
     ("few_outputs_are_exempt", _exempt),
     ("nothing_of_the_machine", _widgets),
     ("nothing_of_the_machine", _output(text_plain="saved to /home/me/file")),
@@ -185,3 +201,31 @@ def test_a_solution_that_is_not_passed_is_reported(good: NotebookNode) -> None:
 def test_every_notebook_lies_where_a_source_puts_it() -> None:
     stored = {path.relative_to(ROOT).as_posix() for path in Path(ROOT).glob("notebooks/**/*.ipynb")}
     assert {path for path in stored if ".ipynb_checkpoints" not in path} == set(PATHS)
+
+
+def test_a_solution_stores_what_the_learner_is_to_predict(good: NotebookNode) -> None:
+    found = problems(good, "notebooks/solutions/99_example.ipynb")
+    assert any(f.startswith("every_cell_has_been_run_in_order: not run") for f in found)
+
+
+def core() -> list[NotebookNode]:
+    """The learner's notebooks of the core, 00 to 05."""
+    names = [name for name in notebook_names() if name < "06"]
+    return [nbformat.read(ROOT / f"notebooks/{name}.ipynb", as_version=4) for name in names]
+
+
+def test_the_marked_path_takes_ninety_minutes_at_most() -> None:
+    assert sum(path_minutes(sections(notebook.cells)) for notebook in core()) <= 90
+
+
+def test_the_core_has_at_most_eight_thousand_words() -> None:
+    texts = [cell.source for n in core() for cell in n.cells if cell.cell_type == "markdown"]
+    assert sum(map(count_words, texts)) <= 8_000
+
+
+@pytest.mark.parametrize("name", notebook_names())
+def test_few_parentheses_are_long(name: str) -> None:
+    notebook = nbformat.read(ROOT / f"notebooks/{name}.ipynb", as_version=4)
+    text = "\n".join(prose(cell.source) for cell in notebook.cells if cell.cell_type == "markdown")
+    inside = [part for part in re.findall(r"\(([^()]*)\)", text) if count_words(part) > 8]
+    assert 1000 * len(inside) <= 2 * count_words(text), inside

@@ -1,59 +1,38 @@
-"""Runs a notebook with a Python of one's choice, as a learner would with "Run all"."""
+"""Compares a notebook's stored outputs with a new run by a Python of one's choice."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import KernelManager
-from nbclient import NotebookClient
-from nbformat import NotebookNode
-
-from support.layered import clean_environment
+from support.layered import ROOT, clean_environment
 
 CELL_TIMEOUT_SECONDS = 300
 
 
-def execute(
-    notebook: NotebookNode, python: Path, folder: Path, env: Mapping[str, str] | None = None
-) -> None:
-    """Runs a notebook in place, in a fresh kernel of `python` whose working folder is `folder`.
+def compare(
+    path: Path, python: Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a notebook in its folder, in a fresh kernel of `python`, under nbval's eyes.
 
-    A cell that raises does not stop the others: read them with `errors_of`.
+    nbval itself, which runs outside that kernel, comes with the tests. A cell that raises, or shows
+    something else than the stored output, fails; the answer has what nbval said.
     """
-    specs = folder / ".kernels"
-    (specs / "chosen").mkdir(parents=True, exist_ok=True)
+    specs = path.parent / ".jupyter"
+    (specs / "kernels" / "chosen").mkdir(parents=True, exist_ok=True)
     argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec = {"argv": argv, "display_name": "chosen", "language": "python"}
-    (specs / "chosen" / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
-    manager = KernelManager(
-        kernel_name="chosen",
-        kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(specs)], ensure_native_kernel=False),
+    (specs / "kernels" / "chosen" / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
+    command += ["-p", "tests.support.kernel_start", "--nbval", "--nbval-kernel-name", "chosen"]
+    command += [f"--nbval-cell-timeout={CELL_TIMEOUT_SECONDS}"]
+    command += [f"--nbval-sanitize-with={ROOT / 'tests/notebooks/sanitize.cfg'}", str(path)]
+    one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    variables = clean_environment() | one_thread | {"JUPYTER_PATH": str(specs)} | dict(env or {})
+    return subprocess.run(
+        command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False
     )
-    client = NotebookClient(
-        notebook,
-        km=manager,
-        timeout=CELL_TIMEOUT_SECONDS,
-        allow_errors=True,
-        resources={"metadata": {"path": str(folder)}},
-    )
-    client.execute(env=clean_environment() | {"OMP_NUM_THREADS": "1"} | dict(env or {}))
-
-
-def errors_of(notebook: NotebookNode) -> list[str]:
-    """Returns the errors in a notebook's outputs, those inside widgets included."""
-    found = [
-        f"cell {number}: {output.ename}: {output.evalue}"
-        for number, cell in enumerate(notebook.cells)
-        for output in cell.get("outputs", [])
-        if output.output_type == "error"
-    ]
-    states = notebook.metadata.get("widgets", {})
-    for view in states.values():
-        for widget in view["state"].values():
-            for output in widget["state"].get("outputs", []):
-                if output["output_type"] == "error":
-                    found.append(f"in a widget: {output['ename']}: {output['evalue']}")
-    return found

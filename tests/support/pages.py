@@ -30,7 +30,7 @@ EMPTY_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="20"/
 OPEN_SECONDS, RUN_SECONDS, END_SECONDS = 120, 600, 30
 # Without its name JupyterLab asks which kernel to use, and waits for the answer.
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-AHEAD = 2  # notebooks that run while another is tested: one for each core
+AHEAD = 1  # notebooks that run while another is tested
 
 KERNEL_READY = """async () => {
   const context = window.jupyterapp.shell.currentWidget.context;
@@ -171,7 +171,7 @@ class Course:
         self._ended: set[str] = set()
 
     def page(self, name: str) -> Page:
-        """Returns a notebook that has run to its end, and lets the next two run.
+        """Returns a notebook that has run to its end, and lets the next one run.
 
         `page.errors` has what went wrong.
         """

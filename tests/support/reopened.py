@@ -6,7 +6,9 @@ notebook only where it trusts it, which is known by a signature of its content.
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import nbformat
@@ -17,7 +19,7 @@ from playwright.sync_api import BrowserContext, Page
 from support.lab import Lab
 from support.pages import OPEN_SECONDS, new_page, wait_in_page
 
-LOOKS, LOOK_MS, STILL_LOOKS = 60, 250, 8
+LOOKS, LOOK_MS, STILL_LOOKS = 60, 250, 4
 
 # An explorer that is live hides the picture inside it, which counts all the same. Pictures are
 # counted, not compared: what a widget shows while it is live and what is left of it may differ.
@@ -28,6 +30,13 @@ SHOWN = """() => [...document.querySelectorAll('.jp-OutputArea-output')].map(are
     .filter(image => image.getClientRects().length || image.closest('[data-lora]')?.shadowRoot)
     .map(image => image.alt),
 }))"""
+# Not awaited: opening asks for a kernel, closing may ask whether to save.
+OPEN = """path => { window.jupyterapp.commands.execute('docmanager:open', { path }); }"""
+CLOSE = """() => {
+  const notebook = window.jupyterapp.shell.currentWidget;
+  notebook.context.model.dirty = false; // nothing is to be saved
+  notebook.close();
+}"""
 DRAWN = """() => {
   const images = [...document.querySelectorAll('.jp-OutputArea-output img')];
   return document.querySelectorAll('.jp-CodeCell').length > 0
@@ -73,32 +82,45 @@ def save(page: Page, lab: Lab, path: str) -> nbformat.NotebookNode:
     raise AssertionError(f"{path} was never saved with all its outputs")
 
 
-def open_again(
-    browser: BrowserContext, lab: Lab, notebook: nbformat.NotebookNode, name: str, *, trusted: bool
-) -> Page:
-    """Opens a copy of a saved notebook, without a kernel.
+def reading_room(browser: BrowserContext, lab: Lab) -> Page:
+    """Opens JupyterLab without a notebook, in which one after another is read."""
+    page = new_page(browser)
+    page.goto(f"{lab.url}/lab?reset&token={lab.token}", timeout=OPEN_SECONDS * 1000)
+    page.locator(".jp-Launcher").wait_for(timeout=OPEN_SECONDS * 1000)
+    return page
+
+
+@contextlib.contextmanager
+def opened_again(
+    room: Page, lab: Lab, notebook: nbformat.NotebookNode, name: str, *, trusted: bool
+) -> Iterator[Page]:
+    """Opens a copy of a saved notebook in the reading room, without a kernel, and closes it.
 
     Args:
-        browser: Gets the page.
+        room: As `reading_room` returns it.
         lab: Gets the copy.
         notebook: As `save` returns it.
         name: Of the copy.
         trusted: As on the learner's own machine; else as on one where it was never run.
     """
     copy = nbformat.from_dict(json.loads(nbformat.writes(notebook)))
-    copy.metadata.pop("kernelspec", None)  # JupyterLab then asks which kernel to start
+    for which in ("kernelspec", "language_info"):
+        copy.metadata.pop(which, None)  # JupyterLab then asks which kernel to start
     copy.metadata.title = name  # what was signed once is trusted under every name
     if trusted:
         NotebookNotary(data_dir=str(lab.private / "jupyter_data_dir")).sign(copy)
     path = lab.root / "again" / f"{name}.ipynb"
     path.parent.mkdir(exist_ok=True)
     path.write_text(nbformat.writes(copy), encoding="utf-8")
-    page = new_page(browser)
-    page.goto(f"{lab.url}/doc/tree/again/{name}.ipynb?token={lab.token}")
-    page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=OPEN_SECONDS * 1000)
-    wait_in_page(page, DRAWN, OPEN_SECONDS)
-    _wait_until_still(page)
-    return page
+    room.evaluate(OPEN, f"again/{name}.ipynb")
+    room.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=OPEN_SECONDS * 1000)
+    without = room.locator(".jp-Dialog").get_by_role("button", name="No Kernel")
+    without.click(timeout=OPEN_SECONDS * 1000)
+    wait_in_page(room, DRAWN, OPEN_SECONDS)
+    _wait_until_still(room)
+    yield room
+    room.evaluate(CLOSE)
+    room.locator(".jp-Notebook").wait_for(state="detached")
 
 
 def _wait_until_still(page: Page) -> None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from nbformat import NotebookNode
 
+from scripts.notebook_answers import withheld
 from scripts.notebook_format import BADGE, BOOTSTRAP, repository_slug
 
 Rule = Callable[[NotebookNode, str], list[str]]
@@ -118,8 +119,10 @@ def cells_are_short(notebook: NotebookNode, path: str) -> list[str]:
 
 @rule
 def every_cell_has_been_run_in_order(notebook: NotebookNode, path: str) -> list[str]:
-    """Without a count nbval would pass over a cell in silence."""
+    """Without a count nbval would pass over a cell in silence; the solution leaves none out."""
+    kept_back = [] if "/solutions/" in path else withheld(notebook.cells)
     run = [cell for cell in code_cells(notebook) if "nbval-skip" not in tags(cell)]
+    run = [cell for cell in run if cell not in kept_back]
     counts = [cell.execution_count for cell in run]
     if None in counts:
         return [f"not run: {run[counts.index(None)].source[:50]!r}"]
@@ -127,8 +130,24 @@ def every_cell_has_been_run_in_order(notebook: NotebookNode, path: str) -> list[
 
 
 @rule
+def no_stored_output_answers_a_prediction(notebook: NotebookNode, path: str) -> list[str]:
+    if "/solutions/" in path:
+        return []
+    return [
+        f"stores what comes before its answer is asked for: {cell.source[:50]!r}"
+        for cell in withheld(notebook.cells)
+        if cell.outputs or cell.execution_count is not None
+    ]
+
+
+@rule
 def few_outputs_are_exempt_from_comparison(notebook: NotebookNode, path: str) -> list[str]:
-    shown = [cell for cell in code_cells(notebook) if cell.outputs or "nbval-skip" in tags(cell)]
+    kept_back = withheld(notebook.cells)
+    shown = [
+        cell
+        for cell in code_cells(notebook)
+        if cell.outputs or "nbval-skip" in tags(cell) or cell in kept_back
+    ]
     exempt = [cell for cell in shown if tags(cell) & EXEMPT_TAGS]
     share = len(exempt) / max(len(shown), 1)
     if share <= LARGEST_EXEMPT_SHARE:

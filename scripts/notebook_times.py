@@ -1,0 +1,138 @@
+"""How long a notebook takes, section by section, and which sections are on the marked path.
+
+A learner reads 180 words a minute and 12 lines of code, and needs four and a half minutes for an
+exercise. Formulas, code inside text and the targets of links are not counted as words; a cell that
+is folded, and an exercise's own cell, not as lines.
+
+The marked path is the short way through the course: every section but those headed "Deeper" and
+the questions at a notebook's end. Fold-outs are beside it. `with_times` writes the minutes where
+they are read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nbformat import NotebookNode
+
+WORDS_A_MINUTE, LINES_A_MINUTE, MINUTES_AN_EXERCISE = 180, 12, 4.5
+FOLDED = "# @title "  # a cell that begins with it is folded, on Colab by this very line
+DEEPER = "Deeper"
+BESIDE = ("Five questions", "Where next", "Further reading")
+UNTIMED = ("Three sentences", *BESIDE)  # so short that a line on their minutes would be longer
+PATH, WHOLE = "{path}", "{whole}"  # in a notebook's opening, filled in by `with_times`
+
+_HEADING = re.compile(r"^## +(.+)$", flags=re.MULTILINE)
+_FOLD_OUT = re.compile(r"<details>.*?</details>", flags=re.DOTALL)
+_NO_WORDS = re.compile(
+    r"```.*?```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|<[^>]*>|[◆◇] \*[^*]*\*", flags=re.DOTALL
+)
+_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
+_WORD = re.compile(r"[^\W\d_][\w'’-]*")
+
+
+@dataclass
+class Section:
+    """What a learner meets between two headings; the opening has the heading ""."""
+
+    heading: str
+    words: int = 0
+    folded_words: int = 0
+    lines: int = 0
+    exercises: int = 0
+
+    @property
+    def on_path(self) -> bool:
+        """Says whether it belongs to the marked path."""
+        return not self.heading.startswith((DEEPER, *BESIDE))
+
+    @property
+    def minutes(self) -> float:
+        """Without its fold-outs.
+
+        Example:
+            >>> Section("What rank means", words=360, lines=24, exercises=2).minutes
+            13.0
+        """
+        reading = self.words / WORDS_A_MINUTE + self.lines / LINES_A_MINUTE
+        return reading + MINUTES_AN_EXERCISE * self.exercises
+
+
+def prose(text: str) -> str:
+    """Returns Markdown without its code, formulas, tags and the targets of its links.
+
+    Example:
+        >>> prose("See [the start](00.ipynb): `x` is $x$.")
+        'See the start:  is .'
+    """
+    return _LINK.sub(r"\1", _NO_WORDS.sub("", text))
+
+
+def count_words(text: str) -> int:
+    """Counts the words of some Markdown.
+
+    Example:
+        >>> count_words("See [the start](00.ipynb): `x` isn't $x$, but 3 words.")
+        6
+    """
+    return len(_WORD.findall(prose(text)))
+
+
+def sections(cells: Sequence[NotebookNode]) -> list[Section]:
+    """Returns a notebook's sections in order, the opening first."""
+    found = [Section("")]
+    for cell in cells:
+        if cell.cell_type != "markdown":
+            if "exercise" in cell.metadata:
+                found[-1].exercises += 1
+            elif not cell.source.startswith(FOLDED):
+                found[-1].lines += sum(bool(line.strip()) for line in cell.source.split("\n"))
+            continue
+        before, *rest = _HEADING.split(cell.source)
+        _add_words(found[-1], before)
+        for heading, text in zip(rest[::2], rest[1::2], strict=True):
+            found.append(Section(heading.strip()))
+            _add_words(found[-1], text)
+    return found
+
+
+def _add_words(section: Section, text: str) -> None:
+    section.words += count_words(_FOLD_OUT.sub("", text))
+    section.folded_words += sum(count_words(each) for each in _FOLD_OUT.findall(text))
+
+
+def path_minutes(found: Sequence[Section]) -> float:
+    """Returns how long the marked path through these sections takes."""
+    return sum(section.minutes for section in found if section.on_path)
+
+
+def whole_minutes(found: Sequence[Section]) -> float:
+    """Returns how long all of them take, fold-outs included."""
+    folded = sum(section.folded_words for section in found) / WORDS_A_MINUTE
+    return sum(section.minutes for section in found) + folded
+
+
+def with_times(cells: list[NotebookNode]) -> None:
+    """Writes the minutes into a notebook's text, in place.
+
+    The opening's `{path}` and `{whole}` become minutes. In a notebook that has a path, a line
+    beneath each heading says whether the section is on it, and how long it takes.
+    """
+    found, opening = sections(cells), cells[0]
+    if PATH in opening.source:
+        timed = iter(found[1:])
+        for cell in cells:
+            if cell.cell_type == "markdown":
+                cell.source = _HEADING.sub(lambda match: match[0] + _line(next(timed)), cell.source)
+    opening.source = opening.source.replace(PATH, f"{path_minutes(found):.0f}")
+    opening.source = opening.source.replace(WHOLE, f"{whole_minutes(found):.0f}")
+
+
+def _line(section: Section) -> str:
+    if section.heading.startswith(UNTIMED):
+        return ""
+    minutes = max(1, round(section.minutes))
+    sign, where = ("◆", "On the marked path") if section.on_path else ("◇", "Beside the path")
+    return f"\n{sign} *{where}, {minutes} min.*\n"

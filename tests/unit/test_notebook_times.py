@@ -1,0 +1,99 @@
+"""A notebook's minutes: what counts, what is on the marked path, and where it is written."""
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+from scripts.notebook_format import to_notebook
+from scripts.notebook_times import (
+    count_words,
+    path_minutes,
+    sections,
+    whole_minutes,
+    with_times,
+)
+
+
+def words(number: int) -> str:
+    return " ".join(["word"] * number)
+
+
+def opening(text: str = "**Time:** {path} and {whole} minutes"):
+    return new_markdown_cell(f"# Title\n\n{text}")
+
+
+def test_words_lines_and_exercises_are_counted_by_section() -> None:
+    cells = [
+        new_markdown_cell(f"# Title\n{words(4)}\n## First\n{words(180)}"),
+        new_code_cell("a = 1\n\nb = 2"),
+        new_markdown_cell(f"{words(180)}\n## Second\nx"),
+        new_code_cell("def f(): ...\n    return", metadata={"exercise": "99.f"}),
+    ]
+    start, first, second = sections(cells)
+    assert (start.words, first.words, first.lines, first.exercises) == (5, 360, 2, 0)
+    assert first.minutes == pytest.approx(2 + 2 / 12)
+    assert (second.lines, second.exercises) == (0, 1)
+    assert second.minutes == pytest.approx(4.5 + 1 / 180)
+
+
+def test_a_heading_of_a_lower_level_opens_no_section() -> None:
+    assert len(sections([new_markdown_cell("# T\n## A\n### B\ntext")])) == 2
+
+
+def test_folded_code_takes_no_time() -> None:
+    cells = [opening(), new_code_cell("# @title Draw\nx = 1")]
+    assert sections(cells)[0].lines == 0
+
+
+def test_code_formulas_tags_and_addresses_are_no_words() -> None:
+    text = "`a b c` $x y$ $$\nz\n$$ <b>bold</b> [two words](http://a.b/c-d)\n```\ncode here\n```"
+    assert count_words(text) == 3
+
+
+@pytest.mark.parametrize("heading", ["Deeper: more", "Five questions", "Further reading"])
+def test_what_is_beside_the_path_counts_for_the_whole_alone(heading: str) -> None:
+    found = sections([new_markdown_cell(f"## On it\n{words(180)}\n## {heading}\n{words(180)}")])
+    assert (path_minutes(found), whole_minutes(found)) == (1, 2)
+
+
+def test_a_fold_out_counts_for_the_whole_alone() -> None:
+    folded = f"<details><summary>Hint</summary>\n{words(179)}\n</details>"
+    found = sections([new_markdown_cell(f"## On it\n{words(180)}\n\n{folded}")])
+    assert (path_minutes(found), whole_minutes(found)) == (1, 2)
+
+
+def test_minutes_are_written_beneath_headings_and_into_the_opening() -> None:
+    cells = [
+        opening(),
+        new_markdown_cell(f"## Near\n{words(350)}"),
+        new_markdown_cell(f"## Deeper: far\n{words(900)}\n## Three sentences to remember\n1. x"),
+    ]
+    with_times(cells)
+    assert cells[0].source == "# Title\n\n**Time:** 2 and 7 minutes"
+    assert cells[1].source.startswith("## Near\n\u25c6 *On the marked path, 2 min.*\n\nword")
+    far, kept = cells[2].source.split("\n## ")
+    assert far.startswith("## Deeper: far\n\u25c7 *Beside the path, 5 min.*\n\nword")
+    assert kept == "Three sentences to remember\n1. x"
+
+
+def test_a_notebook_without_a_path_gets_its_whole_time_alone() -> None:
+    cells = [opening("**Time:** {whole} min"), new_markdown_cell(f"## Near\n{words(360)}")]
+    with_times(cells)
+    assert cells[0].source.endswith("**Time:** 2 min")
+    assert cells[1].source == f"## Near\n{words(360)}"
+
+
+def test_both_versions_tell_the_same_time() -> None:
+    source = """# %% [markdown]
+# # Title
+# {path} {whole}
+# %% exercise="99.f"
+# <solution>
+# a = 1
+# b = 2
+# </solution>
+# <student>
+# a = ...
+# </student>
+"""
+    versions = [to_notebook(source, version, "x", "o/n") for version in ("student", "solution")]
+    assert versions[0].cells[0].source == versions[1].cells[0].source == "# Title\n5 5"
