@@ -8,8 +8,7 @@ from __future__ import annotations
 
 ROOMS = {
     "00.first": "first_look",
-    "00.flip": "first_look",
-    "00.fit": "first_look",
+    "00.side_path": "first_look",
     "00.true_or_false": "first_look",
     "01.make_update": "rank",
     "01.cut": "rank",

@@ -1,12 +1,14 @@
-"""Exercises of a first look at adapters: inner width, strength, size, and what survives."""
+"""Exercises of a first look at adapters: inner width, the side path, and what survives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from lora_edu.exercises.answers import ReturnedNothing
-from lora_edu.exercises.comparing import number, same
+import torch
+from torch import Tensor
+
+from lora_edu.exercises.comparing import close, number
 from lora_edu.exercises.core import Wrong, exercise
 from lora_edu.exercises.statements import judge_statements
 
@@ -15,7 +17,7 @@ RANK, ALPHA, LAYERS, WIDTH = 8, 16, 36, 192  # of the shipped adapters and their
 
 @exercise("00.first", praise="A and B share the width 8; the layer beside them is 192 wide.")
 def first(answer: Any) -> None:
-    """The rank of the tales adapter, a whole number."""
+    """The rank of the shipped adapters, a whole number."""
     answer = number(answer)
     if answer == ALPHA:
         raise Wrong(
@@ -30,6 +32,57 @@ def first(answer: Any) -> None:
         raise Wrong("That is the width of the base's layers. The rank is much smaller.")
     if answer != RANK:
         raise Wrong("Read it off the two shapes above: it is the number that they share.")
+
+
+def _layer(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A row x, W, A and B of one layer: 5 numbers in, 3 out, rank 2."""
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(
+        torch.randn(shape, generator=generator) for shape in ((4, 5), (5, 3), (5, 2), (2, 3))
+    )
+
+
+_ORDER = "The shapes do not fit: x goes through A first, then through B, and W stands beside both."
+
+
+@exercise("00.side_path", praise="Frozen W, and beside it a path through A and B.")
+def side_path(answer: Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]) -> None:
+    """(x, W, A, B, strength) → x W + strength · x A B."""
+    x, w, a, b = _layer(0)
+    strength = 0.5
+    before = w.clone()
+    try:
+        found = answer(x, w, a, b, strength)
+    except RuntimeError as error:
+        if "shapes cannot be multiplied" in str(error) or "size of tensor" in str(error):
+            raise Wrong(_ORDER) from None
+        raise
+    if not torch.equal(w, before):
+        raise Wrong("You changed W itself. It is frozen: add the update to the output instead.")
+    frozen, update = x @ w, x @ a @ b
+    for wrong, misconception in (
+        (frozen, "That is the base alone: the path through A and B is missing."),
+        (strength * update, "That is the update alone. Add what x makes of the frozen W."),
+        (update, "That is x A B alone. Add x W, and multiply the update by the strength."),
+        (frozen + update, "The strength is missing: it multiplies the update."),
+        (strength * (frozen + update), "You scaled W's part as well. At 0 the base is left."),
+        (strength * frozen + update, "The strength is at W. It belongs to the update."),
+        (frozen - strength * update, "The update is added, not subtracted."),
+        (frozen + strength**2 * update, "The strength counts twice: give it to A or B, not both."),
+        (frozen + update + strength, "The strength is a factor, not one more summand."),
+        (frozen + update / strength, "You divided by the strength: it multiplies the update."),
+        (frozen * strength * update, "The two paths are added, not multiplied."),
+    ):  # fmt: skip
+        if close(found, wrong):
+            raise Wrong(misconception)
+    if not isinstance(found, Tensor):
+        raise Wrong(f"Return a tensor; yours is a {type(found).__name__}.")
+    if not close(found, frozen + strength * update):
+        raise Wrong("Add two things: x @ W, and strength times x @ A @ B.")
+    x, w, a, b = _layer(1)
+    for strength in (-1.0, 0.0, 2.0):
+        if not close(answer(x, w, a, b, strength), x @ w + strength * (x @ a @ b)):
+            raise Wrong(f"At strength 0.5 it is right, at {strength:g} it is not: use `strength`.")
 
 
 STATEMENTS = {"forgotten": False, "inside": False, "zero": True, "free": False}
@@ -49,80 +102,3 @@ _MISCONCEPTIONS = {
 def true_or_false(answer: Any) -> None:
     """Four statements, name → True or False."""
     judge_statements(answer, STATEMENTS, _MISCONCEPTIONS)
-
-
-@exercise("00.fit")
-def fit(answer: Callable[[int, int], int]) -> None:
-    """(base_bytes, adapter_bytes) → how many whole adapters need no more space than the base."""
-    found = number(answer(1000, 300))
-    if same(found, 300 / 1000):
-        raise Wrong(
-            "You divided the adapter by the base. How often does the small go into the large?"
-        )
-    if same(found, 1000 / 300):
-        raise Wrong(
-            "You returned a fraction. A third of an adapter is of no use: count whole ones."
-        )
-    if found == 4:
-        raise Wrong("You rounded up: 4 files of 300 bytes take 1200, more than the base's 1000.")
-    if found == 2:
-        raise Wrong("You took one adapter away first. The base's own space is the whole measure.")
-    if found != 3 or number(answer(1200, 300)) != 4 or number(answer(100, 300)) != 0:
-        raise Wrong("For a base of 1000 bytes and adapters of 300 it is 3; for 1200 it is 4.")
-    if number(answer(1000, 350)) != 2:
-        raise Wrong("You rounded to the nearest: 3 files of 350 bytes take 1050, more than 1000.")
-
-
-@exercise(
-    "00.flip",
-    praise="Between the strength before it and this one, the model changes its mind.",
-)
-def flip(answer: Callable[[Sequence[float], Callable[[float], bool]], float]) -> None:
-    """(strengths in rising order, holds) → the lowest strength at which holds is true."""
-    strengths = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25]
-
-    def from_075_on(strength: float) -> bool:
-        return strength >= 0.75
-
-    found = answer(strengths, from_075_on)
-    if isinstance(found, (list, tuple)):
-        raise Wrong("You returned all strengths at which it holds. Return the lowest of them.")
-    found = number(found)
-    if found == 3:
-        raise Wrong("You returned the position in the list. Return the strength that stands there.")
-    if found == 1.25:
-        raise Wrong("That is the last strength at which it holds. Look from the low end.")
-    if found == 0.0:
-        raise Wrong(
-            "You returned a strength at which it does not hold: is the condition reversed, or "
-            "`holds` never called?"
-        )
-    if found == 0.5 and answer(strengths, lambda s: s >= 0.25) == 0.5:
-        raise Wrong(
-            "You returned 0.5 whatever holds. Nothing says that half the strength is half the "
-            "effect: ask `holds` at each strength."
-        )
-    if found == 0.5:
-        raise Wrong("You returned the last strength before it holds. Go one further.")
-    if found != 0.75:
-        raise Wrong("Where it holds from 0.75 on, the answer is 0.75.")
-    if answer(strengths, lambda strength: strength in (0.25, 1.25)) != 0.25:
-        raise Wrong(
-            "Where it holds at 0.25, then not, then again at 1.25, the answer is 0.25: ask "
-            "`holds`, the argument, at each strength, from the low end."
-        )
-    uneven = [-1.0, -0.2, 0.0, 0.7]
-    if answer(list(uneven), lambda strength: strength >= 0) != 0.0:
-        raise Wrong(
-            "For the strengths -1, -0.2, 0 and 0.7, where it holds from 0 on, the answer is 0. A "
-            "strength may be 0 or negative, and the steps between them need not be equal."
-        )
-    try:
-        first_of_all = answer(list(uneven), lambda strength: True)
-    except (ReturnedNothing, LookupError, StopIteration):
-        first_of_all = None
-    if first_of_all != -1.0:
-        raise Wrong(
-            "For the strengths -1, -0.2, 0 and 0.7, where it holds at each of them, the answer is "
-            "-1: it may hold from the first on."
-        )

@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
+from torch import Tensor
 
 from samples import Samples
 
 TRUTH = {"forgotten": False, "inside": False, "zero": True, "free": False}
 
 
-def _rounds_up(base_bytes: int, adapter_bytes: int) -> int:
-    return -(-base_bytes // adapter_bytes)
+def _as_columns(x: Tensor, w: Tensor, a: Tensor, b: Tensor, strength: float) -> Tensor:
+    return (w.T @ x.T + strength * (b.T @ (a.T @ x.T))).T
 
 
-def _first_flip(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
-    return next(s for s in sorted(strengths) if holds(s))
+def _into_w(x: Tensor, w: Tensor, a: Tensor, b: Tensor, strength: float) -> Tensor:
+    w += strength * a @ b
+    return x @ w
 
 
-def _index_of_flip(strengths: Sequence[float], holds: Callable[[float], bool]) -> int:
-    return next(i for i, s in enumerate(strengths) if holds(s))
+def _row_by_row(x: Tensor, w: Tensor, a: Tensor, b: Tensor, strength: float) -> Tensor:
+    return torch.stack([row @ w + strength * (row @ a) @ b for row in x])
 
 
-def _last_holding(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
-    return next(s for s in reversed(strengths) if holds(s))
-
-
-def _last_not_holding(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
-    return next(s for s in reversed(strengths) if not holds(s))
-
-
-def _first_not_holding(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
-    return next(s for s in strengths if not holds(s))
-
-
-def _needs_a_change(strengths: Sequence[float], holds: Callable[[float], bool]) -> float | None:
-    for before, after in zip(strengths, strengths[1:]):
-        if holds(after) and not holds(before):
-            return after
-    return None
-
-
-def _in_equal_steps(strengths: Sequence[float], holds: Callable[[float], bool]) -> float:
-    strength, step = strengths[0], strengths[1] - strengths[0]
-    while not holds(strength):
-        strength += step
-    return strength
+def _never_negative(x: Tensor, w: Tensor, a: Tensor, b: Tensor, strength: float) -> Tensor:
+    return x @ w + abs(strength) * (x @ a @ b)
 
 
 SAMPLES = {
@@ -60,52 +38,36 @@ SAMPLES = {
             (5, "Read it off the two shapes"),
         ],
     ),
-    "00.flip": Samples(
-        right=[_first_flip],
-        wrong=[
-            (_index_of_flip, "the position in the list"),
-            (_last_holding, "the last strength at which it holds"),
-            (_first_not_holding, "condition reversed"),
-            (_last_not_holding, "the last strength before it holds"),
-            (lambda strengths, holds: [s for s in strengths if holds(s)], "all strengths"),
-            (lambda strengths, holds: 0.5, "half the strength"),
-            (lambda strengths, holds: 0.75, "then again at 1.25"),
-            (lambda strengths, holds: strengths[0], "condition reversed"),
-            (_needs_a_change, "it may hold from the first on"),
-            (
-                lambda strengths, holds: _first_flip(strengths[1:], holds),
-                "it may hold from the first on",
-            ),
-            (
-                lambda strengths, holds: next(s for s in strengths if s and holds(s)),
-                "where it holds from 0 on",
-            ),
-            (
-                lambda strengths, holds: next(s for s in strengths if s >= 0 and holds(s)),
-                "it may hold from the first on",
-            ),
-            (_in_equal_steps, "where it holds from 0 on"),
-        ],
-    ),
-    "00.fit": Samples(
+    "00.side_path": Samples(
         right=[
-            lambda base_bytes, adapter_bytes: base_bytes // adapter_bytes,
-            lambda base_bytes, adapter_bytes: int(base_bytes / adapter_bytes),
+            lambda x, w, a, b, s: x @ w + s * (x @ a @ b),
+            lambda x, w, a, b, s: x @ (w + s * a @ b),
+            lambda x, w, a, b, s: torch.matmul(x, w) + (s * x) @ a @ b,
+            lambda x, w, a, b, s: (
+                (x.double() @ w.double()) + s * (x.double() @ a.double()) @ b.double()
+            ),
+            _as_columns,
+            _row_by_row,
         ],
         wrong=[
-            (lambda base_bytes, adapter_bytes: adapter_bytes / base_bytes, "divided the adapter"),
-            (lambda base_bytes, adapter_bytes: base_bytes / adapter_bytes, "a fraction"),
-            (_rounds_up, "rounded up"),
-            (
-                lambda base_bytes, adapter_bytes: (base_bytes - adapter_bytes) // adapter_bytes,
-                "one adapter away",
-            ),
-            (lambda base_bytes, adapter_bytes: 18, "for 1200 it is 4"),
-            (lambda base_bytes, adapter_bytes: round(base_bytes / adapter_bytes), "the nearest"),
-            (
-                lambda base_bytes, adapter_bytes: str(base_bytes // adapter_bytes),
-                "without quotation marks",
-            ),
+            (lambda x, w, a, b, s: x @ w, "the base alone"),
+            (lambda x, w, a, b, s: s * (x @ a @ b), "the update alone"),
+            (lambda x, w, a, b, s: x @ a @ b, "x A B alone"),
+            (lambda x, w, a, b, s: x @ w + x @ a @ b, "The strength is missing"),
+            (lambda x, w, a, b, s: s * (x @ w + x @ a @ b), "scaled W's part"),
+            (lambda x, w, a, b, s: s * x @ w + x @ a @ b, "The strength is at W"),
+            (lambda x, w, a, b, s: x @ w - s * (x @ a @ b), "not subtracted"),
+            (lambda x, w, a, b, s: x @ w + x @ (s * a) @ (s * b), "counts twice"),
+            (lambda x, w, a, b, s: x @ w + x @ a @ b + s, "not one more summand"),
+            (lambda x, w, a, b, s: x @ w + x @ a @ b / s, "divided by the strength"),
+            (lambda x, w, a, b, s: (x @ w) * s * (x @ a @ b), "not multiplied"),
+            (lambda x, w, a, b, s: x @ w + s * (x @ b @ a), "The shapes do not fit"),
+            (lambda x, w, a, b, s: x @ w @ a @ b, "The shapes do not fit"),
+            (_into_w, "You changed W itself"),
+            (lambda x, w, a, b, s: x @ w + 0.5 * (x @ a @ b), "at -1 it is not"),
+            (_never_negative, "at -1 it is not"),
+            (lambda x, w, a, b, s: (x @ w + s * (x @ a @ b)).tolist(), "yours is a list"),
+            (lambda x, w, a, b, s: x @ w + s * (x @ a @ b).sum(), "Add two things"),
         ],
     ),
     "00.true_or_false": Samples(
