@@ -33,6 +33,7 @@ from lora_edu.plots import (
 )
 from lora_edu.training import History, evaluation_mode
 from lora_edu.widgets.error_line import ErrorLine, type_and_message
+from lora_edu.widgets.samples import Samples
 from lora_edu.widgets.training_picture import TrainingPicture
 
 Follow = Callable[[nn.Module, History], None]
@@ -58,14 +59,21 @@ class TrainingView:
         steps: Length of the run.
         title: What is trained.
         accuracy: Whether the evaluations bring `validation_accuracy`.
+        say: As `watch`.
     """
 
     def __init__(
-        self, train: Callable[[Follow], History], steps: int, title: str, accuracy: bool
+        self,
+        train: Callable[[Follow], History],
+        steps: int,
+        title: str,
+        accuracy: bool,
+        say: Callable[[], str] | None = None,
     ) -> None:
         self.history = History()
         self._train, self._steps, self._name = train, steps, title
         self._drawing = TrainingPicture(steps, accuracy)
+        self.samples = None if say is None else Samples(say, steps)
         self._hold, self._held, self._ended = (threading.Event() for _ in range(3))
         self._next_drawing = 0.0
         self._error: BaseException | None = None
@@ -74,9 +82,10 @@ class TrainingView:
         self.stop = self._button("Stop", "Hold the run after the step that it is in", self.hold)
         self.go_on = self._button("Go on", "Take the run up again where it is held", self.resume)
         self.picture = ipywidgets.HTML(layout=ipywidgets.Layout(height="355px"))
-        self.text, self.error_line = ipywidgets.HTML(), ErrorLine()
+        self.text, self.said, self.error_line = ipywidgets.HTML(), ipywidgets.HTML(), ErrorLine()
         buttons = ipywidgets.HBox([self.stop, self.go_on])
-        self.widget = ipywidgets.VBox([buttons, self.error_line, self.picture, self.text])
+        parts = [buttons, self.error_line, self.picture, self.text, self.said]
+        self.widget = ipywidgets.VBox(parts)
         self.widget.add_class("lora-live")
 
     @staticmethod
@@ -126,11 +135,16 @@ class TrainingView:
             history: Of the run so far.
         """
         self.history = history
+        self._take_sample(history.last_step)
         if self._hold.is_set() and history.last_step < self._steps:
             self._wait_held(model)
         if time.monotonic() >= self._next_drawing:
             self.draw()
             self._next_drawing = time.monotonic() + _REDRAW_SECONDS
+
+    def _take_sample(self, step: int) -> None:
+        if self.samples is not None and self.samples.take(step):
+            self._next_drawing = 0.0
 
     def _wait_held(self, model: nn.Module) -> None:
         self.history.stopped = HELD
@@ -145,6 +159,7 @@ class TrainingView:
     def _work(self) -> None:
         """Trains in a thread of its own; the cell is let go whatever goes wrong."""
         with self._keeping_error():
+            self._take_sample(0)
             self.history = self._train(self.follow)
         self._ended.set()
         cell_waits = self._cell_waits
@@ -206,6 +221,10 @@ class TrainingView:
         self.png = self._drawing.png(title, self.history)
         self.picture.value = image_tag(self.png, self.describe())
         self.text.value = live_paragraph(escape(self.describe()))
+        self.said.value = self._said()
+
+    def _said(self) -> str:
+        return "" if self.samples is None else self.samples.html()
 
     def describe(self) -> str:
         """The picture in words, with its latest numbers."""
@@ -226,7 +245,7 @@ class TrainingView:
         words, picture = escape(self.verdict()), image_tag(with_palette(self.png), self.verdict())
         still = f'{_STILL_STYLE}<div class="lora-still">{picture}'
         bundle = {
-            "text/html": f"{still}<p>{words}</p></div>",
+            "text/html": f"{still}<p>{words}</p>{self._said()}</div>",
             "text/plain": textwrap.fill(self.verdict(), LINE_CHARACTERS),
         }
         display(bundle, raw=True, display_id=self._display_id, update=update)
@@ -241,7 +260,12 @@ def hears_clicks() -> bool:
 
 
 async def watch(
-    train: Callable[[Follow], History], *, steps: int, title: str, accuracy: bool = False
+    train: Callable[[Follow], History],
+    *,
+    steps: int,
+    title: str,
+    accuracy: bool = False,
+    say: Callable[[], str] | None = None,
 ) -> History:
     """Trains under a live view; see `TrainingView`. Call it with `await`.
 
@@ -250,8 +274,10 @@ async def watch(
         steps: Length of the run.
         title: What is trained.
         accuracy: Whether the evaluations bring `validation_accuracy`, which is then drawn too.
+        say: Returns what the model says now, for example `lambda: generate_text(model, …)`. Its
+            texts at the start, a quarter, a half and the end of the run are shown.
 
     Raises:
-        Exception: whatever `train` raises.
+        Exception: whatever `train` or `say` raises.
     """
-    return await TrainingView(train, steps, title, accuracy).run()
+    return await TrainingView(train, steps, title, accuracy, say).run()

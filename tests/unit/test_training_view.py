@@ -225,6 +225,42 @@ def test_words_give_the_latest_numbers_and_what_is_stored_gives_none():
     assert view.verdict() == "a head: finished, 12 of 12 steps. The training loss fell."
 
 
+def test_what_the_model_says_is_shown_beneath_the_curves_and_kept(monkeypatch):
+    stored = []
+    monkeypatch.setattr(training_view, "display", lambda bundle, **_: stored.append(bundle))
+    model = head()
+
+    def say() -> str:
+        return f"<{model[1].bias[0].item():.3f}>"
+
+    at_first = say()
+    view = TrainingView(lambda follow: train(model, follow), STEPS, "a head", True, say)
+    asyncio.run(view.run())
+    assert list(view.samples.texts) == [0, 3, 6, 12]
+    assert view.samples.texts[0] == at_first
+    assert view.samples.texts[12] == say() != at_first
+    rows = view.said.value.split("<tr>")[1:]
+    assert [f"step {step}<" in row for step, row in zip((0, 3, 6, 12), rows)] == [True] * 4
+    assert f"&lt;{at_first[1:-1]}&gt;" in rows[0]
+    assert view.said.value in stored[-1]["text/html"]
+
+
+def test_a_run_without_samples_shows_none():
+    view = view_of(head(), 0, None)
+    asyncio.run(view.run())
+    assert view.said.value == ""
+
+
+def test_what_cannot_be_said_ends_the_run_and_is_named():
+    def say() -> str:
+        raise ValueError("no words")
+
+    view = TrainingView(lambda follow: train(head(), follow), STEPS, "a head", True, say)
+    with pytest.raises(ValueError, match="no words"):
+        asyncio.run(view.run())
+    assert "ValueError: no words" in view.verdict()
+
+
 def test_the_curves_are_the_history():
     history = History()
     for loss in (2.0, 1.0, 3.0):
