@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -27,6 +28,8 @@ from lora_edu.widgets.component import SESSION, Component, connect
 from lora_edu.widgets.number_said import number_said
 
 NONE_YET = "No prediction recorded."
+
+_times_asked: Counter[str] = Counter()  # each question in this kernel
 
 
 class Prediction:
@@ -60,6 +63,9 @@ class Prediction:
         #: Why what was typed last is no answer; "" when it is one.
         self.note = ""
         self._typed = ""
+        asked = "\n".join((question, *options))
+        _times_asked[asked] += 1
+        self._asked = f"{asked}\n{_times_asked[asked]}"
         self._display_id = f"prediction-{secrets.token_hex(8)}"
         self._is_shown = False
 
@@ -107,9 +113,8 @@ class Prediction:
 
     @property
     def key(self) -> str:
-        """Names the form in its page: the same before and after an answer."""
-        asked = "\n".join((self.question, *self.options))
-        return f"lx{hashlib.sha256(asked.encode()).hexdigest()[:8]}-{SESSION}"
+        """Names the form in its page: the same before and after an answer, for this form alone."""
+        return f"lx{hashlib.sha256(self._asked.encode()).hexdigest()[:8]}-{SESSION}"
 
     def still(self) -> str:
         """Returns question and answer as HTML that needs no script."""

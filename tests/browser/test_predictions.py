@@ -26,6 +26,14 @@ CELLS = (
     "number = predict('How many?')\nnumber",
     "reveal(choice, 'full', because='all of it learns')",
 )
+BROKEN = """
+def fail(said):
+    raise RuntimeError("no room for " + said)
+
+broken = predict("Which breaks?", ["this", "that"])
+broken.say = fail
+broken
+"""
 LOOKS = 40
 
 
@@ -88,3 +96,14 @@ def test_what_was_predicted_is_there_in_a_new_session(
     again.get_by_role("radio", name="LoRA").click()
     again.get_by_role("alert").get_by_text("Run its cell").wait_for()
     close(again)
+
+
+def test_what_goes_wrong_in_python_is_told_in_the_form(lab: Lab, browser: BrowserContext) -> None:
+    write_notebook(lab, PATH, [CELLS[0], BROKEN])
+    page = new_page(browser)
+    open_notebook(page, lab, PATH)
+    start_all(page)
+    assert wait_for_all(page) == []
+    page.get_by_role("radio", name="that").click()
+    page.get_by_role("alert").get_by_text("RuntimeError: no room for that").wait_for()
+    close(page)

@@ -206,3 +206,8 @@ def test_a_long_reveal_breaks_between_words() -> None:
     text = repr(reveal(prediction, "a", because="a reason " * 12))
     assert all(len(line) <= 92 for line in text.split("\n"))
     assert " ".join(text.split()).startswith("No prediction recorded. Found: a. Because a reason a")
+
+
+def test_the_same_question_asked_twice_has_two_forms():
+    first, second = predict("Again?", ["yes", "no"]), predict("Again?", ["yes", "no"])
+    assert first.key != second.key
