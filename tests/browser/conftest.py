@@ -1,12 +1,14 @@
-"""One JupyterLab on a copy of the notebooks, one browser; each notebook is opened and run once.
+"""One JupyterLab on a copy of the notebooks and one browser, for each of the two folders.
 
-While one is tested the next runs. Key presses are timed when all have run to their end.
+In `course` each notebook is opened and run once; while one is tested the next runs, and key presses
+are timed when all have run to their end. `parts` has the tests of single explorers and widgets.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,19 +92,7 @@ def idle_course(course: Course) -> Course:
 
 @pytest.fixture(scope="session")
 def latencies() -> Iterator[dict[str, list[float]]]:
-    """Milliseconds from key press to picture, by slider; `make browser` prints them at its end."""
+    """Milliseconds from key press to picture, by slider; printed at the end."""
     measured: dict[str, list[float]] = {}
     yield measured
-    ARTIFACTS.mkdir(exist_ok=True)
-    (ARTIFACTS / "latency.txt").write_text(report(measured), encoding="utf-8")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the course's notebooks in one process, in turn, and a module's other tests in another.
-
-    Two processes share the tests: each has its own JupyterLab.
-    """
-    for item in items:
-        in_course = {"notebook", "course"} & set(item.fixturenames)
-        group = "course" if in_course else item.module.__name__
-        item.add_marker(pytest.mark.xdist_group(group))
+    sys.stdout.write(report(measured))
