@@ -45,9 +45,10 @@ BADGE = (
     "(https://colab.research.google.com/github/{slug}/blob/main/{path})"
 )
 BOOTSTRAP = """\
+# @title Install the course where it is missing, on Colab for example
 try:
     import lora_edu  # noqa: F401
-except ImportError:  # on Colab: install the course; LORA_EDU_WHEEL names another source
+except ImportError:  # LORA_EDU_WHEEL names another source
     import os
 
     course = os.environ.get("LORA_EDU_WHEEL", "git+https://github.com/{slug}")
@@ -200,7 +201,8 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
     for number, cell in enumerate(parse(text), start=1):
         if "title" in cell.metadata:
             cells.append(new_markdown_cell(BADGE.format(slug=slug, path=path)))
-            cells.append(new_code_cell(BOOTSTRAP.format(slug=slug).strip()))
+            code = BOOTSTRAP.format(slug=slug).strip()
+            cells.append(new_code_cell(code, metadata=_folded(code)))
             continue
         try:
             source = source_for(cell, version)

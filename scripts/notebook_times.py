@@ -27,7 +27,7 @@ PATH, WHOLE = "{path}", "{whole}"  # in a notebook's opening, filled in by `with
 _HEADING = re.compile(r"^## +(.+)$", flags=re.MULTILINE)
 _FOLD_OUT = re.compile(r"<details>.*?</details>", flags=re.DOTALL)
 _NO_WORDS = re.compile(
-    r"```.*?```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|<[^>]*>|[◆◇] \*[^*]*\*", flags=re.DOTALL
+    r"```.*?```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|<[^>]*>|[◆◇] \*[^*]*\*|\{\w+\}", flags=re.DOTALL
 )
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")

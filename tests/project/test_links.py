@@ -4,9 +4,12 @@ import json
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from support.project import ROOT, SLUG, notebook_names
+
+from scripts.notebook_times import path_minutes, sections, whole_minutes
 
 DOCUMENTS = sorted(
     file
@@ -66,15 +69,18 @@ def test_a_notebook_opens_itself_in_colab(folder: str, name: str) -> None:
     assert f"/github/{SLUG}/blob/main/{path})" in text_of(ROOT / path)
 
 
-def test_the_course_map_has_every_notebook_with_its_badge_and_time() -> None:
+def test_the_course_map_has_every_notebook_with_its_badge_and_its_minutes() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d\d) \| (.*) \|$", readme, re.M)
     assert [number for number, _ in rows] == [name[:2] for name in notebook_names()]
     for (_, row), name in zip(rows, notebook_names(), strict=True):
         path = f"notebooks/{name}.ipynb"
         assert f"]({path})" in row and f"/github/{SLUG}/blob/main/{path})" in row
-        (seconds,) = re.findall(r"\| (\d+) s \|", row)
-        assert f"running all cells takes about {seconds} seconds" in text_of(ROOT / path)
+        found = sections(nbformat.read(ROOT / path, as_version=4).cells)
+        minutes = f"{whole_minutes(found):.0f} min"
+        if name < "06":  # the core, which has the marked path
+            minutes = f"{path_minutes(found):.0f} of {minutes}"
+        assert re.search(rf"\| {minutes} \| \d+ s \|", row), f"{name} takes {minutes}"
 
 
 def test_the_citation_has_the_version_and_the_address() -> None:
