@@ -106,6 +106,40 @@ def effective_rank(values: Tensor) -> float:
     return torch.special.entr(share).sum().exp().item()
 
 
+AMONG, ALIKE = 10, 0.5  # how many of the strongest directions are asked, and what counts as alike
+
+
+def intruders(before: Tensor, after: Tensor) -> int:
+    """How many of a matrix' strongest directions were nowhere in the matrix that it came from.
+
+    Of the ten strongest directions out (u) of `after`, those whose cosine with *each* direction
+    out of `before`, strong or weak, is below 0.5 in size.
+
+    Args:
+        before: A layer's weight, (out, in) as `nn.Linear` stores it.
+        after: The same weight with its update added.
+
+    Raises:
+        ValueError: they are no matrices of real numbers, or not of one shape.
+
+    Source:
+        Shuttleworth et al. 2024, "LoRA vs Full Fine-tuning: An Illusion of Equivalence",
+        arXiv:2410.21228, which calls them intruder dimensions.
+
+    Example:
+        >>> before = torch.diag(torch.tensor([3.0, 2.0, 0.0]))
+        >>> intruders(before, before + torch.diag(torch.tensor([0.0, 4.0, 0.0])))
+        0
+    """
+    for matrix in (before, after):
+        _check_matrix(matrix)
+    if before.shape != after.shape:
+        raise ValueError(f"one shape is needed, got {tuple(before.shape)} and {tuple(after.shape)}")
+    old, new = (torch.linalg.svd(m.double(), full_matrices=False)[0] for m in (before, after))
+    closest = (old.T @ new[:, :AMONG]).abs().amax(0)
+    return int((closest < ALIKE).sum())
+
+
 def _check_matrix(matrix: Tensor, floating: bool = False) -> None:
     """Refuses what is no matrix of real numbers; with `floating`, whole numbers as well.
 

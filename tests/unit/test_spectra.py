@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_edu.spectra import effective_rank, energy_kept, singular_values, truncate
+from lora_edu.spectra import effective_rank, energy_kept, intruders, singular_values, truncate
 from scripts.delta_controls import project_on_random_subspace, random_update
 
 
@@ -141,3 +141,32 @@ def test_shares_do_not_depend_on_the_size_of_a_matrix(size: float) -> None:
     values = size * torch.tensor([4.0, 3.0], dtype=torch.float64)
     torch.testing.assert_close(energy_kept(values), energy_kept(torch.tensor([4.0, 3.0])))
     assert effective_rank(values) == pytest.approx(effective_rank(torch.tensor([4.0, 3.0])))
+
+
+def test_a_strong_direction_of_no_kin_is_an_intruder() -> None:
+    """64 directions; the new one is a mixture of all of them, 1/8 alike to each."""
+    before = torch.diag(torch.linspace(2, 1, 64))
+    mixture = torch.ones(64, 1) / 8
+    assert intruders(before, before) == 0
+    assert intruders(before, before + 50 * mixture @ mixture.T) == 1
+    assert intruders(before, before + 0.01 * mixture @ mixture.T) == 0, "too weak to show"
+
+
+def test_a_direction_that_only_grows_is_no_intruder_nor_is_its_turned_sign() -> None:
+    """The weakest one, made strongest, is compared with the weak ones too."""
+    before = torch.diag(torch.linspace(2, 1, 64))
+    grown = torch.zeros(64, 64)
+    grown[-1, -1] = 50
+    assert intruders(before, before + grown) == intruders(before, before - grown) == 0
+
+
+def test_intruders_are_looked_for_among_the_ten_strongest_and_in_the_output() -> None:
+    before = torch.diag(torch.linspace(2, 1, 64))
+    turn = torch.linalg.qr(gaussian(64, 64, 0)).Q.float()
+    assert intruders(before, turn @ before) == 10, "all outputs are turned"
+    assert intruders(before, before @ turn) == 0, "only what is read is turned"
+
+
+def test_intruders_of_two_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match="one shape"):
+        intruders(torch.ones(2, 3), torch.ones(3, 2))
