@@ -48,18 +48,22 @@ class Storage:
         gradient_bytes: Of a trained weight's gradient.
         optimizer_bytes: Of the optimizer's states per trained weight: two float32 for Adam.
         activation_bytes: Of an activation saved for the backward pass.
+        autocast: Whether products round float32 numbers to 16 bits on the way in, and keep what
+            they have rounded: each layer its own copy of its input and of its weight. The stream
+            between the blocks, which the norms read, stays float32.
     """
 
     weight_bytes: int
     gradient_bytes: int
     optimizer_bytes: int
     activation_bytes: int
+    autocast: bool = False
 
 
 #: "mixed" is autocast: weights stay float32 and are rounded to 16 bits for each product.
 STORAGES: dict[str, Storage] = {
     "float32": Storage(4, 4, 8, 4),
-    "mixed": Storage(4, 4, 8, 2),
+    "mixed": Storage(4, 4, 8, 2, autocast=True),
     "16 bit": Storage(2, 2, 8, 2),
 }
 
@@ -156,6 +160,16 @@ def activation_bytes(
     return batch_size * length_tokens * (kept * number_bytes + head)
 
 
+def _autocast_bytes(shape: ModelShape, trained: Iterable[str], number_bytes: int) -> int:
+    """What autocast keeps on top in a block, per token.
+
+    Its two norms read float32, and query, key and value each keep a copy of the same input.
+    """
+    copies = len(set(trained) & {"query", "key", "value"})
+    norms = 2 * shape.n_embd * (4 - number_bytes)
+    return norms + shape.n_embd * max(0, copies - 1) * number_bytes
+
+
 def memory_budget(
     shape: ModelShape,
     method: str,
@@ -196,20 +210,28 @@ def memory_budget(
     full = method == "full"
     adapters = 0 if full else lora_parameters(shape, rank, targets)
     learning = shape.parameters if full else adapters
-    quantized = sum(p.weights for p in shape.projections if p.target != "head")
-    quantized *= method == "qlora"
+    in_blocks = sum(p.weights for p in shape.projections if p.target != "head")
+    quantized = in_blocks * (method == "qlora")
     plain = shape.parameters + adapters - quantized
+    trained = [p.target for p in shape.projections] if full else targets
+    activations = activation_bytes(
+        shape,
+        trained,
+        batch_size=batch_size,
+        length_tokens=length_tokens,
+        rank=0 if full else rank,
+        number_bytes=numbers.activation_bytes,
+        checkpointing=checkpointing,
+    )
+    if numbers.autocast:
+        blocks = 1 if checkpointing else shape.n_layer
+        tokens = batch_size * length_tokens
+        activations += blocks * tokens * _autocast_bytes(shape, trained, numbers.activation_bytes)
+        rounded = in_blocks - quantized + adapters
+        activations += rounded * numbers.activation_bytes * blocks / shape.n_layer
     return MemoryBudget(
         weights_bytes=plain * numbers.weight_bytes + quantized * NF4_BITS / 8,
         gradients_bytes=learning * numbers.gradient_bytes,
         optimizer_bytes=learning * numbers.optimizer_bytes,
-        activations_bytes=activation_bytes(
-            shape,
-            [p.target for p in shape.projections] if full else targets,
-            batch_size=batch_size,
-            length_tokens=length_tokens,
-            rank=0 if full else rank,
-            number_bytes=numbers.activation_bytes,
-            checkpointing=checkpointing,
-        ),
+        activations_bytes=activations,
     )

@@ -74,6 +74,28 @@ def test_activations_are_those_autograd_keeps(targets: list[str] | None) -> None
         assert kept == counted + statistics
 
 
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_under_autocast_activations_are_those_autograd_keeps(method: str) -> None:
+    torch.manual_seed(0)
+    model = GPT(CONFIG)
+    if method == "lora":
+        freeze(model)
+        replace_linear_with_lora(model, RANK, alpha=1.0, targets=GPT_TARGETS[:-1])
+    sizes = {"batch_size": BATCH, "length_tokens": LENGTH, "rank": RANK, "storage": "mixed"}
+    counted = memory_budget(SHAPE, method, targets=GPT_TARGETS[:-1], **sizes).activations_bytes
+    with torch.autocast("cpu", torch.bfloat16):
+        kept = saved_bytes(model, lambda: next_token_loss(model))
+    plain = activation_bytes(SHAPE, GPT_TARGETS[:-1], batch_size=BATCH, length_tokens=LENGTH)
+    assert kept > 1.25 * plain  # what is rounded on the way in is kept as well
+    assert counted == pytest.approx(kept, rel=0.06)
+
+
+def test_a_quantized_weight_has_no_rounded_copy() -> None:
+    sizes = {"storage": "mixed", "length_tokens": 1, "targets": GPT_TARGETS[:-1]}
+    lora, qlora = (memory_budget(SHAPE, method, **sizes) for method in ("lora", "qlora"))
+    assert lora.activations_bytes - qlora.activations_bytes == 2 * 3 * 12 * 64 * 64
+
+
 @pytest.mark.parametrize("targets", [["query"], ["query", "value"], GPT_TARGETS[:-1]])
 def test_each_rank_more_keeps_one_number_more_a_token_and_adapter(targets: list[str]) -> None:
     counted, kept = [], []
