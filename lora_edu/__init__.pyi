@@ -47,6 +47,7 @@ from .datasets import (
     load_spam,
     load_stories,
     load_tales,
+    load_texts,
     text_rows,
 )
 from .evaluation import (
@@ -145,6 +146,7 @@ __all__ = [
     "load_spam",
     "load_stories",
     "load_tales",
+    "load_texts",
     "load_tokenizer",
     "lora_layers",
     "lora_parameters",

@@ -10,6 +10,7 @@ from lora_edu.datasets.batching import (
     prompt,
     text_rows,
 )
+from lora_edu.datasets.own_texts import OwnTexts, load_texts
 from lora_edu.datasets.sets import (
     LABELS,
     Example,
@@ -32,6 +33,7 @@ __all__ = [
     "Example",
     "IGNORE",
     "LABELS",
+    "OwnTexts",
     "Pair",
     "Row",
     "Split",
@@ -41,6 +43,7 @@ __all__ = [
     "load_spam",
     "load_stories",
     "load_tales",
+    "load_texts",
     "near_duplicate_key",
     "parse_meaning",
     "prompt",
