@@ -7,6 +7,8 @@ import pytest
 from support.layered import build_wheel, clean_environment, layered_environment, run
 from support.project import ROOT
 
+from lora_edu.widgets.choosing import decision_tables
+
 WHERE = "import lora_edu, json; print(json.dumps([lora_edu.__file__, str(lora_edu.data_path())]))"
 
 
@@ -27,7 +29,7 @@ def test_the_wheel_carries_all_that_ships(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     tracked = run(["git", "ls-files", "data", "lora_edu"], cwd=ROOT).split()
     expected = {f"lora_edu/{name}" if name.startswith("data/") else name for name in tracked}
-    assert expected <= names
+    assert expected | {"lora_edu/data/choosing.md"} <= names
     assert not [name for name in names if name.startswith(("tests", "scripts", "notebooks"))]
     assert not [name for name in names if "samples" in name]  # of answers to the exercises
 
@@ -46,3 +48,9 @@ def test_the_installed_package_is_found_and_not_the_checkout(python: Path, tmp_p
     found = run([str(python), "-c", WHERE], cwd=tmp_path, env=clean_environment())
     assert str(ROOT) not in found
     assert found.count(str(python.parents[1])) == 2
+
+
+def test_the_installed_package_shows_what_the_document_says(python: Path, tmp_path: Path) -> None:
+    program = "from lora_edu.widgets.choosing import decision_tables as d; print(d().text)"
+    shown = run([str(python), "-c", program], cwd=tmp_path, env=clean_environment())
+    assert shown.strip() == decision_tables().text
