@@ -32,8 +32,14 @@ from lora_edu.evaluation import classify
 from lora_edu.files import data_path
 from lora_edu.gpt import GPT
 from lora_edu.pretrained import base_fingerprint, load_pretrained, load_tokenizer
-from lora_edu.tasks import HEAD_BATCH_ROWS, HEAD_STEPS, LORA, LORA_TARGETS, measures
-from scripts.classifiers import train_classifier
+from lora_edu.tasks import (
+    HEAD_BATCH_ROWS,
+    HEAD_STEPS,
+    LORA,
+    LORA_TARGETS,
+    measures,
+    train_classifier,
+)
 from scripts.runs import Record, run_all
 
 MAX_TOKENS = 64  # covers every bundled message and more than 90 % of the real ones

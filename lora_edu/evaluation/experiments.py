@@ -65,6 +65,23 @@ def digits(text: str) -> Tensor:
     return torch.tensor([int(digit) for digit in text])
 
 
+def predictions_of(record: Mapping[str, Any], **key: Any) -> Tensor:
+    """Returns the classes that the final runs of a record predicted, a row for each seed.
+
+    Args:
+        record: Of classifiers, as `scripts/sweep_classifier.py` writes it.
+        key: Which runs; the pre-trained base and the true labels where nothing else is said.
+
+    Shape:
+        (S, N) for S seeds and N test messages.
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    runs = runs_of(record, stage="final", **{"base": "mini", "labels": "true"} | key)
+    return torch.stack([digits(run["predicted"]) for run in runs])
+
+
 class Summary(NamedTuple):
     """A score over several seeds on one test set.
 

@@ -11,6 +11,7 @@ from lora_edu.tasks.classifier import (
     features,
     measures,
     prepare_classifier,
+    train_classifier,
 )
 from lora_edu.tasks.menu import (
     MULTIPLIER,
@@ -49,5 +50,6 @@ __all__ = [
     "said_slots",
     "slot_error_rate",
     "slot_errors",
+    "train_classifier",
     "write_sentences",
 ]

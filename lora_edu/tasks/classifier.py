@@ -12,18 +12,26 @@ All three put a new linear head on the last real token's features. They differ i
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lora_edu.datasets import Batches
+from lora_edu.datasets import Batches, Row
 from lora_edu.evaluation import Predictions, accuracy_interval, f1
 from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, replace_linear_with_lora
-from lora_edu.training import evaluation_mode, own_random_state
+from lora_edu.training import (
+    History,
+    choose_device,
+    classification_loss,
+    evaluation_mode,
+    fit,
+    own_random_state,
+)
 
 METHODS = ("head", "lora", "full")
 LORA_TARGETS = ("query", "key", "value", "out", "fc_in", "fc_out")
@@ -128,6 +136,50 @@ class FeatureBatches:
 def feature_loss(head: nn.Module, batch: FeatureBatch) -> Tensor:
     """Cross-entropy of a head on ready-made features: nats per example."""
     return F.cross_entropy(head(batch.features).float(), batch.targets)
+
+
+def train_classifier(
+    model: GPT,
+    method: str,
+    rows: Sequence[Row],
+    *,
+    lr: float,
+    steps: int,
+    batch_size: int = 16,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+) -> History:
+    """Trains one of the three methods on rows with classes, in place.
+
+    Args:
+        model: A pre-trained GPT; it becomes the classifier.
+        method: One of `METHODS`.
+        rows: Training rows; their classes are 0 … K - 1.
+        lr: Peak learning rate.
+        steps: Updates of "lora" and "full"; a head on cached features makes `HEAD_STEPS`.
+        batch_size: Rows a step of "lora" and "full".
+        seed: Of the new parameters, the shuffle and dropout.
+        device: As `fit`.
+
+    Returns:
+        The history; for "head", `seconds` includes computing the features.
+    """
+    prepare_classifier(model, method, 1 + max(row.target for row in rows), seed=seed)
+    if method != "head":
+        batches, loss = Batches(rows, batch_size, seed=seed), classification_loss
+        return fit(model, batches, loss, lr=lr, steps=steps, seed=seed, device=device)
+    started = time.perf_counter()
+    model.to(choose_device() if device is None else device)
+    targets = torch.tensor([row.target for row in rows])
+    found = features(model, Batches(rows, HEAD_BATCH_ROWS, shuffle=False)).cpu()
+    batches = FeatureBatches(found, targets, HEAD_BATCH_ROWS, seed=seed)
+    spent = time.perf_counter() - started
+    history = fit(
+        model.head, batches, feature_loss, lr=lr, steps=HEAD_STEPS, seed=seed, device=device
+    )
+    history.seconds += spent
+    history.tokens = sum(len(row.token_ids) for row in rows)
+    return history
 
 
 def measures(predictions: Predictions, prefix: str) -> dict[str, float]:

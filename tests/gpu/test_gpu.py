@@ -12,11 +12,10 @@ from lora_edu.evaluation.metrics import classify
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import merge, unmerge
-from lora_edu.tasks.classifier import METHODS
+from lora_edu.tasks.classifier import METHODS, train_classifier
 from lora_edu.training.checkpoint import snapshot
 from lora_edu.training.loop import classification_loss, fit
 from lora_edu.training.precision import choose_device, choose_precision
-from scripts.classifiers import train_classifier
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="needs a CUDA GPU, and torch sees none"

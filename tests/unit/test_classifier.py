@@ -23,11 +23,11 @@ from lora_edu.tasks.classifier import (
     features,
     measures,
     prepare_classifier,
+    train_classifier,
 )
 from lora_edu.training.history import History
 from lora_edu.training.loop import classification_loss, fit
 from lora_edu.training.optimizer import trainable_parameters
-from scripts.classifiers import train_classifier
 
 CONFIG = replace(toy.CONFIG, dropout=0.0)
 

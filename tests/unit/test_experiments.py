@@ -12,6 +12,7 @@ from lora_edu.evaluation.experiments import (
     accuracy_score,
     compare,
     f1_score,
+    predictions_of,
     read_record,
     runs_of,
     summarise,
@@ -35,6 +36,18 @@ def test_runs_are_found_by_part_of_their_key_in_the_order_of_seeds(tmp_path):
     assert [run["key"] for run in runs_of(content, lr=0.2)] == keys[2:]
     with pytest.raises(ValueError, match="no run with .*0.3.*python -m this"):
         runs_of(content, lr=0.3)
+
+
+def test_predictions_are_those_of_the_final_runs_of_the_true_task():
+    plain = {"stage": "final", "base": "mini", "labels": "true", "method": "lora"}
+    others = [{"stage": "tune"}, {"base": "random"}, {"labels": "random"}, {"method": "head"}]
+    keys = [{**plain, "seed": 1}, {**plain, "seed": 0}, *({**plain, "seed": 0} | o for o in others)]
+    said = ["0110", "1110", "0001", "0011", "0111", "1111"]
+    runs = [{"key": key, "predicted": digits} for key, digits in zip(keys, said)]
+    record = {"command": "python -m this", "runs": runs}
+    assert predictions_of(record, method="lora").tolist() == [[1, 1, 1, 0], [0, 1, 1, 0]]
+    assert predictions_of(record, method="lora", base="random").tolist() == [[0, 0, 1, 1]]
+    assert predictions_of(record, method="lora", labels="random").tolist() == [[0, 1, 1, 1]]
 
 
 LABELS = torch.tensor([0, 1] * 50)
