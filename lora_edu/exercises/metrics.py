@@ -40,7 +40,7 @@ def _once(labels: Sequence[int], predicted: Sequence[int]) -> float:
     return right / max(1, right + false + missed)
 
 
-@exercise("05.f1", praise="Whoever never finds spam gets 0, however many messages are ham.")
+@exercise("09.f1", praise="Whoever never finds spam gets 0, however many messages are ham.")
 def f1(answer: Callable[[list[int], list[int]], float]) -> None:
     """Judges a function (labels, predicted) → F1 of class 1."""
     found = number(answer(list(LABELS), list(PREDICTED)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import mean, pstdev, stdev
 
 from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
@@ -73,7 +74,7 @@ def _half_width(accuracy: float, messages: int) -> float:
 
 
 @exercise(
-    "05.half_width",
+    "09.half_width",
     praise="Four times the messages halve it; a single run on few messages settles little.",
 )
 def half_width(answer: Callable[[float, int], float]) -> None:
@@ -102,3 +103,60 @@ def half_width(answer: Callable[[float, int], float]) -> None:
         raise Wrong("For accuracy 0.9 on 400 messages it is 1.96 √(0.9 × 0.1 / 400) = 0.029.")
     if not math.isclose(number(answer(0.6, 150)), _half_width(0.6, 150), rel_tol=1e-2):
         raise Wrong("It is right for accuracy 0.9 on 400 messages alone: use both arguments.")
+
+
+STUDENT_FOR_FIVE = 2.776
+NORMAL = 1.96
+SEEDS = [  # accuracies of two methods with five seeds; the luck of a seed is shared
+    ([0.90, 0.86, 0.91, 0.88, 0.92], [0.89, 0.83, 0.91, 0.85, 0.88]),
+    ([0.61, 0.70, 0.55, 0.66, 0.58], [0.65, 0.72, 0.64, 0.67, 0.66]),
+]
+
+
+def _paired(first: Sequence[float], second: Sequence[float]) -> float:
+    return STUDENT_FOR_FIVE * _spread(first, second) / math.sqrt(5)
+
+
+def _spread(first: Sequence[float], second: Sequence[float]) -> float:
+    return stdev(a - b for a, b in zip(first, second))
+
+
+@exercise(
+    "09.paired",
+    praise="What a seed does to both methods alike cancels, so the interval is often narrower.",
+)
+def paired(answer: Callable[[list[float], list[float]], float]) -> None:
+    """Judges a function from five scores each to half the width of their difference's interval."""
+    first, second = SEEDS[0]
+    found, expected = answer(list(first), list(second)), _paired(first, second)
+    if isinstance(found, (tuple, list)):
+        raise Wrong("Return one number, half the width; not the ends, and not a list.")
+    found = number(found)
+    differences = [a - b for a, b in zip(first, second)]
+    apart = math.hypot(stdev(first), stdev(second))
+    messages = {
+        STUDENT_FOR_FIVE * apart / math.sqrt(5): "That is the interval of two methods that share "
+        "nothing. Take the differences first, seed by seed, and then their standard deviation.",
+        expected * NORMAL / STUDENT_FOR_FIVE: "1.96 is for a spread that is known. Five seeds know "
+        "theirs only roughly: 2.776.",
+        expected * math.sqrt(5): "That is for a single seed. The mean of five varies less: divide "
+        "by the square root of 5.",
+        expected / math.sqrt(5): "Divide by the square root of 5, not by 5.",
+        expected / STUDENT_FOR_FIVE: "That is one standard error. Multiply it by 2.776.",
+        2 * expected: "That is the whole width, from the lower end to the upper.",
+        100 * expected: "That is in points; give a share, like the accuracies.",
+        STUDENT_FOR_FIVE * pstdev(differences) / math.sqrt(5): "Your standard deviation divides by "
+        "5. Five values have four degrees of freedom: divide by 4, as stdev does.",
+        STUDENT_FOR_FIVE * stdev(differences) ** 2 / math.sqrt(5): "That has the variance in it. "
+        "Take its square root, the standard deviation.",
+        mean(differences): "That is the mean difference itself. Asked for is how uncertain it is.",
+    }
+    for value, message in messages.items():
+        if math.isclose(found, value, rel_tol=1e-3):
+            raise Wrong(message)
+    if not math.isclose(found, expected, rel_tol=1e-2):
+        raise Wrong("Take 2.776 s / √5, with s the standard deviation of the five differences.")
+    first, second = SEEDS[1]
+    for pair in ((first, second), (second, first)):
+        if not math.isclose(number(answer(*map(list, pair))), _paired(*pair), rel_tol=1e-2):
+            raise Wrong("It is right for one pair of methods alone: use both arguments.")

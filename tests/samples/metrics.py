@@ -108,7 +108,7 @@ def _per_text(nats: Numbers, tokens: Numbers) -> list[float]:
 
 
 SAMPLES = {
-    "05.f1": Samples(
+    "09.f1": Samples(
         right=[
             _f1,
             _f1_in_float32,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import fmean, pstdev, stdev, variance
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,6 +35,39 @@ def _half_width(accuracy: float, messages: int) -> float:
     return 1.96 * math.sqrt(accuracy * (1 - accuracy) / messages)
 
 
+Scores = Sequence[float]
+
+
+def _differences(first: Scores, second: Scores) -> list[float]:
+    return [a - b for a, b in zip(first, second, strict=True)]
+
+
+def _paired(first: Scores, second: Scores) -> float:
+    return 2.776 * stdev(_differences(first, second)) / math.sqrt(5)
+
+
+def _paired_by_sums(first: Scores, second: Scores) -> float:
+    differences = _differences(first, second)
+    middle = sum(differences) / 5
+    return 2.776 * (sum((d - middle) ** 2 for d in differences) / 4 / 5) ** 0.5
+
+
+def _paired_in_float32(first: Scores, second: Scores) -> Tensor:
+    return 2.776 * (torch.tensor(first) - torch.tensor(second)).std() / 5**0.5
+
+
+def _paired_in_numpy(first: Scores, second: Scores) -> np.floating:
+    return 2.776 * np.std(np.array(first) - np.array(second), ddof=1) / np.sqrt(5)
+
+
+def _numpy_divides_by_five(first: Scores, second: Scores) -> np.floating:
+    return 2.776 * np.std(np.array(first) - np.array(second)) / np.sqrt(5)
+
+
+def _as_if_strangers(first: Scores, second: Scores) -> float:
+    return 2.776 * math.sqrt((variance(first) + variance(second)) / 5)
+
+
 SAMPLES = {
     "05.choose": Samples(
         right=[_pick("validation_loss"), _in_torch],
@@ -58,7 +93,7 @@ SAMPLES = {
             (lambda runs: str(_pick("validation_loss")(runs)), "without quotation marks"),
         ],
     ),
-    "05.half_width": Samples(
+    "09.half_width": Samples(
         right=[
             _half_width,
             lambda p, n: 1.96 * (torch.tensor(p) * (1 - p) / n).sqrt(),
@@ -81,6 +116,40 @@ SAMPLES = {
             ),
             (lambda p, n: _half_width(0.9, n), "use both arguments"),
             (lambda p, n: str(_half_width(p, n)), "without quotation marks"),
+        ],
+    ),
+    "09.paired": Samples(
+        right=[
+            _paired,
+            _paired_by_sums,
+            _paired_in_float32,
+            _paired_in_numpy,
+            lambda a, b: 2.8 * stdev(_differences(a, b)) / math.sqrt(len(a)),
+        ],
+        wrong=[
+            (_as_if_strangers, "two methods that share nothing"),
+            (lambda a, b: _paired(a, b) * 1.96 / 2.776, "1.96 is for a spread that is known"),
+            (lambda a, b: 2.776 * stdev(_differences(a, b)), "for a single seed"),
+            (lambda a, b: 2.776 * stdev(_differences(a, b)) / 5, "not by 5"),
+            (lambda a, b: stdev(_differences(a, b)) / math.sqrt(5), "one standard error"),
+            (lambda a, b: 2 * _paired(a, b), "the whole width"),
+            (lambda a, b: 100 * _paired(a, b), "in points"),
+            (
+                lambda a, b: 2.776 * pstdev(_differences(a, b)) / math.sqrt(5),
+                "four degrees of freedom",
+            ),
+            (_numpy_divides_by_five, "four degrees of freedom"),
+            (lambda a, b: 2.776 * variance(_differences(a, b)) / math.sqrt(5), "variance in it"),
+            (lambda a, b: fmean(_differences(a, b)), "the mean difference itself"),
+            (lambda a, b: 0.02, "Take 2.776 s / √5"),
+            (
+                lambda a, b: _paired(
+                    [0.90, 0.86, 0.91, 0.88, 0.92], [0.89, 0.83, 0.91, 0.85, 0.88]
+                ),
+                "use both arguments",
+            ),
+            (lambda a, b: (0.0, _paired(a, b)), "Return one number"),
+            (lambda a, b: str(_paired(a, b)), "without quotation marks"),
         ],
     ),
 }
