@@ -52,8 +52,8 @@ explorer
 # trained parameters, and what to their *share*?
 #
 # <details><summary>What to look for</summary>
-# The share falls, because LoRA grows with the width of a layer and the layer with its square. That
-# is why LoRA looks modest on a toy and dramatic on a giant.
+# The number grows and the share falls, because LoRA grows with the width of a layer, and the layer
+# with its square. That is why LoRA looks modest on a toy and dramatic on a giant.
 # </details>
 #
 # ## What must fit into memory?
@@ -84,9 +84,9 @@ check("04.fixed_bytes", fixed_bytes)
 # bytes each).
 # </details>
 #
-# And the activations? You might expect LoRA to get rid of them. It does not, because the error
-# still travels back through every frozen layer to the adapters below. In full fine-tuning of GPT-2
-# small with 8 rows of 512 tokens they are the largest part:
+# And the activations? You might expect them to go, too. They hardly do, because the error still
+# travels back through every frozen layer to the adapters below. In full fine-tuning of GPT-2 small
+# with 8 rows of 512 tokens they are the largest part:
 # %%
 from lora_edu import MODEL_SHAPES, memory_budget
 
@@ -105,16 +105,16 @@ size = next(s for s, least in zip(shares, (0.95, 0.6, 0.3, 0)) if saved >= least
 why = f"{saved:.0%}: {lora.activations_bytes / 1e9:.1f} GB of activations stay"
 reveal(saving, size, because=why)
 # %% [markdown]
-# Now a large model beside real cards. QLoRA is LoRA on a base whose blocks are held in 4 bits.
+# Now a large model, Llama 3 8B, beside real cards. QLoRA is LoRA on a base whose blocks are held in
+# 4 bits.
 # %%
 from lora_edu.widgets.memory_bars import MemoryState, memory_bars
 
 bars = memory_bars(MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024))
 bars
 # %% [markdown]
-# No card here takes full fine-tuning; LoRA fits on one. That is why people use it. This is an
-# estimate, so leave a tenth of the card free. With a large vocabulary leave more, because a plain
-# cross-entropy holds several arrays of tokens × vocabulary at once, and the budget counts one.
+# No card here takes full fine-tuning; LoRA fits on one. That is why people use it. But it is an
+# estimate, measured on our GPT and computed for Llama, so leave a tenth of the card free.
 #
 # **To find out:** which is the smallest card for LoRA? Does *checkpointing*, which keeps each
 # block's input and computes the rest again, make QLoRA fit a T4? And what do 32 rows do?
@@ -125,8 +125,9 @@ bars
 # less than half.
 # </details>
 #
-# One cost takes people by surprise. For a task with new words you may want to train embedding and
-# head as well:
+# A large vocabulary costs more than people expect. The budget counts one array of tokens ×
+# vocabulary for the loss, but a plain cross-entropy holds several at once. And for a task with new
+# words you may want to train embedding and head as well:
 # %%
 from lora_edu import adapter_bytes, lora_parameters
 
@@ -334,7 +335,7 @@ check("04.true_or_false", answers)
 # </details>
 #
 # ## Deeper: published figures, checked
-# A figure in a paper is a claim, and some claims you can compute. Which of these hold?
+# A figure in a paper is a claim. Which of these hold?
 # %%
 # @title What it does: prints a published figure beside the computed one
 def compare(what, published, computed):
@@ -358,9 +359,9 @@ for size, published in (("medium (355M)", "0.35 M"), ("large (774M)", "0.77 M"))
 rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 # %% [markdown]
-# 35 MB is a round number: section 7.1 has "18M (roughly 35MB if stored in FP16)". The counts for
-# GPT-2 are off in both directions. No whole rank on query and value gives them, although the
-# [released recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
+# 35 MB is a round number: section 7.1 has "18M (roughly 35MB if stored in FP16)". No whole rank on
+# query and value gives the counts for GPT-2, although the [released
+# recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #
 # Section 4.2 also reports 1.2 TB falling to 350 GB for GPT-3, and says that leaving out the
 # optimizer's states of frozen weights saves "up to 2/3". How was that counted?
