@@ -14,10 +14,13 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import nbformat
+from nbformat import NotebookNode
+from nbformat.reader import NotJSONError
 from nbformat.v4 import new_code_cell, new_notebook, writes
 from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
 from playwright.sync_api import Error as PageError
@@ -30,6 +33,7 @@ EMPTY_PICTURE = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="20"/
 OPEN_SECONDS, RUN_SECONDS, END_SECONDS = 120, 600, 30
 # Without its name JupyterLab asks which kernel to use, and waits for the answer.
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+SAVES = 60
 AHEAD = 1  # notebooks that run while another is tested
 
 KERNEL_READY = """async () => {
@@ -223,6 +227,21 @@ def errors(page: Page) -> list[str]:
 def settle(page: Page, quiet_ms: int = 120, seconds: float = 60) -> None:
     """Waits until the kernel is idle and no output has changed for `quiet_ms`."""
     wait_in_page(page, SETTLED, seconds, quiet_ms)
+
+
+def saved_when(
+    page: Page, lab: Lab, path: str, ready: Callable[[NotebookNode], bool]
+) -> NotebookNode:
+    """Saves the notebook of a page until its file is as wanted; returns what the file has then."""
+    for _ in range(SAVES):
+        # Not awaited: saving may ask a question.
+        page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save'); }")
+        page.wait_for_timeout(250)
+        with contextlib.suppress(NotJSONError):  # it is being written
+            notebook = nbformat.reads((lab.root / path).read_text(encoding="utf-8"), as_version=4)
+            if ready(notebook):
+                return notebook
+    raise AssertionError(f"{path} was never saved as it should be")
 
 
 def screenshots(page: Page, folder: Path) -> None:

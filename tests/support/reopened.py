@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import nbformat
-from nbformat.reader import NotJSONError
 from nbformat.sign import NotebookNotary
 from playwright.sync_api import BrowserContext, Page
 
 from support.lab import Lab
-from support.pages import OPEN_SECONDS, new_page, wait_in_page
+from support.pages import OPEN_SECONDS, new_page, saved_when, wait_in_page
 
 LOOKS, LOOK_MS, STILL_LOOKS = 60, 250, 4
 
@@ -68,18 +67,12 @@ def errors_seen(page: Page) -> list[str]:
 
 def save(page: Page, lab: Lab, path: str) -> nbformat.NotebookNode:
     """Saves the notebook of a page; returns what the file has, once every cell in it has run."""
-    for _ in range(LOOKS):
-        # Not awaited: saving may ask a question.
-        page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save'); }")
-        page.wait_for_timeout(LOOK_MS)
-        try:
-            saved = nbformat.reads((lab.root / path).read_text(encoding="utf-8"), as_version=4)
-        except NotJSONError:  # it is being written
-            continue
-        codes = [cell for cell in saved.cells if cell.cell_type == "code" and cell.source.strip()]
-        if all(cell.execution_count for cell in codes):
-            return saved
-    raise AssertionError(f"{path} was never saved with all its outputs")
+
+    def has_run(notebook: nbformat.NotebookNode) -> bool:
+        codes = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        return all(cell.execution_count for cell in codes if cell.source.strip())
+
+    return saved_when(page, lab, path, has_run)
 
 
 def reading_room(browser: BrowserContext, lab: Lab) -> Page:

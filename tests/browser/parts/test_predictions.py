@@ -13,6 +13,7 @@ from support.pages import (
     errors,
     new_page,
     open_notebook,
+    saved_when,
     settle,
     start_all,
     wait_for_all,
@@ -34,7 +35,6 @@ broken = predict("Which breaks?", ["this", "that"])
 broken.say = fail
 broken
 """
-LOOKS = 40
 
 
 @pytest.fixture
@@ -46,16 +46,6 @@ def page(lab: Lab, browser: BrowserContext) -> Iterator[Page]:
     assert wait_for_all(page) == []
     yield page
     close(page)
-
-
-def save(page: Page, lab: Lab, words: str) -> None:
-    """Saves the notebook, and waits until the file has these words in an output."""
-    for _ in range(LOOKS):
-        page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save'); }")
-        page.wait_for_timeout(250)
-        if words in json.dumps(json.loads((lab.root / PATH).read_text())["cells"]):
-            return
-    raise AssertionError(f"the file never had {words}")
 
 
 def test_what_was_predicted_is_there_in_a_new_session(
@@ -84,7 +74,7 @@ def test_what_was_predicted_is_there_in_a_new_session(
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
     page.get_by_text("You predicted: full").wait_for()
     assert errors(page) == []
-    save(page, lab, "You predicted: full")
+    saved_when(page, lab, PATH, lambda saved: "You predicted: full" in json.dumps(saved.cells))
     close(page)
 
     again = new_page(browser)

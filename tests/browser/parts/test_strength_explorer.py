@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page
 from support.lab import Lab
-from support.pages import close, new_page, open_notebook, start_all, wait_for_all, write_notebook
+from support.pages import (
+    close,
+    new_page,
+    open_notebook,
+    saved_when,
+    start_all,
+    wait_for_all,
+    write_notebook,
+)
 
 PATH, UNTRUSTED = "notebooks/explorers.ipynb", "notebooks/untrusted.ipynb"
 ORACLE = """
@@ -33,7 +40,6 @@ class Oracle:
 """
 SHOW = "strength_explorer(make_responder=Oracle)"
 OPENING = "Near the river there is a tea room called Old Oak. You can eat apple pie there."
-LOOKS = 80
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +57,9 @@ def alive(lab: Lab, browser: BrowserContext) -> Iterator[Page]:
 @pytest.fixture(scope="module")
 def saved(alive: Page, lab: Lab) -> Path:
     """The notebook's file with its outputs, after the kernel has ended."""
-    for _ in range(LOOKS):
-        # Not awaited: saving may ask a question.
-        alive.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save'); }")
-        alive.wait_for_timeout(250)
-        text = (lab.root / PATH).read_text(encoding="utf-8")
-        if all(cell["outputs"] for cell in json.loads(text)["cells"][1:]):
-            close(alive)
-            return lab.root / PATH
-    raise AssertionError("the file never had all outputs")
+    saved_when(alive, lab, PATH, lambda saved: all(cell.outputs for cell in saved.cells[1:]))
+    close(alive)
+    return lab.root / PATH
 
 
 def explorers(page: Page) -> list[Locator]:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+from nbformat import NotebookNode
 from playwright.sync_api import BrowserContext, Page
 from support.lab import Lab
-from support.pages import close, errors, new_page, open_notebook, start_all, write_notebook
+from support.pages import (
+    close,
+    errors,
+    new_page,
+    open_notebook,
+    saved_when,
+    start_all,
+    write_notebook,
+)
 from support.slow_run import slow_run
 
 STEPS = 60
 PATIENCE_MS = 120_000
-LOOKS = 40
 PATH = "notebooks/training.ipynb"
 SOURCE = slow_run(STEPS, seconds_a_step=0.2)  # a learner has twelve seconds to press a button in
 
@@ -58,17 +65,13 @@ def press(page: Page, name: str) -> None:
 
 def stored_picture(page: Page, lab: Lab, state: str) -> bytes:
     """The picture that the saved file has, once its text begins with this state."""
-    html = ""
-    for _ in range(LOOKS):
-        # Not awaited: saving may ask a question.
-        page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:save'); }")
-        page.wait_for_timeout(250)
-        notebook = json.loads((lab.root / PATH).read_text(encoding="utf-8"))
-        outputs = notebook["cells"][0]["outputs"]
-        html = "".join("".join(out.get("data", {}).get("text/html", "")) for out in outputs)
-        if f'alt="{state}' in html:
-            return base64.b64decode(html.partition("base64,")[2].partition('"')[0])
-    raise AssertionError(f"the file never said {state!r}; it says {html[:300]!r}")
+
+    def html(notebook: NotebookNode) -> str:
+        outputs = notebook.cells[0].outputs
+        return "".join("".join(out.get("data", {}).get("text/html", "")) for out in outputs)
+
+    saved = saved_when(page, lab, PATH, lambda notebook: f'alt="{state}' in html(notebook))
+    return base64.b64decode(html(saved).partition("base64,")[2].partition('"')[0])
 
 
 def test_a_run_is_held_and_goes_on_by_keyboard(
