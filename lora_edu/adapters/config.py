@@ -69,7 +69,7 @@ def _value_for(layer: str, values: Mapping[str, V], default: V) -> V:
 def to_peft(adapter: Adapter) -> dict[str, Any]:
     """Describes an adapter in PEFT's words: PEFT multiplies by lora_alpha / r, or / √r.
 
-    So the reference's multiplier `alpha` becomes lora_alpha = alpha · rank, in each layer.
+    So the multiplier `alpha` of the default becomes lora_alpha = alpha · rank, in each layer.
 
     Example:
         >>> import torch

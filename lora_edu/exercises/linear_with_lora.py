@@ -31,8 +31,8 @@ def linear_with_lora(answer: Any) -> None:
         )
     if not all(parameter.requires_grad for parameter in linear.parameters()):
         raise Wrong(
-            "Your class freezes the layer that it is given. Take it as it is, as the reference "
-            "does: whoever wraps a layer decides what is frozen, see below."
+            "Your class freezes the layer that it is given. Take it as it is: whoever wraps a "
+            "layer decides what is frozen, see below."
         )
     shapes = tuple(layer.lora.A.shape), tuple(layer.lora.B.shape)
     if shapes != ((6, 2), (2, 5)):

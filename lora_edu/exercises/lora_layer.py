@@ -12,7 +12,7 @@ from lora_edu.exercises.core import Wrong, exercise
 from lora_edu.exercises.trials import fill, reaches, returned
 
 
-@exercise("02.lora_layer", praise="Shapes, start and formula are the reference's.")
+@exercise("02.lora_layer", praise="Shapes, start and formula are right.")
 def lora_layer(answer: Any) -> None:
     """Judges a class `LoRALayer(in_dim, out_dim, rank, alpha)`."""
     layer = answer(8, 5, 3, 4.0)
@@ -66,7 +66,7 @@ def _judge_start(A: Tensor, B: Tensor) -> None:
     if A_zero:
         raise Wrong(
             "You drew B and set A to zero. That starts at the base as well and would learn, but "
-            "the reference does it the other way round: A random, B zero."
+            "the usual start is the other way round: A random, B zero."
         )
     if not B_zero:
         raise Wrong(
@@ -86,8 +86,8 @@ def _judge_wide(layer: Any) -> None:
     largest = layer.A.detach().abs().max().item()
     if abs(largest - 1 / 16) < 0.003:
         raise Wrong(
-            "A lies within ±1/√in_dim: you drew its transpose, as PEFT does. The reference calls "
-            "Kaiming on A as it stands, (in_dim × rank), which gives ±1/√rank."
+            "A lies within ±1/√in_dim: you drew its transpose, as PEFT does. Here, as in the book, "
+            "Kaiming is called on A as it is, (in_dim × rank), which gives ±1/√rank."
         )
     if not 0.24 < largest <= 0.25:
         raise Wrong(
@@ -115,13 +115,14 @@ def _judge_forward(found: Any, product: Tensor) -> None:
     if close(found, 4.0 * product):
         return
     if close(found, product):
-        raise Wrong("alpha is missing: the reference multiplies x @ A @ B by alpha.")
+        raise Wrong("alpha is missing: the update is alpha * (x @ A @ B).")
     if close(found, 16.0 * product):
         raise Wrong("alpha is applied twice: once is enough.")
     if close(found, 4.0 / 3 * product):
         raise Wrong(
-            "You multiplied by alpha / rank, as the paper does. The reference multiplies by alpha "
-            "itself; the three conventions are a section of their own further down."
+            "You multiplied by alpha / rank, as the paper and PEFT do, and the book's repository "
+            "since September 2025. Here alpha itself multiplies, as in the printed book; notebook "
+            "10 has all the conventions."
         )
     raise Wrong(
         "forward must return alpha * (x @ A @ B), the update alone; to add it to the output of "

@@ -43,6 +43,17 @@ def _layer(
     return Answer
 
 
+class _OfTheRepository(_layer()):  # type: ignore[misc]
+    """Appendix E as the book's repository has it since September 2025, not as it is printed."""
+
+    def __init__(self, in_dim: int, out_dim: int, rank: int, alpha: float) -> None:
+        super().__init__(in_dim, out_dim, rank, alpha)
+        self.alpha, self.rank = alpha, rank
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.alpha / self.rank) * (x @ self.A @ self.B)
+
+
 class _PaperShapes(nn.Module):
     def __init__(self, in_dim: int, out_dim: int, rank: int, alpha: float) -> None:
         super().__init__()
@@ -62,7 +73,8 @@ SAMPLES = {
                 "as PEFT does",
             ),
             (_layer(draw_A=torch.randn), "reach"),  # not Kaiming
-            (_layer(multiplier=lambda alpha, rank: alpha / rank), "alpha / rank"),
+            (_layer(multiplier=lambda alpha, rank: alpha / rank), "since September 2025"),
+            (_OfTheRepository, "since September 2025"),
             (_layer(multiplier=lambda alpha, rank: 1.0), "alpha is missing"),
             (_layer(multiplier=lambda alpha, rank: alpha * alpha), "alpha is applied twice"),
             (_layer(keep=lambda tensor: tensor), "must both be nn.Parameter"),
