@@ -6,7 +6,7 @@ notebook, with three additions of ours:
     # %% [markdown]                        text, each line behind "# "
     # %%                                   code; tags=["nbval-ignore-output"] may follow
     # %% bootstrap                         becomes the Colab badge and the first code cell
-    # %% exercise="02.scaling"             code with two versions:
+    # %% exercise="10.scaling"             code with two versions:
     # <solution>
     # return alpha / rank                  (without the "# ") kept in the solution
     # </solution>

@@ -1,4 +1,4 @@
-"""Exercises that mark themselves: `check("02.scaling", answer)` says passed, or why not.
+"""Exercises that mark themselves: `check("10.scaling", answer)` says passed, or why not.
 
 A room here holds the checkers of one subject, such as `conventions.py`, and is imported when one of
 them is first asked for. `course.py` lists the exercises of each notebook; `core.py`, `answers.py`

@@ -9,7 +9,7 @@ from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
 
 
-@exercise("02.scaling", praise="Before you compare two runs, compare this number.")
+@exercise("10.scaling", praise="Before you compare two runs, compare this number.")
 def scaling(answer: Any) -> None:
     """Judges a function (alpha, rank, scaling) → multiplier."""
     found = {name: number(answer(24, 4, name)) for name in ("alpha", "alpha/rank")}
@@ -45,15 +45,15 @@ def scaling(answer: Any) -> None:
 
 
 @exercise(
-    "02.translate",
+    "10.translate",
     praise="Both multiply by 2. Going the other way, to PEFT, alpha is multiplied by the rank.",
 )
 def translate(answer: Any) -> None:
-    """Judges the reference's alpha for PEFT's rank 8 and lora_alpha 16."""
+    """Judges the alpha of `LoRALayer` for PEFT's rank 8 and lora_alpha 16."""
     if same(answer, 16):
         raise Wrong("Unchanged, the update is 8 times too strong: PEFT divides 16 by the rank.")
     if same(answer, 128):
-        raise Wrong("16 × 8 is the way from the reference to PEFT; you go the other way.")
+        raise Wrong("16 × 8 is the way from your class to PEFT; you go the other way.")
     if same(answer, 16 / math.sqrt(8)):
         raise Wrong("That is rsLoRA's rule. PEFT's default divides by the rank, not by its root.")
     if not same(answer, 2):

@@ -3,7 +3,7 @@
 A checker is a function of the learner's answer. It returns nothing when the answer is right, and
 raises `Wrong` with the misconception when it is not:
 
-    @exercise("02.scaling", praise="Before you compare two runs, compare this number.")
+    @exercise("10.scaling", praise="Before you compare two runs, compare this number.")
     def scaling(answer):
         if answer(16, 4) == 16:
             raise Wrong("You multiplied by alpha alone; the paper divides by the rank.")
@@ -59,7 +59,7 @@ class Verdict:
     """What `check` found; a notebook shows it as one short paragraph of text.
 
     Args:
-        name: The exercise, "02.scaling".
+        name: The exercise, "10.scaling".
         state: "passed", "wrong" or "not tried".
         message: Why it is wrong, or what to do; "" where nothing is to be said.
     """
@@ -161,7 +161,7 @@ def check(name: str, answer: Any = ...) -> Verdict:
     or a class or collection with such a part. Where only a part is blank, the message says so.
 
     Args:
-        name: The exercise, such as "02.scaling".
+        name: The exercise, such as "10.scaling".
         answer: A value, function or class. Nothing it does makes this function raise.
 
     Returns:

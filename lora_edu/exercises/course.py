@@ -17,10 +17,7 @@ ROOMS = {
     "02.lora_layer": "lora_layer",
     "02.linear_with_lora": "linear_with_lora",
     "02.gradient_at_start": "factors",
-    "02.scaling": "conventions",
-    "02.translate": "conventions",
     "02.merge": "factors",
-    "02.another_pair": "factors",
     "02.elbow": "factors",
     "03.targets": "targets",
     "03.replace": "replacing",
@@ -48,4 +45,7 @@ ROOMS = {
     "09.f1": "metrics",
     "09.half_width": "uncertainty",
     "09.paired": "uncertainty",
+    "10.scaling": "conventions",
+    "10.translate": "conventions",
+    "10.another_pair": "factors",
 }

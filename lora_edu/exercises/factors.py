@@ -63,7 +63,7 @@ def merge(answer: Any) -> None:
 
 
 @exercise(
-    "02.another_pair",
+    "10.another_pair",
     praise="Different factors, the same update: A and B by themselves mean nothing.",
 )
 def another_pair(answer: Any) -> None:

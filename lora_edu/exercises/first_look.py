@@ -21,7 +21,7 @@ def first(answer: Any) -> None:
     answer = number(answer)
     if answer == ALPHA:
         raise Wrong(
-            "That is alpha, a factor that scales the update (notebook 02). The rank is the number "
+            "That is alpha, a factor that scales the update (notebook 10). The rank is the number "
             "that the shapes of A and B share."
         )
     if answer == LAYERS:

@@ -210,7 +210,7 @@ check("00.side_path", side_path)
 # </details>
 #
 # Does the real layer do the same? It adds a bias, and counts $A B$ twice: a fixed factor, *alpha /
-# rank* = 16 / 8, is chosen before training (notebook 02).
+# rank* = 16 / 8, is chosen before training (notebook 10).
 # %%
 switch(model, menu)
 layer = model.blocks[0].attention.query

@@ -33,7 +33,7 @@ def _by_root(alpha: float, rank: int) -> float:
 
 
 SAMPLES = {
-    "02.scaling": Samples(
+    "10.scaling": Samples(
         right=[
             _scale(_divided, _by_root),
             _scale(_divided, lambda alpha, rank: alpha * rank**-0.5),
@@ -72,11 +72,11 @@ SAMPLES = {
             (_scale(lambda alpha, rank: f"{alpha / rank:g}", _by_root), "without quotation marks"),
         ],
     ),
-    "02.translate": Samples(
+    "10.translate": Samples(
         right=[2, 2.0, Fraction(16, 8), torch.tensor(2.0), np.float32(2)],
         wrong=[
             (16, "8 times too strong"),
-            (128, "from the reference to PEFT"),
+            (128, "from your class to PEFT"),
             (16 / math.sqrt(8), "rsLoRA's rule"),
             (8, "by itself"),
             ("2", "without quotation marks"),

@@ -95,7 +95,7 @@ SAMPLES = {
             (_merge_in_place, "changed linear.weight"),
         ],
     ),
-    "02.another_pair": Samples(
+    "10.another_pair": Samples(
         right=[
             _by_random_matrix,
             lambda A, B: [2 * A, B / 2],

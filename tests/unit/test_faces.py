@@ -33,16 +33,16 @@ def test_what_a_learner_wrote_is_text_and_not_html() -> None:
     [("passed", "right", "Passed"), ("wrong", "wrong", "Not yet"), ("not tried", "open", "Not tr")],
 )
 def test_a_verdict_has_mark_words_and_place(state, mood, word) -> None:
-    html = Verdict("02.scaling", state, "Divide by r & go on.")._repr_html_()
+    html = Verdict("10.scaling", state, "Divide by r & go on.")._repr_html_()
     assert EDGES[mood] in html
     assert f">{MARKS[mood]}<" in html
     assert f"<b>{word}" in html
-    assert "exercise 4 of 8, 02.scaling" in html
+    assert "exercise 1 of 3, 10.scaling" in html
     assert "Divide by r &amp; go on." in html
 
 
 def test_a_verdict_without_a_message_has_no_empty_line() -> None:
-    assert Verdict("02.scaling", "passed")._repr_html_().count("<div") == 2
+    assert Verdict("10.scaling", "passed")._repr_html_().count("<div") == 2
 
 
 def test_an_exercise_that_is_not_in_the_course_has_no_place() -> None:

@@ -52,7 +52,7 @@ def blank(*names: str) -> dict[str, object]:
         ("02.lora_layer", LoRALayer),
         ("02.linear_with_lora", LoRALayer),
         ("02.gradient_at_start", blank("W", "A", "B")),
-        ("02.scaling", scale),
+        ("10.scaling", scale),
         ("03.replace", replace),
         ("03.snapshot", snapshot),
         ("03.backward", passed),

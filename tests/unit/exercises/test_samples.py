@@ -76,7 +76,7 @@ def test_an_untouched_answer_is_not_tried_yet(name: str) -> None:
     assert flat(check(name)) == flat(check(name, None)) == f"○ {name}: not tried yet."
 
 
-@pytest.mark.parametrize("name", ["02.lora_layer", "02.another_pair"])
+@pytest.mark.parametrize("name", ["02.lora_layer", "10.another_pair"])
 def test_the_verdict_does_not_depend_on_the_seed(name: str) -> None:
     for number in range(20):
         torch.manual_seed(number)
