@@ -138,7 +138,7 @@ wrapper_verdict
 # </details>
 #
 # And that is LoRA. **The whole thing in 15 lines** is folded below; until yours passes, the notebook uses that.
-# %%
+# %% tags=["long"]
 # @title The whole thing in 15 lines: unfold it when you are done, or stuck
 if not (layer_verdict.passed and wrapper_verdict.passed):
 

@@ -6,7 +6,7 @@
 # **You will be able to**
 # - tell what alpha does from what the rank does
 # - translate a recipe between the three scalings that are in use
-# - explain how two runs with the same settings can start 110 times apart
+# - explain how two runs with the same settings can start far apart
 # - see when a matrix is too large for its learning rate
 #
 # **You need** notebook 02: what $A$ and $B$ are, and why $B$ starts at zero.
@@ -14,10 +14,10 @@
 # **Time:** {whole} minutes on a CPU, less on a GPU.
 # %% bootstrap
 # %% [markdown]
-# If you only want values to begin with, take [the course's table](../docs/choosing.md) and come back when a run disappoints. This notebook is about the reasons.
+# If you only want values to begin with, take [the course's table](../docs/choosing.md) and come back when a run disappoints. This notebook is about the reasons, for the first three settings so far; targets are in notebooks 03 and 04.
 #
 # ## Is a bigger alpha a bigger rank?
-# Both numbers sound like "more LoRA", and that is what many people take them for. An update is a multiplier times $A B$. Fill $A$ and $B$ at random, and compare its directions and their strengths.
+# Both numbers sound like "more LoRA", so it is tempting to take one for the other. An update is a multiplier times $A B$. Fill $A$ and $B$ at random, and compare its directions and their strengths.
 # %%
 import math
 
@@ -56,7 +56,7 @@ reveal(alpha_effect, effects[1 if same else 2], because="alpha multiplies the wh
 # %% [markdown]
 # **Takeaway:** the rank caps how many directions there are, and alpha scales all of them at once. A bigger alpha is not a bigger rank.
 #
-# It is more like a bigger learning rate. While they learn, $A$ and $B$ make up for a larger multiplier, so what alpha changes is how far each step carries. With Adam, tuning alpha is roughly the same as tuning the learning rate, if the start is scaled to match (Hu et al., section 4.1).
+# It is more like a bigger learning rate. While they learn, $A$ and $B$ can make up for a larger multiplier, so what alpha changes is mostly how far each step carries. With Adam, tuning alpha is roughly the same as tuning the learning rate, if the start is scaled to match (Hu et al., section 4.1).
 #
 # ## What is alpha multiplied by?
 # Three rules are in use, and all of them call the number that you pass "alpha":
@@ -124,7 +124,7 @@ table(["alpha 16 at rank", "1", "4", "16", "64"], rows)
 #
 # At rank 16 and GPT-2's width of 768, one $A$ is √(768/16) = 6.9 times as large as the other. Scaling and start then work together. At "rank 16, alpha 16" one convention multiplies a large $A$ by 16, the other a small $A$ by 1. Adam's first step moves every entry of $B$ by the learning rate, however large its gradient is, so $B$ is the same in both.
 # %%
-guess = predict("After one step of Adam: how many times larger is the first one's update?")
+guess = predict("After one step of Adam: how many times larger is the first convention's update?")
 guess
 # %%
 WIDTH = 768
@@ -217,6 +217,7 @@ task_x = torch.randn(1024, 64)
 task_y = base(task_x) + task_x @ change + 0.1 * torch.randn(1024, 48)
 
 
+# %%
 def trained(layer, rate_A, rate_B, steps=150):
     """Trains A and B with a rate for each; returns the loss at each step."""
     groups = [{"params": layer.lora.A, "lr": rate_A}, {"params": layer.lora.B, "lr": rate_B}]
@@ -243,7 +244,8 @@ def try_start(size, rate_A, rate_B):
     before = torch.linalg.qr(layer.lora.B.detach().T).Q
     losses = trained(layer, rate_A, rate_B)
     kept = (torch.linalg.qr(layer.lora.B.detach().T).Q.T @ before).square().sum() / 4
-    return [f"B × {size}", rate_A, rate_B, f"{max(losses):.1f}", f"{losses[-1]:.2f}", f"{4 * kept:.1f} of 4"]
+    seen = f"{max(losses):.1f}", f"{losses[-1]:.2f}", f"{4 * kept:.1f} of 4"
+    return [f"B × {size}", rate_A, rate_B, *seen]
 
 
 rows = [
@@ -259,10 +261,10 @@ table(["start", "rate of A", "rate of B", "highest loss", "last loss", "B stays"
 # **Takeaway:** what counts is the size of a matrix *relative to its learning rate*. Giving $A$ and $B$ separate rates is a method of its own, LoRA+.
 #
 # ## What does merging cost in 16 bits?
-# Merging adds the update to $W$, and every sum is rounded. Can you subtract it again? Here the update is a tenth of $W$'s size.
+# Merging adds the update to $W$. Can you take it out again by subtracting? We try it in float32 and in bfloat16, a format of 16 bits that is common for large models. The update is a tenth of $W$'s size.
 # %%
-back = ["W exactly", "nearly W in float32, and farther off in bfloat16", "half of W"]
-subtract = predict("Add the update to W and subtract it again. What do you get?", back)
+back = ["in both formats", "in float32 only", "in neither"]
+subtract = predict("Add the update to W, then subtract it. Where is W back exactly?", back)
 subtract
 # %%
 W = base.weight.T
@@ -276,9 +278,9 @@ for dtype in (torch.float32, torch.bfloat16):
     errors.append(error)
     share = f"1/{2 ** round(-math.log2(error)):,}"
     print(f"{str(dtype):15} {moved:.0%} of the weights moved, by up to {share} of the largest")
-reveal(subtract, back[1 if 0 < errors[0] < errors[1] else 0], because="each sum is rounded")
+reveal(subtract, back[sum(error > 0 for error in errors)], because="each sum is rounded")
 # %% [markdown]
-# **Takeaway:** to get $W$ back exactly, keep a copy, as the course's `unmerge()` does. PEFT's subtracts. In 16 bits, whatever in the update is smaller than half a rounding step of $W$ is lost in merging altogether; notebook 07 measures that.
+# **Takeaway:** in float32 the error hardly matters, in bfloat16 it does. To get $W$ back exactly, keep a copy, as the course's `unmerge()` does. PEFT's subtracts. In 16 bits, whatever in the update is smaller than half a rounding step of $W$ is lost in merging altogether; notebook 07 measures that.
 #
 # ## Three sentences to remember
 # 1. The rank caps the number of directions, the multiplier scales them, and three rules turn alpha into the multiplier.
@@ -288,7 +290,7 @@ reveal(subtract, back[1 if 0 < errors[0] < errors[1] else 0], because="each sum 
 # ## Five questions
 # 1. At rank 16 and alpha 16, what are the three multipliers?
 # 2. Why does PEFT draw a smaller $A$ than this course, though both call the same function?
-# 3. You raise the rank from 8 to 64 with PEFT's default, and training becomes slower. Why?
+# 3. In PEFT you raise the rank from 8 to 64, keep alpha, and training becomes slower. Why?
 # 4. Why is $B$ ten times as large worse, even at a tenth of the learning rate?
 # 5. Why does our `unmerge` keep a copy?
 #
