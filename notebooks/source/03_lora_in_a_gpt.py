@@ -204,10 +204,11 @@ verdict
 # A tensor's <code>.clone()</code> is a copy with memory of its own.
 # </details>
 #
-# Now train for 40 steps, and watch. **Stop** pauses training after the current step; **Go on**
-# resumes from there. Nothing is lost.
-# %%
+# Now train for 40 steps, and watch the curve, and beneath it the tale that the model tells.
+# **Stop** pauses training after the current step; **Go on** resumes from there. Nothing is lost.
+# %% tags=["nbval-ignore-output"]
 # @title What it does: 40 steps of `fit` with a live view, and a snapshot before
+from lora_edu import generate_text
 from lora_edu.widgets.training_view import watch
 
 if not verdict.passed:
@@ -220,8 +221,12 @@ def pirates(follow):
     return fit(model, batches, next_token_loss, lr=2e-3, steps=40, callbacks=[follow])
 
 
+def tale():
+    return generate_text(model, encoding, "One day, Tom went to the", 25)
+
+
 before, loss_before = snapshot(model), mean_loss(model, held_out)
-history = await watch(pirates, steps=40, title="LoRA on pirates' tales")
+history = await watch(pirates, steps=40, title="LoRA on pirates' tales", say=tale)
 # %%
 loss_after = mean_loss(model, held_out)
 changed = [name for name, old in before.items() if not same_bits(old, model.state_dict()[name])]
@@ -237,7 +242,7 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 import textwrap
 from itertools import zip_longest
 
-from lora_edu import generate_text, set_strength
+from lora_edu import set_strength
 
 columns = []
 for name, strength in (("BASE", 0), ("WITH 40 STEPS OF LORA", 1)):
