@@ -34,6 +34,7 @@ OPEN_SECONDS, RUN_SECONDS, END_SECONDS = 120, 600, 30
 # Without its name JupyterLab asks which kernel to use, and waits for the answer.
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 SAVES = 60
+SCREENSHOTS = os.environ.get("LORA_EDU_SCREENSHOTS")  # set: keep pictures for people to look at
 AHEAD = 1  # notebooks that run while another is tested
 
 KERNEL_READY = """async () => {
@@ -245,7 +246,9 @@ def saved_when(
 
 
 def screenshots(page: Page, folder: Path) -> None:
-    """Keeps pictures of the whole notebook, a screen each, for people to look at."""
+    """Keeps pictures of the whole notebook, a screen each, where someone wants to look at them."""
+    if not SCREENSHOTS:
+        return
     folder.mkdir(exist_ok=True)
     page.set_viewport_size({"width": 1280, "height": 1400})
     scroll = "([top]) => { const box = document.querySelector('.jp-WindowedPanel-outer');"
