@@ -1,12 +1,15 @@
-"""Controls for cutting an update to a rank: the same rank without learned directions.
+"""Controls for cutting an update to a rank: the same rank, but not its strongest directions.
 
-`lora_edu.spectra.truncate` keeps the strongest directions. What these keep is drawn blindly.
+`lora_edu.spectra.truncate` keeps the strongest directions. Two of these keep what is drawn blindly,
+two what the cut throws away.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Generator, Tensor
+
+from lora_edu.spectra import truncate
 
 
 def random_basis(dim: int, rank: int, generator: Generator | None = None) -> Tensor:
@@ -64,3 +67,36 @@ def random_update(matrix: Tensor, rank: int, generator: Generator | None = None)
     right = torch.randn(rank, columns, generator=generator, dtype=torch.float64)
     update = left @ right
     return (update * (matrix.double().norm() / update.norm())).to(matrix.dtype)
+
+
+def without_strongest(matrix: Tensor, rank: int) -> Tensor:
+    """What the cut to `rank` throws away: a matrix without its `rank` strongest directions.
+
+    Shape:
+        (m, n) to (m, n), same dtype.
+
+    Example:
+        >>> without_strongest(torch.diag(torch.tensor([3.0, 2.0])), 1).round(decimals=4).diagonal()
+        tensor([0., 2.])
+    """
+    return matrix - truncate(matrix, rank)
+
+
+def stretched_direction(matrix: Tensor, number: int) -> Tensor:
+    """One direction of a matrix alone, made as long as its strongest one: σ₁ u vᵀ.
+
+    Args:
+        matrix: The matrix.
+        number: Which direction; 1 is the strongest.
+
+    Shape:
+        (m, n) to (m, n), same dtype.
+
+    Example:
+        >>> stretched_direction(torch.diag(torch.tensor([3.0, 2.0])), 2).round(decimals=4)
+        tensor([[0., 0.],
+                [0., 3.]])
+    """
+    u, strengths, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
+    alone = strengths[0] * u[:, number - 1, None] * vh[None, number - 1]
+    return alone.to(matrix.dtype)

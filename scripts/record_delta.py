@@ -7,7 +7,8 @@ rank r, put back into the model, and the model is tested; beside it the same wit
 directions, with a random update as long as the cut one, with ΔW whole but shrunk to that length,
 and with LoRA trained at that rank. What full fine-tuning changed outside these matrices
 (embeddings, norms, biases, the new head) stays in place throughout, so rank 0 shows what that alone
-can do.
+can do. A second measurement of the same models, the stage "direction", draws nothing by chance: ΔW
+without its strongest directions, and other directions alone, as long as the strongest.
 
 Learning rates are chosen on validation, with one seed; the final seeds alone open the test set.
 Results go to `data/results/rank_of_delta.json`, and the updates of seed 0 to `data/delta/` in half
@@ -35,7 +36,12 @@ from lora_edu.pretrained import base_fingerprint, load_pretrained
 from lora_edu.spectra import truncate
 from lora_edu.tasks import LORA, LORA_TARGETS, prepare_classifier
 from lora_edu.training import classification_loss, fit
-from scripts.delta_controls import project_on_random_subspace, random_update
+from scripts.delta_controls import (
+    project_on_random_subspace,
+    random_update,
+    stretched_direction,
+    without_strongest,
+)
 from scripts.runs import Record, run_all
 from scripts.sweep_classifier import BATCH_ROWS, MAX_TOKENS, measures, rows
 
@@ -46,6 +52,8 @@ CUT_RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 192)
 LORA_RANKS = (1, 2, 4, 8, 16, 32)
 RATES = {"full": (3e-4, 1e-3, 3e-3), "lora": (3e-3, 1e-2)}
 TUNING_RANK = 8
+WITHOUT_RANKS = (1, 2, 4, 8)
+STRETCHED_DIRECTIONS = (2, 3, 8)
 MULTIPLIER = LORA["alpha"] / LORA["rank"]  # alpha / rank, the same at every rank
 
 Key = dict[str, Any]
@@ -101,25 +109,49 @@ def shrunk(update: Tensor, rank: int) -> Tensor:
     return update * (truncate(update, rank).norm() / update.norm())
 
 
+class Trial:
+    """Tests a fully fine-tuned model with its updates changed, and notes what comes out.
+
+    Args:
+        model: The fine-tuned classifier; its matrices are overwritten.
+        base: The base's matrices, by name.
+    """
+
+    def __init__(self, model: GPT, base: dict[str, Tensor]) -> None:
+        self.model, self.base = model, base
+        tuned = {name: weight.detach().clone() for name, weight in adapted_weights(model).items()}
+        self.updates = {name: weight - base[name] for name, weight in tuned.items()}
+        self.points: list[dict[str, Any]] = []
+
+    def test(self, kind: str, rank: int, change: Callable) -> None:
+        """Adds a point: the score with every update ΔW replaced by change(ΔW)."""
+        kept = put_back(self.model, self.base, self.updates, change)
+        self.points.append(
+            {"kind": kind, "rank": rank, "energy": kept, **score(self.model, "test")}
+        )
+
+
 def curves(model: GPT, base: dict[str, Tensor], ranks: Iterable[int], seed: int) -> list[dict]:
     """Tests a fully fine-tuned model with its updates cut, and replaced by the three controls."""
-    tuned = {name: weight.detach().clone() for name, weight in adapted_weights(model).items()}
-    updates = {name: weight - base[name] for name, weight in tuned.items()}
-    generator = torch.Generator().manual_seed(seed)
-    points = []
-
-    def test(kind: str, rank: int, change: Callable) -> None:
-        kept = put_back(model, base, updates, change)
-        points.append({"kind": kind, "rank": rank, "energy": kept, **score(model, "test")})
-
-    test("cut", 0, torch.zeros_like)
+    trial, generator = Trial(model, base), torch.Generator().manual_seed(seed)
+    trial.test("cut", 0, torch.zeros_like)
     for rank in ranks:
-        test("cut", rank, partial(truncate, rank=rank))
+        trial.test("cut", rank, partial(truncate, rank=rank))
         by_chance = partial(project_on_random_subspace, rank=rank, generator=generator)
-        test("subspace", rank, by_chance)
-        test("random", rank, lambda u, r=rank: random_update(truncate(u, r), r, generator))
-        test("shrunk", rank, partial(shrunk, rank=rank))
-    return points
+        trial.test("subspace", rank, by_chance)
+        trial.test("random", rank, lambda u, r=rank: random_update(truncate(u, r), r, generator))
+        trial.test("shrunk", rank, partial(shrunk, rank=rank))
+    return trial.points
+
+
+def directions(model: GPT, base: dict[str, Tensor]) -> list[dict]:
+    """Tests a fully fine-tuned model without its strongest directions, and with others alone."""
+    trial = Trial(model, base)
+    for rank in WITHOUT_RANKS:
+        trial.test("without", rank, partial(without_strongest, rank=rank))
+    for number in STRETCHED_DIRECTIONS:
+        trial.test("stretched", number, partial(stretched_direction, number=number))
+    return trial.points
 
 
 def save_delta(model: GPT, base: GPT, path: Path, metadata: dict[str, str]) -> None:
@@ -136,7 +168,7 @@ def save_delta(model: GPT, base: GPT, path: Path, metadata: dict[str, str]) -> N
 
 
 def one_run(key: Key, *, base: str, steps: int, ranks: tuple[int, ...], delta: str) -> Key:
-    """Trains one classifier and measures it; only the final stage opens the test set."""
+    """Trains one classifier and measures it; while rates are tuned the test set stays shut."""
     start, model = load_pretrained(base), load_pretrained(base)
     if key["method"] == "lora":
         prepare_lora(model, key["rank"], key["seed"])
@@ -148,10 +180,12 @@ def one_run(key: Key, *, base: str, steps: int, ranks: tuple[int, ...], delta: s
         return result
     result |= score(model, "test")
     if key["method"] == "full":
+        weights = {name: w.detach().clone() for name, w in adapted_weights(start).items()}
+        if key["stage"] == "direction":
+            return result | {"points": directions(model, weights)}
         if key["seed"] == 0:
             about = {"base_fingerprint": base_fingerprint(base), "command": COMMAND}
             save_delta(model, start, Path(delta), about | {"lr": str(key["lr"])})
-        weights = {name: w.detach().clone() for name, w in adapted_weights(start).items()}
         result["points"] = curves(model, weights, ranks, key["seed"])
     return result
 
@@ -178,6 +212,7 @@ def record_all(record: Record, work: Callable[[Key], Key], lora_ranks: tuple[int
     full, lora = best("full"), best("lora")
     final = [key("final", "full", full, seed) for seed in SEEDS]
     do(final + [key("final", "lora", lora, seed, rank) for rank in lora_ranks for seed in SEEDS])
+    do([key("direction", "full", full, seed) for seed in SEEDS])
 
 
 def main() -> None:

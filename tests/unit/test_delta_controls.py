@@ -1,10 +1,16 @@
-"""The controls of a cut: a random subspace keeps its share, a random update its norm."""
+"""The controls of a cut: each keeps the share, the norm or the directions that it says."""
 
 import numpy as np
 import pytest
 import torch
 
-from scripts.delta_controls import project_on_random_subspace, random_update
+from lora_edu.spectra import truncate
+from scripts.delta_controls import (
+    project_on_random_subspace,
+    random_update,
+    stretched_direction,
+    without_strongest,
+)
 
 
 def gaussian(rows: int, columns: int, seed: int) -> torch.Tensor:
@@ -47,3 +53,19 @@ def test_the_controls_repeat_with_their_seed() -> None:
 def test_a_random_update_of_rank_0_is_refused() -> None:
     with pytest.raises(ValueError, match="rank must be at least 1, got 0"):
         random_update(torch.eye(3), 0)
+
+
+def test_without_its_strongest_directions_a_matrix_is_what_the_cut_leaves() -> None:
+    matrix = gaussian(7, 5, 0)
+    left = without_strongest(matrix, 2)
+    torch.testing.assert_close(truncate(matrix, 2) + left, matrix)
+    assert torch.linalg.matrix_rank(left) == 3
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_a_stretched_direction_is_one_of_the_matrix_as_long_as_the_strongest(number: int) -> None:
+    matrix = gaussian(7, 5, 0)
+    u, strengths, vh = torch.linalg.svd(matrix, full_matrices=False)
+    alone = stretched_direction(matrix, number)
+    assert torch.linalg.matrix_rank(alone) == 1
+    torch.testing.assert_close(u[:, number - 1] @ alone @ vh[number - 1], strengths[0])

@@ -1,5 +1,6 @@
 """The record of ΔW's rank: what is put back is what was cut, and what is saved is what changed."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,27 @@ def test_curves_hold_the_cut_and_the_controls_at_each_rank(models: tuple[GPT, GP
         assert found[kind, 1]["energy"] == pytest.approx(found["cut", 1]["energy"])
     assert found["shrunk", 16]["test_loss"] == pytest.approx(whole["test_loss"], abs=1e-5)
     assert found["subspace", 1]["energy"] < found["cut", 1]["energy"]
+
+
+def test_directions_are_taken_out_and_tried_alone(models: tuple[GPT, GPT]) -> None:
+    base, tuned = models
+    updates = [after - weights(base)[name] for name, after in weights(tuned).items()]
+    points = record_delta.directions(tuned, weights(base))
+    energy = {(point["kind"], point["rank"]): point["energy"] for point in points}
+
+    def share(change: Callable[[torch.Tensor], torch.Tensor]) -> float:
+        changed, all_of_it = (
+            sum(u.square().sum() for u in each) for each in (map(change, updates), updates)
+        )
+        return (changed / all_of_it).item()
+
+    assert set(energy) == {("without", rank) for rank in record_delta.WITHOUT_RANKS} | {
+        ("stretched", number) for number in record_delta.STRETCHED_DIRECTIONS
+    }
+    for rank in record_delta.WITHOUT_RANKS:
+        assert energy["without", rank] == pytest.approx(share(lambda u, r=rank: u - truncate(u, r)))
+    for number in record_delta.STRETCHED_DIRECTIONS:
+        assert energy["stretched", number] == pytest.approx(share(lambda u: truncate(u, 1)))
 
 
 def test_the_saved_file_holds_what_changed_and_the_head_itself(
