@@ -26,7 +26,7 @@ _CELL, _DRAWS = "\n# %%", "rows, columns = torch.meshgrid("
 def notebook_picture() -> Tensor:
     """Draws the picture as the notebook does, by the notebook's own cell."""
     cells = NOTEBOOK.read_text(encoding="utf-8").split(_CELL)
-    (source,) = (cell for cell in cells if cell.lstrip().startswith(_DRAWS))
+    (source,) = (cell for cell in cells if _DRAWS in cell)
     drawn = {"torch": torch}
     exec(source, drawn)
     return drawn["picture"]

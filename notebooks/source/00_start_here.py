@@ -37,7 +37,7 @@ amounts = ", ".join(f"{way} {gb:.0f} GB" for way, gb in needs_gb.items())
 show(
     bar_chart(
         needs_gb,
-        title="LoRA trains Llama 3 8B in less than a third of the memory",
+        title=f"LoRA trains in {100 * needs_gb['LoRA'] / max(needs_gb.values()):.0f} % of the memory",
         y_label="GPU memory (GB), 4 texts of 1,024 tokens",
         label_format="{:.0f}",
     ),
