@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import functools
 import inspect
 import linecache
@@ -11,6 +12,9 @@ import traceback
 import types
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 _LIBRARIES = ("site-packages", "dist-packages")
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
@@ -23,6 +27,10 @@ class NotTried(Exception):
 
 class ReturnedNothing(TypeError):
     """The learner's function ended without returning a value."""
+
+
+class Changed(Exception):
+    """The learner's function changed what it was given."""
 
 
 def is_blank(answer: Any) -> bool:
@@ -110,24 +118,59 @@ def _has_blank_code(function: types.FunctionType) -> bool:
 
 
 def guard(answer: Any, in_place: bool) -> Any:
-    """Returns an answer whose blanks announce themselves when it is called.
+    """Returns an answer that tells of itself what its results may hide, when it is called.
 
-    A function is wrapped: where it returns `...` it raises `NotTried`, and where it returns
-    nothing, `ReturnedNothing` (unless `in_place`). Everything else is returned as it is.
+    A function is wrapped: where it returns `...` it raises `NotTried`, and unless it works
+    `in_place`, `ReturnedNothing` where it returns nothing and `Changed` where its arguments are
+    not what they were. Everything else is returned as it is.
     """
     if not isinstance(answer, types.FunctionType):
         return answer
 
     @functools.wraps(answer)
-    def guarded(*arguments: Any, **keywords: Any) -> Any:
-        result = answer(*arguments, **keywords)
+    def guarded(*arguments: Any) -> Any:
+        given = None if in_place else copy.deepcopy(arguments)
+        result = answer(*arguments)
         if result is ... or (isinstance(result, tuple) and any(part is ... for part in result)):
             raise NotTried
-        if result is None and not in_place:
-            raise ReturnedNothing(f"{answer.__name__} returned None")
+        if given is not None:
+            _unchanged(answer, given, arguments)
+            if result is None:
+                raise ReturnedNothing(f"{answer.__name__} returned None")
         return result
 
     return guarded
+
+
+def _unchanged(answer: types.FunctionType, given: tuple[Any, ...], now: tuple[Any, ...]) -> None:
+    """Raises `Changed` with the name of the first argument that is not what it was."""
+    names = [*answer.__code__.co_varnames[: answer.__code__.co_argcount], *["argument"] * len(now)]
+    for name, before, after in zip(names, given, now, strict=False):
+        if not is_as_it_was(before, after):
+            raise Changed(
+                f"Your function changes the `{name}` that it is given, and whoever calls it still "
+                "needs that. Make a new one: `2 * x` and `sorted(x)`, not `x *= 2` and `x.sort()`."
+            )
+
+
+def is_as_it_was(before: Any, after: Any) -> bool:
+    """Says whether an object has the values of a copy made earlier, entry by entry.
+
+    Example:
+        >>> is_as_it_was([1, {"a": 2}], [1, {"a": 2}]), is_as_it_was([1, 2], [2, 1])
+        (True, False)
+    """
+    if isinstance(before, nn.Module):
+        return is_as_it_was(before.state_dict(), after.state_dict())
+    if isinstance(before, Tensor):
+        return before.shape == after.shape and torch.equal(before, after)
+    if isinstance(before, dict):
+        return list(before) == list(after) and all(
+            is_as_it_was(value, after[name]) for name, value in before.items()
+        )
+    if isinstance(before, (list, tuple)):
+        return len(before) == len(after) and all(map(is_as_it_was, before, after))
+    return before is after or bool(before == after)
 
 
 def explain_error(error: Exception) -> str:
@@ -138,6 +181,8 @@ def explain_error(error: Exception) -> str:
     """
     if isinstance(error, ReturnedNothing):
         return "Your function returned None: is the `return` missing?"
+    if isinstance(error, Changed):
+        return str(error)
     kind, text = type(error).__name__, _first_line(error)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_learners(frame)]
     if not frames:

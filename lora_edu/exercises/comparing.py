@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +22,7 @@ def number(found: Any) -> float:
         found: What the learner's code returned.
 
     Raises:
-        Wrong: it is text, or True or False.
+        Wrong: it is text, True or False, or not one number.
 
     Example:
         >>> number(torch.tensor(0.5)), number(3)
@@ -29,9 +30,33 @@ def number(found: Any) -> float:
     """
     if isinstance(found, (str, bytes)):
         raise Wrong("This is text. Give the number itself, without quotation marks.")
-    if isinstance(found, bool):
+    if isinstance(found, (bool, np.bool_)) or getattr(found, "dtype", None) == torch.bool:
         raise Wrong("True and False are no numbers here. Give the number itself.")
-    return float(found)
+    try:
+        return float(found)
+    except (TypeError, ValueError, RuntimeError):
+        raise Wrong(f"One number is asked for, yours is a {type(found).__name__}.") from None
+
+
+def numbers(found: Any, otherwise: str) -> list[float]:
+    """Returns several numbers, of any library and in any collection, as floats.
+
+    Args:
+        found: What the learner's code returned.
+        otherwise: What to say where it is no collection.
+
+    Raises:
+        Wrong: it is no collection, or one of its members is no number.
+
+    Example:
+        >>> numbers(torch.tensor([1, 2]), "Give two numbers.")
+        [1.0, 2.0]
+    """
+    try:
+        members = list(found)
+    except TypeError:
+        raise Wrong(otherwise) from None
+    return [number(member) for member in members]
 
 
 def same(found: Any, expected: float) -> bool:
@@ -45,6 +70,27 @@ def same(found: Any, expected: float) -> bool:
         (True, False)
     """
     return math.isclose(number(found), expected, rel_tol=RELATIVE, abs_tol=SMALLEST)
+
+
+def tensor(found: Any) -> Tensor:
+    """Returns a learner's tensor in double precision, without its gradient.
+
+    Args:
+        found: What the learner's code returned.
+
+    Raises:
+        Wrong: it is no tensor, which the notebook's next cells would need.
+
+    Example:
+        >>> tensor(torch.ones(2)).dtype
+        torch.float64
+    """
+    if not isinstance(found, Tensor):
+        raise Wrong(
+            f"A tensor is asked for, as the one given; yours is a {type(found).__name__}. "
+            "torch.as_tensor makes one of it."
+        )
+    return found.detach().double()
 
 
 def close(found: Any, expected: Tensor) -> bool:

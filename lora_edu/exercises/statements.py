@@ -1,4 +1,4 @@
-"""Exercises of the kind "True or false?": a dict of names, each with True or False."""
+"""Exercises whose answer is a dict of names, each with True or False, or with a chosen word."""
 
 from __future__ import annotations
 
@@ -51,3 +51,27 @@ def statements(answer: Any, names: Iterable[str]) -> dict[str, bool]:
         if value not in (True, False):
             raise Wrong(f'"{name}" must be True or False, without quotation marks.')
     return {name: bool(value) for name, value in answer.items()}
+
+
+def choices(answer: Any, names: Iterable[str], allowed: Iterable[str]) -> dict[str, str]:
+    """Returns a learner's dict of chosen words, as they are spelt in `allowed`.
+
+    Args:
+        answer: What the learner wrote; capitals and spaces around a word do not matter.
+        names: The names that were to be given a word.
+        allowed: The words to choose among.
+
+    Raises:
+        Wrong: names are missing or added, or a word is none of those allowed.
+
+    Example:
+        >>> choices({"sky": " Blue"}, ["sky"], ["blue", "grey"])
+        {'sky': 'blue'}
+    """
+    names, spelt = list(names), {word.casefold(): word for word in allowed}
+    if not isinstance(answer, dict) or answer.keys() != set(names):
+        raise Wrong(f"Keep the dict with its {len(names)} names: {', '.join(names)}.")
+    for value in answer.values():
+        if not isinstance(value, str) or value.strip().casefold() not in spelt:
+            raise Wrong(f"Choose among {', '.join(sorted(spelt.values()))}; {value!r} is none.")
+    return {name: spelt[value.strip().casefold()] for name, value in answer.items()}
