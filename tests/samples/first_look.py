@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from samples import Samples
+from samples import Samples, judged
 
 TRUTH = {"forgotten": False, "inside": False, "zero": True, "free": False}
 
@@ -29,12 +30,15 @@ def _never_negative(x: Tensor, w: Tensor, a: Tensor, b: Tensor, strength: float)
 
 SAMPLES = {
     "00.first": Samples(
-        right=[8, 8.0, torch.tensor(8)],
+        right=[8, 8.0, torch.tensor(8), np.int64(8), torch.tensor([8.0])],
         wrong=[
             (16, "That is alpha"),
             (36, "how many layers have an update"),
             (192, "width of the base"),
             ("8", "without quotation marks"),
+            ((192, 8), "yours is a tuple"),
+            (True, "True and False are no numbers"),
+            (4, "Read it off the two shapes"),
             (5, "Read it off the two shapes"),
         ],
     ),
@@ -63,21 +67,27 @@ SAMPLES = {
             (lambda x, w, a, b, s: (x @ w) * s * (x @ a @ b), "not multiplied"),
             (lambda x, w, a, b, s: x @ w + s * (x @ b @ a), "The shapes do not fit"),
             (lambda x, w, a, b, s: x @ w @ a @ b, "The shapes do not fit"),
-            (_into_w, "You changed W itself"),
+            (_into_w, "changes the `w` that"),
             (lambda x, w, a, b, s: x @ w + 0.5 * (x @ a @ b), "at -1 it is not"),
             (_never_negative, "at -1 it is not"),
             (lambda x, w, a, b, s: (x @ w + s * (x @ a @ b)).tolist(), "yours is a list"),
+            (
+                lambda x, w, a, b, s: (x @ w + s * (x @ a @ b)).numpy(),
+                "yours is a ndarray",
+            ),
             (lambda x, w, a, b, s: x @ w + s * (x @ a @ b).sum(), "Add two things"),
         ],
     ),
     "00.true_or_false": Samples(
-        right=[TRUTH],
+        right=judged(TRUTH),
         wrong=[
             (TRUTH | {"forgotten": True}, "the base has not forgotten"),
             (TRUTH | {"inside": True}, "holds no copy of the base"),
             (TRUTH | {"zero": False}, "adding 0 changes no bit"),
             (TRUTH | {"free": True}, "only merged"),
             ({"forgotten": False}, "Keep the dict"),
+            (dict.fromkeys(TRUTH, True), "the base has not forgotten"),
+            (TRUTH | {"fast": True}, "Keep the dict"),
             (TRUTH | {"free": "False"}, "without quotation marks"),
         ],
     ),
