@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lora_edu.exercises.comparing import close, number, same
+from lora_edu.exercises.comparing import close, number, same, tensor
 from lora_edu.exercises.core import Wrong, exercise
 from lora_edu.exercises.statements import judge_statements
 from lora_edu.spectra import truncate
@@ -90,10 +90,9 @@ def cut(answer: Any) -> None:
         if "shapes cannot be multiplied" in str(error):
             raise Wrong(_SHAPES) from None
         raise
-    if isinstance(found, (tuple, list)):
+    if isinstance(found, (tuple, list)) and isinstance(found[0], Tensor):
         raise Wrong("Multiply the three cut factors back into one matrix, and return that.")
-    if not isinstance(found, Tensor):
-        raise Wrong(f"Return a tensor, as the one given; yours is a {type(found).__name__}.")
+    found = tensor(found)
     for expected, misconception in (
         (matrix, "Nothing was cut: take the first `rank` columns of U and rows of Vh."),
         (_unscaled(matrix, 2), "The strengths are missing: multiply column i of U by S[i]."),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lora_edu.spectra import energy_kept, truncate
-from samples import Samples
+from samples import Samples, judged
 
 Pair = tuple[Tensor, Tensor]
 TRUTH = {"closest": True, "task": False, "factorised": False, "unique": False}
@@ -23,6 +24,20 @@ def _svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _cut(matrix: Tensor, rank: int) -> Tensor:
     u, s, vh = _svd(matrix)
     return u[:, :rank] @ torch.diag(s[:rank]) @ vh[:rank, :]
+
+
+def _by_projection(matrix: Tensor, rank: int) -> Tensor:
+    u = _svd(matrix)[0][:, :rank]
+    return u @ u.T @ matrix
+
+
+def _in_numpy(matrix: np.ndarray, rank: int) -> np.ndarray:
+    u, s, vh = np.linalg.svd(matrix, full_matrices=False)
+    return u[:, :rank] * s[:rank] @ vh[:rank]
+
+
+def _zeroed_in_place(matrix: Tensor, rank: int) -> Tensor:
+    return matrix.copy_(_cut(matrix, rank))
 
 
 def _unscaled(matrix: Tensor, rank: int) -> Tensor:
@@ -56,6 +71,9 @@ SAMPLES = {
             _pair([1.0, 0.0], [0.0, 2.0]),
             _pair([2.0, 0.0], [0.0, 1.0]),
             _pair([-4.0, 0.0], [0.0, -0.5]),
+            [torch.tensor([[1], [0]]), torch.tensor([[0, 2]])],
+            _pair([0.1, 0.0], [0.0, 20.0]),
+            tuple(factor.double() for factor in _pair([3.0, 0.0], [0.0, 2 / 3])),
         ],
         wrong=[
             (_pair([0.0, 2.0], [1.0, 0.0]), "swapped"),
@@ -64,6 +82,7 @@ SAMPLES = {
             (_pair([1.0, 1.0], [0.0, 2.0]), "also moves (0, 1)"),
             ((torch.tensor([1.0, 0.0]), torch.tensor([0.0, 2.0])), "must be a column"),
             (([[1.0], [0.0]], [[0.0, 2.0]]), "Make tensors of the lists"),
+            ((np.ones((2, 1)), np.ones((1, 2))), "Make tensors of the lists"),
             (_pair([1.0, 0.0], [0.0, -2.0]), "The sign is wrong"),
             (_pair([3.0, 0.0], [0.0, 3.0]), "yours is (0, 9)"),
             (_pair([0.0, 1.0], [0.0, 2.0]), "A sees the wrong axis"),
@@ -75,6 +94,8 @@ SAMPLES = {
             _cut,
             lambda matrix, rank: truncate(matrix.double(), rank),
             lambda matrix, rank: _cut(matrix.double(), rank),
+            _by_projection,
+            lambda matrix, rank: torch.as_tensor(_in_numpy(matrix.numpy(), rank)),
         ],
         wrong=[
             (_unscaled, "The strengths are missing"),
@@ -89,6 +110,8 @@ SAMPLES = {
             (lambda matrix, rank: 0 * matrix, "Take the first `rank` of each"),
             (lambda matrix, rank: _cut(matrix, 2), "right for rank 2 alone"),
             (lambda matrix, rank: _cut(matrix, rank).numpy(), "yours is a ndarray"),
+            (lambda matrix, rank: _cut(matrix, rank).tolist(), "yours is a list"),
+            (_zeroed_in_place, "changes the `matrix` that"),
         ],
     ),
     "01.energy": Samples(
@@ -97,6 +120,9 @@ SAMPLES = {
             lambda values, rank: energy_kept(values)[rank - 1],
             lambda values, rank: _energy(values.numpy(), rank),
             lambda values, rank: _energy(values.double(), rank).item(),
+            lambda values, rank: 1 - (values[rank:] ** 2).sum() / (values**2).sum(),
+            lambda values, rank: (values[:rank].norm() / values.norm()) ** 2,
+            lambda values, rank: sum(v**2 for v in values[:rank]) / sum(v**2 for v in values),
         ],
         wrong=[
             (lambda s, rank: s[:rank].sum() / s.sum(), "Energy adds their squares"),
@@ -113,18 +139,22 @@ SAMPLES = {
             (lambda s, rank: (s[:-rank] ** 2).sum() / (s**2).sum(), "You dropped the last"),
             (lambda s, rank: 1 - (s[-rank:] ** 2).sum() / (s**2).sum(), "You dropped the last"),
             (lambda s, rank: _energy(s, len(s) // 2), "one piece too many"),
+            (lambda s, rank: _energy(s.mul_(2), rank), "changes the `s`"),
             (lambda s, rank: _energy(s, 2), "right for rank 2 alone"),
             (lambda s, rank: round(float(_energy(s, rank)), 2), "the share is 20 / 27"),
             (lambda s, rank: str(float(_energy(s, rank))), "without quotation marks"),
         ],
     ),
     "01.true_or_false": Samples(
-        right=[TRUTH],
+        right=judged(TRUTH),
         wrong=[
             (TRUTH | {"closest": False}, "Eckart and Young do promise"),
             (TRUTH | {"task": True}, "nobody asked the task"),
             (TRUTH | {"factorised": True}, "W is not factorised"),
             (TRUTH | {"unique": True}, "only the product is identified"),
+            (dict.fromkeys(TRUTH, True), "nobody asked the task"),
+            ({"closest": True}, "Keep the dict"),
+            (TRUTH | {"rank": True}, "Keep the dict"),
             (TRUTH | {"task": "False"}, "without quotation marks"),
         ],
     ),
