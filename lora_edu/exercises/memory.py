@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lora_edu.exercises.comparing import number
+from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
 from lora_edu.exercises.statements import judge_statements
 
@@ -14,24 +14,24 @@ def fixed_bytes(answer: Any) -> None:
     """Judges a function (total, trained) → bytes of weights, gradients and Adam's states."""
     total, trained = 1000, 10
     found = number(answer(total, trained))
-    if found == 12 * total:
+    if same(found, 12 * total):
         raise Wrong("That is full fine-tuning. Only trained weights have a gradient and Adam's.")
-    if found == 12 * trained:
+    if same(found, 12 * trained):
         raise Wrong("You left out the frozen weights. They are not trained, but they are there.")
-    if found == 2 * total + 8 * trained:
+    if same(found, 2 * total + 8 * trained):
         raise Wrong(
             "2 bytes are missing for each trained weight: it has its own number, a gradient, and "
             "Adam's two."
         )
-    if found == 2 * total + 6 * trained:
+    if same(found, 2 * total + 6 * trained):
         raise Wrong("Adam keeps two numbers of 4 bytes each, not of 2.")
-    if found == 2 * total + 2 * trained:
+    if same(found, 2 * total + 2 * trained):
         raise Wrong("You have weights and gradients. Adam's two numbers, 4 bytes each, are left.")
-    if found == 10 * trained:
+    if same(found, 10 * trained):
         raise Wrong("You have gradients and Adam's states. The weights themselves are left.")
-    if found != 2 * total + 10 * trained:
+    if not same(found, 2 * total + 10 * trained):
         raise Wrong("2 bytes for each weight; for each trained one 2 more, and two times 4.")
-    if number(answer(5000, 700)) != 17_000:
+    if not same(answer(5000, 700), 17_000):
         raise Wrong("It is right for one model only: use total and trained.")
 
 

@@ -13,28 +13,28 @@ def one_layer(answer: Any) -> None:
     """Judges a function (in_dim, out_dim, rank) → numbers in A and B."""
     m, n, r = 30, 50, 4
     found = number(answer(m, n, r))
-    if found == 16 * (768 + 768):
+    if same(found, 16 * (768 + 768)):
         raise Wrong(
             "You used m, n and r of the cell above: 24,576 for every layer. Use in_dim, out_dim "
             "and rank."
         )
-    if found == m * n:
+    if same(found, m * n):
         raise Wrong("That is the size of W. LoRA trains A and B and leaves W alone.")
-    if found == r * m * n:
+    if same(found, r * m * n):
         raise Wrong("A and B are stored side by side: their sizes add up, they do not multiply.")
-    if found == m + n:
+    if same(found, m + n):
         raise Wrong("That is right for rank 1 only. A has `rank` columns, B has `rank` rows.")
-    if found in (2 * r * m, 2 * r * n):
+    if same(found, 2 * r * m) or same(found, 2 * r * n):
         raise Wrong(
             "Right for a square layer. A is in_dim × rank, B is rank × out_dim: count both."
         )
-    if found in (r * m, r * n):
+    if same(found, r * m) or same(found, r * n):
         raise Wrong("That is one of the two matrices. Count A and B.")
-    if found == r * (m + n) + m * n:
+    if same(found, r * (m + n) + m * n):
         raise Wrong("W is frozen: it is there, but it is not trained. Count what is trained.")
-    if found != r * (m + n):
+    if not same(found, r * (m + n)):
         raise Wrong("A is in_dim × rank, B is rank × out_dim. Add the two sizes.")
-    if number(answer(768, 3072, 64)) != 245_760:
+    if not same(answer(768, 3072, 64), 245_760):
         raise Wrong("It is right for one layer only: use in_dim, out_dim and rank.")
 
 
@@ -50,7 +50,7 @@ def break_even(answer: Any) -> None:
     if same(found, 36):
         raise Wrong("That is the largest rank an update can have. Long before it, A and B have "
                     "outgrown W.")  # fmt: skip
-    if found in (18, 30):
+    if same(found, 18) or same(found, 30):
         raise Wrong("Half the side is right for square layers alone. Solve r (m + n) = m n for r.")
     if same(found, 2160):
         raise Wrong("That is the size of W. Which rank makes r (m + n) as large?")
@@ -68,27 +68,24 @@ def break_even(answer: Any) -> None:
 def model(answer: Any) -> None:
     """Judges a function (layers, rank) → trainable parameters; a layer is (in, out, copies)."""
     layers, rank = [(40, 40, 3), (40, 10, 3), (10, 70, 1)], 2
-    given = list(layers)
-    found = answer(given, rank)
-    if given != layers:
-        raise Wrong("Your function changes the list that it is given. Read it, take nothing out.")
+    found = answer(list(layers), rank)
     if isinstance(found, (list, tuple)):
         raise Wrong("You listed a count for each kind of layer. Add them up.")
     found = number(found)
-    if found == sum(rank * (m + n) for m, n, _ in layers):
+    if same(found, sum(rank * (m + n) for m, n, _ in layers)):
         raise Wrong("Each kind of layer stands in every block: multiply by its copies.")
-    if found == sum(m * n * copies for m, n, copies in layers):
+    if same(found, sum(m * n * copies for m, n, copies in layers)):
         raise Wrong("Those are the frozen weights. LoRA trains rank · (in + out) a layer.")
-    if found == sum(2 * rank * m * copies for m, n, copies in layers):
+    if same(found, sum(2 * rank * m * copies for m, n, copies in layers)):
         raise Wrong(
             "You took every layer for square. With grouped queries the key is 40 → 10 here: use "
             "both sides."
         )
-    if found == rank * (40 + 40) * 3:
+    if same(found, rank * (40 + 40) * 3):
         raise Wrong("That is the first kind of layer alone. Sum over all of them.")
-    if found != sum(rank * (m + n) * copies for m, n, copies in layers):
+    if not same(found, sum(rank * (m + n) * copies for m, n, copies in layers)):
         raise Wrong("Sum rank · (in + out) · copies over the layers.")
-    if number(answer([(30, 50, 2), (20, 20, 5)], 3)) != 1080:
+    if not same(answer([(30, 50, 2), (20, 20, 5)], 3), 1080):
         raise Wrong("It is right for one model only: use the layers and the rank given.")
 
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from samples import Samples
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+from samples import Samples, judged
 
 TRUTH = {"no_backward": False, "last_block": True, "share": False, "checkpointing": True}
 
 SAMPLES = {
     "04.fixed_bytes": Samples(
-        right=[lambda total, trained: 2 * total + 10 * trained],
+        right=[
+            lambda total, trained: 2 * total + 10 * trained,
+            lambda total, trained: 12 * trained + 2 * (total - trained),
+            lambda total, trained: sum([2 * total, 2 * trained, 4 * trained, 4 * trained]),
+            lambda total, trained: torch.tensor([total, trained]) @ torch.tensor([2, 10]),
+            lambda total, trained: np.dot([total, trained], [2.0, 10.0]),
+            lambda total, trained: 2 * total * (1 + Fraction(5 * trained, total)),
+        ],
         wrong=[
             (lambda total, trained: 12 * total, "That is full fine-tuning"),
             (lambda total, trained: 12 * trained, "left out the frozen weights"),
@@ -24,12 +36,15 @@ SAMPLES = {
         ],
     ),
     "04.true_or_false": Samples(
-        right=[TRUTH],
+        right=judged(TRUTH),
         wrong=[
             (TRUTH | {"no_backward": True}, "passes the error on"),
             (TRUTH | {"last_block": False}, "only as far as the lowest adapter"),
             (TRUTH | {"share": True}, "LoRA saves 83 % at most"),
             (TRUTH | {"checkpointing": False}, "it buys memory with time"),
+            (dict.fromkeys(TRUTH, False), "only as far as the lowest adapter"),
+            ({"share": False}, "Keep the dict"),
+            (list(TRUTH.values()), "Keep the dict"),
             (TRUTH | {"share": "False"}, "without quotation marks"),
         ],
     ),

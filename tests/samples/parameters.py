@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import numpy as np
 import torch
 
 from lora_edu.budget import break_even_rank
@@ -19,12 +20,22 @@ def _without_the_last(layers: Layers, rank: int) -> int:
     return sum(rank * (m + n) * copies for m, n, copies in layers)
 
 
+def _in_a_loop(layers: Layers, rank: int) -> int:
+    total = 0
+    for m, n, copies in layers:
+        total += rank * (m + n) * copies
+    return total
+
+
 SAMPLES = {
     "04.one_layer": Samples(
         right=[
             lambda in_dim, out_dim, rank: rank * (in_dim + out_dim),
             layer_parameters,
             lambda in_dim, out_dim, rank: torch.tensor(rank) * (in_dim + out_dim),
+            lambda in_dim, out_dim, rank: in_dim * out_dim * (rank / in_dim + rank / out_dim),
+            lambda in_dim, out_dim, rank: torch.empty(in_dim + out_dim, rank).numel(),
+            lambda in_dim, out_dim, rank: np.zeros((in_dim, rank)).size + rank * out_dim,
         ],
         wrong=[
             (lambda in_dim, out_dim, rank: in_dim * out_dim, "That is the size of W"),
@@ -57,6 +68,7 @@ SAMPLES = {
             lambda m, n: 1 / (1 / m + 1 / n),
             lambda m, n: torch.tensor(m * n) / torch.tensor(m + n),
             lambda m, n: Fraction(m * n, m + n),
+            lambda m, n: np.float32(m) * n / (m + n),
         ],
         wrong=[
             (lambda m, n: min(m, n), "outgrown W"),
@@ -72,7 +84,13 @@ SAMPLES = {
         ],
     ),
     "04.model": Samples(
-        right=[lambda layers, rank: sum(rank * (m + n) * copies for m, n, copies in layers)],
+        right=[
+            lambda layers, rank: sum(rank * (m + n) * copies for m, n, copies in layers),
+            lambda layers, rank: sum(layer_parameters(m, n, rank) * c for m, n, c in layers),
+            lambda layers, rank: rank * (np.array(layers) @ [[1, 0], [1, 0], [0, 1]]).prod(1).sum(),
+            lambda layers, rank: rank * torch.tensor([(m + n) * c for m, n, c in layers]).sum(),
+            _in_a_loop,
+        ],
         wrong=[
             (lambda layers, rank: sum(rank * (m + n) for m, n, _ in layers), "by its copies"),
             (
@@ -91,18 +109,23 @@ SAMPLES = {
                 lambda layers, rank: rank * (layers[0][0] + layers[0][1]) * layers[0][2],
                 "the first kind of layer alone",
             ),
-            (_without_the_last, "changes the list that it is given"),
+            (_without_the_last, "changes the `layers` that"),
+            (lambda layers, rank: str(_in_a_loop(layers, rank)), "without quotation marks"),
+            (lambda layers, rank: rank * _in_a_loop(layers, rank), "Sum rank · (in + out)"),
             (lambda layers, rank: 940, "right for one model only"),
         ],
     ),
     "04.explorer": Samples(
-        right=[32, 32.0, torch.tensor(32)],
+        right=[32, 32.0, torch.tensor(32), np.int64(32), Fraction(32)],
         wrong=[
             (16, "still below 1 %"),
             (64, "one to four of the seven kinds missing"),
             (128, "Some layers are not ticked"),
             (512, "a smaller rank is above 1 %"),
             ("32", "without quotation marks"),
+            (256, "Some layers are not ticked"),
+            (8, "still below 1 %"),
+            ([32, 64], "yours is a list"),
         ],
     ),
 }
