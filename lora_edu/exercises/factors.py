@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import nn
 
-from lora_edu.exercises.comparing import close
+from lora_edu.exercises.comparing import close, number, tensor
 from lora_edu.exercises.core import Wrong, exercise
+from lora_edu.exercises.statements import statements
 from lora_edu.exercises.trials import fill
 from lora_edu.lora import LoRALayer
 
@@ -20,8 +20,7 @@ from lora_edu.lora import LoRALayer
 )
 def gradient_at_start(answer: Any) -> None:
     """Judges which of W (frozen), A (zero) and B (random) get a gradient at step 0."""
-    if any(value not in (True, False) for value in answer.values()):
-        raise Wrong("Answer each with True or False, without quotation marks.")
+    answer = statements(answer, ("W", "A", "B"))
     if answer["W"]:
         raise Wrong("W is frozen: requires_grad is off, so it gets no gradient, now or later.")
     if answer["A"] and answer["B"]:
@@ -35,30 +34,25 @@ def gradient_at_start(answer: Any) -> None:
 @exercise("02.merge", praise="One matrix again, and no extra work when the model runs.")
 def merge(answer: Any) -> None:
     """Judges a function (linear, lora) → merged weight."""
-    for in_dim, out_dim in ((5, 5), (6, 4)):  # square first: a missing transpose shows, not raises
-        linear, lora = nn.Linear(in_dim, out_dim), LoRALayer(in_dim, out_dim, 2, 3.0)
+    for size, rank, alpha in (((5, 5), 2, 3.0), ((6, 4), 3, 0.5)):  # square: no transpose raises
+        linear, lora = nn.Linear(*size), LoRALayer(*size, rank, alpha)
         fill(lora.B)
-        W, product = linear.weight.detach().clone(), (lora.A @ lora.B).detach()
-        found = answer(linear, lora)
-        if not torch.equal(linear.weight, W):
-            raise Wrong(
-                "Your function changed linear.weight. Return a new tensor and leave the base as "
-                "it is: whoever merges twice would add the update twice."
-            )
-        if in_dim == out_dim and close(found, W + 3.0 * product):
+        W, product = linear.weight.detach(), (lora.A @ lora.B).detach()
+        found = tensor(answer(linear, lora))
+        if rank == 2 and close(found, W + alpha * product):
             raise Wrong(
                 "A transpose is missing: nn.Linear stores its weight as (out, in), while A @ B "
                 "is (in, out)."
             )
         if close(found, W + product.T):
             raise Wrong("The multiplier is missing: the update is alpha * A @ B, not A @ B.")
-        if close(found, 3.0 * product.T):
+        if close(found, alpha * product.T):
             raise Wrong("That is the update alone: merging adds it to linear.weight.")
-        if close(found, W + 1.5 * product.T):
+        if close(found, W + alpha / rank * product.T):
             raise Wrong("You divided by the rank. LoRALayer multiplies by alpha itself.")
-        if close(found, W.T + 3.0 * product):
+        if close(found, W.T + alpha * product):
             raise Wrong("Return it shaped like linear.weight, which is (out, in).")
-        if not close(found, W + 3.0 * product.T):
+        if not close(found, W + alpha * product.T):
             raise Wrong("For the same x, F.linear(x, merged, bias) must equal linear(x) + lora(x).")
 
 
@@ -69,20 +63,15 @@ def merge(answer: Any) -> None:
 def another_pair(answer: Any) -> None:
     """Judges a function (A, B) → another pair with the same product."""
     A, B = torch.randn(7, 3), torch.randn(3, 5)
-    given = A.clone(), B.clone()
-    result = answer(*given)
-    if not (torch.equal(given[0], A) and torch.equal(given[1], B)):
-        raise Wrong(
-            "You changed the A and B that you were given. Make new ones: 2 * A, not A *= 2."
-        )
+    result = answer(A, B)
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise Wrong("Return two matrices: return new_A, new_B")
-    new_A, new_B = result
+    new_A, new_B = map(tensor, result)
     if new_A.shape != A.shape or new_B.shape != B.shape:
         raise Wrong(f"Keep the shapes {tuple(A.shape)} and {tuple(B.shape)}: the rank is fixed.")
     if close(new_A, A) and close(new_B, B):
         raise Wrong("These are the same A and B. Find others with the same product.")
-    if not (new_A @ new_B - A @ B).norm() <= 2e-3 * (A @ B).norm():  # inverting M rounds
+    if not (new_A @ new_B - (A @ B).double()).norm() <= 2e-3 * (A @ B).norm():  # inverting M rounds
         raise Wrong(
             "The product changed, so the model would behave differently. What you do to A must be "
             "undone in B."
@@ -105,11 +94,11 @@ _CURVES = {
 )
 def elbow(answer: Any) -> None:
     """Judges a function {rank: held-out loss} → planted rank."""
-    found = {planted: answer(dict(losses)) for planted, losses in _CURVES.items()}
+    found = {planted: number(answer(dict(losses))) for planted, losses in _CURVES.items()}
     if all(rank == planted for planted, rank in found.items()):
         return
-    if any(not isinstance(rank, Integral) or isinstance(rank, bool) for rank in found.values()):
-        raise Wrong("Return one rank, a whole number; a loss or a list of ranks is none.")
+    if not all(rank.is_integer() for rank in found.values()):
+        raise Wrong("Return one rank, a whole number; a loss is none.")
     for rule, says in _ELBOW_RULES.items():
         if all(rule(_CURVES[planted], planted) == rank for planted, rank in found.items()):
             raise Wrong(says)
@@ -117,13 +106,13 @@ def elbow(answer: Any) -> None:
     losses = _CURVES[planted]
     if rank in losses and rank < planted:
         raise Wrong(
-            f"At rank {rank} the loss is still {losses[rank] / min(losses.values()):.1f} times the "
-            "lowest: your margin is too wide. Compare by a ratio, not by a fixed difference."
+            f"At rank {rank:g} the loss is still {losses[rank] / min(losses.values()):.1f} times "
+            "the lowest: your margin is too wide. Compare by a ratio, not by a fixed difference."
         )
     if rank in losses and planted == min(losses):
         raise Wrong(
             f"In one sweep the smallest rank, {planted}, is as good as all others: nothing falls, "
-            f"and it is the answer. You found {rank}."
+            f"and it is the answer. You found {rank:g}."
         )
     if rank in losses:
         raise Wrong(
@@ -131,7 +120,7 @@ def elbow(answer: Any) -> None:
             "narrower than the chance in the losses: take a ratio to the lowest, not a fixed "
             "difference (or do you take the largest of the good ranks?)."
         )
-    raise Wrong(f"For {losses} the loss stops falling at rank {planted}, you found {rank}.")
+    raise Wrong(f"For {losses} the loss stops falling at rank {planted}, you found {rank:g}.")
 
 
 def _lowest(losses: dict[int, float], planted: int) -> int:

@@ -80,6 +80,9 @@ SAMPLES = {
             (16 / math.sqrt(8), "rsLoRA's rule"),
             (8, "by itself"),
             ("2", "without quotation marks"),
+            ([2], "yours is a list"),
+            (1, "by itself"),
+            (0.5, "by itself"),
         ],
     ),
 }

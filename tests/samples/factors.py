@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from samples import Samples
+from samples import Samples, judged
 
 Losses = dict[int, float]
 
@@ -52,6 +52,12 @@ def _fixed_margin(margin: float) -> Callable[[Losses], int]:
     )
 
 
+def _emptied(losses: Losses) -> int:
+    good = _within(1.5)(losses)
+    losses.clear()
+    return good
+
+
 def _good(losses: Losses) -> np.ndarray:
     values = np.array([losses[rank] for rank in sorted(losses)])
     return values < 1.5 * values.min()
@@ -59,12 +65,15 @@ def _good(losses: Losses) -> np.ndarray:
 
 SAMPLES = {
     "02.gradient_at_start": Samples(
-        right=[{"W": False, "A": True, "B": False}],
+        right=judged({"W": False, "A": True, "B": False}),
         wrong=[
             ({"W": True, "A": True, "B": True}, "W is frozen"),
             ({"W": False, "A": True, "B": True}, "Not both"),
             ({"W": False, "A": False, "B": True}, "That is the usual start"),
             ({"W": False, "A": False, "B": False}, "nothing would ever move"),
+            ({"W": True, "A": False, "B": False}, "W is frozen"),
+            ({"A": True, "B": False}, "Keep the dict"),
+            (["A"], "Keep the dict"),
             ({"W": "False", "A": "True", "B": "False"}, "without quotation marks"),
         ],
     ),
@@ -72,6 +81,12 @@ SAMPLES = {
         right=[
             lambda linear, lora: linear.weight + lora.alpha * (lora.A @ lora.B).T,
             lambda linear, lora: linear.weight.detach() + lora.alpha * lora.B.T @ lora.A.T,
+            lambda linear, lora: (linear.weight.T + lora.A @ (lora.alpha * lora.B)).T,
+            lambda linear, lora: (
+                linear.weight.double() + lora.alpha * (lora.A.double() @ lora.B.double()).T
+            ),
+            lambda linear, lora: linear.weight + lora(torch.eye(linear.in_features)).T,
+            lambda linear, lora: nn.Parameter(linear.weight + lora.alpha * (lora.A @ lora.B).T),
         ],
         wrong=[
             (
@@ -92,7 +107,17 @@ SAMPLES = {
                 lambda linear, lora: (linear.weight + lora.alpha * (lora.A @ lora.B).T).T,
                 "Return it shaped like linear.weight",
             ),
-            (_merge_in_place, "changed linear.weight"),
+            (_merge_in_place, "changes the `linear` that"),
+            (
+                lambda linear, lora: linear.weight + 3.0 * (lora.A @ lora.B).T,
+                "For the same x, F.linear(x, merged, bias)",
+            ),
+            (
+                lambda linear, lora: (
+                    (linear.weight + lora.alpha * (lora.A @ lora.B).T).detach().numpy()
+                ),
+                "yours is a ndarray",
+            ),
         ],
     ),
     "10.another_pair": Samples(
@@ -109,7 +134,10 @@ SAMPLES = {
             (lambda A, B: (2 * A, 2 * B), "The product changed"),
             (lambda A, B: (A @ B, torch.eye(5)), "Keep the shapes"),
             (lambda A, B: A @ B, "Return two"),
-            (lambda A, B: (A.mul_(2), B.div_(2)), "You changed the A and B"),
+            (lambda A, B: (A.numpy() * 2, B.numpy() / 2), "yours is a ndarray"),
+            (lambda A, B: (2 * A, B), "The product changed"),
+            (lambda A, B: (B.T, A.T), "Keep the shapes"),
+            (lambda A, B: (A.mul_(2), B.div_(2)), "changes the `A` that"),
         ],
     ),
     "02.elbow": Samples(
@@ -118,6 +146,7 @@ SAMPLES = {
             _within(1.5),
             _within(2.0),
             lambda losses: np.array(sorted(losses))[_good(losses)].min(),
+            lambda losses: torch.tensor(sorted(losses))[torch.tensor(_good(losses))][0],
         ],
         wrong=[
             (lambda losses: min(losses, key=losses.get), "the lowest loss"),
@@ -127,7 +156,10 @@ SAMPLES = {
             (_fixed_margin(0.005), "take a ratio to the lowest, not a fixed difference"),
             (_within(10), "8.0 times the lowest"),
             (_fixed_margin(0.05), "4.0 times the lowest"),
-            (lambda losses: [_within(1.5)(losses)], "Return one rank"),
+            (lambda losses: [_within(1.5)(losses)], "yours is a list"),
+            (lambda losses: min(losses.values()), "a loss is none"),
+            (lambda losses: str(_within(1.5)(losses)), "without quotation marks"),
+            (lambda losses: _emptied(losses), "changes the `losses` that"),
             (lambda losses: 5, "you found 5"),
         ],
     ),
