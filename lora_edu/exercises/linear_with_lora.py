@@ -55,6 +55,7 @@ def linear_with_lora(answer: Any) -> None:
         )
     _judge_sum(layer(x), base, x @ layer.lora.A @ layer.lora.B)
     _judge_gradient(layer, x)
+    _judge_other_size(answer)
 
 
 def _judge_order(layer: Any) -> None:
@@ -81,6 +82,22 @@ def _judge_sum(found: Any, base: Tensor, product: Tensor) -> None:
         raise Wrong("LoRALayer applies alpha already; you multiply by it once more.")
     if not close(found, base + 3.0 * product):
         raise Wrong("forward must return self.linear(x) + self.lora(x), with alpha passed on.")
+
+
+def _judge_other_size(answer: Any) -> None:
+    """Judges whether sizes and alpha are those of the layer and the call, without a bias."""
+    linear, x = nn.Linear(4, 7, bias=False), torch.randn(3, 4)
+    try:
+        layer = answer(linear, 3, 0.5)
+        fill(layer.lora.B)
+        fits = close(layer(x), linear(x) + 0.5 * (x @ layer.lora.A @ layer.lora.B))
+    except (RuntimeError, AttributeError, TypeError):
+        fits = False
+    if not fits:
+        raise Wrong(
+            "It works for nn.Linear(6, 5) with alpha 3, and not for nn.Linear(4, 7, bias=False) "
+            "with alpha 0.5: take the sizes from the layer given, and hand alpha on."
+        )
 
 
 def _judge_gradient(layer: Any, x: Tensor) -> None:

@@ -24,7 +24,7 @@ def lora_layer(answer: Any) -> None:
         )
     _judge_shapes(A, B)
     _judge_start(A, B)
-    _judge_wide(answer(256, 32, 16, 1.0))
+    _judge_wide(answer(256, 32, 16, 0.5))
     fill(B)
     x = torch.randn(2, 8)
     found = returned(layer(x))
@@ -93,6 +93,12 @@ def _judge_wide(layer: Any) -> None:
         raise Wrong(
             f"With rank 16, the entries of A reach {largest:.2f}, but Kaiming's rule keeps them "
             "within ±0.25: nn.init.kaiming_uniform_(A, a=math.sqrt(5))."
+        )
+    fill(layer.B)
+    x = torch.randn(2, 256)
+    if close(layer(x), 4.0 * (x @ layer.A @ layer.B)):
+        raise Wrong(
+            "Your layer multiplies by 4 whatever alpha is: keep the alpha given, and use it."
         )
 
 

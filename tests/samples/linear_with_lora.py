@@ -86,7 +86,15 @@ def _no_gradient_through_linear(self: Any, x: Tensor) -> Tensor:
 
 SAMPLES = {
     "02.linear_with_lora": Samples(
-        right=[LinearWithLoRA, _wrapper(_sum)],
+        right=[
+            LinearWithLoRA,
+            _wrapper(_sum),
+            _wrapper(lambda self, x: self.lora(x) + self.linear(x)),
+            _wrapper(
+                lambda self, x: F.linear(x, self.linear.weight, self.linear.bias) + self.lora(x)
+            ),
+            _wrapper(lambda self, x: torch.stack([self.linear(x), self.lora(x)]).sum(0)),
+        ],
         wrong=[
             (_wrapper(lambda self, x: self.lora(x)), "W itself is not factorised"),
             (_wrapper(lambda self, x: self.linear(x)), "does not reach the output"),
@@ -126,6 +134,7 @@ SAMPLES = {
             (_wrapper(_sum, keep=copy.deepcopy), "You copied the linear layer"),
             (_wrapper(lambda self, x: self.linear(x) * self.lora(x)), "since you multiply"),
             (_wrapper(_detached_weight), "No gradient reaches W"),
+            (_wrapper(_sum, shape=lambda linear, rank: (6, 5, 2)), "take the sizes from the layer"),
             (_Unregistered, "assign self.lora as an nn.Module"),
         ],
     ),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lora_edu.lora import LoRALayer
@@ -61,9 +62,28 @@ class _PaperShapes(nn.Module):
         self.B = nn.Parameter(torch.zeros(out_dim, rank))
 
 
+class _DrawnByBounds(nn.Module):
+    """Kaiming's bounds by hand, the update through F.linear."""
+
+    def __init__(self, in_dim: int, out_dim: int, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.A = nn.Parameter((2 * torch.rand(in_dim, rank) - 1) / math.sqrt(rank))
+        self.B, self.alpha = nn.Parameter(torch.zeros(rank, out_dim)), alpha
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.alpha * (self.A @ self.B).T)
+
+
 SAMPLES = {
     "02.lora_layer": Samples(
-        right=[LoRALayer, _layer()],
+        right=[
+            LoRALayer,
+            _layer(),
+            _layer(keep=lambda tensor: nn.Parameter(tensor.clone())),
+            _layer(multiply=lambda x, factor: torch.einsum("...i,ij->...j", x, factor)),
+            _layer(multiply=lambda x, factor: x @ factor, end=lambda update: update + 0),
+            _DrawnByBounds,
+        ],
         wrong=[
             (_layer(draw_B=_random), "both random"),
             (_layer(draw_A=torch.zeros), "both zero"),
@@ -87,6 +107,7 @@ SAMPLES = {
             (_layer(add_input=True), "the update alone"),
             (_layer(draw_A=lambda rows, columns: _random(rows, rows)), "is (8, 8)"),
             (_PaperShapes, "the paper's shapes"),
+            (_layer(multiplier=lambda alpha, rank: 4.0), "multiplies by 4 whatever alpha is"),
             (_layer(multiply=torch.mm), "in a GPT x is (rows, tokens, width)"),
             (_layer(draw_B=lambda rows, columns: torch.zeros(3, columns)), "B is (3, 32)"),
             (

@@ -95,6 +95,14 @@ def _on_itself(module: nn.Module, rank: int, alpha: float, targets: Collection[s
             _on_itself(module, rank, alpha, targets)
 
 
+def _by_parents(module: nn.Module, rank: int, alpha: float, targets: Collection[str]) -> None:
+    """All at once, each layer by the parent that it is found in."""
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if name in targets and isinstance(child, nn.Linear):
+                setattr(parent, name, LinearWithLoRA(child, rank, alpha))
+
+
 def _keep_nothing(module: nn.Module, name: str, child: nn.Module) -> None:
     """What `child = LinearWithLoRA(child, ...)` in the loop does for the module."""
 
@@ -119,6 +127,9 @@ SAMPLES = {
             lambda module, rank, alpha, targets: replace_linear_with_lora(
                 module, rank, alpha, targets=sorted(targets)
             ),
+            _replace(chosen=lambda name, targets: name in set(targets)),
+            _replace(put=lambda module, name, child: module._modules.update({name: child})),
+            _by_parents,
         ],
         wrong=[
             (_replace(recursive=False), "call the function again on that child"),

@@ -7,6 +7,8 @@ from samples import Samples
 SAMPLES = {
     "03.targets": Samples(
         right=[
+            "blocks.[4-5].attention.*",
+            ("blocks.5.attention.*", "blocks.4.attention.*"),
             "blocks.[45].attention.*",
             ["blocks.4.attention.*", "blocks.5.attention.*"],
             [
