@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lora_edu.exercises.comparing import numbers
 from lora_edu.exercises.core import Wrong, exercise
-from lora_edu.exercises.statements import statements
+from lora_edu.exercises.statements import choices, statements
 
 _LEARNS = {
     "freeze, replace": "A and B",
@@ -22,12 +22,7 @@ _LEARNS = {
 @exercise("03.order", praise="`fit` refuses one of the two wrong orders and warns of the other.")
 def order(answer: Any) -> None:
     """Judges what learns after each of three orders of freezing and replacing."""
-    allowed = set(_LEARNS.values())
-    if not isinstance(answer, dict) or answer.keys() != _LEARNS.keys():
-        raise Wrong(f"Keep the dict with the three keys {', '.join(_LEARNS)}.")
-    answer = {key: _as_written(value, allowed) for key, value in answer.items()}
-    if strange := [value for value in answer.values() if value not in allowed]:
-        raise Wrong(f"Choose among {', '.join(sorted(allowed))}; {strange[0]!r} is none of them.")
+    answer = choices(answer, _LEARNS, _LEARNS.values())
     if answer["replace only"] != "everything":
         raise Wrong(
             "replace_linear_with_lora freezes nothing: without freeze the base learns as well, "
@@ -40,12 +35,6 @@ def order(answer: Any) -> None:
         )
     if answer["freeze, replace"] != "A and B":
         raise Wrong("A and B are made after the freezing, so they learn, and only they do.")
-
-
-def _as_written(value: Any, allowed: Iterable[str]) -> Any:
-    """Returns the allowed word that was meant, whatever its capitals."""
-    as_written = {word.casefold(): word for word in allowed}
-    return as_written.get(value.strip().casefold(), value) if isinstance(value, str) else value
 
 
 @exercise(
@@ -102,7 +91,7 @@ def snapshot(answer: Any) -> None:
 def backward(answer: Any) -> None:
     """Judges (blocks with an adapter, n_layer) → the blocks that the gradient enters."""
     for adapted, n_layer in (([1, 4], 6), ([2], 6), ([0], 3), ([5], 6), ([4, 1], 6)):
-        found = sorted(answer(list(adapted), n_layer))
+        found = sorted(numbers(answer(list(adapted), n_layer), "List the blocks, all of them."))
         wanted = list(range(min(adapted), n_layer))
         if found == wanted:
             continue
@@ -130,7 +119,7 @@ def backward(answer: Any) -> None:
             raise Wrong(f"{case} you start at the first of the list; it need not be the lowest.")
         if found == list(range(max(adapted), n_layer)):
             raise Wrong(f"{case} you stop at the highest adapter; the lower ones get nothing.")
-        raise Wrong(f"{case} the gradient enters {wanted}, you listed {found}.")
+        raise Wrong(f"{case} the gradient enters {wanted}, you listed {[*map(int, found)]}.")
 
 
 @exercise("06.forgot", praise="Whatever LoRA forgets, it forgets in a file of its own.")

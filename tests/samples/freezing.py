@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
-from samples import Samples
+from samples import Samples, chosen, judged
 
 ORDER = {"freeze, replace": "A and B", "replace, freeze": "nothing", "replace only": "everything"}
 FORGOT = {"adapter on": False, "adapter off": True, "merged": False, "full": False}
@@ -17,18 +19,25 @@ def blocks_entered(adapted: list[int], n_layer: int) -> list[int]:
     return list(range(min(adapted), n_layer))
 
 
+def _zeroed(model: nn.Module) -> dict[str, Tensor]:
+    taken = copy.deepcopy(model.state_dict())
+    for tensor in model.state_dict().values():
+        tensor.zero_()
+    return taken
+
+
 SAMPLES = {
     "03.order": Samples(
-        right=[
-            ORDER,
-            {order: learns.upper() for order, learns in ORDER.items()},
-            ORDER | {"replace, freeze": " Nothing"},
-        ],
+        right=chosen(ORDER),
         wrong=[
             (ORDER | {"replace only": "A and B"}, "freezes nothing"),
             (ORDER | {"replace, freeze": "A and B"}, "A and B are there too"),
             (ORDER | {"freeze, replace": "nothing"}, "made after the freezing"),
-            (ORDER | {"freeze, replace": "only A"}, "'only A' is none of them"),
+            (ORDER | {"freeze, replace": "only A"}, "'only A' is none."),
+            (ORDER | {"replace only": "nothing"}, "freezes nothing"),
+            (ORDER | {"replace, freeze": "everything"}, "A and B are there too"),
+            (ORDER | {"freeze, replace": True}, "True is none."),
+            (list(ORDER.values()), "Keep the dict"),
             ({"freeze, replace": "A and B"}, "Keep the dict"),
         ],
     ),
@@ -36,9 +45,24 @@ SAMPLES = {
         right=[
             lambda model: {name: tensor.clone() for name, tensor in model.state_dict().items()},
             lambda model: copy.deepcopy(model.state_dict()),
+            lambda model: copy.deepcopy(model).state_dict(),
+            lambda model: {n: t.detach().clone() for n, t in model.state_dict().items()},
+            lambda model: {n: torch.tensor(t.numpy()) for n, t in model.state_dict().items()},
+            lambda model: dict(
+                zip(model.state_dict(), map(torch.clone, model.state_dict().values()))
+            ),
         ],
         wrong=[
             (lambda model: model.state_dict(), "the model's own memory"),
+            (
+                lambda model: {n: t.detach() for n, t in model.state_dict().items()},
+                "the model's own memory",
+            ),
+            (
+                lambda model: {n: t.clone().numpy() for n, t in model.state_dict().items()},
+                "Keep tensors",
+            ),
+            (_zeroed, "changes the `model` that"),
             (
                 lambda model: [tensor.clone() for tensor in model.state_dict().values()],
                 "Return a dict",
@@ -79,6 +103,10 @@ SAMPLES = {
         right=[
             blocks_entered,
             lambda adapted, n_layer: {block for block in range(n_layer) if block >= min(adapted)},
+            lambda adapted, n_layer: range(min(adapted), n_layer),
+            lambda adapted, n_layer: list(reversed(range(min(adapted), n_layer))),
+            lambda adapted, n_layer: np.arange(min(adapted), n_layer),
+            lambda adapted, n_layer: torch.arange(min(adapted), n_layer),
         ],
         wrong=[
             (lambda adapted, n_layer: adapted, "Frozen does not mean that no gradient passes"),
@@ -101,14 +129,15 @@ SAMPLES = {
                 "it need not be the lowest",
             ),
             (lambda adapted, n_layer: [0], "you listed [0]"),
+            (lambda adapted, n_layer: min(adapted), "List the blocks, all of them"),
+            (
+                lambda adapted, n_layer: adapted.sort() or blocks_entered(adapted, n_layer),
+                "changes the `adapted` that",
+            ),
         ],
     ),
     "06.forgot": Samples(
-        right=[
-            FORGOT,
-            {model: int(same) for model, same in FORGOT.items()},
-            {model: np.bool_(same) for model, same in FORGOT.items()},
-        ],
+        right=judged(FORGOT),
         wrong=[
             (FORGOT | {"adapter off": False}, "With the adapter off nothing is left of it"),
             (FORGOT | {"adapter on": True}, "With the adapter on"),
@@ -116,6 +145,8 @@ SAMPLES = {
             (FORGOT | {"full": True}, "the only weights there are"),
             (FORGOT | {"adapter on": "sometimes"}, "True or False"),
             (FORGOT | {"half": False}, "Keep the dict"),
+            (dict.fromkeys(FORGOT, True), "With the adapter on"),
+            (dict.fromkeys(FORGOT, False), "With the adapter off nothing is left of it"),
         ],
     ),
 }
