@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lora_edu.exercises.comparing import close, number
+from lora_edu.exercises.comparing import close, number, same, tensor
 from lora_edu.exercises.core import Wrong, exercise
-
-RANK = 2
+from lora_edu.exercises.statements import choices
 
 _MISTAKES = {
     "A and B are right, but the classes are guessed": "head lost",
@@ -25,11 +24,7 @@ _MISTAKES = {
 )
 def mistakes(answer: Any) -> None:
     """Judges which mistake each symptom belongs to."""
-    if not isinstance(answer, dict) or answer.keys() != _MISTAKES.keys():
-        raise Wrong(f"Keep the dict with its {len(_MISTAKES)} symptoms as keys.")
-    allowed = set(_MISTAKES.values())
-    if strange := [value for value in answer.values() if value not in allowed]:
-        raise Wrong(f"Choose among {', '.join(sorted(allowed))}; {strange[0]!r} is none of them.")
+    answer = choices(answer, _MISTAKES, _MISTAKES.values())
     guessed, twice, equal_to_base = (answer[symptom] for symptom in _MISTAKES)
     if equal_to_base == "head lost":
         raise Wrong(
@@ -59,15 +54,15 @@ def mistakes(answer: Any) -> None:
 def merge(answer: Any) -> None:
     """Judges (weight, A, B, multiplier) → the merged weight of an nn.Linear."""
     generator = torch.Generator().manual_seed(0)
-    for n_in, n_out in ((5, 3), (4, 4)):
-        a = torch.randn(n_in, RANK, generator=generator)
-        b = torch.randn(RANK, n_out, generator=generator)
+    for n_in, n_out, rank, multiplier in ((5, 3, 2, 3.0), (4, 4, 3, 0.5)):
+        a = torch.randn(n_in, rank, generator=generator)
+        b = torch.randn(rank, n_out, generator=generator)
         weight = torch.randn(n_out, n_in, generator=generator)
-        kept, update = weight.clone(), (a @ b).T
+        update = (a @ b).T
         try:
-            found = answer(weight, a.clone(), b.clone(), 3.0)
+            found = tensor(answer(weight, a, b, multiplier))
         except RuntimeError as error:
-            if f"({RANK})" in str(error):
+            if f"({rank})" in str(error):
                 raise Wrong(
                     "`*` multiplies entry by entry, and a product of matrices is written `@`. The "
                     "update is A @ B: both are in it."
@@ -83,30 +78,29 @@ def merge(answer: Any) -> None:
                 f"The layer maps {n_in} numbers to {n_out}. A @ B has shape {tuple(update.T.shape)}"
                 f", but nn.Linear stores its weight as (out, in), here {tuple(weight.shape)}."
             ) from None
-        if not torch.equal(weight, kept):
-            raise Wrong(
-                "You wrote into the weight that was given, so the base is lost. Return a new one."
-            )
-        if not isinstance(found, Tensor) or found.shape != weight.shape:
+        if found.shape != weight.shape:
             raise Wrong(f"Return a weight of shape {tuple(weight.shape)}, as the one given.")
         for wrong, words in (
-            (kept, "That is the base's weight: no update is in it."),
-            (kept + update, "The multiplier is missing: the update is multiplier · A B."),
-            (3 * update, "That is the update alone; it is added to the weight."),
-            (kept - 3 * update, "You subtracted the update. That is how one takes it out again."),
+            (weight, "That is the base's weight: no update is in it."),
+            (weight + update, "The multiplier is missing: the update is multiplier · A B."),
+            (multiplier * update, "That is the update alone; it is added to the weight."),
             (
-                3 * (kept + update),
+                weight - multiplier * update,
+                "You subtracted the update. That is how one takes it out again.",
+            ),
+            (
+                multiplier * (weight + update),
                 "The multiplier is the update's alone; the weight keeps its size.",
             ),
-            (kept + 6 * update, "The update is in it twice."),
+            (weight + 2 * multiplier * update, "The update is in it twice."),
             (
-                kept + 3 / RANK * update,
+                weight + multiplier / rank * update,
                 "You divided by the rank. The multiplier is the whole factor already.",
             ),
         ):
             if close(found, wrong):
                 raise Wrong(words)
-        if not close(found, kept + 3 * update):
+        if not close(found, weight + multiplier * update):
             raise Wrong("With it the layer does not compute x W + multiplier · x A B.")
 
 
@@ -119,7 +113,7 @@ def bytes_of_tasks(answer: Any) -> None:
             f"A base of {base} bytes and {n} adapters of {adapter}",
         )
         wanted = base + n * adapter
-        if found == wanted:
+        if same(found, wanted):
             continue
         for wrong, words in (
             (n * (base + adapter), "you store the base again with every task."),
@@ -127,7 +121,7 @@ def bytes_of_tasks(answer: Any) -> None:
             (n * adapter, "the base is missing: adapters alone say nothing."),
             (base + adapter, "you count one adapter, whatever the number of tasks."),
         ):
-            if found == wrong:
+            if same(found, wrong):
                 raise Wrong(f"{case}: {words}")
         raise Wrong(f"{case} take {wanted} bytes, yours gives {found:g}.")
 
@@ -136,9 +130,23 @@ def bytes_of_tasks(answer: Any) -> None:
 def blend(answer: Any) -> None:
     """Judges ((A₁, B₁), (A₂, B₂)) → (A, B) with A B = (A₁ B₁ + A₂ B₂) / 2."""
     generator = torch.Generator().manual_seed(0)
-    sizes = ((6, 2), (2, 7), (6, 2), (2, 7))
-    a1, b1, a2, b2 = (torch.randn(*size, generator=generator) for size in sizes)
-    pair = answer((a1.clone(), b1.clone()), (a2.clone(), b2.clone()))
+    for rank, other in ((2, 2), (1, 3)):
+        sizes = ((6, rank), (rank, 7), (6, other), (other, 7))
+        _judge_blend(answer, *(torch.randn(*size, generator=generator) for size in sizes))
+
+
+def _judge_blend(answer: Any, a1: Tensor, b1: Tensor, a2: Tensor, b2: Tensor) -> None:
+    """Judges the blend of two adapters, from 6 numbers to 7."""
+    ranks = a1.shape[1], a2.shape[1]
+    try:
+        pair = answer((a1, b1), (a2, b2))
+    except RuntimeError as error:
+        if ranks == (2, 2) or "must match" not in str(error):
+            raise
+        raise Wrong(
+            "Two adapters need not have the same rank; with 1 and 3 yours fails. Put the A side by "
+            "side and the B below each other."
+        ) from None
     if isinstance(pair, Tensor):
         raise Wrong(
             f"You returned one matrix of {pair.numel()} numbers. An adapter is a pair: return A "
@@ -146,40 +154,52 @@ def blend(answer: Any) -> None:
         )
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise Wrong("Return two matrices, A and B.")
-    a, b = pair
+    a, b = map(tensor, pair)
     if a.shape[0] != 6 or b.shape[1] != 7 or a.shape[1] != b.shape[0]:
         raise Wrong(
             f"A of shape {tuple(a.shape)} and B of shape {tuple(b.shape)} do not map 6 numbers to "
             "7. Put the A side by side and the B below each other: it is the rank that grows."
         )
-    product, wanted = a.double() @ b.double(), (a1 @ b1 + a2 @ b2) / 2
-    if close(product, wanted) and a.shape[1] > 4:
+    product, wanted = a @ b, (a1 @ b1 + a2 @ b2) / 2
+    if close(product, wanted) and a.shape[1] > sum(ranks):
         raise Wrong(
-            f"The product is right, but A has {a.shape[1]} columns. Ranks add up, so 2 + 2 are "
-            "enough."
+            f"The product is right, but A has {a.shape[1]} columns. Ranks add up, so "
+            f"{ranks[0]} + {ranks[1]} are enough."
         )
-    for wrong, words in (
-        (
-            (a1 + a2) @ (b1 + b2) / 4,
-            "Averaging the A and the B is not averaging the updates: (A₁ + A₂)(B₁ + B₂) also holds "
-            "A₁ B₂ and A₂ B₁, which no task has learnt.",
-        ),
-        (
-            (a1 + a2) @ (b1 + b2) / 2,
-            "Half the sum of the A times the sum of the B also holds A₁ B₂ and A₂ B₁, which no "
-            "task has learnt.",
-        ),
-        (
-            (a1 + a2) @ (b1 + b2),
-            "The sum of the A times the sum of the B is not the sum of the updates: it also holds "
-            "A₁ B₂ and A₂ B₁.",
-        ),
-        (2 * wanted, "That is the sum of the two updates, not their average."),
-        (wanted / 2, "You halved both A and B, so the product is a quarter of the sum."),
-        ((a1 @ b2 + a2 @ b1) / 2, "Each A must meet its own B: keep the same order in both."),
-        (a1 @ b1 / 2, "The second adapter takes no part."),
-    ):
+    for wrong, words in _blends_mistaken(a1, b1, a2, b2):
         if close(product, wrong):
             raise Wrong(words)
     if not close(product, wanted):
         raise Wrong("A @ B is not the average of A₁ @ B₁ and A₂ @ B₂.")
+
+
+def _blends_mistaken(a1: Tensor, b1: Tensor, a2: Tensor, b2: Tensor) -> list[tuple[Tensor, str]]:
+    """Returns the products of mistaken blends, each with what to say to it."""
+    total = a1 @ b1 + a2 @ b2
+    mistaken = [
+        (total, "That is the sum of the two updates, not their average."),
+        (total / 4, "You halved both A and B, so the product is a quarter of the sum."),
+        (a1 @ b1 / 2, "The second adapter takes no part."),
+    ]
+    if a1.shape != a2.shape:
+        return mistaken
+    crossed = (a1 + a2) @ (b1 + b2)
+    return [
+        *mistaken,
+        ((a1 @ b2 + a2 @ b1) / 2, "Each A must meet its own B: keep the same order in both."),
+        (
+            crossed / 4,
+            "Averaging the A and the B is not averaging the updates: (A₁ + A₂)(B₁ + B₂) also holds "
+            "A₁ B₂ and A₂ B₁, which no task has learnt.",
+        ),
+        (
+            crossed / 2,
+            "Half the sum of the A times the sum of the B also holds A₁ B₂ and A₂ B₁, which no "
+            "task has learnt.",
+        ),
+        (
+            crossed,
+            "The sum of the A times the sum of the B is not the sum of the updates: it also holds "
+            "A₁ B₂ and A₂ B₁.",
+        ),
+    ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from samples import Samples
+from samples import Samples, chosen
 
 Pair = tuple[Tensor, Tensor]
 
@@ -48,7 +49,7 @@ def _by_svd(first: Pair, second: Pair) -> Pair:
 
 SAMPLES = {
     "07.mistakes": Samples(
-        right=[MISTAKES, dict(reversed(MISTAKES.items()))],
+        right=chosen(MISTAKES),
         wrong=[
             (MISTAKES | {_BASE: "head lost"}, "no A and no B takes part"),
             (MISTAKES | {_BASE: "merged twice"}, "in it twice"),
@@ -58,8 +59,9 @@ SAMPLES = {
                 MISTAKES | {_TWICE: "not loaded"},
                 "an update must be in the weights themselves",
             ),
-            (MISTAKES | {_TWICE: "strength 1"}, "'strength 1' is none of them"),
+            (MISTAKES | {_TWICE: "strength 1"}, "'strength 1' is none."),
             ({_BASE: "not loaded"}, "Keep the dict"),
+            (MISTAKES | {"too slow": "not loaded"}, "Keep the dict"),
         ],
     ),
     "07.merge": Samples(
@@ -87,7 +89,15 @@ SAMPLES = {
                 lambda weight, a, b, multiplier: multiplier * (weight + (a @ b).T),
                 "the weight keeps its size",
             ),
-            (_in_place, "wrote into the weight"),
+            (_in_place, "changes the `weight` that"),
+            (
+                lambda weight, a, b, multiplier: merged(weight, a, b, 3.0),
+                "does not compute x W + multiplier",
+            ),
+            (
+                lambda weight, a, b, multiplier: merged(weight, a, b, multiplier).numpy(),
+                "yours is a ndarray",
+            ),
             (lambda weight, a, b, multiplier: weight + 2 * multiplier * (a @ b).T, "in it twice"),
             (lambda weight, a, b, multiplier: weight, "no update is in it"),
             (
@@ -109,6 +119,8 @@ SAMPLES = {
             lambda base, adapter, n: base + n * adapter,
             lambda base, adapter, n: sum([base, *([adapter] * n)]),
             lambda base, adapter, n: torch.tensor(base) + n * adapter,
+            lambda base, adapter, n: np.dot([1, n], [base, adapter]),
+            lambda base, adapter, n: base * (1 + n * adapter / base),
         ],
         wrong=[
             (lambda base, adapter, n: n * (base + adapter), "store the base again"),
@@ -116,6 +128,8 @@ SAMPLES = {
             (lambda base, adapter, n: n * adapter, "the base is missing"),
             (lambda base, adapter, n: base + adapter, "one adapter, whatever the number"),
             (lambda base, adapter, n: base + n + adapter, "yours gives 1013"),
+            (lambda base, adapter, n: (base, n * adapter), "yours is a tuple"),
+            (lambda base, adapter, n: 1030, "yours gives 1030"),
             (lambda base, adapter, n: str(base + n * adapter), "without quotation marks"),
         ],
     ),
@@ -125,6 +139,7 @@ SAMPLES = {
             lambda first, second: (0.5 * _beside(first, second), _below(first, second)),
             _by_svd,
             lambda first, second: tuple(part.double() for part in _by_svd(first, second)),
+            lambda first, second: [-_beside(second, first) / 2, -_below(second, first)],
         ],
         wrong=[
             (
@@ -146,6 +161,18 @@ SAMPLES = {
             (
                 lambda first, second: (_beside(first, second), _below(second, first) / 2),
                 "Each A must meet its own B",
+            ),
+            (
+                lambda first, second: (_beside(first, second).numpy(), _below(first, second)),
+                "yours is a ndarray",
+            ),
+            (lambda first, second: first[0].mul_(0), "changes the `first` that"),
+            (
+                lambda first, second: (
+                    torch.hstack([first[0], second[0]]),
+                    torch.vstack([first[1][:2], second[1][:2]]) / 2,
+                ),
+                "do not map 6 numbers",
             ),
             (_average, "one matrix of 42 numbers"),
             (
