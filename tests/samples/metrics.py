@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,6 +36,17 @@ def _f1_in_float32(labels: Classes, predicted: Classes) -> Tensor:
     labels, predicted = torch.tensor(labels), torch.tensor(predicted)
     right = (labels * predicted).sum()
     return 2 * right / (labels.sum() + predicted.sum()).clamp(min=1)
+
+
+def _f1_of_sets(labels: Classes, predicted: Classes) -> float:
+    spam = {i for i, label in enumerate(labels) if label}
+    alarms = {i for i, label in enumerate(predicted) if label}
+    return 2 * len(spam & alarms) / max(1, len(spam) + len(alarms))
+
+
+def _harmonic_mean(labels: Classes, predicted: Classes) -> float:
+    both = _precision(labels, predicted), _recall(labels, predicted)
+    return 2 * both[0] * both[1] / sum(both) if all(both) else 0.0
 
 
 def _precision(labels: Classes, predicted: Classes) -> float:
@@ -82,6 +94,12 @@ def _count(meant: Slots, said: Slots) -> tuple[int, int, int]:
     return missing, wrong, added
 
 
+def _count_of_sets(meant: Slots, said: Slots) -> tuple[int, int, int]:
+    both = meant.keys() & said.keys()
+    wrong = sum(meant[slot] != said[slot] for slot in both)
+    return len(meant) - len(both), wrong, len(said) - len(both)
+
+
 def _wrong_at_most_once(meant: Slots, said: Slots) -> tuple[int, int, int]:
     missing, wrong, added = _count(meant, said)
     return missing, min(wrong, 1), added
@@ -113,6 +131,8 @@ SAMPLES = {
             _f1,
             _f1_in_float32,
             lambda labels, predicted: Fraction(*_terms(labels, predicted)),
+            _f1_of_sets,
+            _harmonic_mean,
         ],
         wrong=[
             (_accuracy, "That is accuracy"),
@@ -125,12 +145,23 @@ SAMPLES = {
             (_plain_mean, "not the plain mean"),
             (lambda labels, predicted: 0.3, "With 1 right alarm"),
             (_divides_where_all_is_quiet, "neither spam nor an alarm you divide"),
-            (lambda labels, predicted: 0.4, "never says spam has F1 0"),
+            (lambda labels, predicted: 0.4, "4 / (4 + 1) = 0.8"),
+            (lambda labels, predicted: _f1(labels, predicted) or 0.5, "never says spam has F1 0"),
+            (
+                lambda labels, predicted: predicted.sort() or _f1(labels, predicted),
+                "changes the `predicted` that",
+            ),
             (lambda labels, predicted: str(_f1(labels, predicted)), "without quotation marks"),
         ],
     ),
     "06.slots": Samples(
-        right=[_count],
+        right=[
+            _count,
+            lambda meant, said: list(_count(meant, said)),
+            lambda meant, said: torch.tensor(_count(meant, said)),
+            lambda meant, said: np.array(_count(meant, said), dtype=float),
+            _count_of_sets,
+        ],
         wrong=[
             (lambda meant, said: (4, 1, 2), "wrong, but not missing as well"),
             (lambda meant, said: (3, 1, 3), "wrong, but not added as well"),
@@ -151,6 +182,8 @@ SAMPLES = {
             (lambda meant, said: sum(_count(meant, said)), "Return three numbers"),
             (_pairs_and_wrong, "you count it as missing and as added, too"),
             (lambda meant, said: (3, 1, 2), "has no errors; yours counts some"),
+            (lambda meant, said: tuple(map(str, _count(meant, said))), "without quotation marks"),
+            (lambda meant, said: said.clear() or (3, 1, 2), "changes the `said` that"),
             (lambda meant, said: (0, 0, 0), "So 3 are missing"),
             (_wrong_at_most_once, "two are wrong"),
             (lambda meant, said: (3, 1, 2) if len(meant) == 5 else (0, 0, 0), "two are wrong"),
@@ -160,6 +193,9 @@ SAMPLES = {
         right=[
             lambda nats, tokens: math.exp(_mean(nats, tokens)),
             lambda nats, tokens: (torch.tensor(nats).sum() / torch.tensor(tokens).sum()).exp(),
+            lambda nats, tokens: np.exp(np.sum(nats) / np.sum(tokens)),
+            lambda nats, tokens: math.e ** _mean(nats, tokens),
+            lambda nats, tokens: math.prod(math.exp(n / sum(tokens)) for n in nats),
         ],
         wrong=[
             (
@@ -179,7 +215,8 @@ SAMPLES = {
             (lambda nats, tokens: math.exp(sum(nats) / len(nats)), "by the number of texts"),
             (lambda nats, tokens: math.exp(-_mean(nats, tokens)), "The sign is wrong"),
             (lambda nats, tokens: 2.0, "2.909 nats per token"),
-            (lambda nats, tokens: 18.34, "use nats and tokens"),
+            (lambda nats, tokens: math.exp(320 / 110), "use nats and tokens"),
+            (lambda nats, tokens: [math.exp(_mean(nats, tokens))], "yours is a list"),
             (lambda nats, tokens: math.exp(sum(nats) / 110), "use nats and tokens"),
             (lambda nats, tokens: math.exp(320 / sum(tokens)), "use nats and tokens"),
             (lambda nats, tokens: str(math.exp(_mean(nats, tokens))), "without quotation marks"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,6 +36,17 @@ def _scattered(logits: Tensor, temperature: float, top_k: int) -> Tensor:
     return torch.zeros_like(logits).scatter(0, places, (values / temperature).softmax(-1))
 
 
+def _in_numpy(logits: np.ndarray, temperature: float, top_k: int) -> np.ndarray:
+    odds = np.exp(logits / temperature) * (logits >= np.sort(logits)[-top_k])
+    return odds / odds.sum()
+
+
+def _shifted(prompt: Tokens, sentence: Tokens, end: int) -> list[int]:
+    """The whole text, shifted by one, with the prompt's part hidden."""
+    text = [*prompt, *sentence, end][1:]
+    return [token if i >= len(prompt) - 1 else IGNORE for i, token in enumerate(text)]
+
+
 def _hidden_by_zero(logits: Tensor, temperature: float, top_k: int) -> Tensor:
     return (logits * _kept(logits, top_k) / temperature).softmax(-1)
 
@@ -59,7 +71,13 @@ def _in_place(logits: Tensor, temperature: float, top_k: int) -> Tensor:
 
 SAMPLES = {
     "06.mask": Samples(
-        right=[targets],
+        right=[
+            targets,
+            lambda prompt, sentence, end: tuple(targets(prompt, sentence, end)),
+            lambda prompt, sentence, end: torch.tensor(targets(prompt, sentence, end)),
+            lambda prompt, sentence, end: np.array(targets(prompt, sentence, end)),
+            _shifted,
+        ],
         wrong=[
             (
                 lambda prompt, sentence, end: [*prompt[1:], *sentence, end],
@@ -95,6 +113,7 @@ SAMPLES = {
                 lambda prompt, sentence, end: [*prompt[1:]] + [IGNORE] * (len(sentence) + 1),
                 "the wrong way round",
             ),
+            (lambda prompt, sentence, end: prompt.clear() or sentence, "changes the `prompt` that"),
             (lambda prompt, sentence, end: [IGNORE, IGNORE, 8, 9, 0], "for this prompt only"),
         ],
     ),
@@ -103,6 +122,10 @@ SAMPLES = {
             _probabilities,
             _scattered,
             lambda logits, temperature, top_k: _probabilities(logits.double(), temperature, top_k),
+            lambda logits, temperature, top_k: _in_numpy(logits.numpy(), temperature, top_k),
+            lambda logits, temperature, top_k: _in_numpy(
+                logits.double().numpy(), temperature, top_k
+            ).tolist(),
         ],
         wrong=[
             (
@@ -135,7 +158,7 @@ SAMPLES = {
                 lambda logits, temperature, top_k: _probabilities(logits, temperature, top_k - 1),
                 "One too few is kept",
             ),
-            (_in_place, "changes the logits that it is given"),
+            (_in_place, "changes the `logits` that"),
             (
                 lambda logits, temperature, top_k: _probabilities(logits, 2.0, 2),
                 "one temperature and one top_k only",
