@@ -93,15 +93,16 @@ def half_width(answer: Callable[[float, int], float]) -> None:
         1.96 * p * (1 - p) / n: "That is a variance. Take its square root.",
         expected / math.sqrt(n): "The division by n belongs under the square root.",
         100 * expected: "That is in per cent; give a share, like accuracy itself.",
+        expected / 0.98: "2 standard errors are the rule of thumb; the notebook takes 1.96.",
         0.0: "A single number is not exact. Another 400 messages would give another accuracy.",
         1.96 / math.sqrt(n): "The spread of one answer, p (1 - p), is missing under the root.",
     }
     for value, message in messages.items():
-        if math.isclose(found, value, rel_tol=1e-3):
+        if math.isclose(found, value, rel_tol=1e-3, abs_tol=1e-9):
             raise Wrong(message)
-    if not math.isclose(found, expected, rel_tol=1e-2):
+    if not math.isclose(found, expected, rel_tol=1e-3):
         raise Wrong("For accuracy 0.9 on 400 messages it is 1.96 √(0.9 × 0.1 / 400) = 0.029.")
-    if not math.isclose(number(answer(0.6, 150)), _half_width(0.6, 150), rel_tol=1e-2):
+    if not math.isclose(number(answer(0.6, 150)), _half_width(0.6, 150), rel_tol=1e-3):
         raise Wrong("It is right for accuracy 0.9 on 400 messages alone: use both arguments.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+import numpy as np
 import torch
 
 from samples import Samples
@@ -18,7 +19,13 @@ def _share(width: int, rank: int, wide: float = 2 / 3, thin: float = 1.5) -> flo
 
 SAMPLES = {
     "05.work": Samples(
-        right=[WORK, {name: torch.tensor(work) for name, work in WORK.items()}],
+        right=[
+            WORK,
+            dict(reversed(WORK.items())),
+            {name: float(work) for name, work in WORK.items()},
+            {name: torch.tensor(work) for name, work in WORK.items()},
+            {name: np.float32(work) for name, work in WORK.items()},
+        ],
         wrong=[
             (WORK | {"lora": 1}, "Frozen does not mean no backward pass"),
             (WORK | {"lora": 3}, "One third is saved"),
@@ -40,6 +47,8 @@ SAMPLES = {
             _share,
             lambda d, r: 2 / 3 + torch.tensor(1.5) * r / d,
             lambda d, r: Fraction(2, 3) + Fraction(3 * r, 2 * d),
+            lambda d, r: (2 * 12 * d**2 + 3 * 18 * d * r) / (3 * 12 * d**2),
+            lambda d, r: np.float32(2 / 3) + np.float32(1.5 * r / d),
         ],
         wrong=[
             (lambda d, r: 2 / 3, "leaves out the thin products"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from statistics import fmean, pstdev, stdev, variance
+from statistics import NormalDist, fmean, pstdev, stdev, variance
 
 import numpy as np
 import torch
@@ -70,7 +70,15 @@ def _as_if_strangers(first: Scores, second: Scores) -> float:
 
 SAMPLES = {
     "05.choose": Samples(
-        right=[_pick("validation_loss"), _in_torch],
+        right=[
+            _pick("validation_loss"),
+            _in_torch,
+            lambda runs: sorted(runs, key=lambda run: run["validation_loss"])[0]["lr"],
+            lambda runs: {run["validation_loss"]: run["lr"] for run in runs}[
+                min(run["validation_loss"] for run in runs)
+            ],
+            lambda runs: np.float32(_pick("validation_loss")(runs)),
+        ],
         wrong=[
             (_pick("test_accuracy", max), "by test accuracy"),
             (_pick("test_accuracy"), "the lowest test accuracy"),
@@ -88,6 +96,7 @@ SAMPLES = {
             ),
             (lambda runs: runs[0]["lr"], "Compare the runs by validation loss"),
             (lambda runs: runs[3]["lr"], "The order of the runs must not matter."),
+            (lambda runs: runs.reverse() or runs[0]["lr"], "changes the `runs` that"),
             (lambda runs: 3e-4, "With other runs it fails"),
             (_rounded_then_by_the_test_set, "With other runs it fails"),
             (lambda runs: str(_pick("validation_loss")(runs)), "without quotation marks"),
@@ -97,6 +106,9 @@ SAMPLES = {
         right=[
             _half_width,
             lambda p, n: 1.96 * (torch.tensor(p) * (1 - p) / n).sqrt(),
+            lambda p, n: NormalDist().inv_cdf(0.975) * math.sqrt(p * (1 - p) / n),
+            lambda p, n: 1.96 * (p * (1 - p)) ** 0.5 / n**0.5,
+            lambda p, n: np.float32(1.96) * np.sqrt(np.float32(p - p**2) / n),
         ],
         wrong=[
             (lambda p, n: math.sqrt(p * (1 - p) / n), "one standard error"),
@@ -108,6 +120,7 @@ SAMPLES = {
             (lambda p, n: 1.96 * p * (1 - p) / n, "That is a variance"),
             (lambda p, n: 1.96 * math.sqrt(p * (1 - p)) / n, "belongs under the square root"),
             (lambda p, n: 100 * _half_width(p, n), "in per cent"),
+            (lambda p, n: 2 * math.sqrt(p * (1 - p) / n), "2 standard errors"),
             (lambda p, n: 0.0, "A single number is not exact"),
             (lambda p, n: 1.96 / math.sqrt(n), "The spread of one answer"),
             (
