@@ -111,6 +111,13 @@ def test_answers_of_the_wrong_kind_are_refused() -> None:
         ("How many per cent?", "1 %", 1.0),
         ("How many per cent?", "2.5 per cent", 2.5),
         ("By how much does it fall?", "−5", -5.0),
+        ("In per cent?", "60%", 60.0),
+        ("How many?", "300k", 3e5),
+        ("How many?", "1,5", 1.5),
+        ("How many?", "0,125", 0.125),
+        ("How many?", "1,500,000", 1.5e6),
+        ("How many times larger?", "110 times", 110.0),
+        ("How many times larger?", "110×", 110.0),
     ],
 )
 def test_units_and_signs_are_understood_where_they_fit(question, typed, value) -> None:
@@ -121,7 +128,15 @@ def test_units_and_signs_are_understood_where_they_fit(question, typed, value) -
 
 @pytest.mark.parametrize(
     ("typed", "note"),
-    [("1 %", "not for per cent"), ("-5", "less than zero"), ("1e999", "too large")],
+    [
+        ("1 %", "not for per cent"),
+        ("3x", "not for how many times"),
+        ("1.500,5", "for decimals"),
+        ("1500,000", "for decimals"),
+        ("1 5", "for decimals"),
+        ("-5", "less than zero"),
+        ("1e999", "too large"),
+    ],
 )
 def test_an_answer_that_does_not_fit_is_told_why(typed: str, note: str) -> None:
     prediction = predict("How many?")
