@@ -81,7 +81,7 @@ explorer
 # Write a prompt of **your own**, too, and the model answers.
 #
 # ## The same by hand
-# No magic: here it is in code. First the base alone, which was never taught what such a list means:
+# No magic: here it is in code. First the base alone, which was never taught what this list means:
 # %%
 from lora_edu import choose_device, generate_text, load_pretrained, load_tokenizer
 
@@ -190,8 +190,9 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # Nobody ever wrote to them, so you can swap adapters all day.
 #
 # ## Deeper: one layer by your own hand
-# **Exercise 2, fill in.** Write what the drawing shows: the row $x$ goes through $W$, and
-# `strength` times through $A$ and $B$.
+# The drawing is a single line of code.
+#
+# **Exercise 2, fill in.** The row $x$ goes through $W$, and `strength` times through $A$ and $B$.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>
@@ -270,7 +271,7 @@ for message in (
         said = model(message_ids)[0, -1].argmax().item()
     print(f"{('not spam', 'spam')[said]:9}| {message}")
 # %% [markdown]
-# Two messages prove nothing. On those kept for testing:
+# Two messages prove nothing. On the test set:
 # %%
 import json
 
@@ -280,7 +281,7 @@ print(f"right: {100 * recorded['test']['adapter']['accuracy']:.0f} %")
 words_alone = counted["words_and_pairs"]["accuracy"][0]
 print(f"words and pairs of words counted, without a model: {100 * words_alone:.0f} %")
 # %% [markdown]
-# So most of that score needs no language model! Notebook 05 compares fairly.
+# So most of that score needs no language model!
 #
 # ## Deeper: what it costs
 # When the model runs, each adapted layer multiplies by two thin matrices more:
@@ -312,7 +313,7 @@ check("00.true_or_false", answers)
 # </details>
 #
 # ## Deeper: is your machine fast enough?
-# Yes: every notebook runs on a laptop's processor, without internet.
+# Yes: a laptop's processor will do.
 # %% tags=["nbval-ignore-output"]
 # @title What your machine does
 import platform
@@ -347,10 +348,10 @@ with free_threads() as threads:
 # | 10 | [Choose rank, alpha, rate](10_choose_rank_alpha_rate.ipynb) | set it well |
 # | 11–14 | Beyond LoRA, QLoRA, many machines, rewards | *to come* |
 #
-# The marked path takes 90 minutes, 00 to 05 in full about a day. You can begin anywhere.
+# The marked path takes 90 minutes, 00 to 05 in full a day. Begin anywhere.
 #
-# You will measure LoRA's four promises: fewer trainable parameters (04), original weights unchanged
-# (03), only small matrices trained (05), one small file per task (07).
+# LoRA promises four things, and you will measure each: few trainable parameters (04), unchanged
+# weights (03), training of small matrices alone (05), one small file per task (07).
 #
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.
@@ -376,7 +377,5 @@ with free_threads() as threads:
 # ## Further reading
 # - Hu et al. 2021, [LoRA: Low-Rank Adaptation of Large Language
 #   Models](https://arxiv.org/abs/2106.09685)
-# - Ilharco et al. 2023, [Editing Models with Task Arithmetic](https://arxiv.org/abs/2212.04089),
-#   on scaling and subtracting what training changed
-# - Eldan and Li 2023, [TinyStories](https://arxiv.org/abs/2305.07759), on how small a model can be
-#   and still tell a story
+# - Ilharco et al. 2023, [Editing Models with Task Arithmetic](https://arxiv.org/abs/2212.04089)
+# - Eldan and Li 2023, [TinyStories](https://arxiv.org/abs/2305.07759)
