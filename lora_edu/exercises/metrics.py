@@ -142,6 +142,8 @@ def slots(answer: Callable[[dict[str, str], dict[str, str]], tuple[int, int, int
         raise Wrong(
             "Where two slots have another value, two are wrong: count each, in any sentence."
         )
+    if _three(answer({"name": "Old Oak"}, {"name": "old oak"})) != (0, 1, 0):
+        raise Wrong("Compare the values as they are: old oak is not how Old Oak is written.")
 
 
 NATS, TOKENS = [20.0, 300.0], [10, 100]

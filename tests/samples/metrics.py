@@ -105,6 +105,11 @@ def _wrong_at_most_once(meant: Slots, said: Slots) -> tuple[int, int, int]:
     return missing, min(wrong, 1), added
 
 
+def _whatever_the_case(meant: Slots, said: Slots) -> tuple[int, int, int]:
+    small = ({slot: value.lower() for slot, value in text.items()} for text in (meant, said))
+    return _count(*small)
+
+
 def _pairs_only(meant: Slots, said: Slots) -> tuple[int, int, int]:
     return len(meant.items() - said.items()), 0, len(said.items() - meant.items())
 
@@ -185,6 +190,7 @@ SAMPLES = {
             (lambda meant, said: tuple(map(str, _count(meant, said))), "without quotation marks"),
             (lambda meant, said: said.clear() or (3, 1, 2), "changes the `said` that"),
             (lambda meant, said: (0, 0, 0), "So 3 are missing"),
+            (_whatever_the_case, "old oak is not how Old Oak is written"),
             (_wrong_at_most_once, "two are wrong"),
             (lambda meant, said: (3, 1, 2) if len(meant) == 5 else (0, 0, 0), "two are wrong"),
         ],
