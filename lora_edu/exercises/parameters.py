@@ -89,6 +89,9 @@ def model(answer: Any) -> None:
         raise Wrong("It is right for one model only: use the layers and the rank given.")
 
 
+_PER_RANK, _LLAMA_3_8B = 2_621_440, 8_030_261_248  # numbers in A and B at rank 1; in the model
+
+
 @exercise("04.explorer", praise="The first step above a hundredth of the model.")
 def explorer(answer: Any) -> None:
     """Judges the smallest rank of the slider whose adapters pass 1 % of Llama 3 8B."""
@@ -103,10 +106,13 @@ def explorer(answer: Any) -> None:
             "Some layers are not ticked, or the model is another: query, key, value, out, gate, "
             "fc_in and fc_out are all in the blocks of Llama 3 8B."
         )
-    if answer < 32:
+    if 0 < answer < 32:
+        share = 100 * answer * _PER_RANK / _LLAMA_3_8B
         raise Wrong(
-            "There the share is still below 1 %, with all seven kinds ticked and without the "
-            "head. Is the model Llama 3 8B?"
+            f"At rank {answer:g} the share is {share:.2f} %, still below 1 %, with all seven kinds "
+            "ticked and without the head. Is the model Llama 3 8B?"
         )
+    if answer <= 0:
+        raise Wrong("A rank is 1 at least. Move the slider until the share passes 1 %.")
     if answer != 32:
         raise Wrong("Too high: a smaller rank is above 1 %, too, with all seven kinds ticked.")

@@ -118,13 +118,14 @@ SAMPLES = {
     "04.explorer": Samples(
         right=[32, 32.0, torch.tensor(32), np.int64(32), Fraction(32)],
         wrong=[
-            (16, "still below 1 %"),
+            (16, "At rank 16 the share is 0.52 %"),
             (64, "one to four of the seven kinds missing"),
             (128, "Some layers are not ticked"),
             (512, "a smaller rank is above 1 %"),
             ("32", "without quotation marks"),
             (256, "Some layers are not ticked"),
-            (8, "still below 1 %"),
+            (8, "At rank 8 the share is 0.26 %"),
+            (0, "A rank is 1 at least"),
             ([32, 64], "yours is a list"),
         ],
     ),

@@ -12,7 +12,7 @@ from lora_edu.budget.parameters import count_parameters, lora_parameters
 from lora_edu.budget.shapes import MODEL_SHAPES
 from lora_edu.datasets.batching import generation_rows, prompt
 from lora_edu.datasets.sets import load_menu
-from lora_edu.exercises import check
+from lora_edu.exercises import check, parameters
 from lora_edu.exercises.first_look import ALPHA, LAYERS, RANK
 from lora_edu.exercises.trials import TINY
 from lora_edu.files import data_path
@@ -73,6 +73,8 @@ def first_rank_above_a_hundredth(targets: list[str]) -> int:
 
 
 def test_the_answer_read_off_the_explorer_is_the_formulas() -> None:
+    assert lora_parameters(LLAMA, 1, IN_BLOCKS) == parameters._PER_RANK
+    assert LLAMA.parameters == parameters._LLAMA_3_8B
     assert check("04.explorer", first_rank_above_a_hundredth(IN_BLOCKS)).passed
 
 
