@@ -185,6 +185,8 @@ def explain_error(error: Exception) -> str:
         return str(error)
     kind, text = type(error).__name__, _first_line(error)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_learners(frame)]
+    if not frames and text.endswith("object is not callable"):
+        return "This is a value. Hand over the function or class itself, without calling it."
     if not frames:
         return f"This answer could not be used ({kind}: {text}). Is it of the kind asked for?"
     last = frames[-1]

@@ -56,6 +56,8 @@ def numbers(found: Any, otherwise: str) -> list[float]:
         members = list(found)
     except TypeError:
         raise Wrong(otherwise) from None
+    if any(getattr(member, "ndim", 0) for member in members):
+        raise Wrong(otherwise)
     return [number(member) for member in members]
 
 

@@ -150,7 +150,8 @@ SAMPLES = {
             (_plain_mean, "not the plain mean"),
             (lambda labels, predicted: 0.3, "With 1 right alarm"),
             (_divides_where_all_is_quiet, "neither spam nor an alarm you divide"),
-            (lambda labels, predicted: 0.4, "4 / (4 + 1) = 0.8"),
+            (lambda labels, predicted: 0.4, "4 / (4 + 2 + 1)"),
+            (lambda labels, predicted: round(_f1(labels, predicted), 1), "4 / (4 + 2 + 1)"),
             (lambda labels, predicted: _f1(labels, predicted) or 0.5, "never says spam has F1 0"),
             (
                 lambda labels, predicted: predicted.sort() or _f1(labels, predicted),

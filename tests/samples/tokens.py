@@ -158,6 +158,10 @@ SAMPLES = {
                 lambda logits, temperature, top_k: _probabilities(logits, temperature, top_k - 1),
                 "One too few is kept",
             ),
+            (
+                lambda logits, temperature, top_k: (logits / temperature).softmax(-1).topk(top_k),
+                "one for each token",
+            ),
             (_in_place, "changes the `logits` that"),
             (
                 lambda logits, temperature, top_k: _probabilities(logits, 2.0, 2),

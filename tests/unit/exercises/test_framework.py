@@ -1,14 +1,16 @@
 """The framework judges an answer: right, wrong with its message, not tried, or broken."""
 
+import copy
 import sys
 import types
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
 from lora_edu.exercises import Wrong, check, core, exercise, exercises
-from lora_edu.exercises.answers import explain_error
+from lora_edu.exercises.answers import Changed, explain_error, guard, is_as_it_was
 from lora_edu.exercises.course import ROOMS
 
 
@@ -131,8 +133,48 @@ def test_an_error_in_the_learners_code_is_explained_with_its_line() -> None:
 
 
 def test_an_answer_of_the_wrong_kind_is_explained() -> None:
-    message = explain_error(TypeError("'int' object is not callable"))  # no line of the learner's
-    assert message.startswith("This answer could not be used (TypeError: 'int' object is not")
+    message = explain_error(TypeError("expected a pair"))  # no line of the learner's
+    assert message.startswith("This answer could not be used (TypeError: expected a pair)")
+
+
+def test_a_value_where_a_function_is_asked_for_is_named() -> None:
+    message = explain_error(TypeError("'float' object is not callable"))
+    assert message == "This is a value. Hand over the function or class itself, without calling it."
+
+
+def test_a_function_that_changes_its_arguments_is_told_which() -> None:
+    def scale(a: torch.Tensor, r: int) -> torch.Tensor:
+        return a.div_(r)
+
+    with pytest.raises(Changed, match="changes the `a` that it is given"):
+        guard(scale, in_place=False)(torch.tensor(16.0), 4)
+    assert guard(scale, in_place=True)(torch.tensor(16.0), 4) == 4
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: [1, [2, 3]],
+        lambda: {"a": torch.ones(2), "b": "text"},
+        lambda: (nn.Linear(2, 2), torch.zeros(2, requires_grad=True)),
+    ],
+)
+def test_what_nobody_touches_is_as_it_was(make: Callable[[], object]) -> None:
+    given = make()
+    assert is_as_it_was(copy.deepcopy(given), given)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([1, [2, 3]], [1, [3, 2]]),
+        ({"a": torch.ones(2)}, {"a": torch.tensor([1.0, 2.0])}),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        (torch.ones(2, 1), torch.ones(1, 2)),
+    ],
+)
+def test_what_was_changed_is_noticed(before: object, after: object) -> None:
+    assert not is_as_it_was(before, after)
 
 
 def test_long_messages_are_wrapped() -> None:
