@@ -8,7 +8,7 @@ from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
 
 
-@exercise("04.one_layer", praise="The sum of the sides, not their product: there lies the saving.")
+@exercise("04.one_layer", praise="The sum of the sides, not their product: that is the saving.")
 def one_layer(answer: Any) -> None:
     """Judges a function (in_dim, out_dim, rank) → numbers in A and B."""
     m, n, r = 30, 50, 4
@@ -73,7 +73,7 @@ def model(answer: Any) -> None:
         raise Wrong("You listed a count for each kind of layer. Add them up.")
     found = number(found)
     if same(found, sum(rank * (m + n) for m, n, _ in layers)):
-        raise Wrong("Each kind of layer stands in every block: multiply by its copies.")
+        raise Wrong("Each kind of layer is in every block: multiply by its copies.")
     if same(found, sum(m * n * copies for m, n, copies in layers)):
         raise Wrong("Those are the frozen weights. LoRA trains rank · (in + out) a layer.")
     if same(found, sum(2 * rank * m * copies for m, n, copies in layers)):

@@ -9,14 +9,14 @@
 # - prove that nothing changed at step 0, and that the base stays frozen, bit for bit
 # - explain why a frozen layer still takes part in the backward pass
 #
-# **You need** basic PyTorch. Notebook 02, where you build the layer, helps.
+# **You need** basic PyTorch. Notebook 02 helps.
 #
 # **Time:** {path} minutes on the marked path, {whole} in all, on a CPU or a GPU.
 # %% bootstrap
 # %% [markdown]
 # ## Where does LoRA go?
-# One adapted layer is not yet an adapted model. Here is one of the six blocks of our small GPT,
-# which has read ten thousand stories for children.
+# What is a model made of? Here is one of the six blocks of our small GPT, which has read ten
+# thousand stories.
 # %%
 import torch
 
@@ -30,9 +30,9 @@ print(model.blocks[0])
 # A block has six linear layers. Four belong to **attention**, where each token looks at those
 # before it: `query` asks, `key` offers, `value` is passed on, and `out` writes the result back. Two
 # belong to the **MLP**, which works on each token alone: `fc_in` widens 192 numbers to 768, and
-# `fc_out` narrows them again. In the drawing they are grey, each with a blue strip where $A$ and
-# $B$ will go.
+# `fc_out` narrows them again. In the drawing each is grey, with a blue strip for $A$ and $B$.
 # %%
+# @title What it does: draws a block
 from lora_edu.plots import drawing
 
 drawing("gpt_block")
@@ -52,7 +52,12 @@ drawing("gpt_block")
 # this course adapts all 36.
 #
 # ## Replace the layers
-# How does LoRA get into a finished model? You give the parent a new child of the same name:
+# How does LoRA get into a finished model? Beside each linear layer there will be a side path:
+# %%
+# @title What it does: draws a layer with its side path
+drawing("side_path")
+# %% [markdown]
+# You give the parent a new child of the same name:
 # %%
 from lora_edu import LinearWithLoRA
 
@@ -123,8 +128,8 @@ print(f"{whose}: {len(names)} layers wrapped, {equal} of {len(pairs)} tensors eq
 # %% [markdown]
 # The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. With
 # `scaling="alpha/rank"` it divides by the rank, as the paper and PEFT do; without, the multiplier
-# is alpha, as in the printed book (Raschka 2024). We freeze *first*, because `freeze` stops every
-# parameter that it finds.
+# is alpha, as in the printed book (Raschka 2024). We freeze *first*, because `freeze` stops all
+# that it finds.
 # %%
 def adapted(targets="blocks.*"):
     """A fresh copy of the base, frozen, with LoRA beside the target layers."""
