@@ -58,12 +58,13 @@ START_ALL = """() => {
 }"""
 
 ERROR = "[data-mime-type='application/vnd.jupyter.error']"
-# A cell that raises stops those below it.
+# A cell that raises stops those below it. Asked is the notebook: a folded cell shows no number.
 ENDED = f"""() => {{
-  const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
+  const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells]
+    .filter(cell => cell.type === 'code' && cell.sharedModel.getSource().trim());
   const indicator = document.querySelector('.jp-Notebook-ExecutionIndicator');
-  return indicator?.dataset.status === 'idle' && prompts.length > 0
-    && (prompts.every(prompt => /\\[\\d+\\]/.test(prompt.textContent))
+  return indicator?.dataset.status === 'idle' && cells.length > 0
+    && (cells.every(cell => cell.executionCount !== null)
       || document.querySelector("{ERROR}") !== null);
 }}"""
 
