@@ -23,14 +23,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lora_edu.exercises.answers import (
-    NotTried,
-    explain_error,
-    guard,
-    is_blank,
-    is_half_written,
-)
+from lora_edu.exercises.answers import explain_error, is_blank, is_half_written
 from lora_edu.exercises.course import ROOMS
+from lora_edu.exercises.guarding import NotTried, guard
 from lora_edu.plots import Mood, faced
 
 State = Literal["passed", "wrong", "not tried"]

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from lora_edu.exercises import Wrong, check, core, exercise, exercises
-from lora_edu.exercises.answers import Changed, explain_error, guard, is_as_it_was
+from lora_edu.exercises.answers import explain_error
 from lora_edu.exercises.course import ROOMS
+from lora_edu.exercises.guarding import Changed, guard, is_as_it_was
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,16 @@ from lora_edu.exercises import exercises
 from lora_edu.exercises.course import ROOMS
 
 PACKAGE = ROOT / "lora_edu/exercises"
-FRAMEWORK = {"__init__", "core", "answers", "comparing", "course", "statements", "trials"}
+FRAMEWORK = {
+    "__init__",
+    "core",
+    "answers",
+    "comparing",
+    "course",
+    "guarding",
+    "statements",
+    "trials",
+}
 OWN_ROOM = """
 import sys
 from lora_edu.exercises import check
