@@ -23,12 +23,15 @@ from lora_edu.evaluation.metrics import (
     perplexity,
     wilson_interval,
 )
+from lora_edu.evaluation.rates import Point, best_rate, forgotten_at, losses_by_rate, tradeoff
 
 __all__ = [
     "Interval",
+    "Point",
     "Predictions",
     "accuracy_interval",
     "accuracy_score",
+    "best_rate",
     "classify",
     "compare",
     "confusion",
@@ -36,6 +39,8 @@ __all__ = [
     "f1",
     "f1_interval",
     "f1_score",
+    "forgotten_at",
+    "losses_by_rate",
     "mean_loss",
     "perplexity",
     "predictions_of",
@@ -43,5 +48,6 @@ __all__ = [
     "runs_of",
     "same_bits",
     "summarise",
+    "tradeoff",
     "wilson_interval",
 ]

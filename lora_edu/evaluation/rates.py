@@ -1,0 +1,105 @@
+"""What a sweep over learning rates shows: the best rate, and what learning cost at each.
+
+A method that learns more tends to forget more. To ask which of two forgets less, compare them where
+they have learnt the same: each rate is a point (loss on the task, loss on the old text), and the
+points of a method, by rising rate, are a curve.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from statistics import mean
+from typing import Any, NamedTuple
+
+from lora_edu.evaluation.experiments import runs_of
+
+
+class Point(NamedTuple):
+    """One learning rate: what was learnt with it, and what was forgotten; lower is better."""
+
+    rate: float
+    learning: float
+    forgetting: float
+
+
+def losses_by_rate(
+    record: Mapping[str, Any], measure: str = "validation_loss", **key: Any
+) -> dict[float, float]:
+    """Returns a loss for each learning rate, by rising rate: the mean over seeds.
+
+    Args:
+        record: From `read_record`.
+        measure: The loss's name in a run.
+        key: What the runs have in common.
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    found = defaultdict(list)
+    for run in runs_of(record, **key):
+        found[run["key"]["lr"]].append(run[measure])
+    return {rate: mean(found[rate]) for rate in sorted(found)}
+
+
+def best_rate(record: Mapping[str, Any], **key: Any) -> float:
+    """Returns the learning rate with the lowest validation loss, on average over seeds.
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    losses = losses_by_rate(record, **key)
+    return min(losses, key=losses.get)
+
+
+def tradeoff(
+    record: Mapping[str, Any], forgetting: str, **key: Any
+) -> tuple[list[Point], list[list[Point]]]:
+    """Returns a method's curve of learning and forgetting, up to its best rate.
+
+    A rate above the best learns less and forgets more, so it answers no question.
+
+    Args:
+        record: From `read_record`.
+        forgetting: The name, in a run, of the loss on what was known before.
+        key: What the runs have in common.
+
+    Returns:
+        The curve of the mean over seeds, and one of each seed.
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    runs, best = runs_of(record, **key), best_rate(record, **key)
+    seeds = defaultdict(list)
+    for run in sorted(runs, key=lambda run: run["key"]["lr"]):
+        if (rate := run["key"]["lr"]) <= best:
+            point = Point(rate, run["validation_loss"], run[forgetting])
+            seeds[run["key"]["seed"]].append(point)
+    learning = losses_by_rate(record, **key)
+    forgotten = losses_by_rate(record, forgetting, **key)
+    whole = [Point(rate, learning[rate], forgotten[rate]) for rate in learning if rate <= best]
+    return whole, [seeds[seed] for seed in sorted(seeds)]
+
+
+def forgotten_at(learning: float, curve: Sequence[Point]) -> float:
+    """Returns what a curve has forgotten where it has learnt so much, between two rates.
+
+    Args:
+        learning: The loss on the task.
+        curve: Points by rising rate, as from `tradeoff`.
+
+    Returns:
+        The loss on what was known before; not a number where the curve does not come by.
+
+    Example:
+        >>> forgotten_at(0.5, [Point(1e-3, 1.0, 2.0), Point(1e-2, 0.0, 4.0)])
+        3.0
+    """
+    for one, other in pairwise(curve):
+        if other.learning <= learning <= one.learning:
+            share = (one.learning - learning) / (one.learning - other.learning)
+            return one.forgetting + share * (other.forgetting - one.forgetting)
+    return math.nan

@@ -1,0 +1,54 @@
+"""Curves of learning against forgetting end at the best rate and are read between two rates."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from lora_edu.evaluation.rates import Point, best_rate, forgotten_at, losses_by_rate, tradeoff
+
+
+def run(rate: float, seed: int, learning: float, forgetting: float, method: str = "a") -> dict:
+    key = {"method": method, "lr": rate, "seed": seed}
+    return {"key": key, "validation_loss": learning, "old": forgetting}
+
+
+RECORD = {
+    "command": "make it",
+    "runs": [
+        run(0.1, 1, 0.25, 8.0),
+        run(0.01, 0, 1.0, 2.0),
+        run(1.0, 0, 5.0, 9.0),
+        run(0.1, 0, 0.75, 4.0),
+        run(1.0, 1, 5.0, 9.0),
+        run(0.01, 1, 2.0, 4.0),
+        run(0.5, 0, 0.0, 0.0, "b"),
+    ],
+}
+
+
+def test_a_rate_has_the_mean_of_its_seeds_and_the_lowest_wins() -> None:
+    assert losses_by_rate(RECORD, method="a") == {0.01: 1.5, 0.1: 0.5, 1.0: 5.0}
+    assert list(losses_by_rate(RECORD, "old", method="a").items())[0] == (0.01, 3.0)
+    assert best_rate(RECORD, method="a") == 0.1
+
+
+def test_a_curve_ends_at_the_best_rate_and_has_one_for_each_seed() -> None:
+    whole, seeds = tradeoff(RECORD, "old", method="a")
+    assert whole == [Point(0.01, 1.5, 3.0), Point(0.1, 0.5, 6.0)]
+    assert seeds == [
+        [Point(0.01, 1.0, 2.0), Point(0.1, 0.75, 4.0)],
+        [Point(0.01, 2.0, 4.0), Point(0.1, 0.25, 8.0)],
+    ]
+
+
+@pytest.mark.parametrize(("learning", "forgotten"), [(1.5, 3.0), (1.0, 4.5), (0.5, 6.0)])
+def test_a_curve_is_read_at_its_points_and_between_them(learning, forgotten) -> None:
+    whole, _ = tradeoff(RECORD, "old", method="a")
+    assert forgotten_at(learning, whole) == pytest.approx(forgotten)
+
+
+@pytest.mark.parametrize("learning", [0.4, 1.6])
+def test_where_no_rate_has_learnt_so_much_nothing_is_made_up(learning: float) -> None:
+    assert math.isnan(forgotten_at(learning, tradeoff(RECORD, "old", method="a")[0]))
