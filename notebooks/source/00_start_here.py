@@ -28,21 +28,18 @@ from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memor
 from lora_edu.plots import bar_chart, show
 
 llama = MODEL_SHAPES["Llama 3 8B"]
-ways = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "LoRA, base in 4 bits"}
+ways = {"full fine-tuning": "full", "LoRA": "lora", "LoRA, base in 4 bits": "qlora"}
 needs_gb = {
-    ways[method]: memory_budget(llama, method, batch_size=4, length_tokens=1024).total_bytes / 1e9
-    for method in ways
+    way: memory_budget(llama, method, batch_size=4, length_tokens=1024).total_bytes / 1e9
+    for way, method in ways.items()
 }
-amounts = ", ".join(f"{way} {gb:.0f} GB" for way, gb in needs_gb.items())
-show(
-    bar_chart(
-        needs_gb,
-        title=f"LoRA trains in {100 * needs_gb['LoRA'] / max(needs_gb.values()):.0f} % of the memory",
-        y_label="GPU memory (GB), 4 texts of 1,024 tokens",
-        label_format="{:.0f}",
-    ),
-    alt=f"Bars: {amounts}.",
+chart = bar_chart(
+    needs_gb,
+    title=f"LoRA trains in {100 * needs_gb['LoRA'] / max(needs_gb.values()):.0f} % of the memory",
+    y_label="GPU memory (GB), 4 texts of 1,024 tokens",
+    label_format="{:.0f}",
 )
+show(chart, alt="Bars: " + ", ".join(f"{way} {gb:.0f} GB" for way, gb in needs_gb.items()))
 file_mb = adapter_bytes(llama, 8, ["query", "value"], 2) / 1e6
 print(f"a whole copy: {checkpoint_bytes(llama, 2) / 1e9:.0f} GB; an adapter: {file_mb:.0f} MB")
 # %% [markdown]
@@ -319,18 +316,18 @@ check("00.true_or_false", answers)
 import platform
 import time
 
-from lora_edu.training import free_threads
+from lora_edu.training import free_cores, free_threads
 
-detach(model)
+beginning = "Once upon a time"
 start = time.perf_counter()
-text = generate_text(model, encoding, opening, 100)
+text = generate_text(base, encoding, beginning, 100)
 seconds = time.perf_counter() - start
-made = len(encoding.encode_ordinary(text)) - opening_ids.shape[1]
+made = len(encoding.encode_ordinary(text.removeprefix(beginning)))
 print(f"Python {platform.python_version()}, torch {torch.__version__}, device {device}")
 print(f"about {made / seconds:.0f} tokens per second")
 with free_threads() as threads:
-    print(f"training takes {threads} thread(s); fewer than your cores: another program is busy,")
-    print("or OMP_NUM_THREADS is set, as it was when this output was stored")
+    print(f"{free_cores():.1f} cores free now; training takes {threads} thread(s)")
+    print("(fewer than free cores where OMP_NUM_THREADS is set, as when this output was stored)")
 # %% [markdown]
 # ## The map
 # | | notebook | you will be able to |

@@ -264,7 +264,7 @@ print(f"ΔW shrunk has a lower loss than the cut of its energy in {lower} of 25 
 # %%
 from torch import nn
 
-from lora_edu import load_pretrained
+from lora_edu import load_pretrained, truncate
 
 
 def with_cut(rank):
@@ -336,6 +336,7 @@ print(f"noise: {noise[0]:.0f} for a square layer, {noise[1]:.0f} for the MLP's")
 # So ΔW is lower than noise, and not low. Does the task ask for that? Compare the gradient of a first
 # batch with its *sign*, which is Adam's first step:
 # %%
+from lora_edu import Batches, classification_rows, load_pretrained, load_spam, load_tokenizer
 from lora_edu.tasks import prepare_classifier
 from lora_edu.training import classification_loss
 
