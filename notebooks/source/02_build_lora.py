@@ -97,7 +97,7 @@ layer_verdict
 # </details>
 #
 # <details><summary>Alpha, or alpha divided by the rank?</summary>
-# The names are those of appendix E in Raschka's book (2024). In print it multiplies by alpha, and so does your class. The book's repository has divided by the rank since September 2025, as the LoRA paper and PEFT do. <a href="10_choose_rank_alpha_rate.ipynb">Notebook 10</a> shows what difference that makes.
+# The names are those of appendix E in Raschka's book (2024). In print it multiplies by alpha, and so does your class. The book's repository has divided by the rank since September 2025, as the LoRA paper and PEFT do. Notebook 10 shows what difference that makes.
 # </details>
 # %% [markdown]
 # ## Exercise 2: where does it go?

@@ -14,7 +14,7 @@
 # **Time:** {whole} minutes on a CPU, less on a GPU.
 # %% bootstrap
 # %% [markdown]
-# If you only want values to begin with, take [the course's table](../docs/choosing.md) and come back when a run disappoints. This notebook is about the reasons, for the first three settings so far; targets are in notebooks 03 and 04.
+# If you only want values to begin with, take the table at the end of [notebook 05](05_finetune_a_classifier.ipynb) and come back when a run disappoints. This notebook is about the reasons, for the first three settings so far; targets are in notebooks 03 and 04.
 #
 # ## Is a bigger alpha a bigger rank?
 # Both numbers sound like "more LoRA", so it is tempting to take one for the other. An update is a multiplier times $A B$. Fill $A$ and $B$ at random, and compare its directions and their strengths.
