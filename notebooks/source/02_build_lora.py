@@ -268,7 +268,7 @@ show(
 # %% [markdown]
 # **Takeaway:** exactly one zero is the simple recipe. With two, nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much it must repair is a matter of size: change `"both random"` to `(1, 0.01)`, and its curve joins the good ones. (What happens if $B$ is ten times *larger* is a small riddle. Notebook 10 solves it.)
 #
-# At equal size, in this toy, it does not matter *which* of the two is zero. For the sizes usually drawn it does: Hayou et al. (2024) find that $B = 0$ bears larger learning rates and ends better on average.
+# At equal size, in this toy, it does not matter *which* of the two is zero; other values of `seed` in `started` show it. For the sizes usually drawn it does: Hayou et al. (2024) find that $B = 0$ bears larger learning rates and ends better on average.
 #
 # ## Deeper: what are the two gradients?
 # Full fine-tuning would give $W$ the gradient $H = x^\top G$, where $G$ is the gradient at the layer's output. $A$ and $B$ each see a part of it:
