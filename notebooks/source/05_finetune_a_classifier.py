@@ -66,7 +66,7 @@ print(f"right before training: {before:.0%} of the validation messages")
 # ## LoRA learns the task
 # `fit` is the loop of notebook 03, with warm-up and clipping. `watch` draws it while it runs:
 # **Stop** pauses training after the current step, **Go on** resumes from there, and nothing is
-# lost. On Colab, use the cell's own stop button, then **Go on**.
+# lost. On Colab use the cell's own stop button.
 # %%
 from lora_edu import classification_loss, fit
 from lora_edu.tasks import measures
@@ -76,13 +76,12 @@ LR, STEPS, ROWS = 2e-3, 40, 32
 
 
 def judge(model):
-    predictions = classify(model, Batches(rows.validation, 64, shuffle=False))
-    return measures(predictions, "validation")
+    return measures(classify(model, Batches(rows.validation, 64, shuffle=False)), "validation")
 
 
 def train(follow):
     batches = Batches(rows.train, ROWS, bucket=False)  # short and long messages in each batch
-    how = {"lr": LR, "steps": STEPS, "evaluate": judge, "eval_every": STEPS // 5}
+    how = {"lr": LR, "steps": STEPS, "evaluate": judge, "eval_every": 8}
     return fit(model, batches, classification_loss, callbacks=[follow], **how)
 
 
@@ -92,8 +91,8 @@ after = right(model, rows.validation)
 print(f"validation messages right: {before:.0%} before, {after:.0%} after {STEPS} steps")
 # %% [markdown]
 # ## Type your own message
-# You have a spam filter, so use it! Change the messages and run the cell again. Can you write spam
-# that it takes for ham?
+# You have a spam filter, so use it! Change the messages and run again. Can you write spam that it
+# takes for ham?
 # %%
 from lora_edu import Example
 
@@ -117,8 +116,8 @@ for message in (
 # ## Bring your own data
 # Any task of the form "this text, that label" works the same way. All you need is a CSV or JSONL
 # file with a `text` and a `label` in each line, and ten texts or more for a label. `load_texts`
-# splits it, keeps near duplicates in one part, and says what is wrong if it cannot. As we have no
-# file of yours, the next cell writes one: who speaks, a pirate, a waiter or a friend?
+# splits it, or says what is wrong. As we have no file of yours, the next cell writes one: who
+# speaks, a pirate, a waiter or a friend?
 # %%
 # @title What it does: writes own_texts.csv into a temporary folder
 import csv
@@ -148,10 +147,11 @@ own_model = load_pretrained("mini", device=device)
 train_classifier(own_model, "lora", own_rows.train, lr=LR, steps=30)
 print(f"{len(own.train)} texts, {len(classes)} classes: {', '.join(classes)}")
 print(f"right: {right(own_model, own_rows.test):.0%} of {len(own.test)} texts that it never saw")
-ask(own_model, "Arr, we sailed all night for a chest of gold.", classes)
+ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
 # %% [markdown]
-# `train_classifier` does what you did above: LoRA, head, `fit`. With a file of your own, choose the
-# learning rate and the number of steps on `own_rows.validation`, and look at `test` once.
+# Nearly always right, and yet it takes our pirate for a waiter! It has learnt texts *like those in
+# the file*, and of others its score says nothing. `train_classifier` does what you did above: LoRA,
+# head, `fit`. With a file of your own, choose rate and steps on `own_rows.validation`.
 #
 # ## Was LoRA worth it?
 # The cheapest way to a spam filter is to train the **head alone** on the frozen base. The most
@@ -160,28 +160,33 @@ ask(own_model, "Arr, we sailed all night for a chest of gold.", classes)
 from lora_edu.widgets import predict, reveal
 
 MORE, SAME, LESS = "over 5 points more than LoRA", "within 5 points", "over 5 points less"
-question = "Full fine-tuning trains 19 times as many numbers. How many messages does it get right?"
+question = "Full fine-tuning trains 19 times as many numbers. How often is it right?"
 versus = predict(question, [MORE, SAME, LESS])
 versus
 # %%
+from lora_edu import data_path
+from lora_edu.evaluation import read_record, runs_of
+
 models = {"head": load_pretrained("mini", device=device), "lora": model}
 models["full"] = load_pretrained("mini", device=device)
 train_classifier(models["head"], "head", rows.train, lr=3e-3, steps=STEPS)
-train_classifier(models["full"], "full", rows.train, lr=1e-3, steps=STEPS, batch_size=ROWS)
+train_classifier(models["full"], "full", rows.train, lr=1e-3, steps=64)
+record, five = read_record(data_path("results", "classifier_bundled.json")), {}
 for method, each in models.items():
-    count = count_parameters(each).trainable
-    share = right(each, rows.test)
-    print(f"{method:4} | {share:4.0%} of the test messages right | {count:9,} numbers trained")
+    runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
+    five[method] = sum(run["test_accuracy"] for run in runs) / len(runs)
+    shares = f"{right(each, rows.test):.0%} in your run, {five[method]:.0%} over five seeds"
+    print(f"{method:4} | right {shares} | {count_parameters(each).trainable:9,} numbers trained")
 # %%
-gap = right(models["full"], rows.test) - right(model, rows.test)
+gap = five["full"] - five["lora"]
 verdict = MORE if gap > 0.05 else LESS if gap < -0.05 else SAME
 reveal(versus, verdict, because="more numbers to train are not more to learn from")
 # %% [markdown]
-# Each method had a learning rate of its own. And these are single runs, so at the end we look at
-# five seeds.
+# Each method had a learning rate of its own. A single run is one throw of the dice, so trust the
+# five recorded seeds more than yours.
 #
-# LoRA's third promise is that only the small matrices are trained. Let us check it on your run:
-# every tensor of the base, compared with its file.
+# LoRA's third promise is that only the small matrices are trained. Let us compare every tensor of
+# the base in your run with its file.
 # %%
 from lora_edu import same_bits
 
@@ -234,9 +239,9 @@ for name, times in parts.items():
     ms = " | ".join(f"{1000 * t:{w}.1f}" for t, w in zip((*times, sum(times)), (7, 8, 9, 10)))
     print(f"{name:12} | {ms}")
 # %% [markdown]
-# On the machine where this page was built LoRA saved no time. Forward it does more than full
-# fine-tuning, because the thin products with $A$ and $B$ come on top; backward and in the optimizer
-# it does less. Which wins depends on machine, code and model, so the papers disagree:
+# On our machine LoRA saved no time. Forward it does more than full fine-tuning, because the thin
+# products with $A$ and $B$ come on top; backward and in the optimizer it does less. Which wins
+# depends on machine, code and model, so the papers disagree:
 #
 # - *faster:* the LoRA paper (section 4.2) measured 43.1 tokens a second on GPT-3 175B, against 32.5
 # - *slower:* Biderman et al. 2024 (section 4.7) found that at a fixed batch size LoRA tends to
@@ -246,10 +251,6 @@ for name, times in parts.items():
 # A rate that suits one method can ruin another, and then a comparison is about the rate. So each
 # method was tried at several, in batches of 16.
 # %%
-from lora_edu import data_path
-from lora_edu.evaluation import predictions_of, read_record, runs_of, summarise
-
-record = read_record(data_path("results", "classifier_bundled.json"))
 print(record["command"])
 for method in models:
     runs = runs_of(record, stage="tune", base="mini", method=method)
@@ -384,6 +385,7 @@ def gpt2_and_rows():
     return gpt2, *(classification_rows(part, words, GPU_TOKENS) for part in parts), kind
 
 
+# %%
 def gpu_run(method, lr, steps=100):
     """Trains GPT-2 on the GPU; says how long a step takes and how much memory it needs."""
     gpt2, train_rows, validation_rows, kind = gpt2_and_rows()
@@ -406,14 +408,13 @@ else:
     print("100 steps of 16 messages with LoRA and then in full, and print for each the time of a")
     print("step, the peak of the GPU's memory, and the accuracy on validation, about a minute.")
 # %% [markdown]
-# These two rates are not tuned, so compare time and memory here, and not accuracy.
+# These rates are not tuned: compare time and memory, not accuracy.
 #
 # ## What LoRA won here
-# One run is one throw of the dice, so here are five recorded seeds of each method, with 95 %
-# intervals that notebook 09 builds.
+# Here are the five seeds once more, with intervals that notebook 09 builds.
 # %%
 # @title What it does: accuracy over five recorded seeds, beside the bytes to keep
-from lora_edu.evaluation import accuracy_score, digits
+from lora_edu.evaluation import accuracy_score, digits, predictions_of, summarise
 from lora_edu.plots import bar_chart, show
 
 about = record["about"]
