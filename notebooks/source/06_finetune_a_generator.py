@@ -645,7 +645,7 @@ reveal(control, place, because=f"{most}, with straight lines between the rates")
 # **Takeaway:** at equal learning, the control forgets hardly more than full fine-tuning. So here it
 # *is* the low rank that forgets, not the frozen embedding. But the control ran at one rate only,
 # close to the best that rank 8 can do. Still open: what limits how much LoRA *learns*, and what it
-# does if it trains the embedding too. And this is one small model, one task, few seeds. Others
+# does if it trains the embedding too. And this is one small model, one task, three seeds. Others
 # find:
 #
 # - Biderman et al. (2024, section 4.3) on Llama 2 7B: LoRA can offer the better tradeoff for code,
