@@ -57,15 +57,19 @@ START_ALL = """() => {
     .then(() => commands.execute('notebook:run-all-cells'));
 }"""
 
-ERROR = "[data-mime-type='application/vnd.jupyter.error']"
-# A cell that raises stops those below it. Asked is the notebook: a folded cell shows no number.
+# JupyterLab draws an error like any text on stderr, and a folded cell shows no number: the notebook
+# is asked for both, not its page.
+ERRORS = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+  .flatMap(cell => cell.type === 'code' ? cell.outputs.toJSON() : [])
+  .filter(output => output.output_type === 'error')
+  .map(output => `${output.ename}: ${output.evalue}`)"""
+# A cell that raises stops those below it.
 ENDED = f"""() => {{
   const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells]
     .filter(cell => cell.type === 'code' && cell.sharedModel.getSource().trim());
   const indicator = document.querySelector('.jp-Notebook-ExecutionIndicator');
   return indicator?.dataset.status === 'idle' && cells.length > 0
-    && (cells.every(cell => cell.executionCount !== null)
-      || document.querySelector("{ERROR}") !== null);
+    && (cells.every(cell => cell.executionCount !== null) || ({ERRORS})().length > 0);
 }}"""
 
 # The kernel answers in order: once it has said what it is, it has taken up what was sent before.
@@ -222,8 +226,8 @@ def close(page: Page) -> None:
 
 
 def errors(page: Page) -> list[str]:
-    """Returns the texts of all error outputs on the page."""
-    return page.locator(ERROR).all_inner_texts()
+    """Returns the errors that the notebook's cells raised."""
+    return page.evaluate(ERRORS)
 
 
 def settle(page: Page, quiet_ms: int = 120, seconds: float = 60) -> None:

@@ -45,3 +45,12 @@ def test_a_run_that_fails_says_so_in_its_view_and_in_the_cell(
     cell.get_by_text("the cell raised: train <was> made to fail").wait_for()
     assert errors(page) == []
     close(page)
+
+
+def test_a_cell_that_raises_is_an_error_of_its_notebook(lab: Lab, browser: BrowserContext) -> None:
+    write_notebook(lab, PATH, ["# @title folded\n1 / 0", "print('never run')"])
+    page = new_page(browser)
+    open_notebook(page, lab, PATH)
+    start_all(page)
+    assert wait_for_all(page) == errors(page) == ["ZeroDivisionError: division by zero"]
+    close(page)
