@@ -345,7 +345,7 @@ with free_threads() as threads:
 # | 10 | [Choose rank, alpha, rate](10_choose_rank_alpha_rate.ipynb) | set it well |
 # | 11–14 | Beyond LoRA, QLoRA, many machines, rewards | *to come* |
 #
-# The marked path takes 90 minutes, 00 to 05 in full a day. Begin anywhere.
+# The marked path takes 90 minutes, 00 to 05 in full about four hours. Begin anywhere.
 #
 # LoRA promises four things, and you will measure each: few trainable parameters (04), unchanged
 # weights (03), training of small matrices alone (05), one small file per task (07).

@@ -9,7 +9,7 @@
 # - merge an update into a layer by hand
 # - read from a curve which rank a task needs
 #
-# **You need** basic PyTorch: `nn.Module`, `nn.Parameter`, `backward`. Notebook 01 explains what rank means; it helps, but you can do without.
+# **You need** basic PyTorch: `nn.Module`, `nn.Parameter`, `backward`. Notebook 01, on rank, helps.
 #
 # **Time:** {path} minutes on the marked path, {whole} in all, on a CPU or a GPU.
 # %% bootstrap
@@ -482,7 +482,7 @@ show(
 # </details>
 #
 # ## Where next
-# [LoRA in a small GPT](03_lora_in_a_gpt.ipynb) puts your layer into a whole model. Why others divide alpha by the rank, and what that does to your learning rate, is in [notebook 10](10_choose_rank_alpha_rate.ipynb).
+# [LoRA in a small GPT](03_lora_in_a_gpt.ipynb) puts your layer into a whole model. Why others divide alpha by the rank: [notebook 10](10_choose_rank_alpha_rate.ipynb).
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA: Low-Rank Adaptation of Large Language Models](https://arxiv.org/abs/2106.09685), section 4.1

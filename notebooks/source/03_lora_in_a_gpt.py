@@ -187,8 +187,8 @@ for step, batch in zip(range(10), batches.epoch(0)):
 
 
 # %% [markdown]
-# That is all there is to it. The loss, in units of the natural logarithm, goes down. The course's
-# `fit` is this loop with warm-up, clipping and a live view. Before you use it, secure the evidence.
+# That is all there is to it. The course's `fit` is this loop with warm-up, clipping and a live
+# view. Before you use it, secure the evidence.
 #
 # **Exercise 2, own code.** Write `snapshot(model)`: a dictionary from the name of each tensor in
 # `model.state_dict()` to its values *now*. Careful, the tensors there are the model's own memory.
@@ -210,8 +210,8 @@ verdict
 # A tensor's <code>.clone()</code> is a copy with memory of its own.
 # </details>
 #
-# Now train for 40 steps, and watch the curve, and beneath it the tale that the model tells.
-# **Stop** pauses training after the current step; **Go on** resumes from there. Nothing is lost.
+# Now train for 40 steps, and watch the curve, and beneath it the tale. **Stop** pauses
+# training after the current step; **Go on** resumes from there.
 # (On Colab use the cell's own stop button.)
 # %% tags=["nbval-ignore-output"]
 # @title What it does: 40 steps of `fit` with a live view, and a snapshot before
@@ -263,9 +263,8 @@ for left, right in zip_longest(*columns, fillvalue=""):
 # updates off the base is back. With them on, it may well be worse at its old stories.
 #
 # ## Deeper: follow a text through the model
-# What happens between the first block and the answer? Each block *adds* to `x`, which keeps its
-# shape. So you can ask the head after every block what the next token would be if the model ended
-# there. This is known as the *logit lens*.
+# What happens between the first block and the answer? Each block *adds* to `x`, so you can ask the
+# head after every block what the next token would be if the model ended there: the *logit lens*.
 # %%
 text = "Once upon a time, there was a"
 ids = torch.tensor([encoding.encode_ordinary(text)], device=device)
@@ -290,9 +289,8 @@ for targets in ("query", ["query", "value"], "mlp.*", "blocks.0.*", "blocks.[12]
     found = find_targets(base, targets)
     print(f"{targets!s:28} {len(found):2} layers, the first is {found[0]}")
 # %% [markdown]
-# The worst mistake is a quiet one: a name that matches nothing, so that a layer is not adapted and
-# nobody notices. Here that is an error; in a list for PEFT it passes as long as another name
-# matches, so count the layers.
+# The worst mistake is a quiet one: a name that matches nothing. Here that is an error; in a list for
+# PEFT it passes as long as another name matches, so count the layers.
 #
 # **Exercise 3, fill in.** Choose all attention layers of the *last two* blocks, and nothing else.
 # %% exercise="03.targets"
@@ -379,11 +377,10 @@ for name, init, rates in (
         rows.append([name, f"{lr:g}", f"{loss:.2f}", layers])
 table(["trained by", "learning rate", "loss", "layers with an intruder, of 36"], rows)
 # %% [markdown]
-# Full fine-tuning at its two lower rates ends a little above and well below LoRA with this page's
-# start, yet has no intruder, where LoRA has one in four of five layers. So how much was learnt does
-# not decide it. Nor is it LoRA as such: with PEFT's smaller start and a low rate intruders are
-# rare, at a higher loss. The authors find much of LoRA's forgetting in these directions; we have
-# not measured that here.
+# The two lower rates of full fine-tuning end above and below the loss of the first row, yet they
+# have no intruder, where LoRA has one in four of five layers. So it is not how much was learnt. Nor
+# is it LoRA as such, because with PEFT's smaller start and a low rate intruders are rare. The
+# authors find much of LoRA's forgetting in these directions; we have not measured that.
 #
 # ## Deeper: frozen does not mean left alone
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -474,9 +471,8 @@ for name, targets in (("block 5", "blocks.5.*"), ("block 0", "blocks.0.*"), ("al
     print(f"LoRA in {name:8} {share:.0f} % of a full step's operations")
 reveal(work, round(share), because="two of three products remain, and A and B add their own")
 # %% [markdown]
-# Adapters in the *first* block cost nearly as much as in all; in the *last* they are cheap, because
-# the backward pass stops there. What LoRA does save is memory for gradients and optimizer: notebook
-# 04 does the accounts.
+# Adapters in the *last* block are cheap, because the backward pass stops there. What LoRA saves in
+# any block is memory; notebook 04 does the accounts.
 #
 # ## Deeper: what the bare call wraps
 # What if you name no targets? As in the book, `replace_linear_with_lora(model, rank, alpha)` then
@@ -505,9 +501,8 @@ print(textwrap.fill(f"Warning: {caught[0].message}", 92))
 why = "12 blocks × 16 × 13,824, and 16 × 770 for the head"
 reveal(published, learnt, because=why, tolerance=0.01)
 # %% [markdown]
-# The count agrees. But the head is new, so it stays frozen at random numbers: LoRA trains 12,320
-# numbers to steer its 1,536. That is why this course names its targets and trains a new head in
-# full.
+# The count agrees. But the new head stays frozen at random numbers, and LoRA trains 12,320 numbers
+# to steer its 1,536. That is why this course trains a new head in full.
 #
 # ## Three sentences to remember
 # 1. $B$ starts at zero, so at step 0 the adapted model answers as the base does.
