@@ -22,8 +22,8 @@
 # %%
 from lora_edu import choose_device, load_pretrained, load_spam, load_tokenizer
 
-device, encoding = choose_device(), load_tokenizer("mini")
-data = load_spam("bundled")  # or "real"
+SOURCE, device, encoding = "bundled", choose_device(), load_tokenizer("mini")
+data = load_spam(SOURCE)
 for message, label in data.train[:4]:
     print(f"{('ham', 'spam')[label]:4} | {message[:84]}")
 ham = sum(example.label == 0 for example in data.validation) / len(data.validation)
@@ -171,7 +171,7 @@ models = {"head": load_pretrained("mini", device=device), "lora": model}
 models["full"] = load_pretrained("mini", device=device)
 train_classifier(models["head"], "head", rows.train, lr=3e-3, steps=STEPS)
 train_classifier(models["full"], "full", rows.train, lr=1e-3, steps=64)
-record, five = read_record(data_path("results", "classifier_bundled.json")), {}
+record, five = read_record(data_path("results", f"classifier_{SOURCE}.json")), {}
 for method, each in models.items():
     runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
     five[method] = sum(run["test_accuracy"] for run in runs) / len(runs)
