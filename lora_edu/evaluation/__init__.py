@@ -21,6 +21,7 @@ from lora_edu.evaluation.metrics import (
     f1_interval,
     mean_loss,
     perplexity,
+    student_95,
     wilson_interval,
 )
 from lora_edu.evaluation.rates import Point, best_rate, forgotten_at, losses_by_rate, tradeoff
@@ -47,6 +48,7 @@ __all__ = [
     "read_record",
     "runs_of",
     "same_bits",
+    "student_95",
     "summarise",
     "tradeoff",
     "wilson_interval",

@@ -18,7 +18,9 @@ from .display import (
 from .drawings import drawing
 from .faces import Mood, faced
 from .style import (
+    CONCEPTS,
     DIVERGING,
+    INK,
     SEQUENTIAL,
     figure,
     house_style,
@@ -29,7 +31,9 @@ from .style import (
 from .tables import Table, table
 
 __all__ = [
+    "CONCEPTS",
     "DIVERGING",
+    "INK",
     "LINE_CHARACTERS",
     "Line",
     "Mood",

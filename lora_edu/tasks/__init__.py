@@ -20,6 +20,7 @@ from lora_edu.tasks.menu import (
     prepare_menu,
     write_sentences,
 )
+from lora_edu.tasks.ranks import RankRecord, mean_difference, rank_record
 from lora_edu.tasks.slots import (
     Patterns,
     e2e_patterns,
@@ -39,14 +40,17 @@ __all__ = [
     "MULTIPLIER",
     "Patterns",
     "RANK",
+    "RankRecord",
     "e2e_patterns",
     "error_rate_score",
     "feature_loss",
     "features",
+    "mean_difference",
     "measures",
     "menu_patterns",
     "prepare_classifier",
     "prepare_menu",
+    "rank_record",
     "said_slots",
     "slot_error_rate",
     "slot_errors",

@@ -136,7 +136,7 @@ worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
 worth
 # %%
 from lora_edu.plots import show
-from lora_edu.tasks.rank_record import rank_record
+from lora_edu.tasks import rank_record
 
 record = rank_record()
 picture_of_ranks = record.picture()
@@ -153,7 +153,7 @@ table(
     [[way, f"{100 * a:.1f}", f"{100 * (a - head):.1f}"] for way, a in ways.items()],
 )
 # %%
-from lora_edu.tasks.rank_record import mean_difference
+from lora_edu.tasks import mean_difference
 
 difference, half = mean_difference(record.accuracy("lora", 1), record.whole_accuracy)
 print(f"LoRA at rank 1, less ΔW whole: {100 * difference:.0f} ± {100 * half:.0f} points")

@@ -9,7 +9,7 @@ import torch
 
 from lora_edu.evaluation import read_record, runs_of
 from lora_edu.files import data_path
-from lora_edu.tasks.rank_record import RankRecord, mean_difference, rank_record
+from lora_edu.tasks.ranks import RankRecord, mean_difference, rank_record
 
 SEEDS = range(5)
 

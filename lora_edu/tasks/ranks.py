@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from lora_edu.evaluation import read_record, runs_of
-from lora_edu.evaluation.metrics import student_95
+from lora_edu.evaluation import read_record, runs_of, student_95
 from lora_edu.files import data_path
-from lora_edu.plots import Line, line_chart
-from lora_edu.plots.style import CONCEPTS, INK
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lora_edu.plots import Line
 
 #: The kinds of update that are measured at a rank.
 CUT, LORA, SHRUNK = "cut", "lora", "shrunk"
@@ -46,11 +47,11 @@ class RankRecord:
     words: float
 
     def accuracy(self, kind: str, rank: int) -> Tensor:
-        """Share of right answers on the test set, one for each seed."""
+        """Share of right answers on the test set, (seeds,)."""
         return _values(self.found[kind, rank], "test_accuracy")
 
     def loss(self, kind: str, rank: int) -> Tensor:
-        """Test loss in nats per message, one for each seed."""
+        """Test loss in nats per message, (seeds,)."""
         return _values(self.found[kind, rank], "test_loss")
 
     def energy(self, kind: str, rank: int) -> float:
@@ -59,12 +60,12 @@ class RankRecord:
 
     @property
     def whole_accuracy(self) -> Tensor:
-        """Accuracy with ΔW whole, one for each seed."""
+        """Accuracy with ΔW whole, (seeds,)."""
         return _values(self.whole, "test_accuracy")
 
     @property
     def head_accuracy(self) -> Tensor:
-        """Accuracy with a new head on the frozen base, one for each seed."""
+        """Accuracy with a new head on the frozen base, (seeds,)."""
         return _values(self.head, "test_accuracy")
 
     def ranks(self, kind: str) -> list[int]:
@@ -73,6 +74,8 @@ class RankRecord:
 
     def picture(self) -> Figure:
         """Draws accuracy against rank for LoRA and for ΔW cut, between what frames them."""
+        from lora_edu.plots import CONCEPTS, INK, line_chart  # training needs no matplotlib
+
         made = line_chart(
             [
                 self._line(LORA, "LoRA trained at rank r"),
@@ -109,6 +112,8 @@ class RankRecord:
 
     def _line(self, kind: str, label: str) -> Line:
         """The mean over the seeds, in a band from the worst to the best."""
+        from lora_edu.plots import Line
+
         ranks = self.ranks(kind)
         values = [100 * self.accuracy(kind, rank) for rank in ranks]
         return Line(
