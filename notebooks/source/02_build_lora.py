@@ -40,7 +40,7 @@ numbers = predict("How many numbers do A and B hold together, from 192 to 768 at
 numbers
 # %%
 full, update = 192 * 768, 192 * 8 + 8 * 768
-print(f"W holds {full:,} numbers; A and B hold {update:,}, which is {update / full:.1%} of that")
+print(f"W holds {full:,} numbers; A and B hold {update:,}, which is {100 * update / full:.1f} % of that")
 reveal(numbers, update, because="A is 192 × 8 and B is 8 × 768: rank × (in_dim + out_dim)")
 # %% [markdown]
 # ## Exercise 1: how does one update work?
@@ -449,7 +449,7 @@ untouched = NOISE**2 + 6 / OUT  # the loss without any update
 shares = {n: (untouched - loss[4]) / (untouched - NOISE**2) for n, loss in controls.items()}
 # %%
 # @title Draw the three curves
-title = "Of the change, rank 4 brings " + ", ".join(f"{s:.0%}" for s in shares.values())
+title = "Of the change, rank 4 brings " + ", ".join(f"{100 * s:.0f} %" for s in shares.values())
 chart = line_chart(
     [Line(name, RANKS, list(losses.values())) for name, losses in controls.items()],
     title=title,

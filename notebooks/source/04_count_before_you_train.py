@@ -102,7 +102,7 @@ saving
 lora = memory_budget(small, "lora", **step)
 saved = 1 - lora.total_bytes / full.total_bytes
 size = next(s for s, least in zip(shares, (0.95, 0.6, 0.3, 0)) if saved >= least)
-why = f"{saved:.0%}: {lora.activations_bytes / 1e9:.1f} GB of activations stay"
+why = f"{100 * saved:.0f} %: {lora.activations_bytes / 1e9:.1f} GB of activations stay"
 reveal(saving, size, because=why)
 # %% [markdown]
 # Now a large model, Llama 3 8B, beside real cards. QLoRA is LoRA on a base whose blocks are held in
@@ -140,7 +140,7 @@ print(f"one array of tokens × vocabulary: {loss / 1e9:.1f} GB")
 print(f"LoRA of rank 8 on the blocks:     {adapter_bytes(llama, 8, in_blocks, 2) / 1e6:.0f} MB")
 print(f"embedding and head, in full:      {whole / 1e9:.1f} GB")
 share = lora_parameters(llama, 8, in_blocks) / llama.parameters
-print(f"trained: {lora_parameters(llama, 8, in_blocks):,} parameters, {share:.2%} of the model's")
+print(f"trained: {lora_parameters(llama, 8, in_blocks):,} parameters, {100 * share:.2f} % of the model's")
 
 
 # %% [markdown]
@@ -307,7 +307,7 @@ for name, (found, targets, rank) in rows.items():
     formula = activation_bytes(mini, targets, rank=rank, **row)
     print(f"{name:20} {found / everything:4.0%}, and the formula's {formula / everything:4.0%}")
 last = measured(["blocks.5.attention.query", "blocks.5.attention.value"])
-print(f"LoRA in the last block alone: {last / everything:.0%}")
+print(f"LoRA in the last block alone: {100 * last / everything:.0f} %")
 # %% [markdown]
 # So *which* layers learn decides what is spared, not how. Below the lowest adapter nothing is kept.
 #
@@ -373,7 +373,7 @@ for custom, each in {
     "and a float32 copy of the weight": 2 + 8 + 2 + 4,
 }.items():
     total = each * gpt3.parameters / 1e12
-    print(f"{custom:33} {each:2} bytes: {total:.2f} TB, LoRA saves up to {1 - 2 / each:.0%}")
+    print(f"{custom:33} {each:2} bytes: {total:.2f} TB, LoRA saves up to {100 * (1 - 2 / each):.0f} %")
 # %% [markdown]
 # "Up to 2/3" is the first, which gives 1.05 TB. So the paper's two statements roughly agree; it
 # doesn't say what the remaining 0.15 TB is. With a float32 copy, LoRA saves more than we say.

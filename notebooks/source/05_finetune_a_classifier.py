@@ -27,7 +27,7 @@ data = load_spam(SOURCE)
 for message, label in data.train[:4]:
     print(f"{('ham', 'spam')[label]:4} | {message[:84]}")
 ham = sum(example.label == 0 for example in data.validation) / len(data.validation)
-print(f"{len(data.train)} messages to learn from; always to say ham is right in {ham:.0%}")
+print(f"{len(data.train)} messages to learn from; always to say ham is right in {100 * ham:.0f} %")
 # %% [markdown]
 # The messages come in three parts with three jobs: **train** to learn from, **validation** to make
 # choices by, and **test** to report on once nothing is left to choose.
@@ -61,7 +61,7 @@ def right(model, rows):
 
 
 before = right(model, rows.validation)
-print(f"right before training: {before:.0%} of the validation messages")
+print(f"right before training: {100 * before:.0f} % of the validation messages")
 # %% [markdown]
 # ## LoRA learns the task
 # `fit` is the loop of notebook 03, with warm-up and clipping. `watch` draws it while it runs:
@@ -88,7 +88,7 @@ def train(follow):
 history = await watch(train, steps=STEPS, title="LoRA on spam", accuracy=True)
 # %%
 after = right(model, rows.validation)
-print(f"validation messages right: {before:.0%} before, {after:.0%} after {STEPS} steps")
+print(f"validation messages right: {100 * before:.0f} % before, {100 * after:.0f} % after {STEPS} steps")
 # %% [markdown]
 # ## Type your own message
 # You have a spam filter, so use it! Change the messages and run again. Can you write spam that it
@@ -146,7 +146,7 @@ own_rows = Split(*(classification_rows(part, encoding, max_tokens=64) for part i
 own_model = load_pretrained("mini", device=device)
 train_classifier(own_model, "lora", own_rows.train, lr=LR, steps=30)
 print(f"{len(own.train)} texts, {len(classes)} classes: {', '.join(classes)}")
-print(f"right: {right(own_model, own_rows.test):.0%} of {len(own.test)} texts that it never saw")
+print(f"right: {100 * right(own_model, own_rows.test):.0f} % of {len(own.test)} texts that it never saw")
 ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
 # %% [markdown]
 # Nearly always right, and yet it takes our pirate for a waiter! It has learnt texts *like those in
@@ -175,7 +175,7 @@ record, five = read_record(data_path("results", f"classifier_{SOURCE}.json")), {
 for method, each in models.items():
     runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
     five[method] = sum(run["test_accuracy"] for run in runs) / len(runs)
-    shares = f"{right(each, rows.test):.0%} in your run, {five[method]:.0%} over five seeds"
+    shares = f"{100 * right(each, rows.test):.0f} % in your run, {100 * five[method]:.0f} % over five seeds"
     print(f"{method:4} | right {shares} | {count_parameters(each).trainable:9,} numbers trained")
 # %%
 gap = five["full"] - five["lora"]
@@ -395,7 +395,7 @@ def gpu_run(method, lr, steps=100):
     peak, ms = torch.cuda.max_memory_allocated() / 1e9, 1000 * done.seconds / done.last_step
     share = right(gpt2, validation_rows)
     print(f"{method:4} | {kind}, {done.precision} | {ms:.0f} ms a step | peak {peak:.2f} GB")
-    print(f"     | {share:.1%} of the validation messages right")
+    print(f"     | {100 * share:.1f} % of the validation messages right")
 
 
 # %% tags=["nbval-ignore-output"]
@@ -427,7 +427,7 @@ for method, name in (("head", "head alone"), ("lora", "LoRA"), ("full", "full"))
     sums[f"{name}\nkeeps {kept}"] = summarise(truth, runs, accuracy_score, groups=groups)
 head, lora, full = (100 * each.value for each in sums.values())
 title = f"LoRA: {lora - head:.0f} points above a head alone, and "
-title += f"{sizes['lora'] / sizes['full']:.0%} of full's bytes"
+title += f"{100 * sizes['lora'] / sizes['full']:.0f} % of full's bytes"
 # %%
 chart = bar_chart(
     {name: 100 * each.value for name, each in sums.items()},

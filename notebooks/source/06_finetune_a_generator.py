@@ -240,7 +240,7 @@ of_references = [
     for pair in data.test[:100]
     for reference in pair.references
 ]
-print(f"slot error rate of {len(of_references)} references: {slot_error_rate(of_references):.1%}")
+print(f"slot error rate of {len(of_references)} references: {100 * slot_error_rate(of_references):.1f} %")
 # %%
 # @title What it does: compares your count with the course's, on sentences that have errors
 menu, words = load_menu(), menu_patterns()  # the bundled set, where words are few
@@ -312,7 +312,7 @@ before, in_base = mean_loss(base, validation), count_parameters(base).total
 for name, history in histories.items():
     learning = count_parameters(models[name]).trainable
     after = history.evaluations[-1]["validation_loss"]
-    print(f"{name:4} | {learning:9,} numbers learn, {learning / in_base:.1%} of the base's", end="")
+    print(f"{name:4} | {learning:9,} numbers learn, {100 * learning / in_base:.1f} % of the base's", end="")
     print(f" | validation loss from {before:.1f} to {after:.1f} nats per token")
 # %%
 lines = []
@@ -390,7 +390,7 @@ def side_by_side(record, ways, rates):
     for name, rate in rates.items():
         runs = finals(record, **ways[name])
         losses, bleus = ([run[measure] for run in runs] for measure in ("test_loss", "bleu"))
-        wrong = f"{rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%})"
+        wrong = f"{100 * rate.value:.1f} % ({100 * rate.low:.1f} % to {100 * rate.high:.1f} %)"
         hesitates = f"{math.exp(mean(losses)):.1f}"
         rows.append([name, spread(losses), hesitates, spread(bleus, 1), wrong])
     return table(["", "test loss", "perplexity", "BLEU", "slot errors"], rows)
@@ -670,7 +670,7 @@ side_by_side(results["real"], WAYS, rates_of_real)
 about = results["real"]["about"]
 seen = about["steps"]["menu"] * about["batch_rows"]
 print(f"each run has seen {seen:,} examples of {about['rows']['menu']['train']:,}")
-print(f"people's own sentences: {about['slot_error_rate_of_references']:.1%} slot errors")
+print(f"people's own sentences: {100 * about['slot_error_rate_of_references']:.1f} % slot errors")
 # %% [markdown]
 # Here LoRA is far behind. Our base has yet to learn the words of restaurants, and LoRA leaves
 # embedding and head as they are. Or it lacks time: the paper made five passes. Neither has been

@@ -125,7 +125,7 @@ accuracies = {
     for method in METHODS
 }
 for method, found in accuracies.items():
-    each = ", ".join(f"{value:.1%}" for value in found)
+    each = ", ".join(f"{100 * value:.1f} %" for value in found)
     print(f"{method:4} | {each} | standard deviation {100 * stdev(found):.1f} points")
 # %% [markdown]
 # The mean of five varies by $s / \sqrt 5$, where $s$ is the standard deviation between seeds. With
@@ -170,7 +170,7 @@ for method in METHODS:
     runs = predictions_of(record, method=method)
     a, f = (summarise(truth, runs, s, groups=groups) for s in (accuracy_score, f1_score))
     print(
-        f"{method:6} | {a.value:.1%} ({a.low:.1%} to {a.high:.1%}) | {f.value:.3f} ({f.low:.3f} to "
+        f"{method:6} | {100 * a.value:.1f} % ({100 * a.low:.1f} % to {100 * a.high:.1f} %) | {f.value:.3f} ({f.low:.3f} to "
         f"{f.high:.3f}) | ±{100 * a.seed_sd:.1f} pts   | ±{100 * a.sample_sd:.1f} pts"
     )
 # %% [markdown]
