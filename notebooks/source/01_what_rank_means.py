@@ -279,8 +279,14 @@ def with_cut(rank):
                 weight += truncate(change[name], rank) if name in updates else change[name]
     return model
 # %%
-from lora_edu import Batches, accuracy_interval, classification_rows, classify
-from lora_edu import load_spam, load_tokenizer
+from lora_edu import (
+    Batches,
+    accuracy_interval,
+    classification_rows,
+    classify,
+    load_spam,
+    load_tokenizer,
+)
 from lora_edu.widgets.cut_back import cut_back
 
 messages = classification_rows(load_spam().test, load_tokenizer("mini"), 64)
@@ -336,14 +342,15 @@ print(f"noise: {noise[0]:.0f} for a square layer, {noise[1]:.0f} for the MLP's")
 # So ΔW is lower than noise, and not low. Does the task ask for that? Compare the gradient of a first
 # batch with its *sign*, which is Adam's first step:
 # %%
-from lora_edu import Batches, classification_rows, load_pretrained, load_spam, load_tokenizer
+import lora_edu
+from lora_edu import classification_rows, load_spam, load_tokenizer
 from lora_edu.tasks import prepare_classifier
 from lora_edu.training import classification_loss
 
-model = load_pretrained("mini")
+model = lora_edu.load_pretrained("mini")
 prepare_classifier(model, "full", seed=0)
 rows = classification_rows(load_spam().train, load_tokenizer("mini"), 64)
-classification_loss(model, next(Batches(rows, 16, seed=0).epoch(0))).backward()
+classification_loss(model, next(lora_edu.Batches(rows, 16, seed=0).epoch(0))).backward()
 gradients = [p.grad for name, p in model.named_parameters() if name in updates]
 
 

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Build `LoRALayer` and `LinearWithLoRA`
 #
-# You write LoRA yourself, in fifteen lines, and then use it to find out how large a hidden change is.
+# You write LoRA yourself, in fifteen lines, and then find out how many directions a hidden change has.
 #
 # **You will be able to**
 # - write `LoRALayer` and `LinearWithLoRA`, and say what each line is for
 # - explain why one matrix starts at zero, and which of the two moves first
-# - merge an update into a layer by hand
-# - read from a curve which rank a task needs
+# - ◇ merge an update into a layer by hand
+# - ◇ read from a curve which rank a task needs
 #
 # **You need** basic PyTorch: `nn.Module`, `nn.Parameter`, `backward`. Notebook 01, on rank, helps.
 #
@@ -40,7 +40,7 @@ numbers = predict("How many numbers do A and B hold together, from 192 to 768 at
 numbers
 # %%
 full, update = 192 * 768, 192 * 8 + 8 * 768
-print(f"W holds {full:,} numbers; A and B hold {update:,}, which is {100 * update / full:.1f} % of that")
+print(f"W holds {full:,} numbers; A and B hold {update:,}, or {100 * update / full:.1f} % of that")
 reveal(numbers, update, because="A is 192 × 8 and B is 8 × 768: rank × (in_dim + out_dim)")
 # %% [markdown]
 # ## Exercise 1: how does one update work?
@@ -107,6 +107,7 @@ layer_verdict
 # if not layer_verdict.passed:  # so that you can go on in any case
 #     from lora_edu import LoRALayer
 #
+#
 # </student>
 class LinearWithLoRA(nn.Module):
     """A linear layer with its update beside it: x -> linear(x) + lora(x)."""
@@ -172,7 +173,7 @@ print("learns:", [name for name, p in layer.named_parameters() if p.requires_gra
 # %% [markdown]
 # **Takeaway:** since $B$ is zero, the wrapped layer *is* the base at step 0, to the last bit. Training starts from the pretrained model, not from somewhere near it.
 #
-# Your class takes the layer as it is, so whoever wraps a layer freezes it *first*. Without that $W$ learns as well; afterwards, $A$ and $B$ would be frozen too. One more trap on a GPU: `torch.empty` makes $A$ in float32 on the CPU, wherever $W$ is. The course's class asks $W$ for its device.
+# Your class takes the layer as it is, so whoever wraps a layer freezes it *first*. Without that $W$ learns as well; and if you freeze a whole model afterwards, $A$ and $B$ are frozen too. One more trap on a GPU: `torch.empty` makes $A$ in float32 on the CPU, wherever $W$ is. The course's class asks $W$ for its device.
 #
 # ## Who moves first?
 # $A$ is random, $B$ is zero, $W$ is frozen. Think about the first backward pass.
@@ -335,7 +336,9 @@ mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())
 losses = train(mine, task_x, task_y, steps=20), train(theirs, task_x, task_y, steps=20)
 apart = max(abs(m - t) for m, t in zip(*losses, strict=True))
-print(f"yours and the course's, 20 steps: the losses differ by at most {apart:.3f}")
+own = layer_verdict.passed and wrapper_verdict.passed
+whose = "yours and the course's" if own else "not yours yet, the course's twice"
+print(f"{whose}, 20 steps: the losses differ by at most {apart:.3f}")
 torch.testing.assert_close(mine(task_x), theirs(task_x), rtol=1e-3, atol=1e-3)
 
 before, W = theirs(task_x), base.weight.clone()
@@ -463,7 +466,7 @@ show(
     "fall that has not ended at rank 32.",
 )
 # %% [markdown]
-# **Takeaway:** LoRA works with a small rank *if* the change has few strong directions. That is the bet, and the third curve shows what losing it looks like. A real task can be kinder: in notebook 01 the update has many directions, and yet one is enough.
+# **Takeaway:** LoRA works with a small rank *if* the change has few strong directions. That is the bet, and the third curve shows what losing it looks like. A real task can be kinder: in notebook 01 full fine-tuning used many directions, and LoRA did as well with one.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.
@@ -482,7 +485,7 @@ show(
 # </details>
 #
 # ## Where next
-# [LoRA in a small GPT](03_lora_in_a_gpt.ipynb) puts your layer into a whole model. Why others divide alpha by the rank: [notebook 10](10_choose_rank_alpha_rate.ipynb).
+# [LoRA in a small GPT](03_lora_in_a_gpt.ipynb) puts such layers into a whole model. Why others divide alpha by the rank: [notebook 10](10_choose_rank_alpha_rate.ipynb).
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA: Low-Rank Adaptation of Large Language Models](https://arxiv.org/abs/2106.09685), section 4.1

@@ -24,7 +24,7 @@ from lora_edu import choose_device, load_pretrained, load_spam, load_tokenizer
 
 SOURCE, device, encoding = "bundled", choose_device(), load_tokenizer("mini")
 data = load_spam(SOURCE)
-for message, label in data.train[:4]:
+for message, label in data.train[3:7]:
     print(f"{('ham', 'spam')[label]:4} | {message[:84]}")
 ham = sum(example.label == 0 for example in data.validation) / len(data.validation)
 print(f"{len(data.train)} messages to learn from; always to say ham is right in {100 * ham:.0f} %")
@@ -65,8 +65,7 @@ print(f"right before training: {100 * before:.0f} % of the validation messages")
 # %% [markdown]
 # ## LoRA learns the task
 # `fit` is the loop of notebook 03, with warm-up and clipping. `watch` draws it while it runs:
-# **Stop** pauses training after the current step, **Go on** resumes from there, and nothing is
-# lost. On Colab use the cell's own stop button.
+# **Stop** pauses training after the current step, **Go on** resumes from there. On Colab use the cell's own stop button.
 # %%
 from lora_edu import classification_loss, fit
 from lora_edu.tasks import measures
@@ -88,7 +87,7 @@ def train(follow):
 history = await watch(train, steps=STEPS, title="LoRA on spam", accuracy=True)
 # %%
 after = right(model, rows.validation)
-print(f"validation messages right: {100 * before:.0f} % before, {100 * after:.0f} % after {STEPS} steps")
+print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
 # ## Type your own message
 # You have a spam filter, so use it! Change the messages and run again. Can you write spam that it
@@ -146,7 +145,8 @@ own_rows = Split(*(classification_rows(part, encoding, max_tokens=64) for part i
 own_model = load_pretrained("mini", device=device)
 train_classifier(own_model, "lora", own_rows.train, lr=LR, steps=30)
 print(f"{len(own.train)} texts, {len(classes)} classes: {', '.join(classes)}")
-print(f"right: {100 * right(own_model, own_rows.test):.0f} % of {len(own.test)} texts that it never saw")
+own_right = right(own_model, own_rows.test)
+print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never saw")
 ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
 # %% [markdown]
 # Nearly always right, and yet it takes our pirate for a waiter! It has learnt texts *like those in
@@ -170,20 +170,21 @@ from lora_edu.evaluation import read_record, runs_of
 models = {"head": load_pretrained("mini", device=device), "lora": model}
 models["full"] = load_pretrained("mini", device=device)
 train_classifier(models["head"], "head", rows.train, lr=3e-3, steps=STEPS)
-train_classifier(models["full"], "full", rows.train, lr=1e-3, steps=64)
+train_classifier(models["full"], "full", rows.train, lr=1e-3, steps=STEPS, batch_size=ROWS)
 record, five = read_record(data_path("results", f"classifier_{SOURCE}.json")), {}
 for method, each in models.items():
     runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
     five[method] = sum(run["test_accuracy"] for run in runs) / len(runs)
-    shares = f"{100 * right(each, rows.test):.0f} % in your run, {100 * five[method]:.0f} % over five seeds"
-    print(f"{method:4} | right {shares} | {count_parameters(each).trainable:9,} numbers trained")
+    yours, trained = right(each, rows.test), count_parameters(each).trainable
+    shares = f"{100 * yours:.0f} % in your run, {100 * five[method]:.0f} % over five seeds"
+    print(f"{method:4} | right {shares} | {trained:9,} numbers trained")
 # %%
 gap = five["full"] - five["lora"]
 verdict = MORE if gap > 0.05 else LESS if gap < -0.05 else SAME
 reveal(versus, verdict, because="more numbers to train are not more to learn from")
 # %% [markdown]
-# Each method had a learning rate of its own. A single run is one throw of the dice, so trust the
-# five recorded seeds more than yours.
+# LoRA and full made the same 40 steps of 32 messages, each at a learning rate of its own. Still, one
+# run is one throw of the dice, so trust the five recorded seeds more.
 #
 # LoRA's third promise is that only the small matrices are trained. Let us compare every tensor of
 # the base in your run with its file.
@@ -239,9 +240,9 @@ for name, times in parts.items():
     ms = " | ".join(f"{1000 * t:{w}.1f}" for t, w in zip((*times, sum(times)), (7, 8, 9, 10)))
     print(f"{name:12} | {ms}")
 # %% [markdown]
-# On our machine LoRA saved no time. Forward it does more than full fine-tuning, because the thin
-# products with $A$ and $B$ come on top; backward and in the optimizer it does less. Which wins
-# depends on machine, code and model, so the papers disagree:
+# On our machine LoRA saved no time. Backward and in the optimizer it does less; but forward, two
+# thin products a layer come on top, and many small operations cost far more time than their
+# arithmetic. Which wins depends on machine, code and model, so the papers disagree:
 #
 # - *faster:* the LoRA paper (section 4.2) measured 43.1 tokens a second on GPT-3 175B, against 32.5
 # - *slower:* Biderman et al. 2024 (section 4.7) found that at a fixed batch size LoRA tends to
@@ -260,9 +261,8 @@ for method in models:
 
 
 # %% [markdown]
-# At LoRA's best rate, 0.003, full fine-tuning is near ln 2 = 0.69, which is guessing. Do not read
-# too much into the winners, though: for LoRA and full the best rate leads the next by less than two
-# seeds differ.
+# At LoRA's best rate, 0.003, full fine-tuning is near ln 2 = 0.69, which is guessing. But the
+# winners are close: for LoRA and full, two seeds differ by more than the two best rates.
 #
 # **Exercise 2, own code.** Write `choose(runs)`: given runs with the entries `"lr"`,
 # `"train_loss"`, `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
@@ -337,8 +337,8 @@ print(f"by the formula, a block with LoRA: {block_share(model.config.n_embd, 8):
 # The model needs a little less than its blocks, because below the first block nothing is trained and
 # no gradient has to get there.
 #
-# Better code gets some time back. `fuse` lets LoRA's layers compute in fewer and larger operations;
-# loss and gradients stay the same.
+# Better code gets time back: `fuse` lets LoRA's layers compute in fewer, larger operations, with
+# the same loss and gradients.
 # %% tags=["nbval-ignore-output"]
 import copy
 

@@ -240,7 +240,8 @@ of_references = [
     for pair in data.test[:100]
     for reference in pair.references
 ]
-print(f"slot error rate of {len(of_references)} references: {100 * slot_error_rate(of_references):.1f} %")
+wrong = 100 * slot_error_rate(of_references)
+print(f"slot error rate of {len(of_references)} references: {wrong:.1f} %")
 # %%
 # @title What it does: compares your count with the course's, on sentences that have errors
 menu, words = load_menu(), menu_patterns()  # the bundled set, where words are few
@@ -312,7 +313,8 @@ before, in_base = mean_loss(base, validation), count_parameters(base).total
 for name, history in histories.items():
     learning = count_parameters(models[name]).trainable
     after = history.evaluations[-1]["validation_loss"]
-    print(f"{name:4} | {learning:9,} numbers learn, {100 * learning / in_base:.1f} % of the base's", end="")
+    part = 100 * learning / in_base
+    print(f"{name:4} | {learning:9,} numbers learn, {part:.1f} % of the base's", end="")
     print(f" | validation loss from {before:.1f} to {after:.1f} nats per token")
 # %%
 lines = []

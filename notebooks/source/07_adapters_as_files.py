@@ -227,7 +227,8 @@ check("07.mistakes", mistakes)
 # </details>
 # %%
 print(f"1. loaded by hand: largest difference of a logit from the base's: {first_to_base}")
-print(f"2. accuracy with its head {100 * accuracy(with_head):.0f} %, always “ham” {100 * ham:.0f} %,", end=" ")
+right = 100 * accuracy(with_head)
+print(f"2. accuracy with its head {right:.0f} %, always “ham” {100 * ham:.0f} %,", end=" ")
 print(f"with a new head {100 * sum(guessed) / len(guessed):.0f} % (mean of five)")
 if lora_layers(twice):
     set_strength(twice, 0)
@@ -351,7 +352,8 @@ with torch.no_grad():
     off = {n: added_and_subtracted(kept, update, n) - kept for n in (1, 100)}
 print(f"after unmerge, the old weight is off by {(layer.linear.weight - kept).abs().max().item()}")
 for times, error in off.items():
-    print(f"added and subtracted, {times:3} times: {100 * (error != 0).float().mean():.0f} % of it changed")
+    changed = 100 * (error != 0).float().mean()
+    print(f"added and subtracted, {times:3} times: {changed:.0f} % of it changed")
 grown = off[100].norm() > 2 * off[1].norm()
 reveal(cycles, GROWTH[0 if grown else 1], because="what the sum had no digit for is gone at once")
 # %% [markdown]
@@ -525,8 +527,9 @@ def missed_by_averaging(turn):
 
 
 rotation = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(0))).Q
-print(f"averaging A and B misses by {100 * missed_by_averaging(torch.eye(8)):.0f} % of the average's size")
-print(f"with the same menu adapter, its A and B turned: by {100 * missed_by_averaging(rotation):.0f} %")
+straight, turned = 100 * missed_by_averaging(torch.eye(8)), 100 * missed_by_averaging(rotation)
+print(f"averaging A and B misses by {straight:.0f} % of the average's size")
+print(f"with the same menu adapter, its A and B turned: by {turned:.0f} %")
 # %% [markdown]
 # Why? $(A_1 + A_2)(B_1 + B_2) / 4$ is *half* of what we want, plus cross terms that no task has
 # learnt. And there is a deeper reason: $A$ and $B$ are not determined. For any invertible matrix

@@ -170,8 +170,9 @@ for method in METHODS:
     runs = predictions_of(record, method=method)
     a, f = (summarise(truth, runs, s, groups=groups) for s in (accuracy_score, f1_score))
     print(
-        f"{method:6} | {100 * a.value:.1f} % ({100 * a.low:.1f} % to {100 * a.high:.1f} %) | {f.value:.3f} ({f.low:.3f} to "
-        f"{f.high:.3f}) | ±{100 * a.seed_sd:.1f} pts   | ±{100 * a.sample_sd:.1f} pts"
+        f"{method:6} | {100 * a.value:.1f} % ({100 * a.low:.1f} % to {100 * a.high:.1f} %) | "
+        f"{f.value:.3f} ({f.low:.3f} to {f.high:.3f}) | "
+        f"±{100 * a.seed_sd:.1f} pts   | ±{100 * a.sample_sd:.1f} pts"
     )
 # %% [markdown]
 # Now the question that everybody asks.

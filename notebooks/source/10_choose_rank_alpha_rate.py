@@ -277,7 +277,7 @@ for dtype in (torch.float32, torch.bfloat16):
     moved = (restored != stored).float().mean().item()
     errors.append(error)
     share = f"1/{2 ** round(-math.log2(error)):,}"
-    print(f"{str(dtype):15} {100 * moved:.0f} % of the weights moved, by up to {share} of the largest")
+    print(f"{str(dtype):15} {100 * moved:.0f} % of the weights moved, up to {share} of the largest")
 reveal(subtract, back[sum(error > 0 for error in errors)], because="each sum is rounded")
 # %% [markdown]
 # **Takeaway:** in float32 the error hardly matters, in bfloat16 it does. To get $W$ back exactly, keep a copy, as the course's `unmerge()` does. PEFT's subtracts. In 16 bits, whatever in the update is smaller than half a rounding step of $W$ is lost in merging altogether; notebook 07 measures that.
