@@ -306,7 +306,8 @@ rows = {
 for name, (found, targets, rank) in rows.items():
     row = {"batch_size": 4, "length_tokens": 128, "number_bytes": 4}
     formula = activation_bytes(mini, targets, rank=rank, **row)
-    print(f"{name:20} {100 * found / everything:3.0f} %, and the formula's {100 * formula / everything:3.0f} %")
+    both = 100 * found / everything, 100 * formula / everything
+    print(f"{name:20} {both[0]:3.0f} %, and the formula's {both[1]:3.0f} %")
 last = measured(["blocks.5.attention.query", "blocks.5.attention.value"])
 print(f"LoRA in the last block alone: {100 * last / everything:.0f} %")
 # %% [markdown]
