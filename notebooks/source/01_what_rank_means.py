@@ -173,7 +173,7 @@ reveal(worth, answer, because=f"it has {100 * one:.1f} %, the whole ΔW {100 * w
 # only the second.
 #
 # ## Deeper: cut it yourself
-# Worked example: take a matrix apart, and put it together again from all its pieces.
+# Take a matrix apart, and put it together from all its pieces:
 # %%
 torch.manual_seed(0)
 two_pieces = torch.randn(6, 2) @ torch.randn(2, 5)
@@ -260,7 +260,7 @@ print(f"ΔW shrunk has a lower loss than the cut of its energy in {lower} of 25 
 # direction holds most of the accuracy, but all together hold more.
 #
 # ## Deeper: put it back by hand
-# These numbers were recorded. Try it yourself, with the weights of seed 0.
+# Those numbers were recorded. Try it yourself, with seed 0.
 # %%
 from torch import nn
 
@@ -372,8 +372,6 @@ for name, each in (("gradient", gradients), ("its sign", signs), ("ΔW", updates
 #   ranks, and LoRA behind on most of these tasks. Our easy task says nothing about theirs.
 #
 # ## Deeper: what is promised?
-# Four claims about rank:
-#
 # **Exercise 4.** True or false? Replace the dots by `True` or `False`.
 #
 # - `closest`: no matrix of rank $r$ is closer to ΔW than its cut to rank $r$.

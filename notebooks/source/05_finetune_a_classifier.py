@@ -9,8 +9,7 @@
 # - say what LoRA saves, and what it does not
 # - decide when to use it, and with which settings
 #
-# **You need** notebook 03, or: you know that LoRA adds a small trainable update beside frozen
-# layers.
+# **You need** notebook 03.
 #
 # **Time:** {path} minutes on the marked path, {whole} in all, on a CPU or a GPU.
 # %% bootstrap

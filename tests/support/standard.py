@@ -206,9 +206,11 @@ def learner_predicts_before_looking(notebook: NotebookNode, path: str) -> list[s
 def exercises_mark_themselves(notebook: NotebookNode, path: str) -> list[str]:
     """The solution passes every check; the learner's notebook fails none and starts untried."""
     names: dict[str, str] = {}
+    kept_back = [] if "/solutions/" in path else withheld(notebook.cells)
     for cell in code_cells(notebook):
         for name in CHECK.findall(cell.source):
-            names[name] = names.get(name, "") + "\n".join(output_texts(cell))
+            shown = f"{name}: not tried yet." if cell in kept_back else ""
+            names[name] = names.get(name, shown) + "\n".join(output_texts(cell))
     number = path.split("/")[-1][:2]
     found = [f"{name} belongs to another notebook" for name in names if name[:2] != number]
     if len(names) < FEWEST_EXERCISES:
