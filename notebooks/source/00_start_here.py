@@ -170,7 +170,7 @@ show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's 
 answer = SIZES[0] if share < 0.02 else SIZES[1] if share < 0.2 else SIZES[2]
 reveal(size, answer, because=f"it is {100 * share:.1f} %: under the 8 % of the layer above")
 # %% [markdown]
-# On larger models it is less: Llama's 7 MB are 0.04 % of its 16 GB.
+# On larger models, and with fewer layers adapted, it is less: Llama's 7 MB are 0.04 % of its 16 GB.
 #
 # ## Has the base forgotten anything?
 # A model trained on a new task can lose part of the old one. And ours? Take the adapter off and
@@ -184,7 +184,8 @@ now, stored = model.state_dict(), load_pretrained("mini", device=device).state_d
 changed = [name for name in stored if not same_bits(now[name], stored[name])]
 print(f"{len(changed)} of {len(stored)} tensors changed")
 # %% [markdown]
-# Nobody ever wrote to them, so you can swap adapters all day.
+# Putting on and taking off leaves no trace, so you can swap adapters all day. That training leaves
+# none either, you prove in notebook 03.
 #
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
@@ -306,7 +307,7 @@ answers = {"forgotten": False, "inside": False, "zero": True, "free": False}
 check("00.true_or_false", answers)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# You have measured each of them.
+# Each is shown above, or follows from the drawing.
 # </details>
 #
 # ## Deeper: is your machine fast enough?

@@ -6,7 +6,7 @@
 # **You will be able to**
 # - read a matrix as directions and strengths, and make a rank-1 update with $A$ and $B$
 # - cut a picture, noise and a *measured* update to any rank, and say what is lost
-# - say why rank 1 may do for a task although full fine-tuning's update is not low in rank
+# - say what the rank of an update tells about its task, and what it does not
 #
 # **You need** matrix products and a little PyTorch; no other notebook.
 #
@@ -66,14 +66,14 @@ check("01.make_update", (A, B))
 # </details>
 #
 # ## What is any matrix made of?
-# Add two rank-1 updates and you get rank 2, and so on. It also works backwards: *every* matrix is a
+# Add two rank-1 updates and you get rank 2 at most, and so on. It also works backwards: *every* matrix is a
 # sum of such pieces, and the *singular value decomposition* (SVD) finds them, sorted by their
 # strengths $\sigma$:
 #
 # $$M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots, \qquad \sigma_1 \ge \sigma_2 \ge
 # \dots \ge 0$$
 #
-# In $x M$, each $u$ reads and each $v$ writes. The rank is the number of pieces with $\sigma > 0$.
+# In $x M$, each $u$ reads and each $v$ writes; all have length 1 and are perpendicular to their like. The rank is the number of pieces with $\sigma > 0$.
 # To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. No matrix of rank $r$ is closer
 # to $M$, entry by entry squared (Eckart and Young, 1936). What is kept is measured as *energy*: the
 # sum of all squared entries, which is also the sum of all $\sigma^2$.
@@ -123,13 +123,14 @@ knife
 #
 # <details><summary>What to look for</summary>
 # One piece has over 90 % of the energy and shows stripes, no house: energy does not know what you
-# look for. The house comes with the second. In ΔW no handful of pieces stands out.
+# look for. The house comes with the second. ΔW lies between the picture and noise.
 # </details>
 #
 # ## The finding: does low rank do the task?
 # So full fine-tuning's update has many directions. Does the *task* need them? The matrix cannot
 # tell, so ask the task. We trained LoRA on the same messages, with five seeds. At rank 1 each of the
-# 36 matrices gets a single direction to read and a single one to write.
+# 36 matrices gets a single direction to read and a single one to write. The least one can train is a
+# new last layer alone, a *head*, on the frozen base.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
@@ -160,12 +161,13 @@ print(f"LoRA at rank 1, less ΔW whole: {100 * difference:.0f} ± {100 * half:.0
 answer = ANSWERS[0 if difference > -half else 1 if one > (whole + head) / 2 else 2]
 reveal(worth, answer, because=f"it has {100 * one:.1f} %, the whole ΔW {100 * whole:.1f} %")
 # %% [markdown]
-# **LoRA at rank 1 does as well as the whole ΔW**, although with five seeds the difference could still
-# be five points either way. We tried just two learning rates for it, at rank 8. Both gain about ten
-# points on a *head*, a new last layer on the frozen base. But keep the task in proportion: counting
-# words, without any language model, gets 89.7 %.
+# **LoRA at rank 1 does about as well as the whole ΔW.** Five seeds leave five points either way, but
+# they rule out a head alone. We tried just two learning rates for LoRA, at rank 8. LoRA and ΔW gain
+# about ten points on the head. But keep the task in proportion: counting words, without any
+# language model, gets 89.7 %.
 #
-# And the *cut*? At rank 1 it keeps 23 % of ΔW's energy and three quarters of its gain. LoRA can do
+# And the *cut*? At rank 1 it keeps 23 % of ΔW's energy and three quarters of its gain over the head.
+# LoRA can do
 # better because it *learns* its few directions, while the cut takes them from an update that was
 # free to use all. (Bands go from the worst seed to the best.)
 #
@@ -257,10 +259,11 @@ print(f"ΔW shrunk has a lower loss than the cut of its energy in {lower} of 25 
 # hardly more than none, where the head misses the ΔW that it was trained with. *No direction is
 # indispensable*: without its strongest, ΔW does about as well, except with one seed. And *a short
 # push goes far*: all of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss. So one
-# direction holds most of the accuracy, but all together hold more.
+# direction a matrix holds most of the accuracy, but all together hold more.
 #
 # ## Deeper: put it back by hand
-# Those numbers were recorded. Try it yourself, with seed 0.
+# Those numbers were recorded. Try it yourself, with seed 0. Only the 36 matrices are cut; embeddings
+# and norms keep their change.
 # %%
 from torch import nn
 
@@ -364,8 +367,8 @@ signs = [gradient.sign() for gradient in gradients]
 for name, each in (("gradient", gradients), ("its sign", signs), ("ΔW", updates.values())):
     print(f"{name:9} {pieces_for_90(each):3} pieces")
 # %% [markdown]
-# The gradient has two directions, more or less! Adam spreads them, because it makes small entries
-# count as much as large ones. So a spectrum is the optimizer's work as well. In the literature:
+# The gradient of this one batch has two directions, more or less! Adam spreads them, because it makes small entries
+# count as much as large ones. So a spectrum is the optimizer's work as well.
 #
 # - Hu et al. (2021, section 7.2) find rank 1 on query and value enough for their tasks on GPT-3.
 # - Biderman et al. (2024) find updates on code and mathematics of 10 to 100 times LoRA's usual

@@ -34,7 +34,7 @@ drawing("side_path")
 #
 # $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. Grey is frozen, blue learns. The number $\alpha$, in code `alpha`, says how strong the update is.
 #
-# One layer of our small GPT turns 192 numbers into 768. Guess before you go on!
+# One layer of our small GPT turns 192 numbers into 768.
 # %%
 numbers = predict("How many numbers do A and B hold together, from 192 to 768 at rank 8?")
 numbers

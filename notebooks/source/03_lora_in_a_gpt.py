@@ -4,7 +4,7 @@
 # You put LoRA into a whole language model, train it, and prove that not one bit of the base moved.
 #
 # **You will be able to**
-# - read a GPT, and say which of its layers LoRA adapts
+# - say which layers of a GPT LoRA adapts, and why
 # - replace them with a recursive function of your own, and write the training loop
 # - prove that nothing changed at step 0, and that the base stays frozen, bit for bit
 # - ◇ explain why a frozen layer still takes part in the backward pass
@@ -263,22 +263,6 @@ for left, right in zip_longest(*columns, fillvalue=""):
 # Forty steps, and Tom goes to sea. The model has *forgotten* nothing for good: with the updates off
 # the base is back. With them on, it may be worse at its old stories.
 #
-# ## Deeper: follow a text through the model
-# What happens between the first block and the answer? Each block *adds* to `x`, so you can ask the
-# head after every block what the next token would be if the model ended there: the *logit lens*.
-# %%
-text = "Once upon a time, there was a"
-ids = torch.tensor([encoding.encode_ordinary(text)], device=device)
-with torch.no_grad():
-    x = base.token_embedding(ids) + base.position_embedding(torch.arange(ids.shape[1]).to(device))
-    for number, block in enumerate(base.blocks):
-        x = block(x)
-        logits = base.head(base.final_norm(x))
-        print(f"after block {number}: {encoding.decode([logits[0, -1].argmax().item()])!r}")
-    print(f"largest difference from base(ids): {(logits - base(ids)).abs().max():.4f}")
-# %% [markdown]
-# Try `"The dog wagged its"`, then `"She was thirsty, so she drank some"`.
-#
 # ## Deeper: targets by name and pattern
 # How do you name layers without typing 36 paths? A target is a whole path, its last part, or a
 # pattern: `*` stands for any text, `[45]` for a 4 or a 5.
@@ -524,8 +508,8 @@ reveal(published, learnt, because=why, tolerance=0.01)
 # </details>
 #
 # ## Where next
-# [Count before you train](04_count_before_you_train.ipynb) predicts these numbers for any model. To
-# train for a task, go to [Fine-tune a classifier](05_finetune_a_classifier.ipynb).
+# [Count before you train](04_count_before_you_train.ipynb) does this for any model. Or train for a
+# task: [Fine-tune a classifier](05_finetune_a_classifier.ipynb).
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), sections 4.2 and 7.1
@@ -535,5 +519,3 @@ reveal(published, learnt, because=why, tolerance=0.01)
 #   Equivalence](https://arxiv.org/abs/2410.21228): intruder dimensions
 # - Raschka 2024, *Build a Large Language Model (From Scratch)*, appendix E. In print it multiplies
 #   by alpha; its repository divides by the rank, since September 2025
-# - nostalgebraist 2020, [interpreting GPT: the logit
-#   lens](https://www.lesswrong.com/posts/AcKRB8wDpdaN6v6ru/interpreting-gpt-the-logit-lens)

@@ -337,7 +337,7 @@ check("04.true_or_false", answers)
 # </details>
 #
 # ## Deeper: published figures, checked
-# A figure in a paper is a claim. Which of these hold?
+# Which of these hold?
 # %%
 # @title What it does: prints a published figure beside the computed one
 def compare(what, published, computed):
