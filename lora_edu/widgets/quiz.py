@@ -84,7 +84,8 @@ class Prediction:
 
     def _read(self, said: str) -> tuple[str | float | None, str]:
         if not said.strip():
-            return None, ""
+            nothing_yet = not self._typed.strip() and not self.options
+            return None, "Type a number first." if nothing_yet else ""
         if self.options:
             return (said, "") if said in self.options else (None, "This is none of the choices.")
         try:

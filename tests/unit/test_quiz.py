@@ -226,3 +226,12 @@ def test_a_long_reveal_breaks_between_words() -> None:
 def test_the_same_question_asked_twice_has_two_forms():
     first, second = predict("Again?", ["yes", "no"]), predict("Again?", ["yes", "no"])
     assert first.key != second.key
+
+
+def test_a_number_recorded_before_one_is_typed_is_asked_for():
+    asked = predict("How many?")
+    asked.say(" ")
+    assert (asked.value, asked.note) == (None, "Type a number first.")
+    asked.say("3")
+    asked.say("")
+    assert (asked.value, asked.note) == (None, "")
