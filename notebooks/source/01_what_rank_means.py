@@ -267,7 +267,7 @@ print(f"ΔW shrunk has a lower loss than the cut of its energy in {lower} of 25 
 # %%
 from torch import nn
 
-from lora_edu import load_pretrained, truncate
+from lora_edu import load_pretrained, load_spam, load_tokenizer, truncate
 
 
 def with_cut(rank):
@@ -282,14 +282,7 @@ def with_cut(rank):
                 weight += truncate(change[name], rank) if name in updates else change[name]
     return model
 # %%
-from lora_edu import (
-    Batches,
-    accuracy_interval,
-    classification_rows,
-    classify,
-    load_spam,
-    load_tokenizer,
-)
+from lora_edu import Batches, accuracy_interval, classification_rows, classify
 from lora_edu.widgets.cut_back import cut_back
 
 messages = classification_rows(load_spam().test, load_tokenizer("mini"), 64)
@@ -346,17 +339,18 @@ print(f"noise: {noise[0]:.0f} for a square layer, {noise[1]:.0f} for the MLP's")
 # batch with its *sign*, which is Adam's first step:
 # %%
 import lora_edu
-from lora_edu import classification_rows, load_spam, load_tokenizer
 from lora_edu.tasks import prepare_classifier
 from lora_edu.training import classification_loss
 
 model = lora_edu.load_pretrained("mini")
 prepare_classifier(model, "full", seed=0)
-rows = classification_rows(load_spam().train, load_tokenizer("mini"), 64)
+encoding = lora_edu.load_tokenizer("mini")
+rows = lora_edu.classification_rows(lora_edu.load_spam().train, encoding, 64)
 classification_loss(model, next(lora_edu.Batches(rows, 16, seed=0).epoch(0))).backward()
 gradients = [p.grad for name, p in model.named_parameters() if name in updates]
 
 
+# %%
 def pieces_for_90(matrices):
     """How many pieces keep 90 % of the energy, median of the matrices."""
     kept = [energy_kept(singular_values(matrix)) for matrix in matrices]

@@ -21,7 +21,7 @@ PATHS = [
     for folder in ("notebooks", "notebooks/solutions")
 ]
 PATH = "notebooks/99_example.ipynb"
-LINK = re.compile(r"!?\[[^\]]*\]\([^)]*\)")
+LINK = re.compile(r"!?\[(?:!\[[^\]]*\]\([^)]*\)|[^\]])*\]\([^)]*\)")  # a badge is a picture in one
 OPENING = """# %% [markdown]
 # # Example
 #
