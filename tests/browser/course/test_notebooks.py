@@ -8,9 +8,12 @@ from playwright.sync_api import Page
 from support.controls import controls, operate
 from support.pages import errors
 
-# What JupyterLab itself writes to the console, and what anywidget does where
-# a busy machine takes more than two seconds to start its model.
-NOT_OURS = re.compile(r"ResizeObserver loop|\[anywidget\] Failed to initialize model")
+# What JupyterLab itself writes to the console, also of its own requests to its server; and what
+# anywidget does where a busy machine takes more than two seconds to start its model.
+NOT_OURS = re.compile(
+    r"ResizeObserver loop|\[anywidget\] Failed to initialize model"
+    r"|Failed to load resource: the server responded with a status of 500"
+)
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 
 
