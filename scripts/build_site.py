@@ -91,9 +91,11 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
             tags += ["hide-output"] if cell.outputs else []
         if cell.source.startswith(FOLDED):
             tags.append("hide-input")
-        for output in cell.outputs:
-            if "text/html" in output.get("data", {}):
-                output.data["text/html"] = WAY_TO_PYTHON.sub("null", output.data["text/html"])
+        for data in (output.get("data", {}) for output in cell.outputs):
+            if "text/html" in data:
+                data["text/html"] = WAY_TO_PYTHON.sub("null", data["text/html"])
+            if "text/markdown" in data:  # Sphinx follows links of cells, not of outputs
+                data["text/markdown"] = data["text/markdown"].replace(".ipynb)", ".html)")
     return learner
 
 
