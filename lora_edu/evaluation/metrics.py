@@ -83,6 +83,26 @@ def student_95(freedom: int) -> float:
     return STUDENT_95[freedom - 1] if freedom <= len(STUDENT_95) else Z_95
 
 
+def mean_difference(first: Tensor, second: Tensor) -> tuple[float, float]:
+    """Mean difference of two measures over the same seeds, and half of its 95 % interval.
+
+    Args:
+        first: One value for each seed.
+        second: One for each seed, in the same order.
+
+    Raises:
+        ValueError: there is one seed alone, which does not know its spread.
+
+    Example:
+        >>> difference, half = mean_difference(torch.tensor([2.0, 4.0, 6.0]), torch.zeros(3))
+        >>> round(difference, 2), round(half, 2)
+        (4.0, 4.97)
+    """
+    differences = (first - second).double()
+    half = student_95(len(differences) - 1) * differences.std() / len(differences) ** 0.5
+    return differences.mean().item(), half.item()
+
+
 def wilson_interval(successes: int, total: int) -> Interval:
     """The 95 % interval of a share, by Wilson: it stays inside [0, 1] and holds for small counts.
 

@@ -20,7 +20,7 @@ from lora_edu.tasks.menu import (
     prepare_menu,
     write_sentences,
 )
-from lora_edu.tasks.ranks import RankRecord, mean_difference, rank_record
+from lora_edu.tasks.ranks import RankRecord, rank_record
 from lora_edu.tasks.slots import (
     Patterns,
     e2e_patterns,
@@ -45,7 +45,6 @@ __all__ = [
     "error_rate_score",
     "feature_loss",
     "features",
-    "mean_difference",
     "measures",
     "menu_patterns",
     "prepare_classifier",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from lora_edu.evaluation import read_record, runs_of, student_95
+from lora_edu.evaluation import read_record, runs_of
 from lora_edu.files import data_path
 
 if TYPE_CHECKING:
@@ -145,23 +145,6 @@ def rank_record() -> RankRecord:
     bundled = read_record(data_path("results", "classifier_bundled.json"))
     heads = runs_of(bundled, stage="final", method="head", base="mini", labels="true")
     return RankRecord(found, tuned, heads, _words_counted())
-
-
-def mean_difference(first: Tensor, second: Tensor) -> tuple[float, float]:
-    """Mean difference of two measures over the same seeds, and half of its 95 % interval.
-
-    Args:
-        first: One value for each seed.
-        second: One for each seed, in the same order.
-
-    Example:
-        >>> difference, half = mean_difference(torch.tensor([2.0, 4.0, 6.0]), torch.zeros(3))
-        >>> round(difference, 2), round(half, 2)
-        (4.0, 4.97)
-    """
-    differences = (first - second).double()
-    half = student_95(len(differences) - 1) * differences.std() / len(differences) ** 0.5
-    return differences.mean().item(), half.item()
 
 
 def _values(found: Sequence[Found], measure: str) -> Tensor:

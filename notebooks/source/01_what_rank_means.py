@@ -154,11 +154,12 @@ table(
     [[way, f"{100 * a:.1f}", f"{100 * (a - head):.1f}"] for way, a in ways.items()],
 )
 # %%
-from lora_edu.tasks import mean_difference
+from lora_edu.evaluation import mean_difference
 
 difference, half = mean_difference(record.accuracy("lora", 1), record.whole_accuracy)
 print(f"LoRA at rank 1, less ΔW whole: {100 * difference:.0f} ± {100 * half:.0f} points")
-answer = ANSWERS[0 if difference > -half else 1 if one > (whole + head) / 2 else 2]
+levels = (whole, (whole + head) / 2, head)  # that of each answer; the nearest one is right
+answer = ANSWERS[min(range(3), key=lambda i: abs(levels[i] - one))]
 reveal(worth, answer, because=f"it has {100 * one:.1f} %, the whole ΔW {100 * whole:.1f} %")
 # %% [markdown]
 # **LoRA at rank 1 does about as well as the whole ΔW.** Five seeds leave five points either way, but

@@ -16,6 +16,7 @@ from lora_edu.evaluation.metrics import (
     confusion,
     f1,
     f1_interval,
+    mean_difference,
     mean_loss,
     perplexity,
     wilson_interval,
@@ -144,3 +145,10 @@ def test_a_perplexity_beyond_all_numbers_is_infinite() -> None:
         model.head.weight.mul_(1e3)
     rows = [Row([1, 2, 3], [4, 5, 6])]
     assert perplexity(model, Batches(rows, 1)) == float("inf")
+
+
+def test_the_difference_is_that_of_pairs():
+    first, second = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0.8, 0.7, 0.6])
+    difference, half = mean_difference(first, second)
+    assert difference == pytest.approx(0.1)
+    assert math.isclose(half, 0, abs_tol=1e-6)

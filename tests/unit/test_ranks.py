@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
-import torch
 
 from lora_edu.evaluation import read_record, runs_of
 from lora_edu.files import data_path
-from lora_edu.tasks.ranks import RankRecord, mean_difference, rank_record
+from lora_edu.tasks.ranks import RankRecord, rank_record
 
 SEEDS = range(5)
 
@@ -63,10 +60,3 @@ def test_the_picture_has_both_curves_and_names_what_frames_them(record: RankReco
     words = " ".join(text.get_text() for text in axis.texts)
     assert all(name in words for name in ("ΔW whole", "words counted", "a head alone"))
     assert axis.get_title("left") == "LoRA trained at rank 1 gets 90.6 %, the whole ΔW 90.5 %"
-
-
-def test_the_difference_is_that_of_pairs() -> None:
-    first, second = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0.8, 0.7, 0.6])
-    difference, half = mean_difference(first, second)
-    assert difference == pytest.approx(0.1)
-    assert math.isclose(half, 0, abs_tol=1e-6)
