@@ -225,6 +225,22 @@ def close(page: Page) -> None:
     page.close()
 
 
+@contextlib.contextmanager
+def page_of(browser: BrowserContext, lab: Lab, path: str, cells: Iterable[str]) -> Iterator[Page]:
+    """Writes a notebook of these cells and gives the page on which it is being run.
+
+    Its kernel ends with the block.
+    """
+    write_notebook(lab, path, cells)
+    page = new_page(browser)
+    try:
+        open_notebook(page, lab, path)
+        start_all(page)
+        yield page
+    finally:
+        close(page)
+
+
 def errors(page: Page) -> list[str]:
     """Returns the errors that the notebook's cells raised."""
     return page.evaluate(ERRORS)

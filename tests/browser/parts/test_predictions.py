@@ -13,11 +13,10 @@ from support.pages import (
     errors,
     new_page,
     open_notebook,
+    page_of,
     saved_when,
     settle,
-    start_all,
     wait_for_all,
-    write_notebook,
 )
 
 PATH = "notebooks/predictions.ipynb"
@@ -39,13 +38,9 @@ broken
 
 @pytest.fixture
 def page(lab: Lab, browser: BrowserContext) -> Iterator[Page]:
-    write_notebook(lab, PATH, CELLS)
-    page = new_page(browser)
-    open_notebook(page, lab, PATH)
-    start_all(page)
-    assert wait_for_all(page) == []
-    yield page
-    close(page)
+    with page_of(browser, lab, PATH, CELLS) as page:
+        assert wait_for_all(page) == []
+        yield page
 
 
 def test_what_was_predicted_is_there_in_a_new_session(
@@ -89,11 +84,7 @@ def test_what_was_predicted_is_there_in_a_new_session(
 
 
 def test_what_goes_wrong_in_python_is_told_in_the_form(lab: Lab, browser: BrowserContext) -> None:
-    write_notebook(lab, PATH, [CELLS[0], BROKEN])
-    page = new_page(browser)
-    open_notebook(page, lab, PATH)
-    start_all(page)
-    assert wait_for_all(page) == []
-    page.get_by_role("radio", name="that").click()
-    page.get_by_role("alert").get_by_text("RuntimeError: no room for that").wait_for()
-    close(page)
+    with page_of(browser, lab, PATH, [CELLS[0], BROKEN]) as page:
+        assert wait_for_all(page) == []
+        page.get_by_role("radio", name="that").click()
+        page.get_by_role("alert").get_by_text("RuntimeError: no room for that").wait_for()

@@ -10,15 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page
 from support.lab import Lab
-from support.pages import (
-    close,
-    new_page,
-    open_notebook,
-    saved_when,
-    start_all,
-    wait_for_all,
-    write_notebook,
-)
+from support.pages import close, new_page, open_notebook, page_of, saved_when, wait_for_all
 
 PATH, UNTRUSTED = "notebooks/explorers.ipynb", "notebooks/untrusted.ipynb"
 ORACLE = """
@@ -45,13 +37,9 @@ OPENING = "Near the river there is a tea room called Old Oak. You can eat apple 
 @pytest.fixture(scope="module")
 def alive(lab: Lab, browser: BrowserContext) -> Iterator[Page]:
     """A notebook with two explorers, run to its end."""
-    write_notebook(lab, PATH, [ORACLE, SHOW, SHOW, "1 + 1"])
-    page = new_page(browser)
-    open_notebook(page, lab, PATH)
-    start_all(page)
-    assert wait_for_all(page) == []
-    yield page
-    close(page)
+    with page_of(browser, lab, PATH, [ORACLE, SHOW, SHOW, "1 + 1"]) as page:
+        assert wait_for_all(page) == []
+        yield page
 
 
 @pytest.fixture(scope="module")
