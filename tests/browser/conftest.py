@@ -1,7 +1,8 @@
-"""One JupyterLab on a copy of the notebooks and one browser, for each of the two folders.
+"""One JupyterLab on a copy of the notebooks and one browser for each process.
 
 In `course` each notebook is opened and run once; while one is tested the next runs, and key presses
-are timed when all have run to their end. `parts` has the tests of single explorers and widgets.
+are timed when all of the process have run to their end. `parts` has the tests of single explorers
+and widgets. `make browser` shares both out over two processes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """From a key press to the changed picture a learner waits a tenth of a second.
 
-These tests come after those of all notebooks, when nothing else runs.
+These tests come after those of all notebooks of this process, when none of them runs any more.
 """
 
 from __future__ import annotations
