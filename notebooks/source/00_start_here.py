@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Start here: one model, many behaviours
 #
-# With LoRA, one small language model becomes a pirate, a waiter and a spam filter: you swap files.
+# With LoRA, one small language model becomes a waiter, a pirate and a spam filter: you swap files.
 #
 # **You will be able to**
 # - say why LoRA exists, and draw it
@@ -10,18 +10,19 @@
 #
 # **You need** a little Python and PyTorch: tensors and `nn.Module`.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU or a GPU.
+# **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, on a CPU or a GPU.
 #
-# **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, run
-# the notebook from the top again.
+# **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
+# there again.
 # %% bootstrap
 # %% [markdown]
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
-# *fine-tuning*, trains all of its numbers once more on your examples, but for Llama 3 8B that takes
-# about 121 GB of GPU memory and leaves a 16 GB file for every task. LoRA freezes the model and
-# trains a small addition beside it: that takes 35 GB, or 25 with the frozen part packed into 4
-# bits, and a task is a file of 7 MB.
+# *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts of
+# 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every task.
+# LoRA freezes the model and trains a small addition beside it. That takes 35 GB: 16 for the model
+# and 19 for its layers' outputs, which training needs again. With the frozen part packed into 4 bits
+# it is 25, and a task is a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -52,13 +53,13 @@ drawing("side_path")
 # Follow the input $x$. One way leads through the pretrained matrix $W$, which is *frozen*: it never
 # changes again. The side path squeezes $x$ through a thin matrix $A$ and widens it with a thin $B$,
 # and the results are added. Only $A$ and $B$, the *adapter*, are trained. So the layer acts as if
-# its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed factor, and nobody had to
-# touch $W$.
+# its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed *multiplier*, and nobody had
+# to touch $W$.
 #
 # ## See it work
 # Our model, the *base*, is tiny: 3 million parameters where Llama has 8,000 million. It has read
 # ten thousand children's stories and nothing else, so expect what a small child tells you: mostly
-# good grammar, and a plot that wanders off. Three adapters teach it more. The first turns data
+# good grammar, and a plot that wanders off. Three adapters teach it more. The waiter turns data
 # about a place into a sentence: **drag Strength from 0 to 1.**
 # %%
 from lora_edu.widgets.strength_explorer import strength_explorer
@@ -78,7 +79,7 @@ explorer
 # Write a prompt of **your own**, too, and the model answers.
 #
 # ## The same by hand
-# No magic: here it is in code. First the base alone, which was never taught what this list means:
+# No magic. First the base alone, which was never taught what this list means:
 # %%
 from lora_edu import choose_device, generate_text, load_pretrained, load_tokenizer
 
@@ -121,8 +122,7 @@ check("00.first", rank)
 # </details>
 #
 # ## What does strength do?
-# With strength $s$ the layer computes $x W + s \cdot x \Delta W$, so 1 is the adapter as trained.
-# Predict first, and look afterwards: choose an answer, then run on.
+# At strength 0 the base seemed to be back. Is it? Predict first: choose an answer, then run on.
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -144,6 +144,8 @@ set_strength(model, 1)
 print("largest difference:", difference)
 reveal(zero, ANSWERS[0 if difference == 0 else 1], because="the update is multiplied by 0")
 # %% [markdown]
+# With strength $s$ the layer computes $x W + s \cdot x \Delta W$, so 1 is the adapter as trained.
+#
 # ## How small is an adapter?
 # You can work this out. In the layer above, $A$ and $B$ hold 2 × 192 × 8 = 3,072 numbers beside
 # 36,864 in $W$. In wider layers their share is smaller, and the embeddings have none.
@@ -204,18 +206,17 @@ def side_path(x, W, A, B, strength):
 check("00.side_path", side_path)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# <code>x @ W</code> multiplies. <code>x @ A</code> is the narrow row in the middle,
-# <code>@ B</code> makes it wide again, and only this part is multiplied by the strength.
+# <code>@</code> multiplies matrices, and only what goes through A and B is multiplied by the strength.
 # </details>
 #
-# Does the real layer do the same? It adds a bias, and counts $A B$ twice: a fixed factor, *alpha /
-# rank* = 16 / 8, is chosen before training (notebook 10).
+# Does the real layer do the same? It adds a bias, and has the multiplier, *alpha / rank* = 16 / 8,
+# which was chosen before training (notebook 10).
 # %%
 switch(model, menu)
 layer = model.blocks[0].attention.query
 x = torch.randn(4, 192, device=device)
-parts = (layer.linear.weight.T, layer.lora.A, layer.lora.B)
-yours = side_path(x, *parts, menu.alpha / menu.rank)
+parts = (layer.linear.weight.T, layer.lora.A, layer.lora.B)  # nn.Linear stores W transposed
+yours = side_path(x, *parts, 1 * menu.alpha / menu.rank)  # strength 1, times the multiplier
 if yours is not None and yours is not ...:
     with torch.no_grad():
         difference = (yours + layer.linear.bias - layer(x)).abs().max().item()
@@ -254,10 +255,10 @@ chart = line_chart(
 )
 show(chart, alt=f"Three smooth curves that cross. {finding}.")
 # %% [markdown]
-# **Takeaway:** strength is a continuous dial, and the text changes where two curves cross.
+# **Takeaway:** strength acts smoothly; the text changes where two curves cross.
 #
 # ## Deeper: a filter for spam
-# The spam adapter carries a new last layer, a *head* with two outputs, in place of the old one.
+# The spam adapter carries a new last layer, a *head* with two outputs.
 # %%
 switch(model, load_adapter(data_path("adapters", "spam")))
 for message in (
@@ -288,7 +289,7 @@ weights = sum(a.shape[0] * b.shape[1] for a, b in menu.matrices.values())
 extra = sum(a.numel() + b.numel() for a, b in menu.matrices.values())
 print(f"{100 * extra / weights:.1f} % more multiplications in the adapted layers")
 # %% [markdown]
-# In notebook 02 you add $\Delta W$ into $W$, and this cost is gone.
+# In notebook 02 you *merge*: you add $\Delta W$ into $W$, and this cost is gone.
 #
 # **Exercise 3.** True or false? Replace the dots by `True` or `False`.
 #
@@ -307,7 +308,7 @@ answers = {"forgotten": False, "inside": False, "zero": True, "free": False}
 check("00.true_or_false", answers)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Each is shown above, or follows from the drawing.
+# Three are measured above. For <code>forgotten</code>: which numbers does training change?
 # </details>
 #
 # ## Deeper: is your machine fast enough?
@@ -346,7 +347,8 @@ with free_threads() as threads:
 # | 10 | [Choose rank, alpha, rate](10_choose_rank_alpha_rate.ipynb) | set it well |
 # | 11–14 | Beyond LoRA, QLoRA, many machines, rewards | *to come* |
 #
-# The marked path takes 90 minutes, 00 to 05 in full about four hours. Begin anywhere.
+# The marked path takes 90 minutes, 00 to 05 in full about four hours. Begin anywhere. **Only half an
+# hour?** Take 02 up to Exercise 2, in 03 “Replace the layers” and “Train it”, and 05's last table.
 #
 # LoRA promises four things, and you will measure each: few trainable parameters (04), unchanged
 # weights (03), training of small matrices alone (05), one small file per task (07).
@@ -354,19 +356,19 @@ with free_threads() as threads:
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.
 # 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base.
-# 3. Each further task costs one small file, and a little work until it is merged.
+# 3. Each further task costs one small file, and a little work until you add it into $W$.
 #
 # ## Five questions
 # 1. Why not fine-tune a whole model for each task?
 # 2. What does a layer with an adapter compute?
 # 3. What does an adapter's file hold?
 # 4. Why is a model with its adapter off *exactly* the base?
-# 5. Why does the text jump while the probabilities move smoothly?
+# 5. ◇ Why does the text jump while the probabilities move smoothly?
 #
 # <details><summary>Answers</summary>
-# First: the memory, and a whole copy for each task. Second: x W plus strength times x ΔW. Third: A
-# and B of each adapted layer, and a new head if there is one. Fourth: nobody ever wrote to its
-# numbers. Fifth: the likeliest token changes where two probabilities cross.
+# (1) The memory, and a whole copy for each task. (2) x W plus strength times x ΔW. (3) A and B of
+# each adapted layer, and a new head if there is one. (4) Nobody ever wrote to its numbers. (5) The
+# likeliest token changes where two probabilities cross.
 # </details>
 #
 # ## Where next
