@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Build `LoRALayer` and `LinearWithLoRA`
 #
-# You write LoRA yourself, in fifteen lines, and then find out how many directions a hidden change has.
+# You write LoRA yourself, in fifteen lines, and then find the rank of a hidden change.
 #
 # **You will be able to**
 # - write `LoRALayer` and `LinearWithLoRA`, and say what each line is for
@@ -32,7 +32,7 @@ drawing("side_path")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. Grey is frozen, blue learns. The number $\alpha$, in code `alpha`, says how strong the update is.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. Grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, says how strong the update is. The LoRA paper, PEFT and notebook 00's adapters take alpha / rank as multiplier; your class takes alpha itself, as in Raschka's book (2024). [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares them. A strength dial multiplies once more.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -44,19 +44,19 @@ print(f"W holds {full:,} numbers; A and B hold {update:,}, or {100 * update / fu
 reveal(numbers, update, because="A is 192 × 8 and B is 8 × 768: rank × (in_dim + out_dim)")
 # %% [markdown]
 # ## Exercise 1: how does one update work?
-# At rank 1, $A$ is one column and $B$ is one row:
+# At rank 2, $A$ has two columns and $B$ two rows:
 # %%
-A = torch.tensor([[1.0], [0.0], [2.0]])  # (3 × 1)
-B = torch.tensor([[10.0, 20.0]])  # (1 × 2)
+A = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]])  # (3 × 2)
+B = torch.tensor([[10.0, 20.0], [0.0, 5.0]])  # (2 × 2)
 for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
     x = torch.tensor([x])
-    print(f"x = {x.tolist()[0]}   x A = {(x @ A).item():.0f}   x A B = {(x @ A @ B).tolist()[0]}")
+    print(f"x = {x.tolist()[0]}   x A = {(x @ A).tolist()[0]}   x A B = {(x @ A @ B).tolist()[0]}")
 
 
 # %% [markdown]
-# **Takeaway:** whatever comes in, a multiple of $B$ comes out. One direction is read, one direction is written. At rank $r$ there are $r$ such pairs.
+# **Takeaway:** $x A$ says how much of each row of $B$ comes out. So at rank $r$ the update reads $r$ directions and writes $r$.
 #
-# Now write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` fills a matrix with random numbers. You fill in three blanks: `self.A` is random, `self.B` is **zero**, and `forward` returns `alpha` times $x A B$.
+# Now write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` with `a=math.sqrt(5)` draws a random $A$ within $\pm 1/\sqrt{\text{rank}}$. You fill in three blanks: `self.A` is random, `self.B` is **zero**, and `forward` returns `alpha` times $x A B$.
 # %% exercise="02.lora_layer"
 class LoRALayer(nn.Module):
     """A trainable update: x -> alpha * x A B."""
@@ -95,13 +95,9 @@ layer_verdict
 # <details><summary>Hint</summary>
 # Read <code>x @ A @ B</code> from the left: x has <code>in_dim</code> columns, so A has <code>in_dim</code> rows, and <code>x @ A</code> has <code>rank</code> columns.
 # </details>
-#
-# <details><summary>Alpha, or alpha divided by the rank?</summary>
-# The names are those of appendix E in Raschka's book (2024). In print it multiplies by alpha, and so does your class. The book's repository has divided by the rank since September 2025, as the LoRA paper and PEFT do. Notebook 10 shows what difference that makes.
-# </details>
 # %% [markdown]
 # ## Exercise 2: where does it go?
-# Beside an existing layer. Your second class keeps that layer, pretrained weights and all, and adds the update to its output. This time you write the body. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`.
+# Beside an existing layer. Your second class keeps that layer, pretrained weights and all, and adds the update to its output. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -135,7 +131,7 @@ wrapper_verdict = check("02.linear_with_lora", LinearWithLoRA)
 wrapper_verdict
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Three lines in all. Keep the layer you are given. Make a <code>LoRALayer</code> from its two sizes, the rank and alpha. <code>forward</code> adds the outputs of the two.
+# Keep the layer you are given, and make a <code>LoRALayer</code> from its two sizes, the rank and alpha. <code>forward</code> adds their outputs.
 # </details>
 #
 # And that is LoRA. **The whole thing in 15 lines** is folded below; until yours passes, the notebook uses that.
@@ -173,7 +169,7 @@ print("learns:", [name for name, p in layer.named_parameters() if p.requires_gra
 # %% [markdown]
 # **Takeaway:** since $B$ is zero, the wrapped layer *is* the base at step 0, to the last bit. Training starts from the pretrained model, not from somewhere near it.
 #
-# Your class takes the layer as it is, so whoever wraps a layer freezes it *first*. Without that $W$ learns as well; and if you freeze a whole model afterwards, $A$ and $B$ are frozen too. One more trap on a GPU: `torch.empty` makes $A$ in float32 on the CPU, wherever $W$ is. The course's class asks $W$ for its device.
+# Your class takes the layer as it is, so whoever wraps a layer freezes it *first*. Without that $W$ learns as well; and if you freeze a whole model afterwards, $A$ and $B$ are frozen too. One more trap on a GPU: `torch.empty` makes $A$ on the CPU, wherever $W$ is. The course's class passes `linear.weight.device` on; in yours, `.to(linear.weight.device)` behind `LoRALayer(…)` does it.
 #
 # ## Who moves first?
 # $A$ is random, $B$ is zero, $W$ is frozen. Think about the first backward pass.
@@ -185,9 +181,9 @@ first
 F.mse_loss(layer(x), y).backward()
 A_moves, B_moves = (f.grad.any().item() for f in (layer.lora.A, layer.lora.B))
 found = options[{(1, 1): 0, (1, 0): 1, (0, 1): 2, (0, 0): 3}[A_moves, B_moves]]
-reveal(first, found, because="each one's gradient contains the other as a factor, and B is zero")
+reveal(first, found, because="while B is 0, a change of A changes nothing; one of B does")
 # %% [markdown]
-# After one step $B$ is no longer zero, and from then on both learn. So why this start and no other? Let us try all four on a small task: a frozen layer, and answers that need a change of rank 4.
+# After one step $B$ is no longer zero, and from then on both learn. So why this start and no other? Let us try all four on a small task from the folded cell. `base` is a frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` hides a change in it, here of rank 4, and `examples` gives inputs with the changed layer's answers, plus noise of size `NOISE`.
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1
@@ -240,7 +236,7 @@ task_x, task_y = examples(plant([1.0] * 4), seed=1)
 
 
 def started(size_A, size_B, seed=0):
-    """A wrapped layer whose A and B are drawn alike, within ±1/2, times their sizes."""
+    """A wrapped layer whose A and B are drawn alike, within ±1/√4, times their sizes."""
     torch.manual_seed(seed)
     layer = LinearWithLoRA(base, rank=4, alpha=1.0)
     layer.lora.A.data *= size_A
@@ -250,7 +246,7 @@ def started(size_A, size_B, seed=0):
 
 curves = {name: train(started(*sizes), task_x, task_y) for name, sizes in STARTS.items()}
 never = [name for name, losses in curves.items() if losses[0] == losses[-1]]
-reveal(stuck, never[0], because="each gradient contains the other factor, and both are zero")
+reveal(stuck, never[0], because="moving one changes nothing while the other is 0")
 # %%
 # @title Draw the four curves
 worse = curves["both random"][0] / curves["both zero"][0]
@@ -267,9 +263,9 @@ show(
     "matrix start at the same loss and fall. Both random starts far above them and falls.",
 )
 # %% [markdown]
-# **Takeaway:** exactly one zero is the simple recipe. With two, nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much it must repair is a matter of size: change `"both random"` to `(1, 0.01)`, and its curve joins the good ones. (What happens if $B$ is ten times *larger* is a small riddle. Notebook 10 solves it.)
+# **Takeaway:** exactly one zero is the simple recipe. With two, nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much depends on their size: in `STARTS` change `"both random"` to `(1, 0.01)`, run on from there to the figure, and its curve joins the good ones.
 #
-# At equal size, in this toy, it does not matter *which* of the two is zero; other values of `seed` in `started` show it. For the sizes usually drawn it does: Hayou et al. (2024) find that $B = 0$ bears larger learning rates and ends better on average.
+# At equal size, in this toy, it does not matter *which* of the two is zero. For the sizes usually drawn it does: Hayou et al. (2024) find that $B = 0$ bears larger learning rates and ends better on average.
 #
 # ## Deeper: what are the two gradients?
 # Full fine-tuning would give $W$ the gradient $H = x^\top G$, where $G$ is the gradient at the layer's output. $A$ and $B$ each see a part of it:
@@ -284,10 +280,10 @@ A, B, alpha = layer.lora.A, layer.lora.B, layer.lora.alpha
 with torch.no_grad():
     G = 2 * (layer(task_x) - task_y) / task_y.numel()  # the loss is the mean of all squares
     H = task_x.T @ G
-    apart = (A.grad - alpha * H @ B.T).norm() / A.grad.norm()
-    print(f"A: formula and autograd differ by {apart:.3f} of the gradient")
-    apart = (B.grad - alpha * A.T @ H).norm() / B.grad.norm()
-    print(f"B: formula and autograd differ by {apart:.3f} of the gradient")
+    apart = math.ceil(1e5 * (A.grad - alpha * H @ B.T).norm() / A.grad.norm()) / 1e5  # upwards
+    print(f"A: formula and autograd differ by at most {apart:g} of the gradient")
+    apart = math.ceil(1e5 * (B.grad - alpha * A.T @ H).norm() / B.grad.norm()) / 1e5
+    print(f"B: formula and autograd differ by at most {apart:g} of the gradient")
 # %% [markdown]
 # **Exercise 3.** Now the other start: $A$ is zero, $B$ is random, $W$ is frozen. Which get a gradient other than zero at step 0?
 # %% exercise="02.gradient_at_start"
@@ -306,7 +302,7 @@ check("02.gradient_at_start", has_gradient)
 # </details>
 #
 # ## Deeper: how do we get rid of the second path?
-# An update beside the layer costs two extra products per call. After training you can put it *into* the weight. LoRA is free at inference only when it is merged.
+# An update beside the layer costs two extra products per call. After training you can put it *into* the weight. LoRA is free at inference only when merged.
 #
 # $$x W + \alpha\, x A B = x \, (W + \alpha A B)$$
 #
@@ -325,7 +321,7 @@ def merged_weight(linear, lora):
 check("02.merge", merged_weight)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# linear.weight is (out × in), A @ B is (in × out). One transpose, <code>.T</code>, makes them fit.
+# One transpose, <code>.T</code>, makes A @ B fit.
 # </details>
 # %%
 drawing("merge")
@@ -335,20 +331,21 @@ drawing("merge")
 mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())
 losses = train(mine, task_x, task_y, steps=20), train(theirs, task_x, task_y, steps=20)
-apart = max(abs(m - t) for m, t in zip(*losses, strict=True))
+apart = math.ceil(1e5 * max(abs(m - t) for m, t in zip(*losses, strict=True))) / 1e5  # upwards
 own = layer_verdict.passed and wrapper_verdict.passed
 whose = "yours and the course's" if own else "not yours yet, the course's twice"
-print(f"{whose}, 20 steps: the losses differ by at most {apart:.3f}")
+print(f"{whose}, 20 steps: the losses differ by at most {apart:g}")
 torch.testing.assert_close(mine(task_x), theirs(task_x), rtol=1e-3, atol=1e-3)
 
 before, W = theirs(task_x), base.weight.clone()
 theirs.merge()
-print(f"merged: the outputs differ by at most {(theirs(task_x) - before).abs().max():.3f}")
+apart = math.ceil(1e5 * (theirs(task_x) - before).abs().max().item()) / 1e5
+print(f"merged: the outputs differ by at most {apart:g}")
 theirs.unmerge()
 print("unmerged: the weights differ by", (base.weight - W).abs().max().item())
 # %% [markdown]
 # ## Deeper: which rank does a task need?
-# $A B$ has at most rank $r$, whatever numbers are in it, because everything passes through $r$ numbers. So a rank that is too small must show. We hide a change of rank 6 in the layer, let students of rank 1 to 32 learn it from examples, and measure each on examples that it has not seen.
+# $A B$ has at most rank $r$, because everything passes through $r$ numbers. So a rank that is too small must show. We hide a change of rank 6 in the layer, let students of rank 1 to 32 learn it from examples, and measure each on examples that it has not seen. The folded cell does so with three seeds; their losses are in `sweeps`.
 # %%
 RANKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32)
 
@@ -392,7 +389,7 @@ show(chart, f"Loss against rank: it falls to rank {found} and is flat from there
 # **Takeaway:** each missing direction costs. From the planted rank on, more rank buys nothing. The bend is called the *elbow*.
 #
 # <details><summary>Where does the line of the best possible come from?</summary>
-# No matrix of rank r comes closer than the cut of the singular value decomposition (notebook 01). Our inputs are independent with variance 1, so the loss is the sum of the squared strengths that were cut off, divided by the 48 outputs, plus the noise. Real inputs are correlated; there this holds only roughly.
+# No matrix of rank r comes closer than the SVD's cut (notebook 01). Our inputs are independent with variance 1, so the loss is the sum of the squared strengths cut off, divided by the 48 outputs, plus the noise.
 # </details>
 #
 # **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. The very lowest loss need not be there, because beyond the elbow losses still differ by a few per cent.
@@ -412,7 +409,7 @@ elbow_verdict = check("02.elbow", find_rank)
 elbow_verdict
 # %% [markdown]
 # <details><summary>Hint</summary>
-# First the lowest of all losses. Then the ranks whose loss is at most, say, one and a half times as large. The smallest of these is the answer.
+# Find the lowest loss, then the smallest rank whose loss is at most, say, one and a half times as large.
 # </details>
 #
 # Now a rank that nobody has told you.
@@ -435,7 +432,7 @@ reveal(read_off, hidden_rank, because="that many directions were planted")
 
 
 # %% [markdown]
-# Is there always an elbow? No, and it would be unfair to stop here. Here are two other changes of the same total size. In one each direction is half as strong as the one before, in the other all 48 are equal.
+# Is there always an elbow? No. Here are two other changes of the same total size. In one each direction is half as strong as the one before, in the other all 48 are equal.
 # %%
 def planted_like(strengths):
     """A change with these strengths, as large in all as six of strength 1."""
@@ -466,7 +463,7 @@ show(
     "fall that has not ended at rank 32.",
 )
 # %% [markdown]
-# **Takeaway:** LoRA works with a small rank *if* the change has few strong directions. That is the bet, and the third curve shows what losing it looks like. A real task can be kinder: in notebook 01 full fine-tuning used many directions, and LoRA did as well with one.
+# **Takeaway:** LoRA works with a small rank *if* the change has few strong directions. That is the bet, and the third curve shows what losing it looks like. A real task can be kinder: in notebook 01 full fine-tuning used many directions, and LoRA did about as well with one, ± 5 points.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.
@@ -477,17 +474,17 @@ show(
 # 1. Why would an update with $A$ and $B$ both zero never learn?
 # 2. Where is the pretrained $W$ while LoRA trains?
 # 3. In which order do you freeze and wrap, and why?
-# 4. What does merging save, and when?
-# 5. The loss stops falling at rank 6. What does that tell you?
+# 4. ◇ What does merging save, and when?
+# 5. ◇ The loss stops falling at rank 6. What does that tell you?
 #
 # <details><summary>Answers</summary>
 # (1) Each gradient contains the other matrix, so both stay zero. (2) Whole and frozen, inside the wrapper. (3) Freeze first: afterwards A and B would be frozen, too. (4) Two products per call, once the model is only used. (5) About six directions of the change are strong enough to show.
 # </details>
 #
 # ## Where next
-# [LoRA in a small GPT](03_lora_in_a_gpt.ipynb) puts such layers into a whole model. Why others divide alpha by the rank: [notebook 10](10_choose_rank_alpha_rate.ipynb).
+# [LoRA in a small GPT](03_lora_in_a_gpt.ipynb) puts such layers into a whole model.
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA: Low-Rank Adaptation of Large Language Models](https://arxiv.org/abs/2106.09685), section 4.1
-# - Raschka 2024, *Build a Large Language Model (From Scratch)*, appendix E: the two classes
-# - Hayou, Ghosh and Yu 2024, [The Impact of Initialization on LoRA Finetuning Dynamics](https://arxiv.org/abs/2406.08447): which of the two is zero
+# - Raschka 2024, *Build a Large Language Model (From Scratch)*, appendix E
+# - Hayou, Ghosh and Yu 2024, [The Impact of Initialization on LoRA Finetuning Dynamics](https://arxiv.org/abs/2406.08447)
