@@ -94,6 +94,7 @@ def test_not_a_number_stays_not_a_number(in_parts):
 
 def test_few_numbers_are_left_to_torch():
     x, dz = drawn(1, torch.float32, FEW)
+    torch.testing.assert_close(back(x, dz)[1], exact(x, dz)[1].float(), rtol=0, atol=5e-6)
     assert torch.equal(Gelu().forward(x)[0], F.gelu(x, approximate="tanh"))
     assert torch.equal(back(x, dz)[0], F.gelu(x, approximate="tanh"))
     more, _ = drawn(1, torch.float32, FEW + 1)
@@ -137,6 +138,26 @@ def test_a_layer_norm_computes_in_the_format_of_its_input(of_x, of_dz):
     assert z.dtype == dx.dtype == of_x
     torch.testing.assert_close(z.double(), expected.detach(), rtol=0, atol=2e-6)
     torch.testing.assert_close(dx.double(), gradient, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("of_products", [torch.float32, torch.bfloat16], ids=str)
+def test_before_a_layer_norm_the_products_may_be_narrower_than_its_input(of_products):
+    x, dz = drawn(7, torch.float32)
+    norm = nn.LayerNorm(5).requires_grad_(False)
+    dice = torch.Generator().manual_seed(2)
+    for factor in (norm.weight, norm.bias):
+        factor.copy_(torch.randn(5, generator=dice))
+    thin, a = (torch.randn(*s, generator=dice).to(of_products) for s in ((7, 2), (2, 5)))
+    x.requires_grad_()
+    z = F.layer_norm(x, (5,), norm.weight, norm.bias, norm.eps)
+    (gradient,) = torch.autograd.grad(z, x, dz.to(of_products).float() + thin.float() @ a.float())
+    before, x = Norm(norm), x.detach()
+    kept = before.forward(x)[1]
+    product, dx = before.backward_with_product(dz.to(of_products), x, kept, thin, a)
+    assert (product.dtype, dx.dtype) == (of_products, torch.float32)
+    tolerance = {torch.float32: 1e-5, torch.bfloat16: 5e-2}[of_products]
+    torch.testing.assert_close(product.float(), thin.float().T @ z.detach(), rtol=0, atol=tolerance)
+    torch.testing.assert_close(dx, gradient, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("learns", ["weight", "bias"])
