@@ -155,6 +155,7 @@ SAMPLES = {
             (_largest_ratio, "it is the answer. You found 3"),
             (_fixed_margin(0.005), "take a ratio to the lowest, not a fixed difference"),
             (_within(10), "8.0 times the lowest"),
+            (_within(3), "2.6 times the lowest"),
             (_fixed_margin(0.05), "4.0 times the lowest"),
             (lambda losses: [_within(1.5)(losses)], "yours is a list"),
             (lambda losses: min(losses.values()), "a loss is none"),
