@@ -12,7 +12,7 @@ from lora_edu.exercises.core import Wrong, exercise
 from lora_edu.exercises.statements import choices
 
 _MISTAKES = {
-    "A and B are right, but the classes are guessed": "head lost",
+    "each time it is loaded, the same messages get other labels": "head lost",
     "at strength 0 the outputs are still not the base's": "merged twice",
     "outputs equal the base's, bit for bit": "not loaded",
 }
@@ -25,7 +25,7 @@ _MISTAKES = {
 def mistakes(answer: Any) -> None:
     """Judges which mistake each symptom belongs to."""
     answer = choices(answer, _MISTAKES, _MISTAKES.values())
-    guessed, twice, equal_to_base = (answer[symptom] for symptom in _MISTAKES)
+    changing, twice, equal_to_base = (answer[symptom] for symptom in _MISTAKES)
     if equal_to_base == "head lost":
         raise Wrong(
             "Without its head the adapter's A and B would still move every output a little. Equal "
@@ -33,15 +33,15 @@ def mistakes(answer: Any) -> None:
         )
     if equal_to_base == "merged twice":
         raise Wrong("With the update in it twice, outputs differ from the base's, and too much.")
-    if guessed == "not loaded":
+    if changing == "not loaded":
         raise Wrong(
-            "A and B are right, it says, so the adapter is loaded. What else was trained for the "
-            "classes, and is random in a fresh model?"
+            "Where no A and no B is loaded, every load gives the same outputs, the base's. What "
+            "else was trained for the labels, and is random in a fresh model?"
         )
-    if guessed == "merged twice":
+    if changing == "merged twice":
         raise Wrong(
-            "Too large an update does harm, but a classifier that only guesses lacks the layer "
-            "that turns its 192 numbers into classes."
+            "Too large an update does harm, but the same harm at every load. What is random is a "
+            "new layer, the one that turns 192 numbers into two labels."
         )
     if twice != "merged twice":
         raise Wrong(

@@ -11,11 +11,11 @@ from samples import Samples, chosen
 Pair = tuple[Tensor, Tensor]
 
 MISTAKES = {
-    "A and B are right, but the classes are guessed": "head lost",
+    "each time it is loaded, the same messages get other labels": "head lost",
     "at strength 0 the outputs are still not the base's": "merged twice",
     "outputs equal the base's, bit for bit": "not loaded",
 }
-_GUESSED, _TWICE, _BASE = MISTAKES
+_CHANGING, _TWICE, _BASE = MISTAKES
 
 
 def merged(weight: Tensor, a: Tensor, b: Tensor, multiplier: float) -> Tensor:
@@ -53,8 +53,8 @@ SAMPLES = {
         wrong=[
             (MISTAKES | {_BASE: "head lost"}, "no A and no B takes part"),
             (MISTAKES | {_BASE: "merged twice"}, "in it twice"),
-            (MISTAKES | {_GUESSED: "not loaded"}, "What else was trained for the classes"),
-            (MISTAKES | {_GUESSED: "merged twice"}, "only guesses lacks the layer"),
+            (MISTAKES | {_CHANGING: "not loaded"}, "What else was trained for the labels"),
+            (MISTAKES | {_CHANGING: "merged twice"}, "the same harm at every load"),
             (
                 MISTAKES | {_TWICE: "not loaded"},
                 "an update must be in the weights themselves",
