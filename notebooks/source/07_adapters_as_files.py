@@ -20,8 +20,8 @@
 #
 # $$y = x W + b + \text{multiplier} \cdot x A B$$
 #
-# All that is learnt is in $A$ and $B$, and in a new head if there is one. So that is all you need
-# to keep. Train for a moment on a pirate's tales, to have something to save:
+# All that is learnt is in $A$ and $B$, and in a new head if there is one. So keep just that. Train
+# for a moment on a pirate's tales, to have something to save:
 # %%
 import torch
 
@@ -103,7 +103,7 @@ print(f"{len(header)} tensors; stated beside them: {', '.join(sorted(stated))}")
 # refuses an adapter made for another one.
 #
 # ## Does it come back?
-# The test that counts is another Python process, which shares nothing with this one but the files.
+# The test is another Python process, which shares nothing with this one but the files.
 # %%
 import subprocess
 import sys
@@ -128,24 +128,25 @@ tokens = torch.arange(64, device=device).view(2, 32)
 with torch.no_grad():
     here, there = model.eval()(tokens).cpu(), load_file(result)["logits"]
     bare = load_pretrained("mini", device=device)(tokens).cpu()
-print(f"largest difference of a logit, this process to the other: {(here - there).abs().max():.1f}")
-print(f"largest difference, this process to the base alone:       {(here - bare).abs().max():.0f}")
+print(f"largest logit: {here.abs().max():.0f}")
+print(f"largest difference, this process to the other:      {(here - there).abs().max():.0e}")
+print(f"largest difference, this process to the base alone: {(here - bare).abs().max():.0f}")
 print(f"size of the adapter's file next to the base's: {100 * adapter_bytes / base_bytes:.1f} %")
 # %% [markdown]
-# It does, up to one rounding: half precision keeps 11 binary digits of each number.
+# It does, up to one rounding, because half precision keeps 11 binary digits.
 #
-# **Modify:** save with `dtype=torch.float32`, print the first difference with `:.1e`, and run the
-# cells from there to here again. Then put `float16` back.
+# **Modify:** save with `dtype=torch.float32`, and run the cells from there to here again. Then put
+# `float16` back.
 #
 # <details><summary>What to look for</summary>
 # On one machine the difference is 0, because both processes do the same arithmetic. With a GPU some
 # 0.0001 may remain.
 # </details>
 #
-# ✓ **The fourth of LoRA's promises, one small file per task: measured.**
+# ✓ **The fourth of [LoRA's promises](00_start_here.ipynb), one small file per task: measured.**
 #
 # ## Three quiet mistakes
-# Which mistakes raise no error? Here are three. First, someone loads the file by hand.
+# Which mistakes raise no error? First, someone loads the file by hand.
 # %%
 fresh = load_pretrained("mini", device=device)
 replace_linear_with_lora(fresh, rank=8, alpha=16, targets="blocks.*", scaling="alpha/rank")
@@ -192,19 +193,19 @@ ham = sum(row.target == 0 for row in rows) / len(rows)
 from lora_edu import lora_layers, merge, set_strength, switch
 
 tales = load_adapter(data_path("adapters", "tales"), base_fingerprint=fingerprint)
-switch(base, tales)
-merge(base)
+switch(base, tales)  # puts tales beside the weights, in place of an adapter that is there
+merge(base)  # adds its update to the weights
 layer = base.blocks[0].attention.query
 twice = load_pretrained("mini", device=device)
 with torch.no_grad():
     for name, merged in lora_layers(base).items():
         twice.get_submodule(name).weight.copy_(merged.linear.weight)
-attach(twice, tales)
+attach(twice, tales)  # puts tales beside these weights too, which hold it already
 plain = load_pretrained("mini", device=device).blocks[0].attention.query.weight
 moved = twice.blocks[0].attention.query.linear.weight - plain
 update = layer.lora.delta().T
-print(f"the weight has moved by {(moved.norm() / update.norm()):.1f} times the update already")
-detach(base)
+print(f"in the weight: {(moved.norm() / update.norm()):.1f} times the update; beside it: another")
+detach(base)  # takes tales off again, and out of the weights
 # %% [markdown]
 # **Exercise 1.** Which mistake has which symptom? Fill in `"merged twice"`, `"not loaded"` or
 # `"head lost"`.
@@ -279,10 +280,15 @@ print(f"{unchanged} of {len(after)} tensors are as before, bit for bit")
 # **Investigate:** in a new cell, call `switch(base, tales)` and `set_strength(base, 0.5)`, and
 # generate a text; then with `-1`. End with `detach(base)`.
 #
+# <details><summary>What to look for</summary>
+# At 0.5 our Tom was at sea, without pirates. At -1 his story fell apart.
+# </details>
+#
 # ## Merge: what is gained, what is lost?
-# An attached adapter costs two more products in each layer, 5 to 17 % of a forward pass in our
-# measurements (`benchmarks/RESULTS.md`). You can save them, because the update has the weight's own
-# shape: add it to the weight. The drawing shows the layer before and after.
+# An attached adapter costs two more products in each layer: 5 to 17 % of a forward pass, with fused
+# layers and without gradients (`benchmarks/RESULTS.md`). Notebook 05 saw more, in plain layers that
+# also keep what backward needs. You can save it, because the update has the weight's own shape: add
+# it to the weight.
 # %%
 drawing("merge")
 # %% [markdown]
@@ -306,18 +312,20 @@ verdict = check("07.merge", merged_weight)
 verdict
 # %% [markdown]
 # <details><summary>Hint</summary>
-# <code>A @ B</code> is (in, out). A matrix is transposed with <code>.T</code>. And the update has a
-# multiplier.
+# <code>A @ B</code> is (in, out). A matrix is transposed with <code>.T</code>.
 # </details>
 # %% [markdown]
 # Is yours what the course does?
 # %%
+# @title What it does: takes the course's function where yours does not pass yet
 if not verdict.passed:
 
     def merged_weight(weight, A, B, multiplier):
         return weight + multiplier * (A @ B).T
 
 
+whose = "yours and the course's" if verdict.passed else "not yours yet, the course's twice"
+# %%
 switch(base, tales)
 layer = base.blocks[2].mlp.fc_in
 kept = layer.linear.weight.detach().clone()
@@ -327,11 +335,11 @@ with torch.no_grad():
     merge(base)
     inside = base(tokens)
 off = (mine.float() - layer.linear.weight).abs().max()
-print(f"largest difference of your weight from the course's: {off:.4f}")
+print(f"{whose}: largest difference of a weight: {off:.4f}")
 print(f"largest difference of a logit, merged or beside: {(inside - beside).abs().max():.2f}")
 # %% [markdown]
 # Can you take it out again? PEFT subtracts the update, which leaves a rounding error. The course
-# keeps a copy of the old weight in memory instead.
+# keeps the old weight instead, so a merged layer takes twice the memory.
 # %%
 GROWTH = ["it adds up", "it stays as after the first time"]
 cycles = predict("Add the update, subtract it, a hundred times: how does the error grow?", GROWTH)
@@ -407,12 +415,12 @@ table(
 )
 # %% [markdown]
 # **Takeaway:** in few digits, a weaker update loses a larger share. Beside the weight, $A$ and $B$
-# keep their digits. But where the computing is in bfloat16 too, the merged output was no worse
-# here.
+# keep their digits. Yet the merged output was no worse here, even with half of the update lost,
+# because computing in bfloat16 rounds everything else too, and beside that the loss doesn't show.
 #
-# A **quantised base** needs more care. A QLoRA adapter was trained beside 4-bit weights. If you
-# merge it into the original 16-bit weights, or round the sum to 4 bits again, you get another model
-# than the one you trained. So test it again, or leave the adapter beside.
+# A **quantised base** needs more care. A QLoRA adapter was trained beside 4-bit weights. Merge it
+# into 16-bit weights, or round the sum to 4 bits again, and you get another model than you trained.
+# So test it again, or leave the adapter beside.
 #
 # ## What do thousands of tasks cost?
 # **Exercise 3, fill in.** How many bytes do `n_tasks` tasks take, with one base and an adapter for
@@ -438,6 +446,7 @@ verdict
 saved = predict("16,384 tasks: how many times smaller than 16,384 full models?")
 saved
 # %%
+# @title What it does: takes the course's function where yours does not pass yet
 if not verdict.passed:
 
     def bytes_of_tasks(base_bytes, adapter_bytes, n_tasks):
@@ -472,7 +481,7 @@ reveal(saved, round(ratio), because="base / adapter; the one base hardly counts 
 # tempting to average $A_1$ with $A_2$ and $B_1$ with $B_2$.
 #
 # **Exercise 4, own code.** Write `average(first, second)`. Each is a pair (A, B), and so is the
-# result: its product is the average of the two products, its rank at most the sum of their ranks.
+# result. Its rank is at most the sum of theirs.
 # %% exercise="07.blend"
 def average(first, second):
     """(A, B) with A @ B = (A1 @ B1 + A2 @ B2) / 2."""
@@ -495,15 +504,17 @@ verdict
 # %% [markdown]
 # Is it right, and how far off is the tempting way?
 # %%
-from lora_edu import blend
-
+# @title What it does: takes the course's function where yours does not pass yet
 if not verdict.passed:
 
     def average(first, second):
         return torch.cat([first[0], second[0]], 1), torch.cat([first[1], second[1]]) / 2
 
 
+whose = "yours and the course's" if verdict.passed else "not yours yet, the course's twice"
 # %%
+from lora_edu import blend
+
 both = blend([tales, menu], [0.5, 0.5])
 name = "blocks.3.mlp.fc_out"
 pairs = [[t.float() for t in adapter.matrices[name]] for adapter in (tales, menu)]
@@ -511,7 +522,7 @@ a, b = average(*pairs)
 course_a, course_b = both.matrices[name]
 unit = tales.multiplier  # menu's is the same
 off = ((unit * a @ b).float() - both.multiplier * course_a @ course_b).abs().max()
-print(f"yours has rank {a.shape[1]}, the course's {both.rank}")
+print(f"{whose}: ranks {a.shape[1]} and {both.rank}")
 print(f"largest difference of the products: {off:.3f}")
 # %%
 def missed_by_averaging(turn):
@@ -537,20 +548,32 @@ print(f"with the same menu adapter, its A and B turned: by {turned:.0f} %")
 #
 # In PEFT's `add_weighted_adapter`, the exact way is `combination_type="cat"`. `"svd"` cuts the sum
 # down to a lower rank, and `"linear"` adds the factors, cross terms and all. Even in an exact sum,
-# tasks can clash. TIES (Yadav et al. 2023) drops small entries and settles conflicting signs; DARE
-# (Yu et al. 2023) drops entries at random and scales up the rest. PEFT has both.
+# tasks can clash. TIES drops small entries and settles conflicting signs; DARE drops entries at
+# random and scales up the rest. PEFT has both.
 #
 # ## Can one batch serve eight tasks?
-# The LoRA paper (section 4.2) names a limit: "it is not straightforward to batch inputs to
-# different tasks with different A and B in a single forward pass, if one chooses to absorb A and B
-# into W". So don't absorb them. All rows share $W$ in one pass, and each gets its own $A$ and $B$.
-# Here are two adapters and six blends: `blend w` is w · tales + (1 − w) · menu.
+# The LoRA paper (section 4.2) names a limit: once $A$ and $B$ are absorbed into $W$, it isn't easy
+# to batch inputs of different tasks. So don't absorb them. All rows share $x W$, and each takes
+# its own $A$ and $B$ from a stack:
+# %%
+where = "blocks.0.attention.query"
+A, B = (torch.stack([each.matrices[where][i].float() for each in (tales, menu)]) for i in (0, 1))
+which = [0, 1, 0]  # the adapter of each row: tales, menu, tales
+x = torch.randn(3, 5, 192, generator=torch.Generator().manual_seed(0))  # three rows of five tokens
+update = tales.multiplier * x @ A[which] @ B[which]  # menu's multiplier is the same
+print(f"{tuple(x.shape)} @ {tuple(A[which].shape)} @ {tuple(B[which].shape)}", end=" ")
+print(f"= {tuple(update.shape)}")
+alone = [tales.multiplier * row @ A[n] @ B[n] for row, n in zip(x, which)]
+off = (update - torch.stack(alone)).abs().max()
+print(f"largest difference from each row by itself: {off:.3f}")
+# %% [markdown]
+# `MixedAdapters` does so in every layer. Two adapters and six blends stand for eight tasks:
 # %%
 from lora_edu import MixedAdapters
 
 eight = {"tales": tales, "menu": menu} | {
     f"blend {w}": blend([tales, menu], [w, 1 - w]) for w in (-0.5, 0.25, 0.5, 0.75, 1.5, 2.0)
-}
+}  # blend w is w · tales + (1 − w) · menu
 if lora_layers(base):
     detach(base)
 mixed = MixedAdapters(base, eight)
@@ -575,8 +598,8 @@ spread = min((together[0] - row).abs().max().item() for row in together[1:])
 print(f"the first row against the others: by {spread:.1f} at least")
 # %% [markdown]
 # Inside the `with` block `generate` works too, also with prompts of different lengths. We fill up
-# on the right and give the lengths, so no filling is ever read. A longer prompt takes its own
-# tokens first.
+# on the right and give the lengths, so no filling is ever read. While a short prompt is already
+# continued, a longer one still reads its own tokens.
 # %%
 from torch.nn.utils.rnn import pad_sequence
 
@@ -593,16 +616,21 @@ for (name, _), row, length in zip(asked, written.tolist(), lengths):
     text = encoding.decode([i for i in row[: length + 16] if i != encoding.eot_token])
     print(f"{name or 'no adapter'}, prompt of {length} tokens: {text}\n")
 # %% [markdown]
-# The first two go on as before. On the mini GPT, eight adapters in one batch are 3.7 to 5.6 times
-# as fast as one by one, and at GPT-2's size 3.5 to 3.9 times (`benchmarks/RESULTS.md`). PEFT does
-# it with `generate(..., adapter_names=[...])`; Punica and S-LoRA serve thousands. Two limits: all
-# adapters need the same base, and none may bring a head.
+# The first two go on as before, and `blend 0.5` has both the pirate's sea and the menu's *good
+# place for*. On the mini GPT, eight adapters in one batch are 3.7 to 5.6 times as fast as one by
+# one, and at GPT-2's size 3.5 to 3.9 times (`benchmarks/RESULTS.md`). PEFT does it with
+# `generate(..., adapter_names=[...])`. Two limits: all adapters need the same base, and none may
+# bring a head.
 #
-# **Make:** let one opening go on in several ways, "blend -0.5" and "blend 2.0" among them.
+# **Make:** in `asked`, give one opening to several, "blend -0.5" and "blend 2.0" among them.
+#
+# <details><summary>What to look for</summary>
+# Between 0 and 1 ours stayed readable; outside they fell apart.
+# </details>
 #
 # ## Trade with PEFT
 # PEFT reads the folder that you saved, and we read what PEFT saves. The course's tests go both
-# ways, to 1e-9 in float64; this cell goes one way, where PEFT is installed.
+# ways; this cell goes one way, where PEFT is installed.
 # %% tags=["nbval-ignore-output"]
 from importlib.util import find_spec
 
@@ -622,14 +650,7 @@ else:
 # = [x A_q B_q,\; x A_k B_k,\; x A_v B_v]$$
 #
 # PEFT divides alpha by the rank, so this layer needs three times the alpha. `save_for_gpt2` does
-# all that, and `load_from_gpt2` undoes it. If you train on in PEFT, the zeros won't stay zero. To
-# load it there:
-#
-# ```python
-# from transformers import GPT2LMHeadModel
-# gpt2 = GPT2LMHeadModel.from_pretrained(data_path("mini_gpt"))
-# gpt2 = peft.PeftModel.from_pretrained(gpt2, gpt2_folder)
-# ```
+# all that, and `load_from_gpt2` undoes it.
 # %%
 from lora_edu import load_from_gpt2, save_for_gpt2
 
@@ -643,6 +664,14 @@ back = load_from_gpt2(gpt2_folder, base_fingerprint=fingerprint).matrices
 same = [same_bits(x, y) for name in ours for x, y in zip(ours[name], back[name], strict=True)]
 print(f"written and read again: {sum(same)} of {len(same)} matrices the same, bit for bit")
 # %% [markdown]
+# This loads it in PEFT. If you continue training there, the zeros won't stay zero.
+#
+# ```python
+# from transformers import GPT2LMHeadModel
+# gpt2 = GPT2LMHeadModel.from_pretrained(data_path("mini_gpt"))
+# gpt2 = peft.PeftModel.from_pretrained(gpt2, gpt2_folder)
+# ```
+#
 # ## Three sentences to remember
 # 1. A task is a small file, and means nothing without its base.
 # 2. Only the product of A and B is determined: add updates, never average factors.
@@ -665,9 +694,9 @@ print(f"written and read again: {sum(same)} of {len(same)} matrices the same, bi
 # </details>
 #
 # ## Where next
-# [Count before you train](04_count_before_you_train.ipynb) computes the bytes for any model.
-# [Fine-tune a generator](06_finetune_a_generator.ipynb) trains the pirate and the menu, [Fine-tune
-# a classifier](05_finetune_a_classifier.ipynb) the spam filter.
+# Which rank, which alpha? [Choose rank, alpha, learning rate,
+# targets](10_choose_rank_alpha_rate.ipynb). And when does a difference count? [Distrust a single
+# number](09_distrust_a_single_number.ipynb).
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), sections 4.1 and 4.2
