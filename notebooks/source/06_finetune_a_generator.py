@@ -7,7 +7,7 @@
 # - make training rows whose loss counts only what the model must say
 # - draw text from a model with temperature and top-k
 # - judge text by slot errors, BLEU and perplexity, and say what each misses
-# - compare a prompt, LoRA and full fine-tuning fairly
+# - compare prompting, LoRA and full fine-tuning fairly
 # - measure what was forgotten, and find the control that a comparison needs
 #
 # **You need** notebook 03, or: you know that LoRA trains a small update beside frozen layers.
@@ -17,14 +17,13 @@
 # %% [markdown]
 # ## Teach a model to say what you mean
 # How do you get a model to write what *you* want? Show it examples. Here, an example is a meaning,
-# written as a list of **slots**, and a sentence that says it, about places to eat. For real data,
-# change one word: `"real"` fetches E2E NLG, on which the LoRA paper tested GPT-2.
+# written as a list of **slots**, and a sentence that says it, about places to eat.
 # %%
 import torch
 
 from lora_edu import choose_device, generate_text, load_menu, load_pretrained, load_tokenizer
 
-SOURCE = "bundled"  # or "real"
+SOURCE = "bundled"  # "real" fetches E2E NLG, on which the LoRA paper tested GPT-2
 data = load_menu(SOURCE)
 device = choose_device()  # a GPU if there is one
 encoding, base = load_tokenizer("mini"), load_pretrained("mini", device=device)
@@ -47,9 +46,8 @@ print("the base: ", " ".join(written.split()))
 # ## What should the loss count?
 # At every position, a language model is asked which token comes *next*. You will always give it the
 # meaning, so it needn't learn to write meanings. Where the next token belongs to the prompt, the
-# target is therefore -100, which `cross_entropy` ignores. This **prompt masking** is usual, but not
-# always best: Shi et al. (2024) find that counting the prompt can help, above all where answers are
-# short.
+# target is therefore -100, which `cross_entropy` ignores. This **prompt masking** is usual, but
+# counting the prompt can help, above all where answers are short (Shi et al. 2024).
 #
 # For example, without a mask the text 5 6 7 8 has the input 5 6 7 and the targets 6 7 8.
 #
@@ -75,8 +73,7 @@ masking = check("06.mask", mask)
 masking
 # %% [markdown]
 # <details><summary>Hint</summary>
-# With three tokens in the prompt, the targets of positions 1 and 2 belong to it. At position 3, the
-# next token is the first of the sentence.
+# At the prompt's last position, the next token is the first of the sentence.
 # </details>
 # %% [markdown]
 # Does the course's `generation_rows` mask the same positions?
@@ -92,7 +89,8 @@ for pair, row in zip(data.train[:50], rows.train):
     ids = encoding.encode_ordinary(prompt(pair.meaning)), encoding.encode_ordinary(pair.sentence)
     mine = mask(*ids, encoding.eot_token) if masking.passed else row.target
     same += int(list(mine) == row.target)
-print(f"the same targets in {same} of 50 rows")
+whose = "yours and the course's" if masking.passed else "not yours yet, the course's twice"
+print(f"{whose}: the same targets in {same} of 50 rows")
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -106,7 +104,7 @@ reveal(share, round(100 * counted / read), because="the rest is meaning, which i
 # ## How does it choose the next word?
 # A language model gives each token a probability. You still have to choose one:
 #
-# - **greedy**, below $T = 0$, always takes the likeliest, and often runs into a loop
+# - **greedy**, written $T = 0$ below, always takes the likeliest, and often runs into a loop
 # - a **temperature** $T$ divides the logits before the draw, $p \propto e^{z / T}$. Below 1, likely
 #   tokens get likelier still; above 1, all become more alike
 # - **top-k** draws among the $k$ likeliest only, because the unlikely ones are so many that they
@@ -115,7 +113,7 @@ reveal(share, round(100 * counted / read), because="the rest is meaning, which i
 # For example, logits 2 and 0 give 0.88 and 0.12 at $T = 1$, but 0.73 and 0.27 at $T = 2$.
 #
 # **Exercise 2, own code.** Write `probabilities(logits, temperature, top_k)` for one row of logits.
-# `top_k` is at most the number of tokens, and no logits are equal.
+# The temperature is above 0, `top_k` at most the number of tokens, and no logits are equal.
 # %% exercise="06.sample"
 def probabilities(logits, temperature, top_k):
     """What the next token is drawn from; logits is a tensor with one number for each token."""
@@ -137,16 +135,18 @@ sampling
 # infinity has probability 0: <code>logits.masked_fill(condition, float("-inf"))</code>.
 # </details>
 # %% [markdown]
-# Draw twenty tokens with yours and with the course's `generate`:
+# Draw twenty tokens with yours and the course's `generate`:
 # %%
-from lora_edu import generate
-
+# @title What it does: takes the course's function where yours does not pass yet
 if not sampling.passed:
 
     def probabilities(logits, temperature, top_k):
         hidden = logits.masked_fill(logits < logits.topk(top_k).values[-1], float("-inf"))
         return (hidden / temperature).softmax(-1)
 
+
+# %%
+from lora_edu import generate
 
 OPENING = "Once upon a time there was a"
 ids = torch.tensor([encoding.encode_ordinary(OPENING)], device=device)
@@ -158,7 +158,8 @@ for seed in range(20):
     mine = torch.multinomial(probabilities(logits.clone(), 0.8, 20), 1, generator=dice)
     theirs = generate(base, ids, 1, temperature=0.8, top_k=20, generator=other)[0, -1]
     agree += mine.item() == theirs.item()
-print(f"the same token in {agree} of 20 draws")
+whose = "yours and the course's" if sampling.passed else "not yours yet, the course's twice"
+print(f"{whose}: the same token in {agree} of 20 draws")
 # %%
 # @title What it does: sums up probabilities, likeliest first, at three temperatures
 from lora_edu.plots import Line, line_chart, show
@@ -184,8 +185,10 @@ for temperature, top_k in ((0.0, None), (0.7, None), (2.0, None), (2.0, 5)):
         settings = {"temperature": temperature, "top_k": top_k, "generator": dice}
         print("  ", " ".join(generate_text(base, encoding, OPENING, 22, **settings).split()))
 # %% [markdown]
-# **Takeaway:** a high temperature lets in what is far down the list, and top-k shuts it out again.
-# **Modify:** which would you choose for stories? What must be true, we write greedily.
+# **Takeaway:** a high temperature lets in what is far down the list, so that even words break
+# (*towSara*), and top-k shuts it out again.
+#
+# **Modify:** add pairs to that cell's first line. Where do stories stop making sense?
 #
 # ## Is it true?
 # The loss says how likely the reference was, not whether what the model *writes* is true. So
@@ -253,19 +256,21 @@ for pair, other in zip(menu.test[:50], menu.test[1:51]):  # another's sentence h
         single = {slot: next(iter(values)) for slot, values in said.items()}
         mine = count(parse_meaning(pair.meaning), single) if counting.passed else theirs
         agree, asked = agree + int(tuple(mine) == theirs), asked + 1
-print(f"your count is the course's in {agree} of {asked} sentences")
+whose = "yours and the course's" if counting.passed else "not yours yet, the course's twice"
+print(f"{whose}: the same count in {agree} of {asked} sentences")
 # %% [markdown]
 # The bundled references are perfect, because a program wrote them. People leave slots out, so on
-# real data *their* score is the yardstick. And repetition isn't seen at all.
+# real data *their* score is the yardstick. Repetition isn't seen.
 #
-# **BLEU** sees it: it is the share of a text's runs of one to four words that also occur in a
-# reference, from 0 to 100. Said twice, our references score 49 instead of 100. But BLEU can't tell
-# a wrong price from another wording: references that say *cheap* still score 87 with *expensive*
-# instead, as `tests/unit/test_sweep_generator.py` shows.
+# **BLEU** sees it. For each length from one word to four, it asks what share of a text's runs are
+# in a reference, each counted at most as often as there. The geometric mean of the four shares,
+# lowered for short texts, goes from 0 to 100. Said twice, our references score 49. But BLEU can't
+# tell a wrong price from another wording: references that say *cheap* score 87 with *expensive*
+# instead (`tests/unit/test_sweep_generator.py`).
 #
 # ## Train one yourself
-# LoRA and full fine-tuning each need their own learning rate. A record keeps the many runs that it
-# took to find them. Read the best rates, then train both for 50 steps.
+# LoRA and full fine-tuning each need their own learning rate. Read both from a record of many runs,
+# then train for 50 steps.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, losses_by_rate, read_record
@@ -286,9 +291,6 @@ table(
         for lr in sorted(set().union(*tried.values()))
     ],
 )
-# %% [markdown]
-# For LoRA, `prepare_menu` freezes the base and puts updates of rank 8 beside the layers of the
-# blocks, multiplied by alpha / rank = 2.
 # %%
 from lora_edu import count_parameters, fit, mean_loss, next_token_loss
 from lora_edu.tasks import prepare_menu
@@ -298,6 +300,7 @@ LIVE_STEPS = 50
 models, histories = {}, {}
 for name, key in TRAINED.items():
     models[name] = load_pretrained("mini", device=device)
+    # For LoRA: base frozen, updates of rank 8 beside the blocks' layers, times alpha / rank = 2.
     prepare_menu(models[name], key["method"], rank=8, seed=0)
     histories[name] = fit(
         models[name],
@@ -325,14 +328,15 @@ title = "The loss falls fast; whether the sentences are true is another matter"
 chart = line_chart(lines, title=title, x_label="step", y_label="validation loss (nats per token)")
 show(chart, alt=f"Validation loss of LoRA and of full fine-tuning over steps: both fall. {title}.")
 # %% [markdown]
-# What do they write? The shipped adapter was trained for 376 steps. Read like a judge: what is
-# missing, made up, or said twice?
+# What do they write? The shipped adapter made four passes over the data, 376 steps. Read like a
+# judge: what is missing, made up, or said twice?
 # %% tags=["nbval-ignore-output"]
 import textwrap
 
 from lora_edu import attach, load_adapter
 from lora_edu.tasks import write_sentences
 
+# What must be true is written greedily, so write_sentences does.
 shipped = load_pretrained("mini", device=device)
 attach(shipped, load_adapter(data_path("adapters", "menu")))
 print(textwrap.fill(f"dishes: {', '.join(words['dish'])}", 92), "\n")
@@ -341,15 +345,40 @@ writers = dict(models)
 if SOURCE == "bundled":
     writers["shipped adapter"] = shipped
     asked_for[1] = "name[Old Oak], dish[carrot cake], children[no]"
-for meaning in asked_for:
-    print(meaning)
-    for name, model in writers.items():
-        print(f"  {name}: {write_sentences(model, encoding, [meaning])[0]}")
+sentences = {
+    meaning: {name: write_sentences(m, encoding, [meaning])[0] for name, m in writers.items()}
+    for meaning in asked_for
+}
+for meaning, by_writer in sentences.items():
+    print("\n  ".join([meaning, *(f"{name}: {text}" for name, text in by_writer.items())]))
 # %% [markdown]
-# **Make:** put in a meaning of your own, say with `dish[roast moon]`.
+# Now count:
+# %%
+# @title What it does: counts a sentence's errors, or says why it cannot
+def judged(meaning, sentence, patterns):
+    try:
+        kinds = slot_errors(meaning, sentence, patterns)
+    except ValueError:
+        return "a value that no pattern knows, so read it yourself"
+    return f"missing {kinds.missing}, wrong {kinds.wrong}, added {kinds.added}"
+
+
+# %% tags=["nbval-ignore-output"]
+for meaning, by_writer in sentences.items():
+    print(meaning)
+    for name, text in by_writer.items():
+        print(f"  {name:15}: {judged(meaning, text, patterns)}")
+# %% [markdown]
+# After four passes the cake is still left out, and *no children* is said twice.
+#
+# **Make:** set `asked_for[1]` to `"name[Old Oak], dish[roast moon]"`.
+#
+# <details><summary>What to look for</summary>
+# Our adapter made it "egg moona": it joins pieces of dishes that it knows.
+# </details>
 #
 # ## Which way is best?
-# From the record, on the test part: **base** gets just the prompt, and **prompt** two or three
+# From the record, on the test part: **base** gets just the prompt, and **examples** two or three
 # examples before it, which costs no training, so always try it first. *Perplexity* is $e$ to the
 # power of the loss: the model hesitates as if among so many equally likely tokens.
 # %%
@@ -364,7 +393,7 @@ from statistics import mean, stdev
 from lora_edu.evaluation import compare, digits, runs_of, summarise
 from lora_edu.tasks import error_rate_score
 
-WAYS = {"base": {"method": "base"}, "prompt": {"method": "prompt"}, **TRAINED}
+WAYS = {"base": {"method": "base"}, "examples": {"method": "prompt"}, **TRAINED}
 
 
 def finals(record, task="menu", **key):
@@ -400,21 +429,26 @@ def side_by_side(record, ways, rates):
 
 # %%
 rates_of_errors, gap = error_rates(record, WAYS)
+print(f"{len(finals(record, **TRAINED['LoRA']))} seeds for each but the base")
+print("± is the standard deviation over seeds, in parentheses is a 95 % interval")
+print("values that nobody asked for are errors too, so they can be more than 100 %")
 side_by_side(record, WAYS, rates_of_errors)
 # %%
 points = [f"{100 * value:+.1f}" for value in (gap.value, gap.low, gap.high)]
-print("slot errors, LoRA minus full: {} percentage points ({} to {})".format(*points))
+print("slot errors on the same meanings, LoRA's minus full's, before rounding:")
+print("{} percentage points ({} to {})".format(*points))
+reason = "leaves out 0: more than chance" if gap.low > 0 or gap.high < 0 else "holds 0"
 trained_best = GUESSES[1] if gap.high < 0 else GUESSES[2] if gap.low > 0 else GUESSES[3]
 trained = min(rates_of_errors[name].value for name in TRAINED)
 reveal(
     fewest,
-    GUESSES[0] if rates_of_errors["prompt"].value < trained else trained_best,
-    because="the interval of the paired difference decides between the two that train",
+    GUESSES[0] if rates_of_errors["examples"].value < trained else trained_best,
+    because=f"the interval of the difference {reason}",
 )
 # %% [markdown]
-# **Takeaway:** our base, which has read only stories, gains nothing from examples. Large models
-# gain a lot. And don't trust the loss or BLEU alone: in both, LoRA is close to full here, but it
-# makes three times as many slot errors.
+# **Takeaway:** our small base gains nothing from examples; large models gain a lot. And don't trust
+# the loss or BLEU alone: in both, LoRA is close to full here, but it makes three times as many slot
+# errors.
 #
 # **Investigate:** what did seed 0 of each say? Choose another number below 20.
 # %%
@@ -423,12 +457,16 @@ meaning = menu.test[NUMBER].meaning
 print("meant: ", meaning)
 for name, key in WAYS.items():
     sentence = finals(bundled, **key)[0]["sentences"][NUMBER]
-    kinds = slot_errors(meaning, sentence, words)
-    print(textwrap.fill(f"{name:6}: {sentence}", 100, subsequent_indent=" " * 8))
-    print(f"        missing {kinds.missing}, wrong {kinds.wrong}, added {kinds.added}")
+    print(textwrap.fill(f"{name:8}: {sentence}", 100, subsequent_indent=" " * 10))
+    print(f"{'':10}{judged(meaning, sentence, words)}")
 # %% [markdown]
 # ## Another voice
 # The second task changes not what is said, but how: tales, in a pirate's voice.
+# %%
+CHANGES = ["falls", "stays about the same", "rises"]
+question = "The base knows stories. With a tale as example before it, its perplexity on the next"
+helped = predict(question, CHANGES)
+helped
 # %%
 pirate = load_pretrained("mini", device=device)
 attach(pirate, load_adapter(data_path("adapters", "tales")))
@@ -437,17 +475,28 @@ for opening in ("One day, the captain", "There was a little girl"):
         text = generate_text(model, encoding, opening, 40)
         print(textwrap.fill(f"{name:6}: {' '.join(text.split())}", 92), "\n")
 # %%
-# Here "prompt" means: a whole tale stands before the one that is judged.
-rows_of_voice = []
-for name, key in WAYS.items():
-    losses = [run["test_loss"] for run in finals(bundled, "voice", **key)]
-    rows_of_voice.append([name, spread(losses), f"{math.exp(mean(losses)):.1f}"])
-table(["", "loss on tales", "perplexity"], rows_of_voice)
+# Here "examples" means: a whole tale stands before the one that is judged.
+of_tales = {
+    name: [run["test_loss"] for run in finals(bundled, "voice", **key)]
+    for name, key in WAYS.items()
+}
+table(
+    ["", "loss on tales", "perplexity"],
+    [[name, spread(each), f"{math.exp(mean(each)):.1f}"] for name, each in of_tales.items()],
+)
+# %%
+change = mean(of_tales["examples"]) - mean(of_tales["base"])
+found = CHANGES[1] if abs(change) < 0.1 else CHANGES[0 if change < 0 else 2]
+because = f"its loss changes by {change:.3f}; this small base learns only by training"
+reveal(helped, found, because=because)
 # %% [markdown]
+# *The sea were* is how the pirate's tales talk, but *the captain Sam and the tale of Captain Sam*
+# is no sentence: 380 tales taught words, not yet grammar.
+#
 # ## What was forgotten?
-# Can the trained models still tell stories? Perplexity tells you, on stories that are new to the
-# base, or you would measure its memory: here ten, written for this course, and in the record 64
-# that were held out of pre-training.
+# Can the trained models still tell stories? Measure perplexity on stories that the base has neither
+# read, or you would test its memory, nor written, since it finds its own text likely: here ten,
+# written for this course, and in the record 64 held out of pre-training.
 #
 # **Exercise 4, own code.** From each story's summed loss in nats, and its number of tokens, compute
 # the perplexity over all tokens: $\exp(\text{nats per token})$.
@@ -469,13 +518,15 @@ measured
 # All nats over all tokens is the mean loss. Then comes <code>math.exp</code>.
 # </details>
 # %%
-from lora_edu import load_stories, merge, set_strength, text_rows, unmerge
-
+# @title What it does: takes the course's function where yours does not pass yet
 if not measured.passed:
 
     def perplexity(nats, tokens):
         return math.exp(sum(nats) / sum(tokens))
 
+
+# %%
+from lora_edu import load_stories, merge, set_strength, text_rows, unmerge
 
 stories = text_rows(load_stories(), encoding, 256)
 tokens = [len(row.target) for row in stories]
@@ -491,9 +542,15 @@ outcomes = ["finds stories as likely as before", "finds stories less likely"]
 question = "LoRA froze every weight of the base and learnt menus. With the adapter on, the model"
 after = predict(question, outcomes)
 after
+# %%
+lora = models["LoRA"]
+found = {"base": on_stories(base), "full": on_stories(models["full"])}
+found["LoRA,\nadapter on"] = on_stories(lora)
+harder = found["LoRA,\nadapter on"] > 1.5 * found["base"]
+reason = "the update is added to any text" if harder else "so little training moves little"
+reveal(after, outcomes[1] if harder else outcomes[0], because=reason)
 # %% [markdown]
-# **Exercise 5.** Which of these models tells stories *exactly* as the base does: LoRA with the
-# adapter on, with it off, merged into the weights, or full fine-tuning?
+# **Exercise 5.** Which of these models tell stories *exactly* as the base does?
 # %% exercise="06.forgot"
 # <solution>
 as_before = {"adapter on": False, "adapter off": True, "merged": False, "full": False}
@@ -506,10 +563,8 @@ check("06.forgot", as_before)
 # <details><summary>Hint</summary>
 # Does the forward pass use the base's weights alone?
 # </details>
-# %%
-lora, ids = models["LoRA"], torch.tensor([stories[0].token_ids], device=device)
-found = {"base": on_stories(base), "full": on_stories(models["full"])}
-found["LoRA,\nadapter on"] = on_stories(lora)
+# %% tags=["withheld"]
+ids = torch.tensor([stories[0].token_ids], device=device)
 set_strength(lora, 0.0)
 found["LoRA,\nadapter off"] = on_stories(lora)
 with torch.inference_mode():
@@ -519,21 +574,22 @@ merge(lora)
 found["LoRA,\nmerged"] = on_stories(lora)
 unmerge(lora)
 print(f"adapter off: the largest difference of a logit from the base's is {apart}")
-harder = found["LoRA,\nadapter on"] > 1.5 * found["base"]
-# %%
+# %% tags=["withheld"]
 from lora_edu.plots import bar_chart
 
 title = "With the adapter off nothing is forgotten" + ("; with it on, much is" if harder else "")
 chart = bar_chart(found, title=title, y_label="perplexity on ten stories", label_format="{:.0f}")
-alt = "Perplexity on stories of the base, of full, and of LoRA with its adapter on, off and merged"
+
+steps = [digit * 10**zeros for zeros in range(4) for digit in (1, 2, 5)]
+alt = "Perplexity on ten stories, in multiples of the base's, rounded to 1, 2, 5, 10, 20 or 50"
+for name, value in found.items():
+    near = sorted(steps, key=lambda step, times=value / found["base"]: abs(math.log(step / times)))
+    alt += f"; {name}: {near[0]}".replace("\n", " ")
 show(chart, alt=f"{alt}. {title}.")
-# %%
-reason = "the update is added to any text" if harder else "so little training moves little"
-reveal(after, outcomes[1] if harder else outcomes[0], because=reason)
 # %% [markdown]
 # **Takeaway:** with the adapter off, the base is there, bit for bit. While it is *on*, it changes
-# whatever the model reads. The tallest bar is no verdict: full has also learnt more. Now try
-# strength, every adapter's knob:
+# whatever the model reads. Full's tall bar is no verdict, because full has also learnt more. Now
+# try strength, every adapter's knob:
 # %%
 menu_rows = generation_rows(menu.validation[:50], encoding, TOKENS)
 rows_of_strength = []
@@ -544,8 +600,8 @@ for strength in (1.0, 0.9, 0.8, 0.7, 0.5, 0.0):
 table(["strength", "loss on menus", "loss on stories"], rows_of_strength)
 # %% [markdown]
 # At four fifths of its strength, it keeps most of what it learnt and gets back a third of what it
-# forgot. Wortsman et al. (2021) do this with full fine-tuning. Another remedy is *replay*: some of
-# the old text in every batch.
+# forgot. Wortsman et al. (2021) do this with full fine-tuning. Another remedy is *replay*: old text
+# in every batch.
 #
 # ## Does LoRA forget less than full fine-tuning?
 # You often read so. But who learns less also forgets less. So train at several learning rates, and
@@ -580,6 +636,7 @@ def at_levels(arms):
 arms = {name: read_arm(key) for name, key in ARMS.items()}
 untouched = finals(bundled, method="base")[0]["story_loss"]
 print(f"loss on held-out stories before training: {untouched:.2f}")
+print(f"± is over {len(arms['full'][1])} seeds; – where every rate tried had learnt more")
 table(
     ["", *(f"stories, menus at {level:.2f}" for level in LEVELS)],
     [[name, *cells] for name, cells in at_levels(arms).items()],
@@ -595,8 +652,15 @@ reveal(tendency, verdict, because="it is so at each level, for each of the three
 # %% [markdown]
 # Full fine-tuning forgets *less* here. Is low rank to blame? Not so fast: **two things changed at
 # once.** LoRA gives the blocks' 36 matrices an update of low rank. Full fine-tuning gives them one
-# of any rank, but it *also* trains embedding, head, positions, norms and biases. You need a
-# **control** that differs from each in one thing alone: the same 36 matrices, trained whole.
+# of any rank, but it *also* trains embedding, head, positions, norms and biases.
+# %%
+RUNS = ["full at a lower rate", "LoRA with a larger alpha", "the same 36 matrices, trained whole"]
+wanted = predict("Which run would tell you which of the two it is?", RUNS)
+wanted
+# %%
+reveal(wanted, RUNS[2], because="its updates are full's, and the places are LoRA's")
+# %% [markdown]
+# Such a run is a **control**.
 # %%
 PLACES = ["nearer to LoRA, rank 8", "half-way", "nearer to full"]
 control = predict("At equal learning, what has the control forgotten? It lies", PLACES)
@@ -618,7 +682,7 @@ place = PLACES[0 if share < 1 / 3 else 1 if share < 2 / 3 else 2]
 table(
     ["", "loss on menus", "stories: 36 matrices, whole", *OTHERS],
     [
-        [f"seed {seed}, rate {rate:g}", f"{learnt:.3f}", *(f"{loss:.1f}" for loss in losses)]
+        [f"seed {seed}, rate {rate:g}", f"{learnt:.3f}", *(f"{loss:.2f}" for loss in losses)]
         for seed, rate, learnt, *losses in beside
     ],
 )
@@ -641,30 +705,33 @@ for height, name in ((untouched, "before training"), (math.log(2048), guess)):
     axis.text(axis.get_xlim()[1], height, f"{name} ", va="bottom", ha="right", fontsize=8)
 show(chart, alt=f"Loss on stories over loss on menus, a curve for each. {axis.get_title('left')}.")
 # %%
-most = f"over {math.floor(10 * share) * 10} % of the distance goes with the rank"
+most = f"from LoRA, rank 8, it is over {math.floor(10 * share) * 10} % of the mean way to full"
 reveal(control, place, because=f"{most}, with straight lines between the rates")
 # %% [markdown]
 # **Takeaway:** at equal learning, the control forgets hardly more than full fine-tuning. So here it
-# *is* the low rank that forgets, not the frozen embedding. But the control ran at one rate only,
-# close to the best that rank 8 can do. Still open: what limits how much LoRA *learns*, and what it
-# does if it trains the embedding too. And this is one small model, one task, three seeds. Others
+# is LoRA's way of changing those matrices that forgets, not the frozen embedding. Is it the rank
+# alone? Open, because rate, alpha and the random start of $A$ differ too, and notebook 03 shows
+# that rate and start leave traces. Open as well: other rates of the control, LoRA with the
+# embedding trained. This is one small model, one task, three seeds.
+#
+# Then why LoRA? You can switch it off or turn it down, and a task is 5 % of the numbers. Others
 # find:
 #
 # - Biderman et al. (2024, section 4.3) on Llama 2 7B: LoRA can offer the better tradeoff for code,
 #   full fine-tuning for mathematics
-# - PEFT's own comparison on mathematics, in August 2026: full fine-tuning solves 47.2 % and has
-#   forgotten 0.03, LoRA on query and value 47.8 % and 0.05, LoRA on the MLP 49.4 % and 0.03. So
-#   *targets* matter more there. Under older software, the same full run had 50.0 %
-# - Shuttleworth et al. (2024): LoRA's updates have directions that are strange to the weights, as
-#   in notebook 03. Scaled down, less is forgotten
+# - PEFT's comparison on mathematics, August 2026: full fine-tuning solves 47.2 %, and the loss on
+#   Wikipedia rises by 0.03; LoRA on query and value has 47.8 % and 0.05, on the MLP 49.4 % and
+#   0.03. So *targets* matter. But older software gave the same full run 50.0 %: three points may be
+#   noise
 # - Schulman et al. (2025): both *learn* alike, if all layers are adapted, the data fit into the
-#   adapter, batches are small, and LoRA's rate is about ten times full's
+#   adapter, batches are small, and LoRA's rate is about ten times full's. At five times, ours
+#   learnt less; why is open
 #
 # So measure your own case.
 #
 # ## Deeper: the real data, and the LoRA paper
-# On E2E NLG, the paper's table 3 gives GPT-2 medium a BLEU of 70.4 ± 0.1 with LoRA, and takes over
-# 68.2 for full fine-tuning from earlier work. Our mini GPT:
+# On E2E NLG, the paper's table 3 gives GPT-2 medium a BLEU of 70.4 ± 0.1 with LoRA and, from
+# earlier work, 68.2 with full fine-tuning. Our mini GPT:
 # %%
 rates_of_real, _ = error_rates(results["real"], WAYS)
 side_by_side(results["real"], WAYS, rates_of_real)
@@ -674,14 +741,14 @@ seen = about["steps"]["menu"] * about["batch_rows"]
 print(f"each run has seen {seen:,} examples of {about['rows']['menu']['train']:,}")
 print(f"people's own sentences: {100 * about['slot_error_rate_of_references']:.1f} % slot errors")
 # %% [markdown]
-# Here LoRA is far behind. Our base has yet to learn the words of restaurants, and LoRA leaves
-# embedding and head as they are. Or it lacks time: the paper made five passes. Neither has been
-# tested yet.
+# LoRA is far behind. Restaurants' words are new to our base, and LoRA freezes embedding and head.
+# Or it lacks time: the paper made five passes. Neither is tested yet.
 #
 # ## Three sentences to remember
 # 1. Mask the prompt: the model reads the meaning, and learns the sentence and where it ends.
 # 2. A low loss and a high BLEU don't make a sentence true.
-# 3. With the adapter on, a model can forget; with it off, it is the base.
+# 3. With the adapter off, nothing is forgotten; with it on, LoRA forgot more here than full
+#    fine-tuning that had learnt as much.
 #
 # ## Five questions
 # 1. Why does the last token of the prompt have a target that counts?
@@ -705,6 +772,5 @@ print(f"people's own sentences: {100 * about['slot_error_rate_of_references']:.1
 # - Shi et al. 2024, [Loss Over Instructions](https://arxiv.org/abs/2405.14394)
 # - Biderman et al. 2024, [LoRA Learns Less and Forgets Less](https://arxiv.org/abs/2405.09673);
 #   PEFT's [method comparison](https://github.com/huggingface/peft/tree/main/method_comparison)
-# - Shuttleworth et al. 2024, [An Illusion of Equivalence](https://arxiv.org/abs/2410.21228)
 # - Schulman et al. 2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/)
 # - Wortsman et al. 2021, [WiSE-FT](https://arxiv.org/abs/2109.01903)
