@@ -59,7 +59,7 @@ class Plan:
     rounds: int
     steps: int  # in each timed call
     backend: str  # of torch.compile
-    minutes: float
+    seconds: float
 
 
 def s() -> Shape:
@@ -78,21 +78,22 @@ def tiny() -> Shape:
     return make_shape(random_gpt(TINY), random_batches(TINY, 2, 2, 8), rank=2, alpha=4)
 
 
-PLAN = Plan({"B": b, "S": s}, rounds=25, steps=4, backend="inductor", minutes=9.0)
-QUICK = Plan({"tiny": tiny}, rounds=2, steps=1, backend="aot_eager", minutes=9.0)
+PLAN = Plan({"B": b, "S": s}, rounds=25, steps=4, backend="inductor", seconds=540.0)
+QUICK = Plan({"tiny": tiny}, rounds=2, steps=1, backend="aot_eager", seconds=540.0)
 
 
-def models() -> dict[str, Callable[[Shape], nn.Module]]:
-    """Contender → what builds its model; PEFT is imported here, when it is needed."""
-    try:
-        from benchmarks.peft_peers import on_our_gpt
-    except ModuleNotFoundError as error:
-        raise SystemExit(f"{error.name} is not installed; pip install 'lora-edu[peers]'") from None
+def models() -> tuple[dict[str, Callable[[Shape], nn.Module]], dict[str, str]]:
+    """Contender → what builds its model, and contender → why it is left out: PEFT, if not there."""
 
     def full(shape: Shape) -> nn.Module:
         return ours.merged(shape).requires_grad_(True)  # so that the first loss is equal
 
-    return {FUSED: ours.fused, READABLE: ours.adapted, FULL: full, PEFT: on_our_gpt}
+    found = {FUSED: ours.fused, READABLE: ours.adapted, FULL: full}
+    try:
+        from benchmarks.peft_peers import on_our_gpt
+    except ModuleNotFoundError as error:
+        return found, {PEFT: f"{error.name} is not installed; pip install 'lora-edu[peers]'"}
+    return found | {PEFT: on_our_gpt}, {}
 
 
 class OnDevice(Trainer):
@@ -180,8 +181,9 @@ def race(
     torch.compiler.reset()
     gc.collect()
     trainers: dict[str, OnDevice] = {}
-    losses, peaks, left_out = {}, {}, {}
-    for name, make in models().items():
+    losses, peaks = {}, {}
+    contenders, left_out = models()
+    for name, make in contenders.items():
         if compiled and left() < COMPILE_SECONDS:
             left_out[name] = "out of time"
             continue
@@ -269,12 +271,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
     parser.add_argument("--quick", action="store_true", help="a tiny shape, two rounds")
+    parser.add_argument("--seconds", type=float, help="time to spend, by default nine minutes")
     parser.add_argument("--output", type=Path, help="the record, such as benchmarks/gpu.json")
     chosen = parser.parse_args(arguments)
     if chosen.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit(NO_GPU)
     plan = QUICK if chosen.quick else PLAN
-    end = time.monotonic() + 60 * plan.minutes
+    end = time.monotonic() + (chosen.seconds or plan.seconds)
     gpu = torch.cuda.get_device_name() if chosen.device == "cuda" else None
     record: dict = {"gpu": gpu, "machine": machine(), "versions": versions(), "rows": []}
     wanted = [(name, *how) for how in races(chosen.device) for name in plan.shapes]

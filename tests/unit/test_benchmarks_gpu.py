@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 import torch
@@ -81,6 +82,23 @@ def test_without_time_nothing_is_compiled_and_the_row_says_so():
     assert row["left_out"] == dict.fromkeys(CONTENDERS, "out of time")
     assert (row["median_seconds"], row["ratios"], row["rounds"]) == ({}, {}, 0)
     assert "PEFT is left out: out of time" in gpu.table([row | {"shape": "tiny"}])
+
+
+def test_the_time_can_be_chosen(tmp_path):
+    file = tmp_path / "gpu.json"
+    gpu.main(["--device", "cpu", "--quick", "--seconds", "1e-9", "--output", str(file)])
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["rounds"] for row in rows] == [1, 1, 0]
+    assert rows[2]["left_out"] == dict.fromkeys(CONTENDERS, "out of time")
+
+
+def test_without_peft_the_others_are_timed_and_the_row_says_why(monkeypatch):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.peft_peers", raising=False)
+    row = gpu.race(gpu.tiny(), "cpu", "fp32", QUICK, False, lambda: 1e6)
+    assert row["left_out"] == {PEFT: "peft is not installed; pip install 'lora-edu[peers]'"}
+    assert list(row["median_seconds"]) == [FUSED, READABLE, FULL, FUSED + AGAIN]
+    assert f"{FUSED} / {FULL}" in row["ratios"] and f"{FUSED} / {PEFT}" not in row["ratios"]
 
 
 def test_a_contender_that_cannot_be_compiled_does_not_stop_the_others(monkeypatch):
