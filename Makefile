@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := lab
 SHELL := /bin/bash
 .PHONY: lab test lint speed lab-test unit project wheel notebooks browser site-test colab stress test-newest test-oldest mutants \
-	bench bench-avx2 site chromium install install-test build-notebooks pretrain clean
+	bench bench-avx2 gpu-wheels site chromium install install-test build-notebooks pretrain clean
 
 ARGS ?=
 # The first Python that is new enough and not too new.
@@ -160,6 +160,11 @@ bench: $(VENV)/.bench
 # The same as a processor without AVX-512 would do it, as most laptops are.
 bench-avx2: $(VENV)/.bench
 	$(AVX2) $(BIN)/python -m benchmarks $(ARGS)
+
+# What scripts/gpu_check.sh needs beside torch, in build/gpu_wheels, for a machine that reaches no
+# registry; make gpu-wheels ARGS="--python 3.13" for another Python than 3.12.
+gpu-wheels: $(VENV)/.test
+	@$(BIN)/python scripts/gpu_wheels.py $(ARGS)
 
 # The course as pages, in build/site. KaTeX's style and fonts come from npm, checked by its lock file.
 site: $(VENV)/.test docs/site/node_modules/.package-lock.json
