@@ -20,6 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lora_edu.datasets.batching import IGNORE, Batch, Batches, Row
 from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, lora_layers, merge, replace_linear_with_lora
+from lora_edu.training import loop
+from lora_edu.training.checkpoint import snapshot
 from lora_edu.training.checks import check_trainable
 from lora_edu.training.loop import classification_loss, fit, next_token_loss
 from lora_edu.training.optimizer import Plan, parameter_groups, trainable_parameters
@@ -52,6 +54,41 @@ def test_a_run_equals_the_loop_written_by_hand(fused):
 
     torch.testing.assert_close(toy.weights(model), toy.weights(by_hand))
     assert toy.same(toy.weights(model), toy.weights(by_hand)) == fused
+
+
+def test_the_seconds_are_those_of_the_steps_and_of_nothing_that_is_kept_aside(monkeypatch):
+    now, copies = 0.0, 0
+
+    def copied(model):
+        nonlocal now, copies
+        now, copies = now + 1_000, copies + 1
+        return snapshot(model)
+
+    def a_second_of_loss(model, batch):
+        nonlocal now
+        now += 1
+        return classification_loss(model, batch)
+
+    def an_hour_of_evaluation(model):
+        nonlocal now
+        now += 3_600
+        return {"validation_loss": 1.0}
+
+    monkeypatch.setattr(loop, "snapshot", copied)
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: now)
+    steps = 21
+    history = fit(
+        toy.classifier(),
+        toy.batches(),
+        a_second_of_loss,
+        steps=steps,
+        lr=1e-2,
+        evaluate=an_hour_of_evaluation,
+        eval_every=5,
+        **CPU,
+    )
+    assert history.seconds == steps
+    assert copies == 1 + 7  # before the run and every third step: the last good ones are not old
 
 
 class Operations(TorchDispatchMode):
