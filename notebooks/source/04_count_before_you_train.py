@@ -84,7 +84,7 @@ check("04.fixed_bytes", fixed_bytes)
 # bytes each).
 # </details>
 #
-# And the activations? You might expect them to go, too. But the error still travels back through
+# And the activations? The error still travels back through
 # every frozen layer to the adapters below. In full fine-tuning of GPT-2 small with 8 rows of 512
 # tokens they are the largest part:
 # %%
@@ -93,7 +93,7 @@ from lora_edu import MODEL_SHAPES, memory_budget
 small, step = MODEL_SHAPES["GPT-2 small (124M)"], {"batch_size": 8, "length_tokens": 512}
 full = memory_budget(small, "full", **step)
 for part in ("weights", "gradients", "optimizer", "activations", "total"):
-    print(f"{part:12} {getattr(full, f'{part}_bytes') / 1e9:4.1f} GB")
+    print(f"{part:12} {getattr(full, f'{part}_bytes') / 1e9:5.2f} GB")
 # %%
 shares = ["over 95 %", "about 70 %", "about half", "under 30 %"]
 saving = predict("How much of that does LoRA save, at rank 8 on query and value?", shares)
@@ -105,24 +105,25 @@ size = next(s for s, least in zip(shares, (0.95, 0.6, 0.3, 0)) if saved >= least
 why = f"{100 * saved:.0f} %: {lora.activations_bytes / 1e9:.1f} GB of activations stay"
 reveal(saving, size, because=why)
 # %% [markdown]
-# Now a large model, Llama 3 8B, beside real cards. QLoRA is LoRA on a base whose blocks are held in
-# 4 bits.
+# Now Llama 3 8B beside real cards, with LoRA on all layers of the blocks. QLoRA is LoRA on a base
+# whose blocks are held in 4 bits.
 # %%
 from lora_edu.widgets.memory_bars import MemoryState, memory_bars
 
-bars = memory_bars(MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024))
+rows = {"batch_size": 4, "length_tokens": 1024}
+bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the blocks", **rows))
 bars
 # %% [markdown]
-# No card here takes full fine-tuning; LoRA fits on one. That is why people use it. But it is an
+# No card here takes full fine-tuning; LoRA fits on one. It is an
 # estimate, measured on our GPT and computed for Llama, so leave a tenth of the card free.
 #
 # **To find out:** which is the smallest card for LoRA? Does *checkpointing*, which keeps each
 # block's input and computes the rest again, make QLoRA fit a T4? And what do 32 rows do?
 #
 # <details><summary>What to look for</summary>
-# An A100 of 40 GB takes LoRA: on paper, just. Expect to need checkpointing, with which QLoRA fits a
-# T4; a step then takes one more forward pass. With 32 rows activations dominate, and LoRA saves
-# less than half.
+# An L40S of 48 GB; on query and value alone LoRA fits an A100 of 40 GB, just. With checkpointing
+# QLoRA fits a T4, but a step takes one more forward pass. With 32 rows activations dominate, and
+# LoRA saves less than a third.
 # </details>
 #
 # A large vocabulary costs more than people expect. The budget counts one array of tokens ×
@@ -233,7 +234,7 @@ def parity(rank):
 
 for name, yours, package in parity(rank=8):
     off = "not tried yet" if yours is None else f"differs by {yours - package}"
-    print(f"{name:20} rank 8 on all layers: {package:13,}  yours {off}")
+    print(f"{name:20} rank 8, head included: {package:13,}  yours {off}")
 # %% [markdown]
 # **Exercise 5.** In the explorer above, take Llama 3 8B and tick all layers of the blocks, the gate
 # too, but not the head. What is the smallest rank with more than 1 % of the model's parameters?
@@ -270,7 +271,7 @@ from lora_edu.plots import drawing
 
 drawing("kept")
 # %% [markdown]
-# Do not believe the table: ask PyTorch. `kept_bytes` adds up what autograd stores. The third row is
+# Ask PyTorch. `kept_bytes` adds up what autograd stores. The third row is
 # a control without adapters, in which the weights of query and value learn.
 # %%
 from lora_edu import next_token_loss
@@ -311,7 +312,8 @@ for name, (found, targets, rank) in rows.items():
 last = measured(["blocks.5.attention.query", "blocks.5.attention.value"])
 print(f"LoRA in the last block alone: {100 * last / everything:.0f} %")
 # %% [markdown]
-# So *which* layers learn decides what is spared, not how. Below the lowest adapter nothing is kept.
+# The first column includes the loss's array, so it is above the table's 11 of 16. *Which* layers
+# learn decides what is spared, not how. Below the lowest adapter nothing is kept.
 #
 # **Exercise 6.** True or false?
 #
@@ -418,7 +420,7 @@ for task in ("tales", "menu"):
 # (1) The adapter grows with the width, the layer with its square. (2) Key and value have fewer
 # outputs, so r (m + n) is smaller. (3) Only adapted layers are in it, and the blocks do not know
 # the vocabulary. (4) With many or long rows, since activations dominate; checkpointing helps. (5)
-# 0.35 M, 0.77 M and 1.2 TB.
+# 0.35 M, 0.77 M, 1.2 TB and, by 0.4 %, all of GPT-3.
 # </details>
 #
 # ## Where next
