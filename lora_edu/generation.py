@@ -1,4 +1,4 @@
-"""Text from a GPT, one token at a time, with a key-value cache.
+"""Text from a language model, one token at a time, with a key-value cache.
 
 GPT-2 numbers its positions 0, 1, 2, … from the start of what it reads. Once a text is longer than
 `context_length`, the window of the last tokens moves on, every token in it gets another position,
@@ -9,13 +9,15 @@ correct, and as slow as without a cache.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Integral, Real
 
-import tiktoken
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from lora_edu.base import unwrapped
+from lora_edu.causal import CachedReader, Encoding, device_of
 from lora_edu.fused import Decoder, can_decode
 from lora_edu.gpt import GPT, KeyValueCache
 from lora_edu.training import decoding_threads, evaluation_mode, free_threads
@@ -25,7 +27,7 @@ SMALLEST, LARGEST = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).
 
 
 def generate(
-    model: GPT,
+    model: nn.Module,
     token_ids: Tensor,
     max_new_tokens: int,
     *,
@@ -39,7 +41,8 @@ def generate(
     """Continues each row: the next token is drawn from softmax(logits / temperature).
 
     Args:
-        model: Any GPT, adapted or not. Dropout is off while it generates.
+        model: Any GPT, or a causal language model of transformers, adapted or not. Dropout is off
+            while it generates.
         token_ids: Prompts, filled up on the right to equal length where they have `lengths`.
         max_new_tokens: How many tokens to add at most.
         temperature: 0 takes the likeliest token, 1 draws from the model's own distribution. Close
@@ -75,14 +78,10 @@ def generate(
     prompts, token_ids = token_ids, token_ids[:, : min(lengths, default=width)]
     threads = free_threads(decoding_threads(model))
     with evaluation_mode(model), torch.inference_mode(), threads:
-        cache = decoder = None
-        if use_cache:
-            cache = KeyValueCache(model.config, rows, like=model.token_embedding.weight)
-            tokens = width + max_new_tokens - token_ids.shape[1]
-            decoder = Decoder(model, tokens) if can_decode(model) else None
+        next_logits = _reader(model, rows, width + max_new_tokens - token_ids.shape[1], use_cache)
         ended = torch.zeros(rows, 1, dtype=torch.bool, device=token_ids.device)
         for position in range(token_ids.shape[1], width + max_new_tokens):
-            logits = _next_logits(model, token_ids, cache, decoder)
+            logits = next_logits(token_ids)
             new = _choose(logits, temperature, top_k, generator)
             if stop_id is not None:
                 new = new.masked_fill(ended, stop_id)
@@ -96,8 +95,8 @@ def generate(
 
 
 def generate_text(
-    model: GPT,
-    encoding: tiktoken.Encoding,
+    model: nn.Module,
+    encoding: Encoding,
     prompt: str,
     max_new_tokens: int = 100,
     *,
@@ -121,7 +120,7 @@ def generate_text(
     start = encoding.encode_ordinary(prompt) or [encoding.eot_token]
     row = generate(
         model,
-        torch.tensor([start], device=model.token_embedding.weight.device),
+        torch.tensor([start], device=device_of(model)),
         max_new_tokens,
         temperature=temperature,
         top_k=top_k,
@@ -165,6 +164,19 @@ def _check_whole(**options: int | None) -> None:
 def _is_whole(number: object) -> bool:
     """Whether it counts something: Python's and NumPy's integers do, True does not."""
     return isinstance(number, Integral) and not isinstance(number, bool)
+
+
+def _reader(
+    model: nn.Module, rows: int, tokens: int, use_cache: bool
+) -> Callable[[Tensor], Tensor]:
+    """Token ids of growing rows (B, T) → logits of the token behind each, (B, V)."""
+    if not isinstance(unwrapped(model), GPT):
+        return CachedReader(model, use_cache=use_cache)
+    if not use_cache:
+        return partial(_next_logits, model, cache=None, decoder=None)
+    cache = KeyValueCache(model.config, rows, like=model.token_embedding.weight)
+    decoder = Decoder(model, tokens) if can_decode(model) else None
+    return partial(_next_logits, model, cache=cache, decoder=decoder)
 
 
 def _next_logits(

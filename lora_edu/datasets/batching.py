@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import NamedTuple
 
-import tiktoken
 import torch
 from torch import Tensor
 
+from lora_edu.causal import Encoding
 from lora_edu.datasets.sets import Example, Pair
 
 IGNORE = -100  # torch's own default for `ignore_index`: such a target adds nothing to a loss
@@ -150,7 +150,7 @@ class Batches:
 
 
 def classification_rows(
-    examples: Iterable[Example], encoding: tiktoken.Encoding, max_tokens: int
+    examples: Iterable[Example], encoding: Encoding, max_tokens: int
 ) -> list[Row]:
     """Texts with a class each, cut on the right to `max_tokens`."""
     return [Row(encoding.encode_ordinary(text)[:max_tokens], label) for text, label in examples]
@@ -161,9 +161,7 @@ def prompt(meaning: str) -> str:
     return f"{meaning}\n"
 
 
-def generation_rows(
-    pairs: Iterable[Pair], encoding: tiktoken.Encoding, max_tokens: int
-) -> list[Row]:
+def generation_rows(pairs: Iterable[Pair], encoding: Encoding, max_tokens: int) -> list[Row]:
     """Prompt, sentence, end of text; the loss counts the sentence and the end, not the prompt.
 
     Raises:
@@ -182,7 +180,7 @@ def generation_rows(
     return rows
 
 
-def text_rows(texts: Iterable[str], encoding: tiktoken.Encoding, max_tokens: int) -> list[Row]:
+def text_rows(texts: Iterable[str], encoding: Encoding, max_tokens: int) -> list[Row]:
     """Text and end of text; every token but the first is a target."""
     rows = []
     for text in texts:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lora_edu.causal import logits_of
 from lora_edu.datasets import IGNORE, Batches
 from lora_edu.training import evaluation_mode, free_threads
 
@@ -179,14 +180,15 @@ def _bootstrap(size: int, statistic: Callable[[Tensor], Tensor], seed: int) -> t
 def mean_loss(model: nn.Module, batches: Batches) -> float:
     """Cross-entropy per target token in nats, each token weighing the same.
 
-    A mean of batch means would weigh the tokens of a short batch more.
+    A mean of batch means would weigh the tokens of a short batch more. The model may be our GPT or
+    a causal language model of transformers.
     """
     nats, tokens = 0.0, 0
     device = next(model.parameters()).device
     with evaluation_mode(model), torch.inference_mode(), free_threads():
         for batch in batches.epoch(0):
             batch = batch.to(device)
-            logits = model(batch.token_ids).float()
+            logits = logits_of(model(batch.token_ids)).float()
             nats += float(
                 F.cross_entropy(
                     logits.flatten(0, 1),

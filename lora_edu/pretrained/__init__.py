@@ -8,6 +8,7 @@ from lora_edu.pretrained.hf_format import (
     hugging_face_config,
     to_hugging_face,
 )
+from lora_edu.pretrained.llm import HubEncoding, load_llm
 from lora_edu.pretrained.tokenizer import (
     END_OF_TEXT,
     encoding_from_ranks,
@@ -19,12 +20,14 @@ from lora_edu.pretrained.weights import base_fingerprint, load_pretrained, save_
 __all__ = [
     "BLOCK_NAMES",
     "END_OF_TEXT",
+    "HubEncoding",
     "PROJECTIONS",
     "TOP_NAMES",
     "base_fingerprint",
     "encoding_from_ranks",
     "gpt_without_weights",
     "hugging_face_config",
+    "load_llm",
     "load_pretrained",
     "load_tokenizer",
     "read_ranks",

@@ -16,10 +16,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-import tiktoken
 import torch
 from torch import Tensor
 
+from lora_edu.causal import Encoding, device_of
 from lora_edu.datasets import prompt
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT
@@ -69,7 +69,7 @@ def prepare_menu(model: GPT, method: str, *, rank: int = RANK, seed: int = 0) ->
 
 def write_sentences(
     model: GPT,
-    encoding: tiktoken.Encoding,
+    encoding: Encoding,
     meanings: Sequence[str],
     *,
     prefix: Sequence[int] = (),
@@ -87,7 +87,7 @@ def write_sentences(
         prefix: Tokens before each prompt, examples for instance.
         max_new_tokens: At most so many for a sentence.
     """
-    device = model.token_embedding.weight.device
+    device = device_of(model)
     same_length: dict[int, list[int]] = defaultdict(list)
     prompts = [[*prefix, *encoding.encode_ordinary(prompt(meaning))] for meaning in meanings]
     for index, ids in enumerate(prompts):
@@ -103,7 +103,7 @@ def write_sentences(
     return sentences
 
 
-def _first_line(ids: list[int], encoding: tiktoken.Encoding) -> str:
+def _first_line(ids: list[int], encoding: Encoding) -> str:
     if encoding.eot_token in ids:
         ids = ids[: ids.index(encoding.eot_token)]
     return encoding.decode(ids).strip().split("\n")[0]

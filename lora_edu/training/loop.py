@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from lora_edu.causal import logits_of
 from lora_edu.datasets import IGNORE
 from lora_edu.training.checkpoint import (
     RunState,
@@ -74,7 +75,8 @@ def classification_loss(model: nn.Module, batch: Any) -> Tensor:
 
 def next_token_loss(model: nn.Module, batch: Any) -> Tensor:
     """Cross-entropy of the next token over the targets that count: nats per token."""
-    logits, targets = model(batch.token_ids).flatten(0, 1).float(), batch.targets.flatten()
+    logits = logits_of(model(batch.token_ids)).flatten(0, 1).float()
+    targets = batch.targets.flatten()
     nats = F.cross_entropy(logits, targets, ignore_index=IGNORE, reduction="sum")
     return nats / (targets != IGNORE).sum().clamp(min=1)
 

@@ -1,0 +1,150 @@
+"""What a real language model is measured on: the menu task, stories, and its own answers.
+
+The model is SmolLM2-135M-Instruct as `load_llm` gives it. What it had before and may lose is
+measured twice: the loss on stories, and the loss on the answers that it gave itself, before any
+training, to twenty instructions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from lora_edu.datasets import (
+    IGNORE,
+    Batches,
+    Row,
+    Split,
+    generation_rows,
+    load_menu,
+    load_stories,
+    prompt,
+    text_rows,
+)
+from lora_edu.evaluation import mean_loss
+from lora_edu.generation import generate
+from lora_edu.lora import freeze, replace_linear_with_lora
+from lora_edu.pretrained import HubEncoding, load_llm
+from lora_edu.tasks import menu_patterns, slot_error_rate, slot_errors, write_sentences
+from lora_edu.training import own_random_state
+
+MENU_TOKENS, STORY_TOKENS, ANSWER_TOKENS = 128, 128, 48
+NEW_TOKENS = 60
+#: All linear layers of a block of Llama's kind; the head is the embedding's table, so not it.
+TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+MULTIPLIER = 2
+REQUEST = "Turn this list of facts about a restaurant into a short advertisement: "
+EXAMPLES = 5  # pairs before a prompt
+SHOWN = 20
+
+# Written for this measure: everyday, short, each with an answer of a sentence or two.
+INSTRUCTIONS = (
+    "What is the capital of Italy?",
+    "Name three animals that live in the sea.",
+    "Why does ice float on water?",
+    "Write one sentence about a rainy day.",
+    "What do bees make?",
+    "Explain in one sentence what a library is.",
+    "Give the opposite of 'cold'.",
+    "How many days does a week have?",
+    "What colour do you get when you mix blue and yellow?",
+    "Suggest a name for a small grey cat.",
+    "Say good morning in French.",
+    "What is two plus five?",
+    "Name a planet that has rings.",
+    "Why do leaves turn brown in autumn?",
+    "Give one piece of advice to someone who cannot sleep.",
+    "What does a carpenter do?",
+    "Finish the sentence: The early bird",
+    "Name a fruit that is yellow.",
+    "What is the past tense of 'go'?",
+    "Write a short greeting for a birthday card.",
+)
+
+
+@cache
+def base() -> tuple[nn.Module, HubEncoding]:
+    """The model as it comes, never trained, and its tokenizer."""
+    return load_llm()
+
+
+def fresh_model() -> nn.Module:
+    """A copy of the base, to be trained."""
+    return load_llm()[0]
+
+
+def prepare(model: nn.Module, method: str, *, rank: int, seed: int) -> None:
+    """Makes the model ready for `fit`, in place: method "lora", or "full" for all its numbers."""
+    if method == "full":
+        return
+    with own_random_state(seed, torch.device("cpu")):
+        freeze(model)
+        replace_linear_with_lora(
+            model,
+            rank,
+            MULTIPLIER * rank,
+            targets=TARGETS,
+            scaling="alpha/rank",
+            init="peft",
+        )
+
+
+@cache
+def menu_rows() -> Split:
+    """The menu pairs as rows of tokens."""
+    return Split(*(generation_rows(part, base()[1], MENU_TOKENS) for part in load_menu()))
+
+
+@cache
+def story_rows() -> list[Row]:
+    """The stories that ship, cut to `STORY_TOKENS`."""
+    return text_rows(load_stories(), base()[1], STORY_TOKENS)
+
+
+@cache
+def answer_rows() -> list[Row]:
+    """Each instruction with the base's own likeliest answer; the loss counts the answer."""
+    model, encoding = base()
+    rows = []
+    for instruction in INSTRUCTIONS:
+        start = encoding.chat(instruction)
+        written = generate(model, torch.tensor([start]), ANSWER_TOKENS, stop_id=encoding.eot_token)[
+            0
+        ].tolist()
+        rows.append(Row(written[:-1], [IGNORE] * (len(start) - 1) + written[len(start) :]))
+    return rows
+
+
+def loss_on(model: nn.Module, rows: Sequence[Row]) -> float:
+    """Mean loss in nats per token that counts."""
+    return mean_loss(model, Batches(rows, 8, shuffle=False))
+
+
+def prompted(ids_before: Sequence[int], part: str) -> list[list[int]]:
+    """Each meaning's prompt as token ids, behind the same beginning."""
+    encoding = base()[1]
+    pairs = getattr(load_menu(), part)
+    return [[*ids_before, *encoding.encode_ordinary(prompt(pair.meaning))] for pair in pairs]
+
+
+def written(model: nn.Module, part: str, *, most: int | None = None) -> dict[str, Any]:
+    """What meanings of a part become: slot errors of each, their rate, and some sentences."""
+    pairs = getattr(load_menu(), part)[:most]
+    meanings = [pair.meaning for pair in pairs]
+    sentences = write_sentences(model, base()[1], meanings, max_new_tokens=NEW_TOKENS)
+    return judged(meanings, sentences)
+
+
+def judged(meanings: Sequence[str], sentences: Sequence[str]) -> dict[str, Any]:
+    """Slot errors of sentences."""
+    errors = [slot_errors(m, s, menu_patterns()) for m, s in zip(meanings, sentences, strict=True)]
+    return {
+        "slot_error_rate": slot_error_rate(errors),
+        **{kind: sum(getattr(e, kind) for e in errors) for kind in ("missing", "wrong", "added")},
+        "errors": "".join(str(min(9, error.total)) for error in errors),
+        "sentences": list(sentences[:SHOWN]),
+    }
