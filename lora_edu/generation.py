@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from lora_edu.base import unwrapped
-from lora_edu.causal import CachedReader, Encoding, device_of
+from lora_edu.datasets import Encoding
 from lora_edu.fused import Decoder, can_decode
 from lora_edu.gpt import GPT, KeyValueCache
+from lora_edu.pretrained import CachedReader
 from lora_edu.training import decoding_threads, evaluation_mode, free_threads
 
 # Divisors of logits: a float32 below the one counts as 0 on some chips, one above the other is inf.
@@ -120,7 +121,7 @@ def generate_text(
     start = encoding.encode_ordinary(prompt) or [encoding.eot_token]
     row = generate(
         model,
-        torch.tensor([start], device=device_of(model)),
+        torch.tensor([start], device=next(model.parameters()).device),
         max_new_tokens,
         temperature=temperature,
         top_k=top_k,
@@ -171,7 +172,7 @@ def _reader(
 ) -> Callable[[Tensor], Tensor]:
     """Token ids of growing rows (B, T) → logits of the token behind each, (B, V)."""
     if not isinstance(unwrapped(model), GPT):
-        return CachedReader(model, use_cache=use_cache)
+        return CachedReader(model, use_cache=use_cache).logits
     if not use_cache:
         return partial(_next_logits, model, cache=None, decoder=None)
     cache = KeyValueCache(model.config, rows, like=model.token_embedding.weight)

@@ -22,7 +22,7 @@ import torch
 
 from lora_edu.datasets import Batches, load_menu
 from lora_edu.files import data_path
-from lora_edu.pretrained.llm import GGUF_SHA256
+from lora_edu.pretrained import GGUF_SHA256
 from lora_edu.tasks import menu_patterns, slot_errors
 from lora_edu.training import fit, next_token_loss
 from scripts.llm_tasks import (

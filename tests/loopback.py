@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,12 @@ class Hub(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, files: dict[str, bytes], behaviour: list[str]) -> None:
+    def __init__(
+        self, files: dict[str, bytes], behaviour: list[str], commit: str | None = None
+    ) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.files = files
+        self.commit = commit
         self.behaviour = behaviour
         self.requests: list[tuple[str, str | None]] = []
         self.released = threading.Event()  # lets hanging answers go
@@ -48,6 +52,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
+        self._say_which(content)
         self.end_headers()
         part = content[start:]
         if how in ("truncates", "hangs"):
@@ -57,14 +62,30 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             hub.released.wait(30)
 
+    def do_HEAD(self) -> None:  # noqa: N802
+        content = self.server.files.get(self.path)
+        if content is None:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self._say_which(content)
+        self.end_headers()
+
+    def _say_which(self, content: bytes) -> None:
+        """What a model hub tells of a file: the commit it is of, and a tag of its content."""
+        if self.server.commit is not None:
+            self.send_header("X-Repo-Commit", self.server.commit)
+            self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+
     def log_message(self, *arguments: object) -> None:
         """Says nothing."""
 
 
 @contextmanager
-def hub(files: dict[str, bytes], *behaviour: str) -> Iterator[Hub]:
-    """Runs a hub for a block."""
-    server = Hub(files, list(behaviour))
+def hub(files: dict[str, bytes], *behaviour: str, commit: str | None = None) -> Iterator[Hub]:
+    """Runs a hub for a block; with a commit it tells of each file what a model hub does."""
+    server = Hub(files, list(behaviour), commit)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -34,6 +34,8 @@ class Adapter:
         base_tensors: Name of an adapted layer → tensors of the base itself that came in the file,
             as PEFT adds them for an `lm_head`; the base must have the same.
         listed_heads: Ends of names of layers that must be among `heads`, if the model has them.
+        base_model: Name or folder of the causal language model of transformers that it was trained
+            on, or None where the adapter does not say.
 
     Shape:
         A (in_dim, rank) and B (rank, out_dim), as in `LoRALayer`.
@@ -50,6 +52,7 @@ class Adapter:
     alphas: dict[str, float] = field(default_factory=dict)
     base_tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     listed_heads: tuple[str, ...] = ()
+    base_model: str | None = None
 
     @property
     def multiplier(self) -> float:

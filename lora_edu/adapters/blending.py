@@ -46,6 +46,7 @@ def blend(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
     multipliers = {adapter.multiplier_of(name) for adapter in adapters for name in adapter.matrices}
     # What they share stays outside the matrices, so that blending one adapter changes no bit.
     shared = multipliers.pop() if len(multipliers) == 1 else None
+    models = {adapter.base_model for adapter in adapters}
     names = dict.fromkeys(name for adapter in adapters for name in adapter.matrices)
     return Adapter(
         rank=sum(adapter.highest_rank for adapter in adapters),
@@ -54,6 +55,7 @@ def blend(adapters: Sequence[Adapter], weights: Sequence[float]) -> Adapter:
         matrices={name: _side_by_side(name, adapters, weights, shared) for name in names},
         base_fingerprint=adapters[0].base_fingerprint,
         base_tensors={n: parts for each in adapters for n, parts in each.base_tensors.items()},
+        base_model=models.pop() if len(models) == 1 else None,
     )
 
 

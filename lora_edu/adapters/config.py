@@ -23,6 +23,7 @@ from lora_edu.lora import SCALINGS
 MAX_CONFIG_BYTES = 1_000_000  # PEFT's own are about 1 kB
 # What PEFT lists under modules_to_save for a classifier; a model has one of the two.
 LISTED_FOR_CLASSIFICATION = ("classifier", "score")
+CAUSAL_LM = "CAUSAL_LM"  # of PEFT's task types
 V = TypeVar("V")
 
 
@@ -41,6 +42,7 @@ class AdapterConfig:
         heads_if_there: The same, where the model may lack such a layer.
         ranks: Pattern over names of layers, see `patterns` → the rank of those that it matches.
         alphas: The same for alpha.
+        base_model: Name or folder of the causal language model it was trained on, where it says so.
     """
 
     rank: int
@@ -51,6 +53,7 @@ class AdapterConfig:
     heads_if_there: tuple[str, ...] = ()
     ranks: Mapping[str, int] = field(default_factory=dict)
     alphas: Mapping[str, float] = field(default_factory=dict)
+    base_model: str | None = None
 
     def rank_of(self, layer: str) -> int:
         """The rank of a layer, by the first pattern that matches it."""
@@ -93,8 +96,9 @@ def to_peft(adapter: Adapter) -> dict[str, Any]:
     }
     return {
         "peft_type": "LORA",
-        "task_type": None,  # PEFT's other values need a Hugging Face model around the adapter
-        "base_model_name_or_path": None,
+        # PEFT finds the base by these two; a task type needs a model of transformers to work on.
+        "task_type": None if adapter.base_model is None else CAUSAL_LM,
+        "base_model_name_or_path": adapter.base_model,
         "r": adapter.rank,
         "lora_alpha": usual,
         "use_rslora": adapter.scaling == "alpha/sqrt(rank)",
@@ -211,6 +215,9 @@ def from_peft(fields: dict[str, Any]) -> AdapterConfig:
         heads_if_there=either,
         ranks=_pattern_values(fields, "rank_pattern", (int,), least=1),
         alphas=_pattern_values(fields, "alpha_pattern", (int, float), least=-math.inf),
+        base_model=fields.get("base_model_name_or_path")
+        if fields.get("task_type") == CAUSAL_LM
+        else None,
     )
 
 

@@ -151,6 +151,7 @@ def made_of(parts: Parts, config: AdapterConfig, metadata: dict[str, str]) -> Ad
         base_tensors=parts.base_tensors,
         # Ours lists whole names, and has a hash: it is complete.
         listed_heads=() if "alpha" in metadata else config.heads + config.heads_if_there,
+        base_model=config.base_model,
     )
 
 

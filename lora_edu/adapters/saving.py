@@ -111,6 +111,7 @@ def save_adapter(
     folder: str | Path,
     *,
     base_fingerprint: str | None = None,
+    base_model: str | Path | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
     """Saves an adapter, or that of a model, as two files in PEFT's layout.
@@ -121,6 +122,8 @@ def save_adapter(
         model: As for `adapter_of`; or an `Adapter`, such as `load_adapter` and `blend` return.
         folder: Where to; made if need be, an adapter there is replaced.
         base_fingerprint: As for `adapter_of`; None leaves that of an `Adapter` as it is.
+        base_model: Name or folder of the causal language model of transformers beneath it. PEFT's
+            `AutoPeftModelForCausalLM` then finds it. None leaves that of an `Adapter` as it is.
         dtype: float32, or bfloat16 or float16 for half the bytes.
 
     Raises:
@@ -139,6 +142,8 @@ def save_adapter(
                 f"{base_fingerprint[:12]}…; leave base_fingerprint out, or train it again"
             )
         adapter = replace(adapter, base_fingerprint=base_fingerprint)
+    if base_model is not None:
+        adapter = replace(adapter, base_model=str(base_model))
     return write_adapter(_in_dtype(adapter, dtype), folder)
 
 

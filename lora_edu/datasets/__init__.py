@@ -4,6 +4,7 @@ from lora_edu.datasets.batching import (
     IGNORE,
     Batch,
     Batches,
+    Encoding,
     Row,
     classification_rows,
     generation_rows,
@@ -30,6 +31,7 @@ from lora_edu.datasets.sets import (
 __all__ = [
     "Batch",
     "Batches",
+    "Encoding",
     "Example",
     "IGNORE",
     "LABELS",

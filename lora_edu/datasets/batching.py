@@ -14,17 +14,28 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from lora_edu.causal import Encoding
 from lora_edu.datasets.sets import Example, Pair
 
 IGNORE = -100  # torch's own default for `ignore_index`: such a target adds nothing to a loss
 PADDING = 0  # any id would do: no real token attends to it and no loss counts it
 POOL_BATCHES = 16  # rows are sorted by length within pools of so many batches
+
+
+class Encoding(Protocol):
+    """A tokenizer, as tiktoken's `Encoding` is one."""
+
+    eot_token: int
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """Text as token ids, none of them special."""
+
+    def decode(self, tokens: list[int]) -> str:
+        """Token ids as text."""
 
 
 class Row(NamedTuple):

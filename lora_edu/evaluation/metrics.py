@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lora_edu.causal import logits_of
 from lora_edu.datasets import IGNORE, Batches
+from lora_edu.pretrained import logits_of
 from lora_edu.training import evaluation_mode, free_threads
 
 Z_95 = 1.959963984540054  # a standard normal lies within ± this with probability 95 %

@@ -1,5 +1,6 @@
 """The base that ships, OpenAI's GPT-2, and the tokenizer: loaded and saved as Hugging Face does."""
 
+from lora_edu.pretrained.causal import CachedReader, HubEncoding, logits_of
 from lora_edu.pretrained.hf_format import (
     BLOCK_NAMES,
     PROJECTIONS,
@@ -8,7 +9,7 @@ from lora_edu.pretrained.hf_format import (
     hugging_face_config,
     to_hugging_face,
 )
-from lora_edu.pretrained.llm import HubEncoding, load_llm
+from lora_edu.pretrained.llm import GGUF_SHA256, load_llm
 from lora_edu.pretrained.tokenizer import (
     END_OF_TEXT,
     encoding_from_ranks,
@@ -19,7 +20,9 @@ from lora_edu.pretrained.weights import base_fingerprint, load_pretrained, save_
 
 __all__ = [
     "BLOCK_NAMES",
+    "CachedReader",
     "END_OF_TEXT",
+    "GGUF_SHA256",
     "HubEncoding",
     "PROJECTIONS",
     "TOP_NAMES",
@@ -30,6 +33,7 @@ __all__ = [
     "load_llm",
     "load_pretrained",
     "load_tokenizer",
+    "logits_of",
     "read_ranks",
     "save_pretrained",
     "to_hugging_face",

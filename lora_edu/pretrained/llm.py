@@ -20,7 +20,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +30,7 @@ import torch
 from torch import nn
 
 from lora_edu.files import DownloadError, cache_dir, sha256_of, user_path
+from lora_edu.pretrained.causal import HubEncoding
 
 WEIGHTS = "model.safetensors"
 HASHES = "sha256.json"  # of the folder's files, written when it was made
@@ -44,36 +45,6 @@ INSTALL = (
 # What a model needs, and nothing that unpickles.
 FILES = ("*.json", "*.safetensors", "*.jinja", "merges.txt", "tokenizer.model")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-class HubEncoding:
-    """A tokenizer of transformers, with tiktoken's names.
-
-    Args:
-        tokenizer: Of `AutoTokenizer.from_pretrained`, kept as `tokenizer`.
-    """
-
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
-        self.eot_token: int = tokenizer.eos_token_id
-
-    def encode_ordinary(self, text: str) -> list[int]:
-        """Text as token ids, none of them special, even where the text spells one out."""
-        return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Token ids as text, special ones as their names."""
-        return self.tokenizer.decode(list(tokens))
-
-    def chat(self, *said: str) -> list[int]:
-        """What was said in turns, user first, as the model's chat template writes it.
-
-        The ids end where the model has to answer.
-        """
-        roles = ("user", "assistant")
-        turns = [{"role": roles[n % 2], "content": text} for n, text in enumerate(said)]
-        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return self.tokenizer.encode(text, add_special_tokens=False)
 
 
 def load_llm(

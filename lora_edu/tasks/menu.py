@@ -19,8 +19,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lora_edu.causal import Encoding, device_of
-from lora_edu.datasets import prompt
+from lora_edu.datasets import Encoding, prompt
 from lora_edu.generation import generate
 from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, replace_linear_with_lora
@@ -87,7 +86,7 @@ def write_sentences(
         prefix: Tokens before each prompt, examples for instance.
         max_new_tokens: At most so many for a sentence.
     """
-    device = device_of(model)
+    device = next(model.parameters()).device
     same_length: dict[int, list[int]] = defaultdict(list)
     prompts = [[*prefix, *encoding.encode_ordinary(prompt(meaning))] for meaning in meanings]
     for index, ids in enumerate(prompts):

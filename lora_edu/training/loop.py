@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lora_edu.causal import logits_of
 from lora_edu.datasets import IGNORE
+from lora_edu.pretrained import logits_of
 from lora_edu.training.checkpoint import (
     RunState,
     check_writable,
