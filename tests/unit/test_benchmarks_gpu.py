@@ -25,23 +25,6 @@ def test_without_a_gpu_it_says_so(monkeypatch):
         gpu.main([])
 
 
-def test_a_quick_run_on_the_cpu_times_all_contenders_in_all_formats(tmp_path):
-    file = tmp_path / "gpu.json"
-    gpu.main(["--device", "cpu", "--quick", "--output", str(file)])
-    rows = json.loads(file.read_text())["rows"]
-    done = [(row["shape"], row["precision"], row["compiled"]) for row in rows]
-    assert done == [("tiny", "fp32", False), ("tiny", "bf16", False), ("tiny", "bf16", True)]
-    for row in rows:
-        assert row["left_out"] == {}
-        assert list(row["median_seconds"]) == [*CONTENDERS, FUSED + AGAIN]
-        assert all(seconds > 0 for seconds in row["median_seconds"].values())
-        assert row["ratios"].keys() >= {f"{FUSED} / {PEFT}", f"{FUSED + AGAIN} / {FUSED}"}
-        assert (row["rounds"], row["tokens_a_step"]) == (QUICK.rounds, 16)
-    compiled, eager = rows[2]["losses"], rows[1]["losses"]
-    for name in CONTENDERS:
-        assert compiled[name] == pytest.approx(eager[name], abs=gpu.TOLERANCE["bf16"])
-
-
 @pytest.mark.parametrize("name", CONTENDERS[1:])
 @pytest.mark.parametrize("step", [0, 1])
 def test_losses_that_should_be_equal_must_be(name, step):

@@ -13,8 +13,12 @@ import nbformat
 import pytest
 import torch
 
-from scripts.gpu_summary import judge
+pytest.importorskip("peft", reason="PEFT is not installed (extra `peers`)")
 
+from benchmarks import gpu  # noqa: E402
+from scripts.gpu_summary import judge  # noqa: E402
+
+CONTENDERS = [gpu.FUSED, gpu.READABLE, gpu.FULL, gpu.PEFT]
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ["tests", "notebook", "shapes", "steps"]
 STUB = """#!/usr/bin/env bash
@@ -46,14 +50,20 @@ def stub(folder: Path, failing: str) -> Path:
     return path
 
 
-def test_a_quick_run_leaves_eight_files_and_says_what_ran(tmp_path):
-    pytest.importorskip("peft", reason="PEFT is not installed (extra `peers`)")
-    done = check(tmp_path, "--quick")
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one quick run on the CPU left; it takes a minute."""
+    folder = tmp_path_factory.mktemp("quick")
+    done = check(folder, "--quick")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder
+
+
+def test_a_quick_run_leaves_eight_files_and_says_what_ran(quick):
     logs = {f"{name}.log" for name in PARTS}
     written = {"summary.json", "notebook.ipynb", "shapes.json", "steps.json"}
-    assert {path.name for path in tmp_path.iterdir()} == logs | written
-    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert {path.name for path in quick.iterdir()} == logs | written
+    summary = json.loads((quick / "summary.json").read_text())
     assert list(summary["parts"]) == PARTS and summary["torch"] == torch.__version__
     results = {name: part["result"] for name, part in summary["parts"].items()}
     if torch.cuda.is_available():
@@ -63,12 +73,27 @@ def test_a_quick_run_leaves_eight_files_and_says_what_ran(tmp_path):
         assert results == {**dict.fromkeys(PARTS, "passed"), "tests": "skipped"}
         assert summary["parts"]["tests"]["reason"] == "needs a CUDA GPU, and torch sees none"
         assert summary["device"] == "cpu"
-    for name in ("shapes", "steps"):
-        record = json.loads((tmp_path / f"{name}.json").read_text())
-        assert all(not row.get("left_out") for row in [record, *record["rows"]])
-    notebook = nbformat.read(tmp_path / "notebook.ipynb", as_version=4)
+    shapes = json.loads((quick / "shapes.json").read_text())
+    assert all(not row.get("left_out") for row in [shapes, *shapes["rows"]])
+    notebook = nbformat.read(quick / "notebook.ipynb", as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+
+
+def test_its_steps_are_of_all_contenders_in_all_formats(quick):
+    rows = json.loads((quick / "steps.json").read_text())["rows"]
+    done = [(row["shape"], row["precision"], row["compiled"]) for row in rows]
+    assert done == [("tiny", "fp32", False), ("tiny", "bf16", False), ("tiny", "bf16", True)]
+    for row in rows:
+        assert row["left_out"] == {}
+        assert list(row["median_seconds"]) == [*CONTENDERS, gpu.FUSED + gpu.AGAIN]
+        assert all(seconds > 0 for seconds in row["median_seconds"].values())
+        wanted = {f"{gpu.FUSED} / {gpu.PEFT}", f"{gpu.FUSED + gpu.AGAIN} / {gpu.FUSED}"}
+        assert row["ratios"].keys() >= wanted
+        assert (row["rounds"], row["tokens_a_step"]) == (gpu.QUICK.rounds, 16)
+    compiled, eager = rows[2]["losses"], rows[1]["losses"]
+    for name in CONTENDERS:
+        assert compiled[name] == pytest.approx(eager[name], abs=gpu.TOLERANCE["bf16"])
 
 
 @pytest.mark.parametrize(("failing", "part"), [("tests/gpu", "tests"), ("steps.json", "steps")])

@@ -56,6 +56,14 @@ def test_a_run_equals_the_loop_written_by_hand(fused):
     assert toy.same(toy.weights(model), toy.weights(by_hand)) == fused
 
 
+def test_the_loss_of_a_step_with_one_target_is_that_targets():
+    def three_nats(model, batch):
+        return 3.0 + 0.0 * model.head.weight.sum()
+
+    one = Batches(toy.rows()[:1], 1)
+    assert fit(toy.classifier(), one, three_nats, steps=1, lr=1e-2, **CPU).losses == [3.0]
+
+
 def test_the_seconds_are_those_of_the_steps_and_of_nothing_that_is_kept_aside(monkeypatch):
     now, copies = 0.0, 0
 
