@@ -312,7 +312,7 @@ for name, (found, targets, rank) in rows.items():
 last = measured(["blocks.5.attention.query", "blocks.5.attention.value"])
 print(f"LoRA in the last block alone: {100 * last / everything:.0f} %")
 # %% [markdown]
-# The first column includes the loss's array, so it is above the table's 11 of 16. *Which* layers
+# Both columns include the loss's array, so they are above the table's 11 of 16. *Which* layers
 # learn decides what is spared, not how. Below the lowest adapter nothing is kept.
 #
 # **Exercise 6.** True or false?

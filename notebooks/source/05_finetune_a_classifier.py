@@ -161,7 +161,7 @@ ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew s
 from lora_edu.widgets import predict, reveal
 
 MORE, SAME, LESS = "over 5 points more than LoRA", "within 5 points", "over 5 points less"
-question = "Full fine-tuning trains 19 times as many numbers. Right over five recorded seeds?"
+question = "Full trains 19 times as many numbers. How often is it right, over five recorded seeds?"
 versus = predict(question, [MORE, SAME, LESS])
 versus
 # %%
@@ -182,7 +182,7 @@ for method, each in models.items():
 # %%
 gap = five["full"] - five["lora"]
 verdict = MORE if gap > 0.05 else LESS if gap < -0.05 else SAME
-reveal(versus, verdict, because=f"five seeds average {100 * gap:+.0f} points")
+reveal(versus, verdict, because=f"full minus LoRA is {100 * gap:+.0f} points over five seeds")
 # %% [markdown]
 # LoRA and full made the same 40 steps of 32 messages. But full's rate was tuned for the recorded runs
 # (64 steps of 16), and one run is one throw of the dice: trust the five recorded seeds more.
