@@ -1,23 +1,24 @@
 # %% [markdown]
 # # Choose rank, alpha, learning rate, targets
 #
-# Recipes give you four settings; here you learn what each of them does, and why no one of them can be copied alone.
+# Recipes give you four settings; here you learn what rank, alpha and rate do, and why none of them can be copied alone.
 #
 # **You will be able to**
 # - tell what alpha does from what the rank does
 # - translate a recipe between the three scalings that are in use
 # - explain how two runs with the same settings can start far apart
 # - see when a matrix is too large for its learning rate
+# - say what merging in 16 bits costs
 #
 # **You need** notebook 02: what $A$ and $B$ are, and why $B$ starts at zero.
 #
 # **Time:** {whole} minutes on a CPU, less on a GPU.
 # %% bootstrap
 # %% [markdown]
-# If you only want values to begin with, take the table at the end of [notebook 05](05_finetune_a_classifier.ipynb) and come back when a run disappoints. This notebook is about the reasons, for the first three settings so far; targets are in notebooks 03 and 04.
+# If you only want values to begin with, take the table at the end of [notebook 05](05_finetune_a_classifier.ipynb), which also chooses a rate by the validation loss; targets are in 03 and 04. Here you learn the reasons, mostly from the first step of training.
 #
 # ## Is a bigger alpha a bigger rank?
-# Both numbers sound like "more LoRA", so it is tempting to take one for the other. An update is a multiplier times $A B$. Fill $A$ and $B$ at random, and compare its directions and their strengths.
+# Both numbers sound like "more LoRA". An update is a multiplier times $A B$. Fill $A$ and $B$ at random, and look at the directions of the update and how strong each is.
 # %%
 import math
 
@@ -54,11 +55,11 @@ reveal(alpha_effect, effects[1 if same else 2], because="alpha multiplies the wh
 
 
 # %% [markdown]
-# **Takeaway:** the rank caps how many directions there are, and alpha scales all of them at once. A bigger alpha is not a bigger rank.
+# **Takeaway:** the rank caps how many directions there are, and alpha scales all of them at once. A bigger alpha is not a bigger rank. Why are the eight weaker than the four? This course draws a smaller $A$ at a higher rank, as you will see soon.
 #
-# It is more like a bigger learning rate. While they learn, $A$ and $B$ can make up for a larger multiplier, so what alpha changes is mostly how far each step carries. With Adam, tuning alpha is roughly the same as tuning the learning rate, if the start is scaled to match (Hu et al., section 4.1).
+# It is more like a bigger learning rate. With Adam, say Hu et al. in section 4.1, tuning alpha is roughly the same as tuning the learning rate, if the start is scaled to match. More exactly, alpha times 4 is the same as both rates and the start times 2. You will test that below.
 #
-# ## What is alpha multiplied by?
+# ## What is A B multiplied by?
 # Three rules are in use, and all of them call the number that you pass "alpha":
 #
 # | `scaling=` | multiplier | who |
@@ -67,7 +68,7 @@ reveal(alpha_effect, effects[1 if same else 2], because="alpha multiplies the wh
 # | `"alpha/rank"` | alpha / rank | the LoRA paper; PEFT, the usual library; the book's repository since 14 September 2025 |
 # | `"alpha/sqrt(rank)"` | alpha / √rank | rsLoRA; PEFT with `use_rslora=True` |
 #
-# So even one book has two rules: the page in your hand multiplies by alpha, and the code that you download divides by the rank. "Rank 16, alpha 16" means 16, 1 or 4. Copy it from one code base to another, and the first steps are many times too large or too small.
+# So even one book has two rules: the page in your hand and the code that you download. "Rank 16, alpha 16" means 16, 1 or 4. Copied to another code base, it makes the first steps many times too large or too small.
 #
 # **Exercise 1.** Write the rule. The first case is done for you.
 # %% exercise="10.scaling"
@@ -91,7 +92,7 @@ scale_verdict = check("10.scaling", scale)
 scale_verdict
 # %% [markdown]
 # <details><summary>Hint</summary>
-# The names say it: one divides alpha by the rank, the other by the rank's square root, <code>math.sqrt(rank)</code>.
+# One divides alpha by the rank, the other by its square root, <code>math.sqrt(rank)</code>.
 # </details>
 #
 # **Exercise 2.** A colleague trained with PEFT's default at rank 8 and `lora_alpha=16`. Which `alpha` gives the `LoRALayer` of notebook 02 the same multiplier, at the same rank?
@@ -105,7 +106,7 @@ my_alpha = 16 / 8
 check("10.translate", my_alpha)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# First PEFT's multiplier: it divides lora_alpha by the rank. Your class multiplies by alpha and nothing else.
+# PEFT divides lora_alpha by the rank. Your class multiplies by alpha and nothing else.
 # </details>
 # %%
 rule = scale if scale_verdict.passed else scaling_factor  # yours, or the course's
@@ -117,12 +118,12 @@ table(["alpha 16 at rank", "1", "4", "16", "64"], rows)
 # **Takeaway:** before you compare two LoRA runs, compute the multiplier of each. Alpha alone says nothing.
 #
 # ## Why does the same call draw two different A?
-# There is a second trap of this kind, and it is easier to miss. To fill $A$, the paper's code, PEFT, the book and this course all call `kaiming_uniform_(A, a=math.sqrt(5))`. It draws within ±1/√(number of inputs), and PyTorch takes the second dimension of the matrix for that number.
+# There is a second trap, and it is easier to miss. To fill $A$, the paper's code, PEFT, the book and this course all call `kaiming_uniform_(A, a=math.sqrt(5))`. It draws within ±1/√(number of inputs), and PyTorch takes the second dimension of the matrix for that number.
 #
 # - The book and this course store $A$ as (in_dim × rank): the bound is 1/√rank.
-# - PEFT and the paper's code store it transposed: the bound is 1/√in_dim. (That is Kaiming's rule as it was meant.)
+# - PEFT and the paper's code store it transposed: the bound is 1/√in_dim.
 #
-# At rank 16 and GPT-2's width of 768, one $A$ is √(768/16) = 6.9 times as large as the other. Scaling and start then work together. At "rank 16, alpha 16" one convention multiplies a large $A$ by 16, the other a small $A$ by 1. Adam's first step moves every entry of $B$ by the learning rate, however large its gradient is, so $B$ is the same in both.
+# At rank 16 and GPT-2's width of 768, one $A$ is √(768/16) = 6.9 times as large as the other. At "rank 16, alpha 16" one convention multiplies a large $A$ by 16, the other a small $A$ by 1. Adam's first step moves every entry of $B$ by the learning rate, up or down, however large its gradient is. So the entries of $B$ are equally large in both; only their signs depend on $A$.
 # %%
 guess = predict("After one step of Adam: how many times larger is the first convention's update?")
 guess
@@ -131,58 +132,78 @@ WIDTH = 768
 
 
 def first_step(rank, scaling, init):
-    """Size of the update beside W after one step of Adam, at alpha 16, learning rate 0.001."""
+    """Size of the update beside W, and fall of the loss in %, by one step of Adam at alpha 16."""
     torch.manual_seed(0)
     linear = nn.Linear(WIDTH, WIDTH).requires_grad_(False)
     x, y = torch.randn(64, WIDTH), torch.randn(64, WIDTH)
     layer = LinearWithLoRA(linear, rank, 16, scaling=scaling, init=init)
-    optimizer = torch.optim.Adam(layer.lora.parameters(), lr=0.001)
-    F.mse_loss(layer(x), y).backward()
+    optimizer = torch.optim.Adam(layer.lora.parameters(), lr=0.0001)
+    before = F.mse_loss(layer(x), y)
+    before.backward()
     optimizer.step()
-    return (layer.lora.delta().norm() / linear.weight.norm()).item()
+    fall = 1 - F.mse_loss(layer(x), y).item() / before.item()
+    return (layer.lora.delta().norm() / linear.weight.norm()).item(), 100 * fall
 
 
-apart = first_step(16, "alpha", "reference") / first_step(16, "alpha/rank", "peft")
+# %%
+large, small = first_step(16, "alpha", "reference"), first_step(16, "alpha/rank", "peft")
+apart = large[0] / small[0]
 why = "16 comes from the scaling, and 6.9 from A (measured, rounded to tens)"
 reveal(guess, round(apart, -1), because=why, tolerance=0.4)
 # %% [markdown]
-# **Takeaway:** the same rank, alpha and learning rate can start training 110 times apart. A learning rate belongs to its convention, so when you copy one, copy all of it.
+# **Takeaway:** with the same rank, alpha and learning rate, the first updates can be 110 times apart, here at rank 16 and width 768. How the runs end, this does not show. But when you copy a learning rate, copy its whole convention.
 #
 # ## Why divide by the rank at all?
-# Because you would like to change the rank without tuning everything else again. Let us see which convention allows that. Alpha stays 16, the rank goes from 1 to 256, and we measure how far the first step carries.
+# Because you would like to change the rank without tuning everything else again. Which convention allows that? Alpha stays 16, the rank goes from 1 to 256, and we measure the first step by two yardsticks: how *large* the update is, and how much the loss *falls*.
 # %%
 flat = ["alpha / rank, PEFT's A", "alpha / √rank, PEFT's A", "alpha, the book's A"]
-steady = predict("Of these three, how many keep the first step at about the same size? (0 to 3)")
+steady = predict("Of these three, how many keep the update at about the same size? (0 to 3)")
 steady
 # %%
 ranks = (1, 4, 16, 64, 256)
 settings = [("alpha/rank", "peft"), ("alpha/sqrt(rank)", "peft"), ("alpha", "reference")]
-sizes = {
+steps = {
     name: [first_step(rank, *setting) for rank in ranks]
     for name, setting in zip(flat, settings, strict=True)
 }
-stays = [name for name, (first, *_, last) in sizes.items() if 0.5 < last / first < 2]
-reveal(steady, len(stays), because="√rank is undone once: by the multiplier, or by how A is drawn")
+sizes, falls = ({name: [s[i] for s in of] for name, of in steps.items()} for i in (0, 1))
+
+
+def as_before(curves):
+    return [name for name, (first, *_, last) in curves.items() if 0.5 < last / first < 2]
+
+
+why = "√rank is undone once: by the multiplier, or by how A is drawn"
+reveal(steady, len(as_before(sizes)), because=why)
+# %% [markdown]
+# Training wants the loss to fall; size is only a means.
 # %%
-# @title Draw the three curves
-falls = sizes[flat[0]][0] / sizes[flat[0]][-1]
-chart = line_chart(
-    [Line(name, ranks, of) for name, of in sizes.items()],
-    title=f"From rank 1 to 256 the first step shrinks {falls:.0f} times, or stays as it is",
-    x_label="rank",
-    y_label="size of the first step, relative to W",
-    x_log2=True,
-    y_log10=True,
+useful = predict("Which of the three lets the loss fall equally at all ranks?", flat)
+useful
+# %%
+why = "each direction helps, so r of them help r times as much, and 1 / rank undoes that"
+reveal(useful, as_before(falls)[0], because=why)
+# %% tags=["withheld"]
+# @title Draw both yardsticks
+shrinks = sizes[flat[0]][0] / sizes[flat[0]][-1]
+grows = falls[flat[1]][-1] / falls[flat[1]][0]
+titles = (
+    f"Size: with alpha / rank it shrinks {shrinks:.0f} times, the others keep it",
+    f"Use: with alpha / rank it stays, with alpha / √rank it grows {grows:.0f} times",
 )
-show(
-    chart,
-    f"Size of the first step against rank. With alpha / rank it falls {falls:.0f} times. With "
-    "alpha / √rank it is flat. With alpha and the book's A it is flat as well, and much higher.",
-)
+labels = "size of the update, relative to W", "fall of the loss, in %"
+for title, label, curves in zip(titles, labels, (sizes, falls), strict=True):
+    lines = [Line(name, ranks, of) for name, of in curves.items()]
+    axes = {"x_label": "rank", "y_label": label, "x_log2": True, "y_log10": True}
+    show(line_chart(lines, title=title, **axes), f"{label} against rank. {title}.")
 
 
 # %% [markdown]
-# **Takeaway:** this is rsLoRA's point. Dividing by the rank holds high ranks back, dividing by its root treats all alike. What surprised us: the printed book's A, drawn within ±1/√rank, does the same job by another way. Its large $A$ is half of the recipe. Mind that this is the first step only.
+# Why do the two disagree? At the start each of the $r$ directions is drawn at random, so they point in unrelated ways, and their lengths add up to √r only. But Adam sends *each* of them downhill, so the gains add up to $r$.
+#
+# The literature disagrees as well. Kalajdzievski (rsLoRA) reports that 1/rank slows learning at high ranks; Schulman et al. find that with it the best learning rate hardly depends on the rank. One step cannot decide, since later $A$ learns too.
+#
+# **Takeaway:** what stays the same depends on the yardstick. Dividing by the rank keeps the first step's *use*, dividing by its root its *size*. What surprised us: the printed book keeps the size as well, because it draws $A$ within ±1/√rank.
 #
 # ## When is a matrix too large for its learning rate?
 # Suppose you trained $A$ and $B$ to perfection. Would someone else get the same two matrices?
@@ -202,12 +223,12 @@ def another_pair(A, B):
 check("10.another_pair", another_pair)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# What you do to A on its right side can be undone on the left side of B. The simplest thing that can be done and undone is to multiply by a number.
+# What you do to A on its right side can be undone on the left side of B. The simplest is to multiply by a number.
 # </details>
 #
 # For every invertible $M$, $A M$ and $M^{-1} B$ are the same update. So single entries mean nothing, and averaging the $A$ and the $B$ of two adapters does not average their updates.
 #
-# The same update is not the same *training*, though. Adam moves an entry by about the learning rate, however large the entry is, so a large matrix hardly turns. We take a small task that needs a change of rank 4, start with $A$ zero and $B$ random, and make that $B$ ten times larger. How much of $B$'s four directions is the same at the end?
+# The same update is not the same *training*, though. Adam moves an entry by about the learning rate, however large the entry is, so a large matrix may hardly turn. We take a small task that needs a change of rank 4, start with $A$ zero and $B$ random, and make that $B$ ten times larger. How many of $B$'s four directions are still there at the end? The count is 4 if $B$ has not turned, and 4 · 4/48 = 0.33 for two random spaces of 4 directions in 48 dimensions.
 # %%
 # @title The task: answers of a frozen layer after a hidden change of rank 4
 torch.manual_seed(1)
@@ -235,33 +256,53 @@ def trained(layer, rate_A, rate_B, steps=150):
 
 
 # %%
-def try_start(size, rate_A, rate_B):
-    """Trains from A = 0 and B of that size; returns a row of the table."""
-    torch.manual_seed(0)
-    layer = LinearWithLoRA(base, 4, 1.0)
-    layer.lora.A.data.zero_()
-    layer.lora.B.data = size * (torch.rand(4, 48) - 0.5)
-    before = torch.linalg.qr(layer.lora.B.detach().T).Q
-    losses = trained(layer, rate_A, rate_B)
-    kept = (torch.linalg.qr(layer.lora.B.detach().T).Q.T @ before).square().sum() / 4
-    seen = f"{max(losses):.1f}", f"{losses[-1]:.2f}", f"{4 * kept:.1f} of 4"
-    return [f"B × {size}", rate_A, rate_B, *seen]
+def try_start(size, rate_A, rate_B, alpha=1.0):
+    """Trains from A = 0 and a B of that size; returns a row of the table, means of three seeds."""
+    seen = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        layer = LinearWithLoRA(base, 4, alpha)
+        layer.lora.A.data.zero_()
+        layer.lora.B.data = size * (torch.rand(4, 48) - 0.5)
+        before = torch.linalg.qr(layer.lora.B.detach().T).Q  # the directions of B's rows
+        losses = trained(layer, rate_A, rate_B)
+        after = torch.linalg.qr(layer.lora.B.detach().T).Q
+        seen.append((max(losses), losses[-1], (after.T @ before).square().sum().item()))
+    highest, last, stays = torch.tensor(seen).mean(0).tolist()
+    return [f"B × {size}", rate_A, rate_B, f"{highest:.1f}", f"{last:.3f}", f"{stays:.1f}"]
 
 
+# %%
+slower = ["better than B × 1", "as good as B × 1", "worse than B × 1"]
+question = "B × 10 at B × 1's rate overshoots, at a tenth of it not. How does it end at a tenth?"
+tenth = predict(question, slower)
+tenth
+# %%
+print(f"untrained: loss {F.mse_loss(base(task_x), task_y).item():.3f}")
 rows = [
     try_start(1, 0.03, 0.03),
     try_start(10, 0.03, 0.03),
-    try_start(10, 0.003, 0.003),  # slower: nothing overshoots now
+    try_start(10, 0.003, 0.003),
     try_start(10, 0.003, 0.3),  # a rate for each: A ten times slower, B ten times faster
 ]
-table(["start", "rate of A", "rate of B", "highest loss", "last loss", "B stays"], rows)
+table(["start", "rate of A", "rate of B", "highest loss", "last loss", "B stays, of 4"], rows)
+# %%
+ends = [float(row[4]) for row in rows]
+verdict = slower[0 if ends[2] < ends[0] else 1 if ends[2] == ends[0] else 2]
+reveal(tenth, verdict, because="no entry of B can travel far enough for B to turn")
 # %% [markdown]
-# The second row overshoots, so you might blame that. But the third row doesn't, and ends just as badly: in both, $B$ still has the directions it was born with, and the update can write in no others. In the last row each rate fits the size of its matrix. That is the first run again, written with $M = 1/10$, and so are its results.
+# In row 3 an entry can travel about 0.003 · 75 = 0.225, because the rate falls to zero over 150 steps. Beside entries of about 2.9 that is little, so $B$ keeps the directions that it was born with, and the update can write in no others. Row 2 could travel ten times as far, and yet did not turn. Did its overshooting prevent that? We do not know.
 #
-# **Takeaway:** what counts is the size of a matrix *relative to its learning rate*. Giving $A$ and $B$ separate rates is a method of its own, LoRA+.
+# The last row is the first run again, written with $M = 1/10$, so its results are the same. And the promise from the first section, alpha times 4?
+# %%
+rows = [try_start(1, 0.01, 0.01, alpha=4.0), try_start(2, 0.02, 0.02)]
+for name, row in zip(("alpha 4", "alpha 1"), rows, strict=True):
+    print(f"{name}, {row[0]}, rates {row[1]}: last loss {row[4]}, {row[5]} of 4 directions stay")
+# %% [markdown]
+# **Takeaway:** a matrix whose entries are large beside all that its steps add up to cannot turn. By the same reasoning the book's large $A$ should turn less than PEFT's small one; that we did not measure. Separate rates for $A$ and $B$ are a method of their own, LoRA+, for another reason: in wide layers one rate for both learns less well.
 #
 # ## What does merging cost in 16 bits?
-# Merging adds the update to $W$. Can you take it out again by subtracting? We try it in float32 and in bfloat16, a format of 16 bits that is common for large models. The update is a tenth of $W$'s size.
+# Merging adds the update to $W$. Can you take it out again by subtracting? We try it in float32 and in bfloat16, the usual 16 bits of large models, with an update of a tenth of $W$'s size.
 # %%
 back = ["in both formats", "in float32 only", "in neither"]
 subtract = predict("Add the update to W, then subtract it. Where is W back exactly?", back)
@@ -280,22 +321,22 @@ for dtype in (torch.float32, torch.bfloat16):
     print(f"{str(dtype):15} {100 * moved:.0f} % of the weights moved, up to {share} of the largest")
 reveal(subtract, back[sum(error > 0 for error in errors)], because="each sum is rounded")
 # %% [markdown]
-# **Takeaway:** in float32 the error hardly matters, in bfloat16 it does. To get $W$ back exactly, keep a copy, as the course's `unmerge()` does. PEFT's subtracts. In 16 bits, whatever in the update is smaller than half a rounding step of $W$ is lost in merging altogether; notebook 07 measures that.
+# **Takeaway:** in float32 the error is tiny, in bfloat16 one weight in ten moved. What that does to a model's answers we did not measure. To get $W$ back exactly, keep a copy, as the course's `unmerge()` does; PEFT's subtracts. Whatever in the update is smaller than half a rounding step of $W$ is lost in merging altogether; notebook 07 measures that.
 #
 # ## Three sentences to remember
 # 1. The rank caps the number of directions, the multiplier scales them, and three rules turn alpha into the multiplier.
-# 2. A learning rate belongs to its convention: scaling and start together can put two runs 110 times apart.
-# 3. What counts is the size of each matrix relative to its own learning rate.
+# 2. A learning rate belongs to its convention: at rank 16 and width 768, two first updates were 110 times apart.
+# 3. A matrix that is large beside its learning rate hardly turns.
 #
 # ## Five questions
 # 1. At rank 16 and alpha 16, what are the three multipliers?
 # 2. Why does PEFT draw a smaller $A$ than this course, though both call the same function?
-# 3. In PEFT you raise the rank from 8 to 64, keep alpha, and training becomes slower. Why?
+# 3. In PEFT you raise the rank from 8 to 64 and keep alpha. How does the first update change, in size and in use?
 # 4. Why is $B$ ten times as large worse, even at a tenth of the learning rate?
 # 5. Why does our `unmerge` keep a copy?
 #
 # <details><summary>Answers</summary>
-# (1) 16, 1 and 4. (2) PyTorch takes the second dimension for the number of inputs: the rank in one, in_dim in the other. (3) alpha / rank fell eightfold. (4) B hardly turns, so the update writes in the directions it started with. (5) Adding rounds, so subtracting does not give the old numbers back.
+# (1) 16, 1 and 4. (2) PyTorch takes the second dimension for the number of inputs: the rank in one, in_dim in the other. (3) It is about √8 = 2.8 times smaller and lowers the loss about as much: eight times as many directions, each with an eighth of the weight. (4) B hardly turns, so the update writes in the directions it started with. (5) Adding rounds, so subtracting does not give the old numbers back.
 # </details>
 #
 # ## Where next
@@ -304,5 +345,6 @@ reveal(subtract, back[sum(error > 0 for error in errors)], because="each sum is 
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), section 4.1: alpha / rank, and alpha beside the learning rate
 # - Kalajdzievski 2023, [A Rank Stabilization Scaling Factor for Fine-Tuning with LoRA](https://arxiv.org/abs/2312.03732)
+# - Schulman et al. 2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/)
 # - Hayou, Ghosh and Yu 2024, [LoRA+](https://arxiv.org/abs/2402.12354): a rate for each
 # - Raschka 2024, *Build a Large Language Model (From Scratch)*, appendix E, and its [repository](https://github.com/rasbt/LLMs-from-scratch)
