@@ -76,7 +76,8 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
     """Returns a learner's notebook as Sphinx is to read it; changes it in place.
 
     The badge becomes a plain link, the cell that installs the course goes, a cell without outputs
-    takes those of its like in the solution, folded, and code that Jupyter folds is folded here too.
+    takes those of its like in the solution, folded but for explorers and predictions, and code that
+    Jupyter folds is folded here too.
     """
     solved = {cell.id: cell for cell in solution.cells}
     for cell in learner.cells:
@@ -88,7 +89,7 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
             tags.append("remove-cell")
         if not cell.outputs and cell.id in solved:
             cell.outputs = solved[cell.id].outputs
-            tags += ["hide-output"] if cell.outputs else []
+            tags += ["hide-output"] if any(map(answers, cell.outputs)) else []
         if cell.source.startswith(FOLDED):
             tags.append("hide-input")
         for data in (output.get("data", {}) for output in cell.outputs):
@@ -97,6 +98,11 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
             if "text/markdown" in data:  # Sphinx follows links of cells, not of outputs
                 data["text/markdown"] = data["text/markdown"].replace(".ipynb)", ".html)")
     return learner
+
+
+def answers(output: NotebookNode) -> bool:
+    """Whether an output may answer an open question; what the reader moves is there to be moved."""
+    return "data-lora=" not in output.get("data", {}).get("text/html", "")
 
 
 def readable(text: str) -> str:
@@ -130,7 +136,7 @@ def front_page() -> str:
         explorer=WAY_TO_PYTHON.sub("null", strength_explorer().html()),
         repository=f"https://github.com/{repository_slug()}",
         cards="\n".join(cards),
-        pages="\n".join(file for _, _, file, _, _ in rows),
+        pages="\n".join(f"{n} {title.replace('`', '')} <{file}>" for n, title, file, _, _ in rows),
     )
 
 

@@ -11,6 +11,9 @@ author = copyright = "the lora_edu authors"
 extensions = ["myst_nb", "sphinx_copybutton", "sphinxcontrib.katex"]
 nb_execution_mode = "off"  # outputs are shown as they are stored
 nb_merge_streams = True
+nb_render_markdown_format = "gfm"  # an output may hold a table
+nb_code_prompt_show = "Show the {type}"
+nb_code_prompt_hide = "Hide the {type}"
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3  # links to page.ipynb#a-heading
 katex_prerender = True  # formulas are typeset now, not in the reader's browser
