@@ -7,6 +7,7 @@ never says alone what the mark and the words say, too.
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Literal
 
@@ -22,7 +23,7 @@ def faced(mood: Mood, heading: str, message: str = "", *, aside: str = "") -> st
     Args:
         mood: Right, wrong, or open: nothing is answered yet.
         heading: A few words; plain text, as all of these are.
-        message: One or two sentences.
+        message: One or two sentences; what stands between backticks is code.
         aside: Less important words, after the heading.
 
     Example:
@@ -39,5 +40,10 @@ def faced(mood: Mood, heading: str, message: str = "", *, aside: str = "") -> st
     said = f'<span style="{disc}">{MARKS[mood]}</span><b>{escape(heading)}</b>'
     if aside:
         said += f" <span>· {escape(aside)}</span>"
-    told = f'<div style="margin-top:2px">{escape(message)}</div>' if message else ""
+    told = f'<div style="margin-top:2px">{_with_code(message)}</div>' if message else ""
     return f'<div style="{block}"><div>{said}</div>{told}</div>'
+
+
+def _with_code(text: str) -> str:
+    """Text as HTML, `code` between backticks as such."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
