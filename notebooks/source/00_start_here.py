@@ -208,7 +208,7 @@ check("00.side_path", side_path)
 # <details><summary>Hint</summary>
 # <code>@</code> multiplies matrices, and only what goes through A and B is multiplied by the strength.
 # </details>
-#
+# %% [markdown]
 # Does the real layer do the same? It adds a bias, and has the multiplier, *alpha / rank* = 16 / 8,
 # which was chosen before training (notebook 10).
 # %%

@@ -45,7 +45,7 @@ plane
 # Two points stay whenever A is perpendicular to them, at multiples of 45°. All moves are parallel:
 # that is what rank 1 means.
 # </details>
-#
+# %% [markdown]
 # **Exercise 1, make one.** Choose $A$ (a column) and $B$ (a row) such that $x = (1, 0)$ is moved
 # by $(0, 2)$ and $x = (0, 1)$ not at all.
 # %% exercise="01.make_update"
@@ -221,7 +221,7 @@ check("01.cut", cut)
 # <details><summary>Hint</summary>
 # The first <code>rank</code> columns of U, numbers of S and rows of Vh.
 # </details>
-#
+# %% [markdown]
 # So a cut *is* a product $A B$, like LoRA's.
 #
 # **Exercise 3, own code.** Which share of the energy does the cut keep? Use the strengths alone.

@@ -133,7 +133,7 @@ wrapper_verdict
 # <details><summary>Hint</summary>
 # Keep the layer you are given, and make a <code>LoRALayer</code> from its two sizes, the rank and alpha. <code>forward</code> adds their outputs.
 # </details>
-#
+# %% [markdown]
 # And that is LoRA. **The whole thing in 15 lines** is folded below; until yours passes, the notebook uses that.
 # %% tags=["long"]
 # @title The whole thing in 15 lines: unfold it when you are done, or stuck
@@ -391,7 +391,7 @@ show(chart, f"Loss against rank: it falls to rank {found} and is flat from there
 # <details><summary>Where does the line of the best possible come from?</summary>
 # No matrix of rank r comes closer than the SVD's cut (notebook 01). Our inputs are independent with variance 1, so the loss is the sum of the squared strengths cut off, divided by the 48 outputs, plus the noise.
 # </details>
-#
+# %% [markdown]
 # **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. The very lowest loss need not be there, because beyond the elbow losses still differ by a few per cent.
 # %% exercise="02.elbow"
 def find_rank(losses):
@@ -411,7 +411,7 @@ elbow_verdict
 # <details><summary>Hint</summary>
 # Find the lowest loss, then the smallest rank whose loss is at most, say, one and a half times as large.
 # </details>
-#
+# %% [markdown]
 # Now a rank that nobody has told you.
 # %%
 hidden_rank = torch.randint(2, 9, (), generator=torch.Generator().manual_seed(2026)).item()

@@ -210,7 +210,7 @@ verdict
 # <details><summary>Hint</summary>
 # A tensor's <code>.clone()</code> is a copy with memory of its own.
 # </details>
-#
+# %% [markdown]
 # Now train for 40 steps, and watch the curve, and beneath it the tale. **Stop** pauses
 # training after the current step; **Go on** resumes from there.
 # (On Colab use the cell's own stop button.)
@@ -310,7 +310,7 @@ check("03.order", learns)
 # Which parameters exist when <code>freeze</code> is called? A new one learns unless it is frozen
 # later.
 # </details>
-#
+# %% [markdown]
 # Neither wrong order raises an error. That is why `fit` looks before it starts:
 # %%
 import warnings

@@ -83,7 +83,7 @@ check("04.fixed_bytes", fixed_bytes)
 # Every weight is there, but only a trained one has a gradient (2 bytes) and Adam's two numbers (4
 # bytes each).
 # </details>
-#
+# %% [markdown]
 # And the activations? The error still travels back through
 # every frozen layer to the adapters below. In full fine-tuning of GPT-2 small with 8 rows of 512
 # tokens they are the largest part:
@@ -125,7 +125,7 @@ bars
 # QLoRA fits a T4, but a step takes one more forward pass. With 32 rows activations dominate, and
 # LoRA saves less than a third.
 # </details>
-#
+# %% [markdown]
 # A large vocabulary costs more than people expect. The budget counts one array of tokens ×
 # vocabulary for the loss, but a plain cross-entropy holds several at once. And for a task with new
 # words you may want to train embedding and head as well:
@@ -165,7 +165,7 @@ check("04.one_layer", lora_numbers)
 # <details><summary>Hint</summary>
 # The first section has the formula.
 # </details>
-#
+# %% [markdown]
 # At some rank LoRA is as large as $W$ itself, the *break-even rank*. Which one is it?
 # %%
 choices = ["4096, the width", "2048, half the width", "64, its root", "8192, twice the width"]
@@ -195,7 +195,7 @@ check("04.break_even", break_even)
 # <details><summary>Hint</summary>
 # Divide both sides of the equation in the docstring by <code>in_dim + out_dim</code>.
 # </details>
-#
+# %% [markdown]
 # Newer models share keys and values between query heads (*grouped-query attention*), and their MLP
 # has a third matrix, the *gate*:
 # %%

@@ -225,7 +225,7 @@ check("05.work", work)
 # The $A$ and $B$ of the first block need a gradient too. How does the error get there from the
 # loss? And whose weights' gradients does nobody need?
 # </details>
-#
+# %% [markdown]
 # So counting says two thirds; Schulman et al. 2025 derive "slightly more than ⅔" in the same way.
 # Now the clock. The two methods take turns on one batch, so that a busy moment of your machine hits
 # both.
@@ -314,7 +314,7 @@ check("05.share", share)
 # Add up in × out over the six layers, and rank × (in + out). The first sum is needed twice under
 # LoRA and three times without it, the second three times.
 # </details>
-#
+# %% [markdown]
 # PyTorch can count the operations of one step in the whole model.
 # %%
 from torch.utils.flop_counter import FlopCounterMode

@@ -142,7 +142,7 @@ print(f"size of the adapter's file next to the base's: {100 * adapter_bytes / ba
 # On one machine the difference is 0, because both processes do the same arithmetic. With a GPU some
 # 0.0001 may remain.
 # </details>
-#
+# %% [markdown]
 # ✓ **The fourth of [LoRA's promises](00_start_here.ipynb), one small file per task: measured.**
 #
 # ## Three quiet mistakes
