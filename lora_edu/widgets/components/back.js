@@ -36,7 +36,6 @@ const BACK_CSS = `
 .level { stroke: var(--quiet); stroke-dasharray: 1.5 4; stroke-linecap: round; }
 .at { stroke: var(--ink); stroke-dasharray: 4 3; }
 .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.lead { stroke: var(--line); fill: none; }
 .cut { stroke: var(--full); } .lora { stroke: var(--lora); } .shrunk { stroke: var(--full); stroke-dasharray: 1.5 4.5; stroke-linecap: round; }
 .subspace { stroke: var(--frozen); } .random { stroke: var(--frozen); stroke-dasharray: 1.5 4.5; stroke-linecap: round; } .energy { stroke: var(--ink); stroke-dasharray: 7 4; }
 .curve.cut, .curve.lora { stroke-width: 2.6; }
@@ -49,7 +48,7 @@ const BACK_CSS = `
 .keys { display: flex; flex-wrap: wrap; gap: 0 14px; margin: 4px 0; font-size: 12px; }
 .keys span { display: inline-flex; align-items: center; gap: 6px; }`;
 
-const HEIGHT = 224, TOP = 12, BOTTOM = 36, LEFT = 46, GUTTER = 228, NARROW = 560, LINE = 15;
+const HEIGHT = 186, TOP = 12, BOTTOM = 36, LEFT = 46, NARROW = 560, LINE = 15;
 
 export function mount(host, data, ask) {
   const inside = box(host, "A cut ΔW put back into the model", BACK_CSS);
@@ -88,9 +87,9 @@ export function mount(host, data, ask) {
   draw();
 }
 
-/** The chart, with names at its curves' ends; in a narrow place with the names beneath. */
+/** The chart, and beneath it the names of its curves. */
 function drawn({ rank, live }, data, { describe, star }, width) {
-  const narrow = width < NARROW, right = width - (narrow ? 14 : GUTTER), most = data.ranks.at(-1);
+  const narrow = width < NARROW, right = width - 14, most = data.ranks.at(-1);
   const x = at => LEFT + ((right - LEFT) * Math.log2(at)) / Math.log2(most);
   const y = share => TOP + (HEIGHT - TOP - BOTTOM) * (1 - share);
   const curves = [...Object.keys(data.names).map(kind => [kind, data.names[kind], data.accuracy[kind]]),
@@ -109,37 +108,15 @@ function drawn({ rank, live }, data, { describe, star }, width) {
   for (const [kind, , curve] of curves) parts.push(svg("path", { class: `curve ${kind}`, d: `M${places(curve).join("L")}` }));
   for (const [kind, , curve] of curves)
     if (rank in curve) parts.push(svg("circle", { class: `here ${kind}`, cx: x(rank), cy: y(curve[rank]), r: 4.5 }));
-  if (!narrow) parts.push(...endNames(curves, levels, { x, y, right, most, places, text }));
   for (const at of Object.keys(live)) parts.push(svg("path", { class: "star", d: starAt(x(at), y(live[at])) }));
   if (star) {
     const late = x(rank) > (LEFT + right) / 2, beside = x(rank) + (late ? -11 : 11);
     star.forEach((said, i) => parts.push(text("told", [beside, y(live[rank]) + 20 + LINE * i], unbroken(said), late ? "end" : "start")));
   }
   const picture = svg("svg", { width, height: HEIGHT, role: "img", "aria-label": describe }, ...parts);
-  if (!narrow) return [picture];
   const sample = kind => svg("svg", { width: 26, height: 10, "aria-hidden": "true" }, line(`curve ${kind}`, [1, 5], [25, 5]));
   return [picture, el("div", { class: "keys" }, ...[...curves, ...levels.map(([kind, name]) => [kind, name])]
     .map(([kind, name]) => el("span", {}, sample(kind), name)))];
-}
-
-/** Names to the right of the curves that go all the way, none over another; those of the others above their ends. */
-function endNames(curves, levels, { x, y, right, most, places, text }) {
-  const ends = [], parts = [];
-  for (const [kind, name, curve] of curves) {
-    const end = places(curve).at(-1);
-    if (most in curve) ends.push({ kind, name, from: end[1] });
-    else parts.push(text(kind, [end[0] + 4, end[1] - 8], name, "end"));
-  }
-  for (const [, name, share] of levels) ends.push({ kind: "quiet", name, from: y(share) });
-  ends.sort((a, b) => a.from - b.from);
-  let free = -Infinity;
-  for (const end of ends) {
-    end.to = Math.max(end.from, free);
-    free = end.to + LINE;
-    parts.push(svg("path", { class: "lead", d: `M${right + 6} ${end.from}L${right + 18} ${end.to}` }),
-      text(end.kind, [right + 22, end.to + 4], end.name));
-  }
-  return parts;
 }
 
 function starAt(x, y) {

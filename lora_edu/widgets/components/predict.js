@@ -60,7 +60,7 @@ function radios({ options, said }, send) {
 
 function number({ typed }, send) {
   const field = el("input", {
-    type: "text", "aria-label": "Your number", placeholder: "such as 1500 or 2.5e6", value: typed, inputmode: "text",
+    type: "text", "aria-label": "Your number", placeholder: "a number, such as 3 or 2.5e6", value: typed, inputmode: "text",
     keydown: event => { if (event.key === "Enter") send(field.value); },
   });
   const record = el("button", { type: "button", click: () => send(field.value) }, "Record");

@@ -70,7 +70,7 @@ const STYLE = `
 .kinds .tick { font-size: 13px; }
 .kinds .bar { position: absolute; left: 0; right: 0; bottom: 0; height: 5px; border-radius: 3px; background: var(--card); overflow: hidden; }
 .kinds .bar i { display: block; height: 100%; background: var(--bar-lora); }
-@container (min-width: 621px) { .two { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 22px; } }
+@container (min-width: 761px) { .two { grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 22px; } }
 .big { font-size: 26px; line-height: 30px; font-weight: 700; color: var(--lora); font-variant-numeric: tabular-nums; letter-spacing: -.01em; }
 .layer { display: grid; grid-template-columns: 150px minmax(0, 1fr); gap: 0 10px; align-items: center; margin-top: 8px; }
 .layer table { border-collapse: collapse; width: 100%; max-width: 330px; font-size: 12px; font-variant-numeric: tabular-nums; }
@@ -84,7 +84,8 @@ const STYLE = `
 .judged { margin: 0; font-size: 13px; line-height: 18px; font-weight: 600; }
 svg.chart .tag { font-size: 12px; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
 .slider, .slider input { min-width: 0; }
-@container (max-width: 620px) { .layer { grid-template-columns: 120px minmax(0, 1fr); gap: 0 6px; } .kinds { grid-template-columns: repeat(auto-fill, minmax(100px, 1fr)); } }
+@container (max-width: 760px) { .kinds { grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); } }
+@container (max-width: 440px) { .layer { grid-template-columns: 120px minmax(0, 1fr); gap: 0 6px; } }
 `;
 
 /** Builds the explorer. */

@@ -33,6 +33,7 @@ const STYLE = `
   .bars .says { position: absolute; top: 1px; padding-left: 6px; line-height: 19px; white-space: nowrap; font-size: 13px; font-variant-numeric: tabular-nums; }
   .legend { font-size: 12px; line-height: 17px; color: var(--quiet); }
   .explained { min-height: 34px; }
+  .legend .key { white-space: nowrap; }
   .legend b { color: var(--ink); font-size: 14px; }
   .legend i { display: inline-block; width: 16px; border-radius: 0 3px 3px 0; margin: 0 5px 0 9px; vertical-align: middle; }
   .legend .now { height: 10px; background: var(--bar-lora); }
@@ -108,7 +109,7 @@ export function mount(host, { strengths, adapters }, ask) {
     draw(now.bars);
     question.textContent = classifies ? "Which of the two?" : "What comes next?";
     explained.textContent = classifies ? "Probability of the two answers that this adapter can give."
-      : "Probability of the next token: the dark letters. The pale ones are how its word goes on.";
+      : "Probability of the next token: the strong letters. The pale ones are how its word goes on.";
   };
 
   // Controls.
@@ -207,7 +208,7 @@ export function mount(host, { strengths, adapters }, ask) {
         el("div", { class: "said room" }, ...ghosts(each => each.text, pieces), said),
         el("div", { class: "base room" }, ...ghosts((each, place) => place === zero ? each.text : "", (_, words) => beneath(words.trim())), base)),
       el("div", { class: "next" },
-        el("div", { class: "legend" }, question, " ", el("i", { class: "now" }), "now", el("i", { class: "was" }), "base"),
+        el("div", { class: "legend" }, question, " ", el("span", { class: "key" }, el("i", { class: "now" }), "now"), el("span", { class: "key" }, el("i", { class: "was" }), "base")),
         rows, explained)),
     el("div", { class: "row drag" }, play, drag.element));
   offer();

@@ -7,6 +7,7 @@ from support.components import load, show
 
 from lora_edu.widgets.component import Component
 from lora_edu.widgets.cut_back import (
+    KINDS,
     CutBackState,
     cut_back,
     describe,
@@ -92,14 +93,14 @@ def test_without_a_kernel_the_button_says_what_to_do(page: Page) -> None:
     assert "Run its cell, then ask again." in shown.get_by_role("alert").inner_text()
 
 
-def test_names_at_the_curves_ends_do_not_cover_each_other(page: Page) -> None:
-    shown = show(page, board())
-    names = shown.locator(".chart path.lead + text").all()
-    boxes = sorted((name.bounding_box() for name in names), key=lambda box: box["y"])
-    assert len(boxes) == 7
-    for upper, lower in zip(boxes, boxes[1:], strict=False):
-        assert upper["y"] + 12 <= lower["y"]  # 12 px is the height of their letters
-    assert all(box["x"] + box["width"] <= 820 for box in boxes)
+def test_every_curve_and_level_has_its_name_and_stroke_beneath_the_chart(page: Page) -> None:
+    keys = show(page, board()).locator(".keys > span")
+    wanted = [*KINDS.values(), "energy that the cut keeps", "whole ΔW", "rank 0"]
+    assert keys.all_inner_texts() == wanted
+    classes = "all => all.map(each => each.getAttribute('class'))"
+    strokes = keys.locator("line").evaluate_all(classes)
+    drawn = page.locator(".chart path.curve").evaluate_all(classes)
+    assert strokes[: len(drawn)] == drawn
 
 
 def test_picture_controls_and_words_are_seen_together(page: Page) -> None:
