@@ -141,6 +141,14 @@ def adapted(targets="blocks.*"):
 
 
 model = adapted()
+# %%
+from lora_edu import count_parameters
+
+plain = load_pretrained("mini")
+print(f"as loaded: {count_parameters(plain).trainable:,} numbers would learn")
+freeze(plain)
+print(f"frozen:    {count_parameters(plain).trainable:,}")
+print(f"with LoRA: {count_parameters(model).trainable:,}")
 # %% [markdown]
 # ## Step 0: has anything changed?
 # The model has 72 new matrices, half of them random, and has not made one step of training.

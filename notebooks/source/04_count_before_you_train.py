@@ -256,7 +256,7 @@ check("04.explorer", smallest_rank)
 # gradient of $W$, and $g W^\top$, the error of the input. A frozen layer skips the first, so its
 # input $x$ need not be kept, unless an adapter is beside it: the gradient of $A$ needs the same
 # $x$. And the error itself needs what norms, attention and GELU remembered. In units of the width
-# $d$, for each token and block:
+# $d$, for each token and block, and without attention's scores, which are computed again:
 #
 # | kept | full | LoRA on `query`, `value` | LoRA on all six |
 # |---|---|---|---|
@@ -344,7 +344,7 @@ check("04.true_or_false", answers)
 # @title What it does: prints a published figure beside the computed one
 def compare(what, published, computed):
     off = float(computed.split()[0].replace(",", "")) / float(published.split()[0].replace(",", ""))
-    verdict = "as published" if published == computed else f"differs by {100 * (off - 1):+.1f} %"
+    verdict = "as published" if published == computed else f"differs by {100 * (off - 1):+.1f} %".replace("-", "−")
     print(f"{what:44} {published:>12} | {computed:>12}  {verdict}")
 
 

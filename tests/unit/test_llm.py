@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +17,7 @@ pytest.importorskip("transformers", reason="transformers is not installed (extra
 peft = pytest.importorskip("peft", reason="PEFT is not installed (extra `peers`)")
 
 from loopback import hub  # noqa: E402
+from support.project import ROOT  # noqa: E402
 from tiny_llm import TARGETS, save_tiny_llm  # noqa: E402
 
 from lora_edu.adapters import (  # noqa: E402
@@ -25,6 +27,7 @@ from lora_edu.adapters import (  # noqa: E402
     merge_and_unload,
     save_adapter,
 )
+from lora_edu.budget import count_parameters  # noqa: E402
 from lora_edu.datasets import Batches, Pair, generation_rows, prompt, text_rows  # noqa: E402
 from lora_edu.evaluation import mean_loss  # noqa: E402
 from lora_edu.files import DownloadError  # noqa: E402
@@ -181,6 +184,26 @@ def test_an_adapter_file_opens_in_peft_and_finds_its_base(
         assert (on_base - expected).abs().max() > 0.1  # the adapter does something
         attach(plain, load_adapter(tmp_path / "adapter"))
         assert torch.equal(plain(ids).logits, expected)
+
+
+def test_the_lines_for_peft_do_what_ours_do(folder: Path) -> None:
+    text = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    theirs = {"model": load_llm(folder)[0]}
+    exec(code, theirs)
+    ours, _ = load_llm(folder)
+    freeze(ours)
+    names = replace_linear_with_lora(
+        ours, 8, 16, targets=TARGETS, scaling="alpha/rank", init="peft"
+    )
+    wrapped = {
+        name.removeprefix("base_model.model."): layer
+        for name, layer in theirs["model"].named_modules()
+        if hasattr(layer, "lora_A")
+    }
+    assert sorted(wrapped) == sorted(names)
+    assert {layer.scaling["default"] for layer in wrapped.values()} == {2.0}
+    assert count_parameters(theirs["model"]) == count_parameters(ours)
 
 
 def test_the_base_of_an_adapter_is_kept_by_load_save_and_blend(
