@@ -343,8 +343,9 @@ check("04.true_or_false", answers)
 # %%
 # @title What it does: prints a published figure beside the computed one
 def compare(what, published, computed):
-    off = float(computed.split()[0].replace(",", "")) / float(published.split()[0].replace(",", ""))
-    verdict = "as published" if published == computed else f"differs by {100 * (off - 1):+.1f} %".replace("-", "−")
+    now, then = (float(said.split()[0].replace(",", "")) for said in (computed, published))
+    off = f"differs by {100 * (now / then - 1):+.1f} %".replace("-", "−")
+    verdict = "as published" if published == computed else off
     print(f"{what:44} {published:>12} | {computed:>12}  {verdict}")
 
 
