@@ -20,9 +20,10 @@
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts of
 # 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every task.
-# LoRA freezes the model and trains a small addition beside it. That takes 35 GB: 16 for the model
-# and 19 for its layers' outputs, which training needs again. With the frozen part packed into 4 bits
-# it is 25, and a task is a file of 7 MB.
+# Most of it are each number's gradient and two more that the optimizer keeps. LoRA freezes the model
+# and trains a small addition beside it. That takes 35 GB: 16 for the model and 19 for its layers'
+# outputs, which the backward pass needs. With most of the frozen part packed into 4 bits it is 25, and
+# a task is a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget

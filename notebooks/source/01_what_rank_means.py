@@ -81,8 +81,8 @@ check("01.make_update", (A, B))
 # measured as *energy*: the sum of all squared entries, which is also the sum of all $\sigma^2$.
 #
 # Three matrices to cut: a picture, pure noise, and the real thing. We trained *all* weights of our
-# GPT to tell spam from other messages, and kept what that changed, $\Delta W$. Careful: here
-# $\Delta W$ is never LoRA's own update, as in notebook 00, but that of its rival, full fine-tuning.
+# GPT to tell spam from other messages, and kept what that changed, $\Delta W$. Careful: in
+# notebook 00, $\Delta W$ was LoRA's own update; here it is that of its rival, full fine-tuning.
 # %%
 # @title A picture, drawn as numbers
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
@@ -179,16 +179,16 @@ answer = ANSWERS[away.index(min(away))]  # the nearest of the three
 because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole.mean():.1f} %"
 reveal(worth, answer, because=because)
 # %% [markdown]
-# **LoRA at rank 1 does about as well as the whole ΔW.** The ± gives a 95 % interval over five seeds:
+# **LoRA at rank 1 does about as well as the whole ΔW**, ± 5 points. The ± gives a 95 % interval over five seeds, the figure's bands go from the worst to the best:
 # LoRA may be five points better or worse than ΔW. A head alone is ruled out, halfway only just. But
 # keep the task in proportion: counting words, without any language model, gets 89.7 %. Notebook 05
-# has other runs of full fine-tuning, of 64 steps, not 96.
+# has other runs of full fine-tuning, somewhat shorter.
 #
 # And the *cut*? Only the 36 matrices are cut; embeddings, norms and head stay as full fine-tuning
 # left them. That head relies on ΔW: without it, at rank 0, it is worse than one trained alone. But
 # at rank 1, with 23 % of the energy, the cut gets 88.3 %, and five seeds cannot tell it from LoRA.
 # Still, LoRA need not do as the cut does: it *learns* its few directions, while the cut takes them
-# from an update that was free to use all. Bands go from the worst seed to the best.
+# from an update that was free to use all.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets on the second.
@@ -277,8 +277,8 @@ lower = sum(int((record.loss("shrunk", r) < record.loss("cut", r)).sum()) for r 
 print(f"ΔW shrunk has a lower loss than the cut of its energy in {lower} of 25 comparisons")
 # %% [markdown]
 # *Direction matters*: at the same length the second does far less than the first, and the eighth
-# hardly more than none. *No direction is indispensable*: without its strongest, ΔW does about as
-# well, except with one seed. And *a short push goes far*: all of ΔW, shrunk, has the cut's accuracy,
+# hardly more than none. *Not even the strongest is indispensable*: without it, ΔW does about as
+# well with four seeds of five. And *a short push goes far*: all of ΔW, shrunk, has the cut's accuracy,
 # and nearly always a lower loss.
 #
 # ## Deeper: put it back by hand

@@ -272,7 +272,7 @@ show(
 #
 # $$\frac{\partial L}{\partial A} = \alpha \, H B^\top \qquad\qquad \frac{\partial L}{\partial B} = \alpha \, A^\top H$$
 #
-# In other words, each gradient is the full one *projected* onto the other matrix. That is why a zero $B$ stops $A$.
+# In other words, each gradient is the full one multiplied by the *other* matrix. That is why a zero $B$ stops $A$.
 # %%
 layer = started(1, 1)
 F.mse_loss(layer(task_x), task_y).backward()
@@ -463,7 +463,7 @@ show(
     "fall that has not ended at rank 32.",
 )
 # %% [markdown]
-# **Takeaway:** LoRA works with a small rank *if* the change has few strong directions. That is the bet, and the third curve shows what losing it looks like. A real task can be kinder: in notebook 01 full fine-tuning used many directions, and LoRA did about as well with one, ± 5 points.
+# **Takeaway:** LoRA works with a small rank *if* the change has few strong directions. That is the bet, and the third curve shows what losing it looks like. A real task can be kinder: in notebook 01 full fine-tuning used many directions, and LoRA did about as well with one in each matrix, ± 5 points.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.

@@ -4,10 +4,10 @@
 # You learn to predict what a fine-tuning run costs, from 3 million to 175 billion parameters.
 #
 # **You will be able to**
-# - count LoRA's trainable parameters, and find where it stops paying
+# - count LoRA's trainable parameters and ◇ find where it stops paying
 # - budget a training step's memory, and say why LoRA saves less than people expect
-# - explain why the activations stay, and check that with PyTorch
-# - check published figures by arithmetic
+# - ◇ explain why the activations stay, and check that with PyTorch
+# - ◇ check published figures by arithmetic
 #
 # **You need** to know that LoRA learns two thin matrices `A` and `B` beside a frozen weight.
 #
@@ -105,8 +105,8 @@ size = next(s for s, least in zip(shares, (0.95, 0.6, 0.3, 0)) if saved >= least
 why = f"{100 * saved:.0f} %: {lora.activations_bytes / 1e9:.1f} GB of activations stay"
 reveal(saving, size, because=why)
 # %% [markdown]
-# Now Llama 3 8B beside real cards, with LoRA on all layers of the blocks. QLoRA is LoRA on a base
-# whose blocks are held in 4 bits.
+# Now Llama 3 8B beside real cards, with LoRA on all layers of the blocks, where notebook 00
+# took two. QLoRA is LoRA on a base whose blocks are held in 4 bits.
 # %%
 from lora_edu.widgets.memory_bars import MemoryState, memory_bars
 
@@ -115,7 +115,7 @@ bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the block
 bars
 # %% [markdown]
 # No card here takes full fine-tuning; LoRA fits on one. It is an
-# estimate, measured on our GPT and computed for Llama, so leave a tenth of the card free.
+# estimate by a formula that was checked on our GPT, so leave a tenth of the card free.
 #
 # **To find out:** which is the smallest card for LoRA? Does *checkpointing*, which keeps each
 # block's input and computes the rest again, make QLoRA fit a T4? And what do 32 rows do?
@@ -406,22 +406,22 @@ for task in ("tales", "menu"):
 # ## Three sentences to remember
 # 1. LoRA trains $r(m+n)$ numbers per layer instead of $m n$; the wider the layer, the smaller the
 #   share.
-# 2. Beyond rank $mn/(m+n)$, half the width of a square layer, LoRA is the larger choice.
+# 2. ◇ Beyond rank $mn/(m+n)$, half the width of a square layer, LoRA is the larger choice.
 # 3. LoRA spares gradients and optimizer states, but neither the frozen weights nor most of the
 #   activations.
 #
 # ## Five questions
 # 1. Why does the same rank train a smaller share of a larger model?
-# 2. What changes in the count when keys and values are grouped?
+# 2. ◇ What changes in the count when keys and values are grouped?
 # 3. Why does an adapter's file not grow with the vocabulary?
 # 4. When does LoRA save least memory, and what helps then?
-# 5. Which published figures did not add up?
+# 5. ◇ Which published figures did not add up?
 #
 # <details><summary>Answers</summary>
 # (1) The adapter grows with the width, the layer with its square. (2) Key and value have fewer
 # outputs, so r (m + n) is smaller. (3) Only adapted layers are in it, and the blocks do not know
 # the vocabulary. (4) With many or long rows, since activations dominate; checkpointing helps. (5)
-# 0.35 M, 0.77 M, 1.2 TB and, by 0.4 %, all of GPT-3.
+# 0.35 M, 0.77 M, 35 MB, 1.2 TB and, by 0.4 %, all of GPT-3.
 # </details>
 #
 # ## Where next

@@ -35,7 +35,7 @@ print(f"{len(data.train)} messages to learn from; always to say ham is right in 
 # A GPT ends in a layer that scores each of 2,048 tokens. We replace it by a **head** with two
 # outputs, ham and spam. It reads the last token of the message, because only the last has seen all
 # the others. And LoRA is what you know: freeze everything, then put $A$ and $B$ beside the layers.
-# The start `init="peft"` draws a smaller $A$, as PEFT does; notebook 10 has the reason.
+# The start `init="peft"` draws $A$ as PEFT does, so that rates found with PEFT fit (notebook 10).
 # %%
 import torch
 from torch import nn
@@ -210,8 +210,8 @@ print(f"unchanged, bit for bit: {unchanged} of {len(names)} tensors of the base"
 # | gradient backwards | how the loss changes with the *input* of each layer, from last to first |
 # | gradients of weights | how the loss changes with the *weight* of each layer |
 #
-# **Exercise 1.** How many of the three does a step need in each method? Count a stage as 0 if
-# hardly anything of it is left.
+# **Exercise 1.** How many of the three does a step through the whole model need in each method?
+# Count a stage as 0 if hardly anything of it is left.
 # %% exercise="05.work"
 from lora_edu.exercises import check
 
@@ -444,7 +444,7 @@ shown = f"Head alone {head:.1f} %, LoRA {lora:.1f} %, full {full:.1f} % of the t
 show(chart, alt=f"{shown}. {title}.")
 # %% [markdown]
 # **Takeaway:** LoRA is right about as often as full fine-tuning, or as counted words, and ten points
-# more often than a new head alone. It keeps 0.7 MB where full fine-tuning keeps 12.4.
+# more often than a new head alone. It keeps 0.7 MB in float32 where full fine-tuning keeps 12.4.
 # Gradients and Adam's memory shrink by the same 95 %, and the base is untouched, so the next task
 # needs only another small file. It did not save time here, and it is not shown to be more accurate
 # than full fine-tuning.
@@ -461,7 +461,7 @@ decision_tables()
 #    not shown to do better.
 # 2. A LoRA step still needs about two thirds of the arithmetic, because the gradient travels
 #    back through every frozen layer.
-# 3. Every method gets its own learning rate, chosen on validation; the test set is opened once.
+# 3. ◇ Every method gets its own learning rate, chosen on validation; the test set is opened once.
 #
 # ## Five questions
 # 1. Why does the head read the last token?

@@ -588,8 +588,8 @@ for name, value in found.items():
 show(chart, alt=f"{alt}. {title}.")
 # %% [markdown]
 # **Takeaway:** with the adapter off, the base is there, bit for bit. While it is *on*, it changes
-# whatever the model reads. Full's tall bar is no verdict, because full has also learnt more. Now
-# try strength, every adapter's knob:
+# whatever the model reads. Full's tall bar is no verdict: its rate was chosen for menus alone, and
+# the next section shows how much a rate decides. Now try strength, every adapter's knob:
 # %%
 menu_rows = generation_rows(menu.validation[:50], encoding, TOKENS)
 rows_of_strength = []

@@ -248,8 +248,8 @@ print(f"correlation of the two methods over the seeds: {together:.1f}")
 # it: a family that is hard for one is hard for the other. Subtract message by message, and that
 # cancels.
 #
-# Pairing by seed bought nothing here, because a bad seed for one method was seldom bad for the
-# other. If the messages' part were the larger, you would need more
+# Pairing by seed helped only a little here, because a bad seed for one method was not always bad for
+# the other, and the larger $t$ of five values took the gain back. If the messages' part were the larger, you would need more
 # *families*: more messages of the old ones tell little.
 #
 # ## What deserves the credit?
@@ -311,8 +311,8 @@ print(f"all spam: F1 {all_spam:.2f}; head on a random base: F1 {head:.2f}")
 print(f"LoRA on shuffled labels: {100 * shuffled:.0f} % right; always ham: {100 * majority:.0f} %")
 # %% [markdown]
 # So the head on a random base is hardly above calling everything spam. And from shuffled labels
-# nothing was learnt: LoRA then does no better than the lazy classifier, so the good scores do not come
-# from a leak in the test.
+# nothing was learnt: LoRA then does no better than the lazy classifier, so what it scores otherwise
+# comes from the labels. A leak of test messages would not show here; the parts share no family.
 # %%
 CONTROLS = {
     "LoRA minus head alone": ({"method": "lora"}, {"method": "head"}),

@@ -299,7 +299,7 @@ rows = [try_start(1, 0.01, 0.01, alpha=4.0), try_start(2, 0.02, 0.02)]
 for name, row in zip(("alpha 4", "alpha 1"), rows, strict=True):
     print(f"{name}, {row[0]}, rates {row[1]}: last loss {row[4]}, {row[5]} of 4 directions stay")
 # %% [markdown]
-# **Takeaway:** a matrix whose entries are large beside all that its steps add up to cannot turn. By the same reasoning the book's large $A$ should turn less than PEFT's small one; that we did not measure. Separate rates for $A$ and $B$ are a method of their own, LoRA+, for another reason: in wide layers one rate for both learns less well.
+# **Takeaway:** in row 3, a matrix whose entries are large beside all that its steps add up to did not turn. By the same reasoning the book's large $A$ should turn less than PEFT's small one; that we did not measure. Separate rates for $A$ and $B$ are a method of their own, LoRA+, for another reason: in wide layers one rate for both learns less well.
 #
 # ## What does merging cost in 16 bits?
 # Merging adds the update to $W$. Can you take it out again by subtracting? We try it in float32 and in bfloat16, the usual 16 bits of large models, with an update of a tenth of $W$'s size.
