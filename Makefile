@@ -92,15 +92,15 @@ speed: $(VENV)/.test
 	@echo "== speed: what must be timed alone"
 	@$(PYTEST) $(SPEED)
 
-# Two processes, each with a JupyterLab of its own, for about as long: the core's notebooks in one, the
-# single parts and the other notebooks in the second, which is shown when both are done.
-CORE := 00_ or 01_ or 02_ or 03_ or 04_ or 05_
+# Two processes, each with a JupyterLab of its own, for about as long: most notebooks in one, the single
+# parts and the other notebooks in the second, which is shown when both are done.
+FIRST := 00_ or 01_ or 02_ or 03_ or 04_ or 05_ or 09_ or 10_
 SECOND_SAID := tests/browser/artifacts/second.log
 browser: $(VENV)/.test chromium
 	@echo "== browser: every notebook in JupyterLab in Chromium, its widgets by keyboard"
 	@mkdir -p $(dir $(SECOND_SAID)); \
-		$(PYTEST) -s tests/browser -k "not course or not ($(CORE))" > $(SECOND_SAID) 2>&1 & second=$$!; \
-		$(PYTEST) -s tests/browser/course -k "$(CORE)"; first=$$?; \
+		$(PYTEST) -s tests/browser -k "not course or not ($(FIRST))" > $(SECOND_SAID) 2>&1 & second=$$!; \
+		$(PYTEST) -s tests/browser/course -k "$(FIRST)"; first=$$?; \
 		wait $$second; second=$$?; cat $(SECOND_SAID); exit $$((first + second))
 
 # Without node and npm it says why it is skipped.
