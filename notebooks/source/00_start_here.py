@@ -20,8 +20,8 @@
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts of
 # 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every task.
-# Most of it are each number's gradient and two more that the optimizer keeps. LoRA freezes the model
-# and trains a small addition beside it. That takes 35 GB: 16 for the model and 19 for its layers'
+# Most of that is, for each number, a gradient and two more that the optimizer keeps. LoRA freezes the
+# model and trains a small addition beside it. That takes 35 GB: 16 for the model and 19 for its layers'
 # outputs, which the backward pass needs. With most of the frozen part packed into 4 bits it is 25, and
 # a task is a file of 7 MB.
 # %%
