@@ -32,7 +32,6 @@ from torch import nn
 from lora_edu.files import DownloadError, cache_dir, sha256_of, user_path
 from lora_edu.pretrained.causal import HubEncoding
 
-WEIGHTS = "model.safetensors"
 HASHES = "sha256.json"  # of the folder's files, written when it was made
 SMOLLM2 = "smollm2"
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -183,7 +182,8 @@ def _fetched_folder(repository: str, commit: str) -> Path:
     for file in info.siblings:
         path = folder / file.rfilename
         if path.is_file() and not _is_as_stated(path, file):
-            path.unlink()
+            path.resolve().unlink()  # the hub's cache links to it, and would link to it again
+            path.unlink(missing_ok=True)
             raise DownloadError(
                 f"{file.rfilename} of {repository} has another content than the hub states for it; "
                 "it was removed, so that the next call fetches it again"

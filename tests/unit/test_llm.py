@@ -334,6 +334,10 @@ def test_another_content_than_stated_is_refused_and_removed(
         with pytest.raises(DownloadError, match=f"{name} of someone/tiny has another content"):
             load_llm("someone/tiny", revision=COMMIT)
     assert not [path for path in cache.rglob(name) if path.exists()]
+    content = (folder / name).read_bytes()
+    assert not [
+        path for path in cache.rglob("*") if path.is_file() and path.read_bytes() == content
+    ]
 
 
 def test_a_hub_out_of_reach_is_said_in_words(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
