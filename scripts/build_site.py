@@ -89,7 +89,7 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
             tags.append("remove-cell")
         if not cell.outputs and cell.id in solved:
             cell.outputs = solved[cell.id].outputs
-            tags += ["hide-output"] if any(map(answers, cell.outputs)) else []
+            tags += ["hide-output"] if any(map(may_answer, cell.outputs)) else []
         if cell.source.startswith(FOLDED):
             tags.append("hide-input")
         for data in (output.get("data", {}) for output in cell.outputs):
@@ -100,7 +100,7 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
     return learner
 
 
-def answers(output: NotebookNode) -> bool:
+def may_answer(output: NotebookNode) -> bool:
     """Whether an output may answer an open question; what the reader moves is there to be moved."""
     return "data-lora=" not in output.get("data", {}).get("text/html", "")
 

@@ -22,23 +22,25 @@ from lora_edu.datasets import (
     generation_rows,
     load_menu,
     load_stories,
-    prompt,
     text_rows,
 )
 from lora_edu.evaluation import mean_loss
 from lora_edu.generation import generate
 from lora_edu.lora import freeze, replace_linear_with_lora
 from lora_edu.pretrained import HubEncoding, load_llm
-from lora_edu.tasks import menu_patterns, slot_error_rate, slot_errors, write_sentences
+from lora_edu.tasks import (
+    MULTIPLIER,
+    menu_patterns,
+    slot_error_rate,
+    slot_errors,
+    write_sentences,
+)
 from lora_edu.training import own_random_state
 
 MENU_TOKENS, STORY_TOKENS, ANSWER_TOKENS = 128, 128, 48
 NEW_TOKENS = 60
 #: All linear layers of a block of Llama's kind; the head is the embedding's table, so not it.
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-MULTIPLIER = 2
-REQUEST = "Turn this list of facts about a restaurant into a short advertisement: "
-EXAMPLES = 5  # pairs before a prompt
 SHOWN = 20
 
 # Written for this measure: everyday, short, each with an answer of a sentence or two.
@@ -112,23 +114,15 @@ def answer_rows() -> list[Row]:
     rows = []
     for instruction in INSTRUCTIONS:
         start = encoding.chat(instruction)
-        written = generate(model, torch.tensor([start]), ANSWER_TOKENS, stop_id=encoding.eot_token)[
-            0
-        ].tolist()
-        rows.append(Row(written[:-1], [IGNORE] * (len(start) - 1) + written[len(start) :]))
+        prompt = torch.tensor([start])
+        (ids,) = generate(model, prompt, ANSWER_TOKENS, stop_id=encoding.eot_token).tolist()
+        rows.append(Row(ids[:-1], [IGNORE] * (len(start) - 1) + ids[len(start) :]))
     return rows
 
 
 def loss_on(model: nn.Module, rows: Sequence[Row]) -> float:
     """Mean loss in nats per token that counts."""
     return mean_loss(model, Batches(rows, 8, shuffle=False))
-
-
-def prompted(ids_before: Sequence[int], part: str) -> list[list[int]]:
-    """Each meaning's prompt as token ids, behind the same beginning."""
-    encoding = base()[1]
-    pairs = getattr(load_menu(), part)
-    return [[*ids_before, *encoding.encode_ordinary(prompt(pair.meaning))] for pair in pairs]
 
 
 def written(model: nn.Module, part: str, *, most: int | None = None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from statistics import mean
 from typing import Any
@@ -21,14 +21,14 @@ from typing import Any
 import torch
 
 from lora_edu.datasets import Batches, load_menu
+from lora_edu.evaluation import best_rate
 from lora_edu.files import data_path
 from lora_edu.pretrained import GGUF_SHA256
-from lora_edu.tasks import menu_patterns, slot_errors
+from lora_edu.tasks import MULTIPLIER, RANK, menu_patterns, slot_errors
 from lora_edu.training import fit, next_token_loss
 from scripts.llm_tasks import (
     INSTRUCTIONS,
     MENU_TOKENS,
-    MULTIPLIER,
     NEW_TOKENS,
     STORY_TOKENS,
     TARGETS,
@@ -43,7 +43,6 @@ from scripts.llm_tasks import (
 from scripts.runs import OutOfTime, Record, run_all
 
 BATCH_ROWS, STEPS = 8, 100
-RANK = 8
 #: (method, rank) → learning rates and seeds of the search. Steps of half a power of ten.
 GRIDS = {
     ("lora", 8): ((3e-3, 1e-3, 1e-2, 3e-4, 3e-2), 3),
@@ -63,7 +62,7 @@ def key_of(stage: str, setting: Setting, lr: float, seed: int) -> dict[str, Any]
     return {"stage": stage, "method": method, "rank": rank, "lr": lr, "seed": seed}
 
 
-def one_run(key: dict[str, Any], *, steps: int = STEPS) -> dict[str, Any]:
+def one_run(key: dict[str, Any]) -> dict[str, Any]:
     """Trains and measures one model; the test set is opened in the final stage only."""
     start = time.process_time()
     result: dict[str, Any] = {}
@@ -75,7 +74,7 @@ def one_run(key: dict[str, Any], *, steps: int = STEPS) -> dict[str, Any]:
             Batches(menu_rows().train, BATCH_ROWS, seed=key["seed"]),
             next_token_loss,
             lr=key["lr"],
-            steps=steps,
+            steps=STEPS,
             seed=key["seed"],
             device="cpu",
             precision="fp32",
@@ -110,13 +109,10 @@ def tuning() -> list[dict[str, Any]]:
     ]
 
 
-def best_rate(tuned: Sequence[dict[str, Any]], setting: Setting) -> float:
-    """The rate with the lowest validation loss in a setting, on average over seeds."""
-    losses: dict[float, list[float]] = {}
-    for run in tuned:
-        if (run["key"]["method"], run["key"]["rank"]) == setting:
-            losses.setdefault(run["key"]["lr"], []).append(run["validation_loss"])
-    return min(losses, key=lambda lr: mean(losses[lr]))
+def chosen_rate(record: Mapping[str, Any], setting: Setting) -> float:
+    """The rate with the lowest validation loss of the search, on average over seeds."""
+    method, rank = setting
+    return best_rate(record, stage="tune", method=method, rank=rank)
 
 
 def about() -> dict[str, Any]:
@@ -165,10 +161,10 @@ def main() -> None:
 
     try:
         do([key_of("final", ("base", 0), 0.0, 0)])
-        tuned = do(tuning())
+        do(tuning())
         do(
             [
-                key_of("final", setting, best_rate(tuned, setting), seed)
+                key_of("final", setting, chosen_rate(record.content, setting), seed)
                 for setting, seeds in FINAL_SEEDS.items()
                 for seed in range(seeds)
             ]

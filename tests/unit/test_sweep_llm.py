@@ -40,4 +40,4 @@ def test_the_best_rate_has_the_lowest_mean_over_seeds():
         for seed, loss in enumerate(pair)
     ]
     other = {"key": sweep_llm.key_of("tune", ("full", 0), 1e-4, 0), "validation_loss": 0.1}
-    assert sweep_llm.best_rate([*runs, other], ("lora", 8)) == 3e-3
+    assert sweep_llm.chosen_rate({"runs": [*runs, other]}, ("lora", 8)) == 3e-3
