@@ -169,6 +169,7 @@ def set_apart(text: str) -> str:
         '> **Takeaway:** little is enough.'
     """
     inside, boxed = False, []
+    text = re.sub(r"^(#+ .*)\n(?=\*\*(?:Exercise|Takeaway))", r"\1\n\n", text, flags=re.M)
     for paragraph in text.split("\n\n"):
         takeaway = paragraph.startswith("**Takeaway")
         inside = paragraph.startswith("**Exercise") or (inside and not takeaway)

@@ -310,4 +310,8 @@ def test_a_takeaway_is_a_box_of_one_paragraph_beside_an_exercise() -> None:
     text = "**Exercise 1.** Do it.\n\n**Takeaway:** little\nis enough.\n\nText."
     boxed = "> **Exercise 1.** Do it.\n\n> **Takeaway:** little\n> is enough."
     assert set_apart(text) == f"{boxed}\n\nText."
+
+
+def test_an_exercise_right_beneath_a_heading_is_boxed_too() -> None:
+    assert set_apart("## Now\n**Exercise 1.** Do it.") == "## Now\n\n> **Exercise 1.** Do it."
     assert set_apart("No box.\n\n- a list") == "No box.\n\n- a list"
