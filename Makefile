@@ -96,18 +96,20 @@ speed: $(VENV)/.test
 # parts and the other notebooks in the second, which is shown when both are done.
 FIRST := 00_ or 01_ or 02_ or 03_ or 04_ or 05_ or 09_ or 10_
 SECOND_SAID := tests/browser/artifacts/second.log
+# Of a page on a busy machine, only waiting too long is worth a second try; it is shown as a rerun.
+PATIENT := $(PYTEST) -s --reruns 1 --only-rerun TimeoutError
 browser: $(VENV)/.test chromium
 	@echo "== browser: every notebook in JupyterLab in Chromium, its widgets by keyboard"
 	@mkdir -p $(dir $(SECOND_SAID)); \
-		$(PYTEST) -s tests/browser -k "not course or not ($(FIRST))" > $(SECOND_SAID) 2>&1 & second=$$!; \
-		$(PYTEST) -s tests/browser/course -k "$(FIRST)"; first=$$?; \
+		$(PATIENT) tests/browser -k "not course or not ($(FIRST))" > $(SECOND_SAID) 2>&1 & second=$$!; \
+		$(PATIENT) tests/browser/course -k "$(FIRST)"; first=$$?; \
 		wait $$second; second=$$?; cat $(SECOND_SAID); exit $$((first + second))
 
 # Without node and npm it says why it is skipped.
 site-test: $(VENV)/.test chromium
 	@if command -v npm >/dev/null; then $(MAKE) --silent docs/site/node_modules/.package-lock.json; fi
 	@echo "== site: every page, at the width of a desktop and of a phone"
-	@$(PYTEST) tests/site
+	@$(PATIENT) tests/site
 
 colab: $(VENV)/.test
 	@echo "== colab: each learner's notebook alone, with the wheel and Colab's older packages, against its outputs"
