@@ -7,6 +7,7 @@ training, to twenty instructions.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -33,6 +34,7 @@ from lora_edu.tasks import (
     menu_patterns,
     slot_error_rate,
     slot_errors,
+    write_lines,
     write_sentences,
 )
 from lora_edu.training import own_random_state
@@ -42,6 +44,9 @@ NEW_TOKENS = 60
 #: All linear layers of a block of Llama's kind; the head is the embedding's table, so not it.
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 SHOWN = 20
+#: What a chat model is asked for a meaning, and how many pairs the prompt with examples shows.
+ASK = "Say this in one or two short sentences, all of it and nothing else: {}"
+EXAMPLES = 5
 
 # Written for this measure: everyday, short, each with an answer of a sentence or two.
 INSTRUCTIONS = (
@@ -131,6 +136,24 @@ def written(model: nn.Module, part: str, *, most: int | None = None) -> dict[str
     meanings = [pair.meaning for pair in pairs]
     sentences = write_sentences(model, base()[1], meanings, max_new_tokens=NEW_TOKENS)
     return judged(meanings, sentences)
+
+
+def asked(model: nn.Module, way: str, seed: int) -> dict[str, Any]:
+    """What test meanings become by asking alone: way "chat", or "examples" with pairs before it.
+
+    Args:
+        model: The base, untrained.
+        way: "chat" or "examples"; the examples are turns of the same chat.
+        seed: Which `EXAMPLES` training pairs are shown.
+    """
+    encoding = base()[1]
+    shown = random.Random(seed).sample(
+        list(load_menu().train), EXAMPLES if way == "examples" else 0
+    )
+    turns = [text for pair in shown for text in (ASK.format(pair.meaning), pair.sentence)]
+    meanings = [pair.meaning for pair in load_menu().test]
+    prompts = [encoding.chat(*turns, ASK.format(meaning)) for meaning in meanings]
+    return judged(meanings, write_lines(model, encoding, prompts, max_new_tokens=NEW_TOKENS))
 
 
 def judged(meanings: Sequence[str], sentences: Sequence[str]) -> dict[str, Any]:

@@ -27,12 +27,15 @@ from lora_edu.pretrained import GGUF_SHA256
 from lora_edu.tasks import MULTIPLIER, RANK, menu_patterns, slot_errors
 from lora_edu.training import fit, next_token_loss
 from scripts.llm_tasks import (
+    ASK,
+    EXAMPLES,
     INSTRUCTIONS,
     MENU_TOKENS,
     NEW_TOKENS,
     STORY_TOKENS,
     TARGETS,
     answer_rows,
+    asked,
     fresh_model,
     loss_on,
     menu_rows,
@@ -51,6 +54,8 @@ GRIDS = {
     ("lora", 64): ((3e-3, 1e-3, 1e-2), 2),
 }
 FINAL_SEEDS = {("lora", 8): 5, ("full", 0): 5}
+#: Ways to ask the base, with their seeds: which examples the prompt shows.
+PROMPTS = {"chat": 1, "examples": 2}
 VALIDATION_SENTENCES = 60
 
 Setting = tuple[str, int]
@@ -67,6 +72,9 @@ def one_run(key: dict[str, Any]) -> dict[str, Any]:
     start = time.process_time()
     result: dict[str, Any] = {}
     model = fresh_model()
+    if key["method"] in PROMPTS:
+        result = asked(model, key["method"], key["seed"])
+        return result | {"seconds": round(time.process_time() - start, 1)}
     if key["method"] != "base":
         prepare(model, key["method"], rank=key["rank"] or RANK, seed=key["seed"])
         history = fit(
@@ -109,6 +117,14 @@ def tuning() -> list[dict[str, Any]]:
     ]
 
 
+def untrained() -> list[dict[str, Any]]:
+    """The keys of what needs no training: the base as it is, and asked in other ways."""
+    ways = {"base": 1} | PROMPTS
+    return [
+        key_of("final", (way, 0), 0.0, seed) for way, seeds in ways.items() for seed in range(seeds)
+    ]
+
+
 def chosen_rate(record: Mapping[str, Any], setting: Setting) -> float:
     """The rate with the lowest validation loss of the search, on average over seeds."""
     method, rank = setting
@@ -127,6 +143,8 @@ def about() -> dict[str, Any]:
         "max_tokens": {"menu": MENU_TOKENS, "stories": STORY_TOKENS},
         "new_tokens": NEW_TOKENS,
         "validation_sentences": VALIDATION_SENTENCES,
+        "ask": ASK,
+        "examples": EXAMPLES,
         "instructions": list(INSTRUCTIONS),
         "slots": {
             part: "".join(
@@ -160,7 +178,7 @@ def main() -> None:
         )
 
     try:
-        do([key_of("final", ("base", 0), 0.0, 0)])
+        do(untrained())
         do(tuning())
         do(
             [

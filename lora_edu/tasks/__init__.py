@@ -18,6 +18,7 @@ from lora_edu.tasks.menu import (
     RANK,
     error_rate_score,
     prepare_menu,
+    write_lines,
     write_sentences,
 )
 from lora_edu.tasks.ranks import RankRecord, rank_record
@@ -54,5 +55,6 @@ __all__ = [
     "slot_error_rate",
     "slot_errors",
     "train_classifier",
+    "write_lines",
     "write_sentences",
 ]

@@ -86,20 +86,34 @@ def write_sentences(
         prefix: Tokens before each prompt, examples for instance.
         max_new_tokens: At most so many for a sentence.
     """
+    prompts = [[*prefix, *encoding.encode_ordinary(prompt(meaning))] for meaning in meanings]
+    return write_lines(model, encoding, prompts, max_new_tokens=max_new_tokens)
+
+
+def write_lines(
+    model: GPT, encoding: Encoding, prompts: Sequence[Sequence[int]], *, max_new_tokens: int = 80
+) -> list[str]:
+    """Lets a model go on with prompts, greedily, up to the end of the line or of the text.
+
+    Args:
+        model: Any GPT or causal language model of transformers, adapted or not.
+        encoding: Its tokenizer.
+        prompts: Token ids, of any lengths.
+        max_new_tokens: At most so many for a line.
+    """
     device = next(model.parameters()).device
     same_length: dict[int, list[int]] = defaultdict(list)
-    prompts = [[*prefix, *encoding.encode_ordinary(prompt(meaning))] for meaning in meanings]
     for index, ids in enumerate(prompts):
         same_length[len(ids)].append(index)
-    sentences = [""] * len(meanings)
+    lines = [""] * len(prompts)
     for length, indices in same_length.items():
         for start in range(0, len(indices), PROMPTS_AT_ONCE):
             chosen = indices[start : start + PROMPTS_AT_ONCE]
-            batch = torch.tensor([prompts[index] for index in chosen], device=device)
+            batch = torch.tensor([list(prompts[index]) for index in chosen], device=device)
             written = generate(model, batch, max_new_tokens, stop_id=encoding.eot_token)
             for index, row in zip(chosen, written[:, length:].tolist(), strict=True):
-                sentences[index] = _first_line(row, encoding)
-    return sentences
+                lines[index] = _first_line(row, encoding)
+    return lines
 
 
 def _first_line(ids: list[int], encoding: Encoding) -> str:
