@@ -112,7 +112,7 @@ site-test: $(VENV)/.test chromium
 	@$(PATIENT) tests/site
 
 colab: $(VENV)/.test
-	@echo "== colab: each learner's notebook alone, with the wheel and Colab's older packages, against its outputs"
+	@echo "== colab: learner's notebooks alone, with the wheel and Colab's older packages; three run whole"
 	@$(PYTEST) $(SHARED_OUT) tests/colab
 
 # What make test does in small doses, in full, with its figures. Not part of make test.

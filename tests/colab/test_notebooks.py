@@ -1,11 +1,15 @@
-"""Each notebook alone in an empty folder of a Colab-like runtime, as its badge opens it there.
+"""Notebooks alone in an empty folder of a Colab-like runtime, as their badges open them there.
 
-nbval compares what it shows there with the stored outputs; the solutions are compared with the
-tested versions, in `make notebooks`.
+Three of them run whole, and nbval compares what they show there with the stored outputs; of the
+others the cell that installs the course runs, and every import. In the browser all learner's
+notebooks are compared, in `make notebooks` the solutions. `LORA_EDU_COLAB=all` runs all whole.
 """
 
 from __future__ import annotations
 
+import ast
+import os
+import re
 from pathlib import Path
 
 import nbformat
@@ -16,6 +20,12 @@ from support.colab import COLAB
 from support.layered import installed
 from support.notebooks import compare
 from support.project import ROOT, notebook_names
+
+# With every kind of widget, training, and the files of adapters.
+WHOLE = [name for name in notebook_names() if name[:2] in ("00", "05", "07")]
+if os.environ.get("LORA_EDU_COLAB") == "all":
+    WHOLE = notebook_names()
+OTHERS = [name for name in notebook_names() if name not in WHOLE]
 
 
 @pytest.fixture
@@ -36,7 +46,34 @@ def opened(name: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", notebook_names())
+def imports_of(notebook: nbformat.NotebookNode) -> str:
+    """The import statements in all cells of code, the first one left out."""
+    _, *cells = (cell for cell in notebook.cells if cell.cell_type == "code")
+    lines = []
+    for cell in cells:
+        code = re.sub(r"^( *)%.*$", r"\1pass", cell.source, flags=re.M).replace("await ", "")
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                lines.append(ast.unparse(node))
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_it_installs_the_course_and_finds_all_that_it_imports(
+    name: str, wheel: Path, colab_python: Path, content: Path
+) -> None:
+    path = opened(name, content)
+    notebook = nbformat.read(path, as_version=4)
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    imports = imports_of(notebook)
+    assert "lora_edu" in imports
+    notebook.cells = [first, new_code_cell(imports, execution_count=1)]
+    nbformat.write(notebook, path)
+    done = compare(path, colab_python, {"LORA_EDU_WHEEL": str(wheel)})
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
+
+
+@pytest.mark.parametrize("name", WHOLE)
 def test_it_installs_the_course_and_shows_what_is_stored(
     name: str, wheel: Path, colab_python: Path, content: Path
 ) -> None:

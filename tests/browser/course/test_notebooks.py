@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
+import nbformat
 from playwright.sync_api import Page
 from support.controls import controls, operate
 from support.pages import errors
+from support.project import ROOT
+from support.stored import differences
 
 # What JupyterLab itself writes to the console, also of its own requests to its server; and what
 # anywidget does where a busy machine takes more than two seconds to start its model.
@@ -19,6 +22,11 @@ BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 
 def test_it_runs_to_the_end_without_an_error(notebook: Page) -> None:
     assert notebook.errors == []
+
+
+def test_it_shows_what_is_stored(notebook: Page) -> None:
+    stored = nbformat.read(ROOT / f"notebooks/{notebook.name}.ipynb", as_version=4)
+    assert differences(stored, nbformat.from_dict(notebook.saved)) == []
 
 
 def test_every_control_has_a_label(notebook: Page) -> None:
