@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lora_edu.exercises.comparing import close, number, same, tensor
 from lora_edu.exercises.core import Wrong, exercise
-from lora_edu.exercises.statements import choices
+from lora_edu.exercises.statements import choices, judge_statements
 
 _MISTAKES = {
     "each time it is loaded, the same messages get other labels": "head lost",
@@ -203,3 +203,22 @@ def _blends_mistaken(a1: Tensor, b1: Tensor, a2: Tensor, b2: Tensor) -> list[tup
             "A₁ B₂ and A₂ B₁.",
         ),
     ]
+
+
+_TIED = {"beside": False, "merged": True, "untied": True}
+
+
+@exercise("08.tied", praise="One matrix with two jobs: an update for one of them reaches both.")
+def tied(answer: Any) -> None:
+    """Judges three statements about a head that shares its matrix with the embedding."""
+    judge_statements(
+        answer,
+        _TIED,
+        {
+            "beside": "an update beside the head is added to the logits alone. The embedding "
+            "looks rows up in W, and W is as it was",
+            "merged": "after the merge W itself has the update, and the embedding looks up its "
+            "rows there: every word would be read differently",
+            "untied": "head and embedding then need a matrix each, and so does the file",
+        },
+    )

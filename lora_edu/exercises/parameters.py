@@ -89,6 +89,36 @@ def model(answer: Any) -> None:
         raise Wrong("It is right for one model only: use the layers and the rank given.")
 
 
+@exercise("08.count", praise="Thirty such blocks: 2,442,240 numbers, 1.8 % of the model.")
+def grouped_block(answer: Any) -> None:
+    """Judges (width, narrow, hidden, rank) → numbers in A and B of a block of Llama's kind."""
+    w, k, h, r = 40, 10, 70, 2
+    found = number(answer(w, k, h, r))
+    attention = r * (2 * (w + w) + 2 * (w + k))
+    wanted = attention + r * 3 * (w + h)
+    messages = {
+        r * (4 * (w + w) + 3 * (w + h)): "You took key and value for square. With grouped "
+        "queries, both are width → narrow.",
+        attention + r * 2 * (w + h): "The MLP has three matrices here: gate, up and down.",
+        attention: "That is attention alone. The MLP's three layers are adapted, too.",
+        r * 3 * (w + h): "That is the MLP alone. Attention has four layers more.",
+        r * (w + w) + 2 * r * (w + k) + 3 * r * (w + h): "Query and output are both width → "
+        "width: count two of them.",
+        2 * w * w + 2 * w * k + 3 * w * h: "Those are the frozen weights. LoRA trains "
+        "rank · (in + out) a layer.",
+        wanted / r: "That is right for rank 1 alone: multiply by the rank.",
+        30 * wanted: "That is the whole model of 30 blocks; give one block.",
+        81_408: "That is SmolLM2 at rank 8, whatever you are asked: use the arguments.",
+    }
+    for value, message in messages.items():
+        if same(found, value):
+            raise Wrong(message)
+    if not same(found, wanted):
+        raise Wrong("Sum rank · (in + out) over the seven layers of the table.")
+    if not same(answer(576, 192, 1536, 8), 81_408):
+        raise Wrong("It is right for one block only: use all four arguments.")
+
+
 _PER_RANK, _LLAMA_3_8B = 2_621_440, 8_030_261_248  # numbers in A and B at rank 1; in the model
 
 

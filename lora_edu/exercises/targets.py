@@ -42,6 +42,54 @@ def targets(answer: Any) -> None:
         )
 
 
+class _Llama(nn.Module):
+    """The names of a model of Llama's kind with two blocks, on layers of one number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = nn.Module()
+        self.model.layers = nn.ModuleList(nn.Module() for _ in range(2))
+        for block in self.model.layers:
+            block.self_attn, block.mlp = nn.Module(), nn.Module()
+            for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
+                setattr(block.self_attn, name, nn.Linear(1, 1))
+            for name in ("gate_proj", "up_proj", "down_proj"):
+                setattr(block.mlp, name, nn.Linear(1, 1))
+        self.lm_head = nn.Linear(1, 1)
+
+
+@exercise("08.targets", praise="Seven layers a block, 210 in all, and the head stays out.")
+def llama_targets(answer: Any) -> None:
+    """Judges targets for all linear layers in the blocks of a model of Llama's kind."""
+    model = _Llama()
+    if answer is None:
+        raise Wrong("None takes every linear layer, and so the head, whose matrix is tied.")
+    try:
+        found = find_targets(model, answer)
+    except ValueError:
+        if any(name in str(answer) for name in ("query", "fc_in", "blocks")):
+            raise Wrong(
+                "Those are the names in the course's own GPT. This model has others: read them "
+                "in the table above."
+            ) from None
+        raise Wrong(
+            "One of these matches no layer. A target is a whole name, its last part, or a "
+            "pattern: 'q_proj' is enough for the queries of all blocks."
+        ) from None
+    if "lm_head" in found:
+        raise Wrong(
+            "This takes the head as well. Its matrix is also the table of embeddings, so leave it "
+            "alone here."
+        )
+    inside = {name.split(".")[-1] for name in found}
+    missing = [n for n in ("q_proj", "k_proj", "v_proj", "o_proj") if n not in inside]
+    missing += [n for n in ("gate_proj", "up_proj", "down_proj") if n not in inside]
+    if missing:
+        raise Wrong(f"Not all kinds are in it yet: {', '.join(missing)} would stay as they are.")
+    if len(found) != 14:
+        raise Wrong("Not every block is in it. 'q_proj' alone, without a path, means all blocks.")
+
+
 def _no_match(model: nn.Module, patterns: list[str]) -> str:
     """Says what is wrong with the first pattern that matches nothing."""
     if any(mark in str(patterns) for mark in "(\\"):

@@ -161,3 +161,61 @@ def sample(answer: Callable[[Tensor, float, int], Tensor]) -> None:
             "At temperature 50 the hidden tokens can be drawn again: a number such as -100 is not "
             "low enough. Hide them with minus infinity, which stays minus infinity when divided."
         )
+
+
+Turns = list[tuple[str, str]]
+TURNS: Turns = [("user", "Hi"), ("assistant", "Hello!"), ("user", "Name a fruit.")]
+
+
+def _turns_written(turns: Turns) -> str:
+    said = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns)
+    return said + "<|im_start|>assistant\n"
+
+
+@exercise("08.chat", praise="A chat is one text, and the model goes on where its turn begins.")
+def chat(answer: Callable[[Turns], str]) -> None:
+    """Judges a function from turns, (role, text) each, to the text of a chat template."""
+    found, wanted = answer(list(TURNS)), _turns_written(TURNS)
+    if not isinstance(found, str):
+        raise Wrong(f"Return one text; yours is a {type(found).__name__}.")
+    opening = "<|im_start|>assistant\n"
+    messages = [
+        (
+            wanted.removesuffix(opening),
+            "It ends with the user's turn, so the model would have to guess who speaks next. "
+            "Open the assistant's turn, and leave it open.",
+        ),
+        (
+            wanted + "<|im_end|>\n",
+            "You closed the assistant's turn. Its end is for the model to write.",
+        ),
+        (
+            wanted.removesuffix("\n"),
+            "The line break after the last 'assistant' is missing. In training, it was always "
+            "there.",
+        ),
+        (
+            wanted.replace("<|im_end|>\n", "\n"),
+            "Nothing ends a turn. Put <|im_end|> after each text.",
+        ),
+        (
+            wanted.replace("<|im_end|>\n", "<|im_end|>"),
+            "After each <|im_end|> stands a line break, too.",
+        ),
+    ]
+    for wrong, message in messages:
+        if found == wrong:
+            raise Wrong(message)
+    if "<|im_start|>system" in found:
+        raise Wrong("The system's turn is a turn like the others; write only those you are given.")
+    if found != wanted:
+        at = next(
+            (i for i, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b),
+            min(len(found), len(wanted)),
+        )
+        raise Wrong(
+            f"From character {at} on it differs: yours has {found[at : at + 16]!r} where the "
+            f"template has {wanted[at : at + 16]!r}."
+        )
+    if answer([("user", "B")]) != _turns_written([("user", "B")]):
+        raise Wrong("It holds for these turns only; go through those that are given.")

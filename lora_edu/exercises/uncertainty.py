@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from statistics import mean, pstdev, stdev
+from typing import Any
 
+from lora_edu.evaluation import losses_by_rate, read_record
 from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
+from lora_edu.files import data_path
 
 Run = dict[str, float]
 
@@ -161,3 +164,31 @@ def paired(answer: Callable[[list[float], list[float]], float]) -> None:
     for pair in ((first, second), (second, first)):
         if not math.isclose(number(answer(*map(list, pair))), _paired(*pair), rel_tol=1e-2):
             raise Wrong("It is right for one pair of methods alone: use both arguments.")
+
+
+@exercise("08.rate", praise="Each method at its own rate, or the comparison is about the rate.")
+def rates(answer: Any) -> None:
+    """Judges {"lora": …, "full": …}, the learning rates to go on with, by the record's losses."""
+    record = read_record(data_path("results", "llm_menu.json"))
+    arms = {"lora": {"method": "lora", "rank": 8}, "full": {"method": "full", "rank": 0}}
+    if not isinstance(answer, dict) or answer.keys() != arms.keys():
+        raise Wrong("Keep the dict with the names lora, full.")
+    given = {name: number(rate) for name, rate in answer.items()}
+    tried = {name: losses_by_rate(record, stage="tune", **key) for name, key in arms.items()}
+    best = {name: min(losses, key=losses.get) for name, losses in tried.items()}
+    if given["lora"] == given["full"]:
+        raise Wrong(
+            "One rate for both is unfair to one of them: what is right for LoRA is far too much "
+            "for all weights at once."
+        )
+    if given == {"lora": best["full"], "full": best["lora"]}:
+        raise Wrong("The other way round: LoRA takes the larger rate.")
+    for name, rate in given.items():
+        if not any(same(rate, each) for each in tried[name]):
+            raise Wrong(f"{name}: {rate:g} was not tried. Choose one of the points of its curve.")
+        if not same(rate, best[name]):
+            raise Wrong(
+                f"{name}: at {rate:g} the validation loss is "
+                f"{tried[name][min(tried[name], key=lambda each: abs(each - rate))]:.3f}, and "
+                "another rate has a lower one. A loss is better when it is lower."
+            )

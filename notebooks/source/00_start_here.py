@@ -343,7 +343,7 @@ with free_threads() as threads:
 # | 05 | [Fine-tune a classifier](05_finetune_a_classifier.ipynb) | say when to use LoRA |
 # | 06 | **Use:** [Fine-tune a generator](06_finetune_a_generator.ipynb) | write from data |
 # | 07 | [Adapters as files](07_adapters_as_files.ipynb) | save and blend |
-# | 08 | A model you did not write | *to come* |
+# | 08 | [A model you did not write](08_a_model_you_did_not_write.ipynb) | adapt a real one |
 # | 09 | **Depth:** [Distrust a single number](09_distrust_a_single_number.ipynb) | compare fairly |
 # | 10 | [Choose rank, alpha, rate](10_choose_rank_alpha_rate.ipynb) | set it well |
 # | 11–14 | Beyond LoRA, QLoRA, many machines, rewards | *to come* |

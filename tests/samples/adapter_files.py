@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samples import Samples, chosen
+from samples import Samples, chosen, judged
 
 Pair = tuple[Tensor, Tensor]
 
@@ -45,6 +45,9 @@ def _by_svd(first: Pair, second: Pair) -> Pair:
     u, s, v = torch.linalg.svd(_average(first, second))
     rank = min(first[0].shape[1] + second[0].shape[1], len(s))
     return u[:, :rank] * s[:rank], v[:rank]
+
+
+TIED = {"beside": False, "merged": True, "untied": True}
 
 
 SAMPLES = {
@@ -192,6 +195,15 @@ SAMPLES = {
                 "A has 7 columns. Ranks add up",
             ),
             (lambda first, second: torch.linalg.qr(_average(first, second)), "A has 6 columns"),
+        ],
+    ),
+    "08.tied": Samples(
+        right=judged(TIED),
+        wrong=[
+            (TIED | {"beside": True}, "the embedding looks rows up in W"),
+            (TIED | {"merged": False}, "every word would be read differently"),
+            (TIED | {"untied": False}, "a matrix each"),
+            (TIED | {"untied": "yes"}, "must be True or False"),
         ],
     ),
 }

@@ -27,6 +27,16 @@ def _in_a_loop(layers: Layers, rank: int) -> int:
     return total
 
 
+def _block(width: int, narrow: int, hidden: int, rank: int) -> int:
+    return rank * (2 * 2 * width + 2 * (width + narrow) + 3 * (width + hidden))
+
+
+def _by_shapes(width: int, narrow: int, hidden: int, rank: int) -> int:
+    shapes = [(width, width)] * 2 + [(width, narrow)] * 2
+    shapes += [(width, hidden)] * 2 + [(hidden, width)]
+    return sum(torch.empty(m + n, rank).numel() for m, n in shapes)
+
+
 SAMPLES = {
     "04.one_layer": Samples(
         right=[
@@ -127,6 +137,26 @@ SAMPLES = {
             (8, "At rank 8 the share is 0.26 %"),
             (0, "A rank is 1 at least"),
             ([32, 64], "yours is a list"),
+        ],
+    ),
+    "08.count": Samples(
+        right=[
+            _block,
+            _by_shapes,
+            lambda w, k, h, r: torch.tensor(r) * (9 * w + 2 * k + 3 * h),
+        ],
+        wrong=[
+            (lambda w, k, h, r: r * (8 * w + 3 * (w + h)), "took key and value for square"),
+            (lambda w, k, h, r: _block(w, k, h, r) - r * (w + h), "three matrices here"),
+            (lambda w, k, h, r: r * (6 * w + 2 * k), "attention alone"),
+            (lambda w, k, h, r: 3 * r * (w + h), "the MLP alone"),
+            (lambda w, k, h, r: r * (7 * w + 2 * k + 3 * h), "count two of them"),
+            (lambda w, k, h, r: 2 * w * w + 2 * w * k + 3 * w * h, "the frozen weights"),
+            (lambda w, k, h, r: _block(w, k, h, 1), "right for rank 1 alone"),
+            (lambda w, k, h, r: 30 * _block(w, k, h, r), "the whole model"),
+            (lambda w, k, h, r: 81_408, "use the arguments"),
+            (lambda w, k, h, r: 820, "for one block only"),
+            (lambda w, k, h, r: r * w * h, "over the seven layers"),
         ],
     ),
 }

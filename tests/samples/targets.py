@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from samples import Samples
 
+SEVEN = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
 SAMPLES = {
     "03.targets": Samples(
         right=[
@@ -38,6 +41,26 @@ SAMPLES = {
             ),
             ("blocks.{4,5}.attention.*", "Braces are not known"),
             (["blocks.[45].attention.*", "head"], "the head does not"),
+        ],
+    ),
+    "08.targets": Samples(
+        right=[
+            SEVEN,
+            tuple(reversed(SEVEN)),
+            "model.layers.*",
+            ["*.self_attn.*", "*.mlp.*"],
+            [f"model.layers.*.{name}" for name in SEVEN],
+        ],
+        wrong=[
+            (None, "takes every linear layer, and so the head"),
+            ("*", "takes the head as well"),
+            ([*SEVEN, "lm_head"], "takes the head as well"),
+            (["query", "key", "value"], "names in the course's own GPT"),
+            ("blocks.*", "names in the course's own GPT"),
+            (["q_proj", "w_proj"], "matches no layer"),
+            (["q_proj", "v_proj"], "k_proj, o_proj, gate_proj, up_proj, down_proj would stay"),
+            ("*.self_attn.*", "gate_proj, up_proj, down_proj would stay"),
+            ("model.layers.0.*", "Not every block"),
         ],
     ),
 }

@@ -69,6 +69,27 @@ def _in_place(logits: Tensor, temperature: float, top_k: int) -> Tensor:
     return (logits / temperature).softmax(-1)
 
 
+Turns = list[tuple[str, str]]
+
+
+def chat(turns: Turns) -> str:
+    """Writes turns as ChatML does, with the assistant's turn open at the end."""
+    said = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns)
+    return said + "<|im_start|>assistant\n"
+
+
+def _joined(turns: Turns) -> str:
+    parts = [f"<|im_start|>{role}\n{text}<|im_end|>" for role, text in turns]
+    return "\n".join([*parts, "<|im_start|>assistant\n"])
+
+
+def _in_a_loop(turns: Turns) -> str:
+    text = ""
+    for role, said in turns:
+        text += "<|im_start|>" + role + "\n" + said + "<|im_end|>" + "\n"
+    return text + "<|im_start|>" + "assistant" + "\n"
+
+
 SAMPLES = {
     "06.mask": Samples(
         right=[
@@ -168,6 +189,33 @@ SAMPLES = {
                 "one temperature and one top_k only",
             ),
             (_hidden_by_minus_100, "At temperature 50"),
+        ],
+    ),
+    "08.chat": Samples(
+        right=[chat, _joined, _in_a_loop],
+        wrong=[
+            (
+                lambda turns: chat(turns).removesuffix("<|im_start|>assistant\n"),
+                "Open the assistant's turn",
+            ),
+            (lambda turns: chat(turns) + "<|im_end|>\n", "You closed the assistant's turn"),
+            (lambda turns: chat(turns)[:-1], "line break after the last 'assistant'"),
+            (lambda turns: chat(turns).replace("<|im_end|>", ""), "Nothing ends a turn"),
+            (
+                lambda turns: chat(turns).replace("<|im_end|>\n", "<|im_end|>"),
+                "stands a line break, too",
+            ),
+            (lambda turns: chat([("system", "Be kind"), *turns]), "only those you are given"),
+            (lambda turns: chat(turns).replace("\n", " "), "From character 16 on it differs"),
+            (lambda turns: [chat(turns)], "yours is a list"),
+            (lambda turns: chat([*turns[:1]]), "it differs"),
+            (
+                lambda turns: chat(
+                    [("user", "Hi"), ("assistant", "Hello!"), ("user", "Name a fruit.")]
+                ),
+                "for these turns only",
+            ),
+            (lambda turns: turns.clear() or "", "changes the `turns` that"),
         ],
     ),
 }

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lora_edu.evaluation import best_rate, read_record
+from lora_edu.files import data_path
 from samples import Samples
 
 Run = dict[str, float]
@@ -66,6 +68,15 @@ def _numpy_divides_by_five(first: Scores, second: Scores) -> np.floating:
 
 def _as_if_strangers(first: Scores, second: Scores) -> float:
     return 2.776 * math.sqrt((variance(first) + variance(second)) / 5)
+
+
+def _best_rates() -> dict[str, float]:
+    record = read_record(data_path("results", "llm_menu.json"))
+    arms = {"lora": {"method": "lora", "rank": 8}, "full": {"method": "full", "rank": 0}}
+    return {name: best_rate(record, stage="tune", **key) for name, key in arms.items()}
+
+
+RATES = _best_rates()
 
 
 SAMPLES = {
@@ -163,6 +174,16 @@ SAMPLES = {
             ),
             (lambda a, b: (0.0, _paired(a, b)), "Return one number"),
             (lambda a, b: str(_paired(a, b)), "without quotation marks"),
+        ],
+    ),
+    "08.rate": Samples(
+        right=[RATES, {name: torch.tensor(rate) for name, rate in RATES.items()}],
+        wrong=[
+            ({"lora": RATES["full"], "full": RATES["lora"]}, "The other way round"),
+            ({"lora": 3e-4, "full": 3e-4}, "One rate for both is unfair"),
+            (RATES | {"lora": 3e-2}, "A loss is better when it is lower"),
+            (RATES | {"full": 0.5}, "was not tried"),
+            (RATES["lora"], "Keep the dict"),
         ],
     ),
 }

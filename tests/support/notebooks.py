@@ -31,8 +31,8 @@ def compare(
     command += ["-p", "tests.support.kernel_start", "--nbval", "--nbval-kernel-name", "chosen"]
     command += [f"--nbval-cell-timeout={CELL_TIMEOUT_SECONDS}"]
     command += [f"--nbval-sanitize-with={ROOT / 'tests/notebooks/sanitize.cfg'}", str(path)]
-    one_thread = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    variables = clean_environment() | one_thread | {"JUPYTER_PATH": str(specs)} | dict(env or {})
+    quick = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "LORA_EDU_TRAIN": "no"}
+    variables = clean_environment() | quick | {"JUPYTER_PATH": str(specs)} | dict(env or {})
     return subprocess.run(
         command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False
     )

