@@ -694,8 +694,8 @@ print(f"written and read again: {sum(same)} of {len(same)} matrices the same, bi
 # </details>
 #
 # ## Where next
-# Which rank, which alpha? [Choose rank, alpha, learning rate,
-# targets](10_choose_rank_alpha_rate.ipynb). And when does a difference count? [Distrust a single
+# Which rank, which alpha? [Choose rank, alpha and learning
+# rate](10_choose_rank_alpha_rate.ipynb). And when does a difference count? [Distrust a single
 # number](09_distrust_a_single_number.ipynb).
 #
 # ## Further reading
