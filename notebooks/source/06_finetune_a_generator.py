@@ -5,14 +5,15 @@
 #
 # **You will be able to**
 # - make training rows whose loss counts only what the model must say
-# - draw text from a model with temperature and top-k
 # - judge text by slot errors, BLEU and perplexity, and say what each misses
 # - compare prompting, LoRA and full fine-tuning fairly
-# - measure what was forgotten, and find the control that a comparison needs
+# - measure what was forgotten, and turn an adapter down or off
+# - ◇ draw text from a model with temperature and top-k
+# - ◇ find the control that a comparison needs
 #
 # **You need** notebook 03, or: you know that LoRA trains a small update beside frozen layers.
 #
-# **Time:** {whole} minutes on a CPU, less on a GPU.
+# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU.
 # %% bootstrap
 # %% [markdown]
 # ## Teach a model to say what you mean
@@ -101,94 +102,8 @@ read = sum(len(row.token_ids) for row in rows.train)
 counted = sum(target != -100 for row in rows.train for target in row.target)
 reveal(share, round(100 * counted / read), because="the rest is meaning, which is only read")
 # %% [markdown]
-# ## How does it choose the next word?
-# A language model gives each token a probability. You still have to choose one:
-#
-# - **greedy**, written $T = 0$ below, always takes the likeliest, and often runs into a loop
-# - a **temperature** $T$ divides the logits before the draw, $p \propto e^{z / T}$. Below 1, likely
-#   tokens get likelier still; above 1, all become more alike
-# - **top-k** draws among the $k$ likeliest only, because the unlikely ones are so many that they
-#   add up
-#
-# For example, logits 2 and 0 give 0.88 and 0.12 at $T = 1$, but 0.73 and 0.27 at $T = 2$.
-#
-# **Exercise 2, own code.** Write `probabilities(logits, temperature, top_k)` for one row of logits.
-# The temperature is above 0, `top_k` at most the number of tokens, and no logits are equal.
-# %% exercise="06.sample"
-def probabilities(logits, temperature, top_k):
-    """What the next token is drawn from; logits is a tensor with one number for each token."""
-    # <solution>
-    weakest = logits.topk(top_k).values[-1]
-    hidden = logits.masked_fill(logits < weakest, float("-inf"))
-    return (hidden / temperature).softmax(-1)
-    # </solution>
-    # <student>
-    # ...  # your code
-    # </student>
-
-
-sampling = check("06.sample", probabilities)
-sampling
-# %% [markdown]
-# <details><summary>Hint</summary>
-# <code>logits.topk(top_k).values[-1]</code> is the smallest logit that stays. A logit of minus
-# infinity has probability 0: <code>logits.masked_fill(condition, float("-inf"))</code>.
-# </details>
-# %% [markdown]
-# Draw twenty tokens with yours and the course's `generate`:
-# %%
-# @title What it does: takes the course's function where yours does not pass yet
-if not sampling.passed:
-
-    def probabilities(logits, temperature, top_k):
-        hidden = logits.masked_fill(logits < logits.topk(top_k).values[-1], float("-inf"))
-        return (hidden / temperature).softmax(-1)
-
-
-# %%
-from lora_edu import generate
-
-OPENING = "Once upon a time there was a"
-ids = torch.tensor([encoding.encode_ordinary(OPENING)], device=device)
-with torch.no_grad():
-    logits = base(ids)[0, -1].float()
-agree = 0
-for seed in range(20):
-    dice, other = (torch.Generator(device).manual_seed(seed) for _ in range(2))
-    mine = torch.multinomial(probabilities(logits.clone(), 0.8, 20), 1, generator=dice)
-    theirs = generate(base, ids, 1, temperature=0.8, top_k=20, generator=other)[0, -1]
-    agree += mine.item() == theirs.item()
-whose = "yours and the course's" if sampling.passed else "not yours yet, the course's twice"
-print(f"{whose}: the same token in {agree} of 20 draws")
-# %%
-# @title What it does: sums up probabilities, likeliest first, at three temperatures
-from lora_edu.plots import Line, line_chart, show
-
-places, lines, inside = range(1, len(logits) + 1), [], {}
-for t in (0.5, 1.0, 2.0):
-    ranked = probabilities(logits.clone(), t, len(logits)).sort(descending=True).values.cpu()
-    together = 100 * ranked.cumsum(0)
-    lines.append(Line(f"T = {t:g}", places, together, points=False))
-    inside[t] = f"{together[9].item():.0f} % at T = {t:g}"
-title = f"The ten likeliest tokens hold {inside[0.5]}, {inside[2.0]}"
-label = f"how many of the likeliest tokens, of {len(logits):,}"
-y_label = "their probabilities, summed (%)"
-chart = line_chart(lines, title=title, x_label=label, y_label=y_label, x_log2=True)
-chart.axes[0].axvline(10, color="#555555", linestyle=":")
-chart.axes[0].text(10, 2, " 10", fontsize=8)
-show(chart, alt=f"Summed probability of the likeliest tokens, a line for each T. {title}.")
-# %%
-for temperature, top_k in ((0.0, None), (0.7, None), (2.0, None), (2.0, 5)):
-    print(f"T = {temperature:g}, top-k {top_k}")
-    for seed in (1, 2) if temperature else (1,):
-        dice = torch.Generator(device).manual_seed(seed)
-        settings = {"temperature": temperature, "top_k": top_k, "generator": dice}
-        print("  ", " ".join(generate_text(base, encoding, OPENING, 22, **settings).split()))
-# %% [markdown]
-# **Takeaway:** a high temperature lets in what is far down the list, so that even words break
-# (*towSara*), and top-k shuts it out again.
-#
-# **Modify:** add pairs to that cell's first line. Where do stories stop making sense?
+# You have rows whose loss counts the sentence and its end, and nothing else. Still open is how to
+# judge the sentences that a model then writes.
 #
 # ## Is it true?
 # The loss says how likely the reference was, not whether what the model *writes* is true. So
@@ -200,7 +115,7 @@ for temperature, top_k in ((0.0, None), (0.7, None), (2.0, None), (2.0, 5)):
 # | wrong | the slot | another value |
 # | added | no such slot | a value |
 #
-# **Exercise 3, own code.** Write `count(meant, said)` for two dictionaries from slot to value. How
+# **Exercise 2, own code.** Write `count(meant, said)` for two dictionaries from slot to value. How
 # many slots are missing, wrong, and added?
 # %% exercise="06.slots"
 def count(meant, said):
@@ -224,9 +139,10 @@ counting
 # added.
 # </details>
 # %% [markdown]
-# To read a sentence, the course has a pattern for each value. The **slot error rate** is all errors
-# over all slots meant. Before you trust a measure, test it: what does it say of the references, or
-# of a sentence said twice?
+# How does a program read a sentence? The course looks in it for each value's wordings, such as
+# *cheap* or *low prices*. The **slot error rate** is then the number of errors, divided by the number
+# of slots meant. Before you trust a measure, test it: what does it say of the references, or of a
+# sentence said twice?
 # %%
 from lora_edu.datasets import parse_meaning
 from lora_edu.tasks import e2e_patterns, menu_patterns, said_slots, slot_error_rate, slot_errors
@@ -260,26 +176,31 @@ whose = "yours and the course's" if counting.passed else "not yours yet, the cou
 print(f"{whose}: the same count in {agree} of {asked} sentences")
 # %% [markdown]
 # The bundled references are perfect, because a program wrote them. People leave slots out, so on
-# real data *their* score is the yardstick. Repetition isn't seen.
+# real data *their* score is the yardstick. But slot errors don't see that a sentence is said twice.
 #
-# **BLEU** sees it. For each length from one word to four, it asks what share of a text's runs are
-# in a reference, each counted at most as often as there. The geometric mean of the four shares,
-# lowered for short texts, goes from 0 to 100. Said twice, our references score 49. But BLEU can't
-# tell a wrong price from another wording: references that say *cheap* score 87 with *expensive*
-# instead (`tests/unit/test_sweep_generator.py`).
+# **BLEU** sees it. It takes all groups of neighbouring words in a text, of one word, two, three and
+# four. For each size it asks which share of the groups is also in a reference, where none counts more
+# often than it is there. The geometric mean of the four shares, lowered for short texts, goes from 0
+# to 100. Said twice, our references score 49. But BLEU can't tell a wrong price from another wording:
+# references that say *cheap* score 87 with *expensive* instead
+# (`tests/unit/test_sweep_generator.py`).
 #
+# So you have two measures, and each sees what the other misses. Now you need a model to judge.
+# %% [markdown]
 # ## Train one yourself
-# LoRA and full fine-tuning each need their own learning rate. Read both from a record of many runs,
-# then train for 50 steps.
+# LoRA and full fine-tuning each need a learning rate of their own. To find it, both were trained
+# beforehand at several rates, each time for 375 steps, that is, four passes over the data. What came
+# out ships with the course, as a **record**. So read the best rate of each from there, and then train
+# both for 50 steps yourself.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, losses_by_rate, read_record
-from lora_edu.plots import table
+from lora_edu.plots import Line, line_chart, show, table
 
 files = {name: data_path("results", f"generator_{name}.json") for name in ("bundled", "real")}
 results = {name: read_record(file) for name, file in files.items()}
 record, bundled = results[SOURCE], results["bundled"]
-print(record["command"])
+print(f"{record['command']}: {record['about']['steps']['menu']} steps a run")
 TRAINED = {"LoRA": {"method": "lora", "rank": 8}, "full": {"method": "full"}}
 TUNING = {"stage": "tune", "task": "menu"}
 tried = {name: losses_by_rate(record, **TUNING, **key) for name, key in TRAINED.items()}
@@ -328,15 +249,15 @@ title = "The loss falls fast; whether the sentences are true is another matter"
 chart = line_chart(lines, title=title, x_label="step", y_label="validation loss (nats per token)")
 show(chart, alt=f"Validation loss of LoRA and of full fine-tuning over steps: both fall. {title}.")
 # %% [markdown]
-# What do they write? The shipped adapter made four passes over the data, 376 steps. Read like a
-# judge: what is missing, made up, or said twice?
+# What do they write? Beside your two models, ask the adapter that ships. It was trained for 376
+# steps, four passes over the data, where yours made 50. All write **greedily**: they always take the
+# likeliest next token. Read like a judge: what is missing, made up, or said twice?
 # %% tags=["nbval-ignore-output"]
 import textwrap
 
 from lora_edu import attach, load_adapter
 from lora_edu.tasks import write_sentences
 
-# What must be true is written greedily, so write_sentences does.
 shipped = load_pretrained("mini", device=device)
 attach(shipped, load_adapter(data_path("adapters", "menu")))
 print(textwrap.fill(f"dishes: {', '.join(words['dish'])}", 92), "\n")
@@ -377,10 +298,16 @@ for meaning, by_writer in sentences.items():
 # Our adapter made it "egg moona": it joins pieces of dishes that it knows.
 # </details>
 #
+# You have two models whose loss fell fast, and whose sentences still leave things out. Two meanings
+# can't tell which model is better, so the next section takes the whole test part.
+# %% [markdown]
 # ## Which way is best?
-# From the record, on the test part: **base** gets just the prompt, and **examples** two or three
-# examples before it, which costs no training, so always try it first. *Perplexity* is $e$ to the
-# power of the loss: the model hesitates as if among so many equally likely tokens.
+# Back to the record. There, four ways wrote a sentence for every meaning of the test part. **base**
+# gets just the prompt. **examples** gets two or three examples before it. That costs no training, so
+# always try it first. **LoRA** and **full** were trained for 375 steps, each at its best rate.
+#
+# The table also has the *perplexity*, $e$ to the power of the loss: the model hesitates as if among
+# so many equally likely tokens.
 # %%
 GUESSES = ["the prompt with examples", "LoRA", "full fine-tuning", "the data cannot tell"]
 fewest = predict("Which way makes the fewest slot errors, by more than chance?", GUESSES)
@@ -429,7 +356,8 @@ def side_by_side(record, ways, rates):
 
 # %%
 rates_of_errors, gap = error_rates(record, WAYS)
-print(f"{len(finals(record, **TRAINED['LoRA']))} seeds for each but the base")
+seeds, steps = len(finals(record, **TRAINED["LoRA"])), record["about"]["steps"]["menu"]
+print(f"{seeds} seeds for each but the base; LoRA and full made {steps} steps")
 print("± is the standard deviation over seeds, in parentheses is a 95 % interval")
 print("values that nobody asked for are errors too, so they can be more than 100 %")
 side_by_side(record, WAYS, rates_of_errors)
@@ -447,8 +375,8 @@ reveal(
 )
 # %% [markdown]
 # **Takeaway:** our small base gains nothing from examples; large models gain a lot. And don't trust
-# the loss or BLEU alone: in both, LoRA is close to full here, but it makes three times as many slot
-# errors.
+# the loss or BLEU alone: in both, LoRA at rank 8 is close to full here, but it makes three times as
+# many slot errors.
 #
 # **Investigate:** what did seed 0 of each say? Choose another number below 20.
 # %%
@@ -460,45 +388,13 @@ for name, key in WAYS.items():
     print(textwrap.fill(f"{name:8}: {sentence}", 100, subsequent_indent=" " * 10))
     print(f"{'':10}{judged(meaning, sentence, words)}")
 # %% [markdown]
-# ## Another voice
-# The second task changes not what is said, but how: tales, in a pirate's voice.
-# %%
-CHANGES = ["falls", "stays about the same", "rises"]
-question = "The base knows stories. With a tale as example before it, its perplexity on the next"
-helped = predict(question, CHANGES)
-helped
-# %%
-pirate = load_pretrained("mini", device=device)
-attach(pirate, load_adapter(data_path("adapters", "tales")))
-for opening in ("One day, the captain", "There was a little girl"):
-    for name, model in (("base", base), ("pirate", pirate)):
-        text = generate_text(model, encoding, opening, 40)
-        print(textwrap.fill(f"{name:6}: {' '.join(text.split())}", 92), "\n")
-# %%
-# Here "examples" means: a whole tale stands before the one that is judged.
-of_tales = {
-    name: [run["test_loss"] for run in finals(bundled, "voice", **key)]
-    for name, key in WAYS.items()
-}
-table(
-    ["", "loss on tales", "perplexity"],
-    [[name, spread(each), f"{math.exp(mean(each)):.1f}"] for name, each in of_tales.items()],
-)
-# %%
-change = mean(of_tales["examples"]) - mean(of_tales["base"])
-found = CHANGES[1] if abs(change) < 0.1 else CHANGES[0 if change < 0 else 2]
-because = f"its loss changes by {change:.3f}; this small base learns only by training"
-reveal(helped, found, because=because)
-# %% [markdown]
-# *The sea were* is how the pirate's tales talk, but *the captain Sam and the tale of Captain Sam*
-# is no sentence: 380 tales taught words, not yet grammar.
-#
 # ## What was forgotten?
-# Can the trained models still tell stories? Measure perplexity on stories that the base has neither
-# read, or you would test its memory, nor written, since it finds its own text likely: here ten,
-# written for this course, and in the record 64 held out of pre-training.
+# Can the trained models still tell stories? To find out, measure their perplexity on stories. But
+# on which? Not on stories that the base has read, or you would test its memory; nor on its own, since
+# it finds what it wrote likely. You will use ten that were written for this course. The record has 64
+# that were held out of pre-training.
 #
-# **Exercise 4, own code.** From each story's summed loss in nats, and its number of tokens, compute
+# **Exercise 3, own code.** From each story's summed loss in nats, and its number of tokens, compute
 # the perplexity over all tokens: $\exp(\text{nats per token})$.
 # %% exercise="06.perplexity"
 def perplexity(nats, tokens):
@@ -550,7 +446,7 @@ harder = found["LoRA,\nadapter on"] > 1.5 * found["base"]
 reason = "the update is added to any text" if harder else "so little training moves little"
 reveal(after, outcomes[1] if harder else outcomes[0], because=reason)
 # %% [markdown]
-# **Exercise 5.** Which of these models tell stories *exactly* as the base does?
+# **Exercise 4.** Which of these models tell stories *exactly* as the base does?
 # %% exercise="06.forgot"
 # <solution>
 as_before = {"adapter on": False, "adapter off": True, "merged": False, "full": False}
@@ -589,7 +485,9 @@ show(chart, alt=f"{alt}. {title}.")
 # %% [markdown]
 # **Takeaway:** with the adapter off, the base is there, bit for bit. While it is *on*, it changes
 # whatever the model reads. Full's tall bar is no verdict: its rate was chosen for menus alone, and
-# the next section shows how much a rate decides. Now try strength, every adapter's knob:
+# a section below shows how much a rate decides.
+#
+# Between on and off there is *strength*, the knob of every adapter. The shipped one, turned down:
 # %%
 menu_rows = generation_rows(menu.validation[:50], encoding, TOKENS)
 rows_of_strength = []
@@ -600,12 +498,144 @@ for strength in (1.0, 0.9, 0.8, 0.7, 0.5, 0.0):
 table(["strength", "loss on menus", "loss on stories"], rows_of_strength)
 # %% [markdown]
 # At four fifths of its strength, it keeps most of what it learnt and gets back a third of what it
-# forgot. Wortsman et al. (2021) do this with full fine-tuning. Another remedy is *replay*: old text
-# in every batch.
+# forgot. Wortsman et al. (2021) do this with full fine-tuning, by mixing the old weights with the
+# new. Another remedy is *replay*: old text in every batch.
 #
-# ## Does LoRA forget less than full fine-tuning?
-# You often read so. But who learns less also forgets less. So train at several learning rates, and
-# compare where both have learnt the same.
+# This is the end of the marked path. You can train a generator, say how true its sentences are, and
+# measure and undo what it forgot. Still open is whether LoRA forgets less than full fine-tuning: one
+# of the deeper sections tests it.
+# %% [markdown]
+# ## Deeper: how does it choose the next word?
+# So far the models wrote greedily, because what must be true should be the likeliest. For stories
+# that is dull. A language model gives each token a probability, and you choose how to draw from it:
+#
+# - **greedy**, written $T = 0$ below, always takes the likeliest, and often runs into a loop
+# - a **temperature** $T$ divides the logits before the draw, $p \propto e^{z / T}$. Below 1, likely
+#   tokens get likelier still; above 1, all become more alike
+# - **top-k** draws among the $k$ likeliest only. The others are so many that, unlikely as each is, one
+#   of them would often be drawn
+#
+# For example, logits 2 and 0 give 0.88 and 0.12 at $T = 1$, but 0.73 and 0.27 at $T = 2$.
+#
+# **Exercise 5, own code.** Write `probabilities(logits, temperature, top_k)` for one row of logits.
+# The temperature is above 0, `top_k` at most the number of tokens, and no logits are equal.
+# %% exercise="06.sample"
+def probabilities(logits, temperature, top_k):
+    """What the next token is drawn from; logits is a tensor with one number for each token."""
+    # <solution>
+    weakest = logits.topk(top_k).values[-1]
+    hidden = logits.masked_fill(logits < weakest, float("-inf"))
+    return (hidden / temperature).softmax(-1)
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+sampling = check("06.sample", probabilities)
+sampling
+# %% [markdown]
+# <details><summary>Hint</summary>
+# <code>logits.topk(top_k).values[-1]</code> is the smallest logit that stays. A logit of minus
+# infinity has probability 0: <code>logits.masked_fill(condition, float("-inf"))</code>.
+# </details>
+# %% [markdown]
+# Draw twenty tokens with yours and the course's `generate`:
+# %%
+# @title What it does: takes the course's function where yours does not pass yet
+if not sampling.passed:
+
+    def probabilities(logits, temperature, top_k):
+        hidden = logits.masked_fill(logits < logits.topk(top_k).values[-1], float("-inf"))
+        return (hidden / temperature).softmax(-1)
+
+
+# %%
+from lora_edu import generate
+
+OPENING = "Once upon a time there was a"
+ids = torch.tensor([encoding.encode_ordinary(OPENING)], device=device)
+with torch.no_grad():
+    logits = base(ids)[0, -1].float()
+agree = 0
+for seed in range(20):
+    dice, other = (torch.Generator(device).manual_seed(seed) for _ in range(2))
+    mine = torch.multinomial(probabilities(logits.clone(), 0.8, 20), 1, generator=dice)
+    theirs = generate(base, ids, 1, temperature=0.8, top_k=20, generator=other)[0, -1]
+    agree += mine.item() == theirs.item()
+whose = "yours and the course's" if sampling.passed else "not yours yet, the course's twice"
+print(f"{whose}: the same token in {agree} of 20 draws")
+# %%
+# @title What it does: sums up probabilities, likeliest first, at three temperatures
+places, lines, inside = range(1, len(logits) + 1), [], {}
+for t in (0.5, 1.0, 2.0):
+    ranked = probabilities(logits.clone(), t, len(logits)).sort(descending=True).values.cpu()
+    together = 100 * ranked.cumsum(0)
+    lines.append(Line(f"T = {t:g}", places, together, points=False))
+    inside[t] = f"{together[9].item():.0f} % at T = {t:g}"
+title = f"The ten likeliest tokens hold {inside[0.5]}, {inside[2.0]}"
+label = f"how many of the likeliest tokens, of {len(logits):,}"
+y_label = "their probabilities, summed (%)"
+chart = line_chart(lines, title=title, x_label=label, y_label=y_label, x_log2=True)
+chart.axes[0].axvline(10, color="#555555", linestyle=":")
+chart.axes[0].text(10, 2, " 10", fontsize=8)
+show(chart, alt=f"Summed probability of the likeliest tokens, a line for each T. {title}.")
+# %%
+for temperature, top_k in ((0.0, None), (0.7, None), (2.0, None), (2.0, 5)):
+    print(f"T = {temperature:g}, top-k {top_k}")
+    for seed in (1, 2) if temperature else (1,):
+        dice = torch.Generator(device).manual_seed(seed)
+        settings = {"temperature": temperature, "top_k": top_k, "generator": dice}
+        print("  ", " ".join(generate_text(base, encoding, OPENING, 22, **settings).split()))
+# %% [markdown]
+# **Takeaway:** a high temperature lets in what is far down the list, so that even words break
+# (*towSara*), and top-k shuts it out again.
+#
+# **Modify:** add pairs to that cell's first line. Where do stories stop making sense?
+# %% [markdown]
+# ## Deeper: another voice
+# The second task changes not what is said, but how: tales, in a pirate's voice. In the record each
+# run made 120 steps, five passes over 380 tales.
+# %%
+CHANGES = ["falls", "stays about the same", "rises"]
+question = "The base knows stories. With a tale as example before it, its perplexity on the next"
+helped = predict(question, CHANGES)
+helped
+# %%
+pirate = load_pretrained("mini", device=device)
+attach(pirate, load_adapter(data_path("adapters", "tales")))
+for opening in ("One day, the captain", "There was a little girl"):
+    for name, model in (("base", base), ("pirate", pirate)):
+        text = generate_text(model, encoding, opening, 40)
+        print(textwrap.fill(f"{name:6}: {' '.join(text.split())}", 92), "\n")
+# %%
+# "examples" now means that a whole tale comes before the one that is judged.
+of_tales = {
+    name: [run["test_loss"] for run in finals(bundled, "voice", **key)]
+    for name, key in WAYS.items()
+}
+table(
+    ["", "loss on tales", "perplexity"],
+    [[name, spread(each), f"{math.exp(mean(each)):.1f}"] for name, each in of_tales.items()],
+)
+# %%
+change = mean(of_tales["examples"]) - mean(of_tales["base"])
+found = CHANGES[1] if abs(change) < 0.1 else CHANGES[0 if change < 0 else 2]
+because = f"its loss changes by {change:.3f}; this small base learns only by training"
+reveal(helped, found, because=because)
+# %% [markdown]
+# *The sea were* is how the pirate's tales talk, but *the captain Sam and the tale of Captain Sam*
+# is no sentence: 380 tales taught words, not yet grammar.
+# %% [markdown]
+# ## Deeper: does LoRA forget less than full fine-tuning?
+# You often read so. But who learns less also forgets less, so the fair question is who has forgotten
+# less *at equal learning*. In the record each method was trained at several learning rates, three
+# seeds each, for 375 steps. A higher rate learns more and forgets more. So from rate to rate, each
+# method moves along a curve: its loss on menus falls while its loss on stories rises.
+#
+# On each curve we stop where the loss on menus is 0.30, then 0.25, then 0.23, and read the loss on
+# stories there. Between two rates we draw a straight line. LoRA is in it twice, at rank 8 and at rank
+# 32, to see whether the rank matters.
 # %%
 question = "Where they have learnt menus equally well, which has forgotten less?"
 tendency = predict(question, ["LoRA, rank 8", "full", "can't say"])
@@ -636,9 +666,9 @@ def at_levels(arms):
 arms = {name: read_arm(key) for name, key in ARMS.items()}
 untouched = finals(bundled, method="base")[0]["story_loss"]
 print(f"loss on held-out stories before training: {untouched:.2f}")
-print(f"± is over {len(arms['full'][1])} seeds; – where every rate tried had learnt more")
+print(f"± is over {len(arms['full'][1])} seeds; – where even the lowest rate had learnt more")
 table(
-    ["", *(f"stories, menus at {level:.2f}" for level in LEVELS)],
+    ["loss on stories, with menus at", *(f"{level:.2f}" for level in LEVELS)],
     [[name, *cells] for name, cells in at_levels(arms).items()],
 )
 # %%
@@ -650,9 +680,14 @@ less = [
 verdict = "LoRA, rank 8" if all(less) else "can't say" if any(less) else "full"
 reveal(tendency, verdict, because="it is so at each level, for each of the three seeds")
 # %% [markdown]
-# Full fine-tuning forgets *less* here. Is low rank to blame? Not so fast: **two things changed at
-# once.** LoRA gives the blocks' 36 matrices an update of low rank. Full fine-tuning gives them one
-# of any rank, but it *also* trains embedding, head, positions, norms and biases.
+# Read the middle column, for example. All three have brought the loss on menus down to 0.25. By then
+# the loss on stories has risen from 2.12 to 4.27 with LoRA at rank 8, to 3.79 at rank 32, and only to
+# 3.14 with full fine-tuning. So full fine-tuning forgets *less* here, and LoRA forgets less at rank
+# 32 than at rank 8.
+#
+# Is low rank to blame, then? It looks so. But not so fast: from LoRA to full fine-tuning **two things
+# change at once.** LoRA gives the blocks' 36 matrices an update of low rank. Full fine-tuning gives
+# them one of any rank, but it *also* trains embedding, head, positions, norms and biases.
 # %%
 RUNS = ["full at a lower rate", "LoRA with a larger alpha", "the same 36 matrices, trained whole"]
 wanted = predict("Which run would tell you which of the two it is?", RUNS)
@@ -660,7 +695,9 @@ wanted
 # %%
 reveal(wanted, RUNS[2], because="its updates are full's, and the places are LoRA's")
 # %% [markdown]
-# Such a run is a **control**.
+# Such a run is a **control**. The record has three, one for each seed, all at the same learning rate
+# and again of 375 steps. So we take the loss on menus that a control reached, and ask what the others
+# had forgotten where *they* had learnt as much.
 # %%
 PLACES = ["nearer to LoRA, rank 8", "half-way", "nearer to full"]
 control = predict("At equal learning, what has the control forgotten? It lies", PLACES)
@@ -680,7 +717,7 @@ share = (lora - mean(row[3] for row in beside)) / (lora - full)
 place = PLACES[0 if share < 1 / 3 else 1 if share < 2 / 3 else 2]
 # %%
 table(
-    ["", "loss on menus", "stories: 36 matrices, whole", *OTHERS],
+    ["", "loss on menus", "stories: control", *OTHERS],
     [
         [f"seed {seed}, rate {rate:g}", f"{learnt:.3f}", *(f"{loss:.2f}" for loss in losses)]
         for seed, rate, learnt, *losses in beside
@@ -710,9 +747,10 @@ reveal(control, place, because=f"{most}, with straight lines between the rates")
 # %% [markdown]
 # **Takeaway:** at equal learning, the control forgets hardly more than full fine-tuning. So here it
 # is LoRA's way of changing those matrices that forgets, not the frozen embedding. Is it the rank
-# alone? Open, because rate, alpha and the random start of $A$ differ too, and notebook 03 shows
-# that rate and start leave traces. Open as well: other rates of the control, LoRA with the
-# embedding trained. This is one small model, one task, three seeds.
+# alone? That rank 32 forgets less than rank 8 speaks for it. But it is open, because rate, alpha and
+# the random start of $A$ differ too, and notebook 03 shows that rate and start leave traces. Open as
+# well: other rates of the control, LoRA with the embedding trained. This is one small model, one
+# task, three seeds.
 #
 # Then why LoRA? You can switch it off or turn it down, and a task is 5 % of the numbers. Others
 # find:
@@ -728,7 +766,7 @@ reveal(control, place, because=f"{most}, with straight lines between the rates")
 #   learnt less; why is open
 #
 # So measure your own case.
-#
+# %% [markdown]
 # ## Deeper: the real data, and the LoRA paper
 # On E2E NLG, the paper's table 3 gives GPT-2 medium a BLEU of 70.4 ± 0.1 with LoRA and, from
 # earlier work, 68.2 with full fine-tuning. Our mini GPT:
@@ -737,8 +775,9 @@ rates_of_real, _ = error_rates(results["real"], WAYS)
 side_by_side(results["real"], WAYS, rates_of_real)
 # %%
 about = results["real"]["about"]
-seen = about["steps"]["menu"] * about["batch_rows"]
-print(f"each run has seen {seen:,} examples of {about['rows']['menu']['train']:,}")
+steps, examples = about["steps"]["menu"], about["rows"]["menu"]["train"]
+seen = steps * about["batch_rows"]
+print(f"in its {steps} steps, each run has seen {seen:,} of {examples:,} examples")
 print(f"people's own sentences: {100 * about['slot_error_rate_of_references']:.1f} % slot errors")
 # %% [markdown]
 # LoRA is far behind. Restaurants' words are new to our base, and LoRA freezes embedding and head.
@@ -747,15 +786,15 @@ print(f"people's own sentences: {100 * about['slot_error_rate_of_references']:.1
 # ## Three sentences to remember
 # 1. Mask the prompt: the model reads the meaning, and learns the sentence and where it ends.
 # 2. A low loss and a high BLEU don't make a sentence true.
-# 3. With the adapter off, nothing is forgotten; with it on, LoRA forgot more here than full
+# 3. With the adapter off, nothing is forgotten; ◇ with it on, LoRA forgot more here than full
 #    fine-tuning that had learnt as much.
 #
 # ## Five questions
 # 1. Why does the last token of the prompt have a target that counts?
-# 2. What do temperature 0.5 and top-k 5 change in the probabilities?
+# 2. ◇ What do temperature 0.5 and top-k 5 change in the probabilities?
 # 3. A sentence says *expensive* where *cheap* was meant. What do slot errors and BLEU say?
 # 4. Why measure forgetting on stories that the base has neither read nor written?
-# 5. Someone reports that LoRA forgot less than full fine-tuning. What do you ask?
+# 5. ◇ Someone reports that LoRA forgot less than full fine-tuning. What do you ask?
 #
 # <details><summary>Answers</summary>
 # (1) Its next token is the first of the sentence. (2) Likely tokens get likelier, and all but five
