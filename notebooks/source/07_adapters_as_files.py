@@ -7,12 +7,13 @@
 # - save an adapter, look inside, and load it in a fresh process
 # - recognise three silent mistakes
 # - switch between adapters, blend them exactly, and merge them
-# - say what merging costs, and what thousands of tasks cost on disk
-# - serve eight adapters in one batch, and trade adapters with PEFT
+# - trade adapters with PEFT
+# - ◇ say what merging loses, and what thousands of tasks cost on disk
+# - ◇ serve eight adapters in one batch
 #
 # **You need** basic PyTorch and LoRA's formula, repeated below. Notebook 03 helps.
 #
-# **Time:** {whole} minutes on a CPU, less on a GPU.
+# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU.
 # %% bootstrap
 # %% [markdown]
 # ## What is there to save?
@@ -101,7 +102,7 @@ print(f"{len(header)} tensors; stated beside them: {', '.join(sorted(stated))}")
 # ours. `base_fingerprint` is our own addition. A **fingerprint** is a checksum of the base's file.
 # An adapter means nothing without its base, so give `load_adapter` the fingerprint of yours, and it
 # refuses an adapter made for another one.
-#
+# %% [markdown]
 # ## Does it come back?
 # The test is another Python process, which shares nothing with this one but the files.
 # %%
@@ -133,7 +134,7 @@ print(f"largest difference, this process to the other:      {(here - there).abs(
 print(f"largest difference, this process to the base alone: {(here - bare).abs().max():.0f}")
 print(f"size of the adapter's file next to the base's: {100 * adapter_bytes / base_bytes:.1f} %")
 # %% [markdown]
-# It does, up to one rounding, because half precision keeps 11 binary digits.
+# It does, up to rounding, because the file keeps 11 binary digits of each number.
 #
 # **Modify:** save with `dtype=torch.float32`, and run the cells from there to here again. Then put
 # `float16` back.
@@ -143,8 +144,9 @@ print(f"size of the adapter's file next to the base's: {100 * adapter_bytes / ba
 # 0.0001 may remain.
 # </details>
 # %% [markdown]
-# ✓ **The fourth of [LoRA's promises](00_start_here.ipynb), one small file per task: measured.**
-#
+# ✓ **The fourth of [LoRA's promises](00_start_here.ipynb), one small file per task: measured.** You
+# can save what was learnt and have it back. Still open is what can go wrong on the way.
+# %% [markdown]
 # ## Three quiet mistakes
 # Which mistakes raise no error? First, someone loads the file by hand.
 # %%
@@ -160,7 +162,7 @@ with torch.no_grad():
 # trained with it.
 # %%
 # @title What it does: reads the spam filter that ships, and 96 messages
-from dataclasses import replace
+import dataclasses
 
 from torch import nn
 
@@ -179,7 +181,7 @@ def accuracy(model):
 
 with_head, without = (load_pretrained("mini", device=device) for _ in range(2))
 attach(with_head, spam)
-attach(without, replace(spam, heads={}))
+attach(without, dataclasses.replace(spam, heads={}))  # a copy of the adapter, without its head
 guessed = []
 for seed in range(5):
     torch.manual_seed(seed)
@@ -187,8 +189,9 @@ for seed in range(5):
     guessed.append(accuracy(without))
 ham = sum(row.target == 0 for row in rows) / len(rows)
 # %% [markdown]
-# Third, someone *merges* an adapter, that is, adds its update to the weights, later takes the
-# result for the base, and attaches the same adapter again.
+# Third, someone *merges* an adapter, that is, adds its update to the weights. Later they take these
+# weights for the base's, and attach the same adapter again. Then the update is there twice: in the
+# weights, and beside them.
 # %%
 from lora_edu import lora_layers, merge, set_strength, switch
 
@@ -254,6 +257,9 @@ try:
 except AdapterError as error:
     print(textwrap.fill(str(error).replace(str(data_path("adapters", "tales")), "tales"), 92))
 # %% [markdown]
+# So `load_adapter` and `attach` spare you the first two mistakes, and the fingerprint shows you the
+# third. Now that an adapter is loaded as it should be, how do you change it for another?
+#
 # ## How do you change behaviour?
 # Keep one base in memory and many adapters beside it. `switch` takes one off and puts another on.
 # The drawing has the three adapters that ship with the course, to scale.
@@ -283,12 +289,13 @@ print(f"{unchanged} of {len(after)} tensors are as before, bit for bit")
 # <details><summary>What to look for</summary>
 # At 0.5 our Tom was at sea, without pirates. At -1 his story fell apart.
 # </details>
-#
+# %% [markdown]
 # ## Merge: what is gained, what is lost?
-# An attached adapter costs two more products in each layer: 5 to 17 % of a forward pass, with fused
-# layers and without gradients (`benchmarks/RESULTS.md`). Notebook 05 saw more, in plain layers that
-# also keep what backward needs. You can save it, because the update has the weight's own shape: add
-# it to the weight.
+# Why merge? An attached adapter costs two more products in each layer: 5 to 17 % of a forward pass,
+# with fused layers and without gradients (`benchmarks/RESULTS.md`). Notebook 05 saw more, in plain
+# layers that also keep what backward needs. Once a model is only used, you can save that time. The
+# update has the weight's own shape, so add it to the weight. If you did that to one layer in notebook
+# 02, the next exercise is a repetition; here you merge a whole model, and take the update out again.
 # %%
 drawing("merge")
 # %% [markdown]
@@ -365,122 +372,15 @@ for times, error in off.items():
 grown = off[100].norm() > 2 * off[1].norm()
 reveal(cycles, GROWTH[0 if grown else 1], because="what the sum had no digit for is gone at once")
 # %% [markdown]
-# ### What does merging cost?
-# In exact arithmetic, nothing. In a computer, $W + \Delta W$ is rounded to the weight's type, and
-# the last digits of a small update fall off. *Update lost* is the share that didn't arrive. The
-# outputs are compared with float64.
-# %%
-types = ["float32", "bfloat16", "float16"]
-worst = predict("In which type does merging lose most of the update?", types)
-worst
-# %%
-# @title What it does: rounds errors up to the next power of ten
-import math
-
-from lora_edu import merge_errors
-
-switch(base, tales)  # also if you come back from further down
-errors = {str(e.dtype).removeprefix("torch."): e for e in merge_errors(base, tokens)}
-
-
-def below(value):
-    """The next power of ten above a value; digits would differ between processors."""
-    return f"1e{math.ceil(math.log10(value)):+03}"
-
-
-# %%
-from lora_edu.plots import table
-
-table(
-    ["relative errors, less than", "output, unmerged", "output, merged", "update lost"],
-    [[name, *map(below, (e.unmerged, e.merged, e.update_lost))] for name, e in errors.items()],
-)
-# %%
-most = max(errors, key=lambda name: errors[name].update_lost)
-reveal(worst, most, because="it keeps 8 binary digits, float16 keeps 11, float32 24")
-# %% [markdown]
-# Merged or not, the output has the error of its type. Even bfloat16 loses less than a hundredth of
-# this strong update. But the rounding is that of $W$, however small the update. What is lost of a
-# weaker one?
-# %%
-switch(base, tales)
-found = {}
-for strength in (1, 0.1, 0.01):
-    set_strength(base, strength)
-    found[strength] = merge_errors(base, tokens)[1]  # in bfloat16
-set_strength(base, 1)
-table(
-    ["strength", "update lost in bfloat16", "output's error, merged / unmerged"],
-    [[s, f"{e.update_lost:.1g}", f"{e.merged / e.unmerged:.0f}"] for s, e in found.items()],
-)
-# %% [markdown]
-# **Takeaway:** in few digits, a weaker update loses a larger share. Beside the weight, $A$ and $B$
-# keep their digits. Yet the merged output was no worse here, even with half of the update lost,
-# because computing in bfloat16 rounds everything else too, and beside that the loss doesn't show.
-#
-# A **quantised base** needs more care. A QLoRA adapter was trained beside 4-bit weights. Merge it
-# into 16-bit weights, or round the sum to 4 bits again, and you get another model than you trained.
-# So test it again, or leave the adapter beside.
-#
-# ## What do thousands of tasks cost?
-# **Exercise 3, fill in.** How many bytes do `n_tasks` tasks take, with one base and an adapter for
-# each?
-# %% exercise="07.bytes"
-def bytes_of_tasks(base_bytes, adapter_bytes, n_tasks):
-    """Bytes on disk of one base and `n_tasks` adapters."""
-    # <solution>
-    return base_bytes + n_tasks * adapter_bytes
-    # </solution>
-    # <student>
-    # return ...
-    # </student>
-
-
-verdict = check("07.bytes", bytes_of_tasks)
-verdict
-# %% [markdown]
-# <details><summary>Hint</summary>
-# What is stored once, and what is stored for every task?
-# </details>
-# %%
-saved = predict("16,384 tasks: how many times smaller than 16,384 full models?")
-saved
-# %%
-# @title What it does: takes the course's function where yours does not pass yet
-if not verdict.passed:
-
-    def bytes_of_tasks(base_bytes, adapter_bytes, n_tasks):
-        return base_bytes + n_tasks * adapter_bytes
-
-
-# %%
-# @title What it does: draws the bytes over the number of tasks
-from lora_edu.plots import Line, line_chart, show
-
-tasks = [1, 4, 16, 64, 256, 1024, 4096, 16_384]
-models = [n * base_bytes / 1e6 for n in tasks]
-adapters = [bytes_of_tasks(base_bytes, adapter_bytes, n) / 1e6 for n in tasks]
-ratio = models[-1] / adapters[-1]
-chart = line_chart(
-    [Line("a model for each task", tasks, models), Line("one base, N adapters", tasks, adapters)],
-    title=f"At 16,384 tasks adapters take {ratio:.0f} times less room",
-    x_label="number of tasks N",
-    y_label="on disk (MB)",
-    x_log2=True,
-    y_log10=True,
-)
-alt = "Two curves over the number of tasks: first a little apart, at the end far, and parallel."
-show(chart, alt)
-reveal(saved, round(ratio), because="base / adapter; the one base hardly counts any more")
-# %% [markdown]
-# **Takeaway:** you pay for the base once, so in the long run only the adapter's size counts. A
-# larger model with the same rank gains more, as notebook 04 shows.
+# A merged adapter costs no time, and with the old weight kept, it comes out again exactly. Still open
+# is whether all of a small update gets *in*, since each sum is rounded. A deeper section below
+# measures that.
 #
 # ## Can you mix two adapters?
 # Half a pirate, half a menu: the update we want is $\tfrac12 A_1 B_1 + \tfrac12 A_2 B_2$. It is
 # tempting to average $A_1$ with $A_2$ and $B_1$ with $B_2$.
 #
-# **Exercise 4, own code.** Write `average(first, second)`. Each is a pair (A, B), and so is the
+# **Exercise 3, own code.** Write `average(first, second)`. Each is a pair (A, B), and so is the
 # result. Its rank is at most the sum of theirs.
 # %% exercise="07.blend"
 def average(first, second):
@@ -551,7 +451,139 @@ print(f"with the same menu adapter, its A and B turned: by {turned:.0f} %")
 # tasks can clash. TIES drops small entries and settles conflicting signs; DARE drops entries at
 # random and scales up the rest. PEFT has both.
 #
-# ## Can one batch serve eight tasks?
+# So you can blend two adapters exactly. Whether the blend is good at both tasks, you have to test.
+# %% [markdown]
+# ## Trade with PEFT
+# PEFT reads the folder that you saved, and we read what PEFT saves. The course's tests go both
+# ways; this cell goes one way, where PEFT is installed.
+# %% tags=["nbval-ignore-output"]
+from importlib.util import find_spec
+
+if find_spec("peft"):
+    import peft
+
+    theirs = peft.PeftModel.from_pretrained(load_pretrained("mini", device=device), folder).eval()
+    with torch.no_grad():
+        print(f"PEFT's logits differ from ours by {(theirs(tokens).cpu() - there).abs().max():.3f}")
+else:
+    print("PEFT is not installed here.")
+# %% [markdown]
+# This is the end of the marked path. You can save an adapter, load it safely, switch, merge and blend
+# it, and hand it to others. Still open is what merging loses, what many tasks cost, and how one batch
+# serves them.
+#
+# ## Deeper: what does merging lose?
+# In exact arithmetic, nothing. In a computer, $W + \Delta W$ is rounded to the weight's type, and
+# the last digits of a small update fall off. In the table below *update lost* is the share that didn't
+# arrive, and the outputs are compared with those of float64, which has the most digits.
+# %%
+types = ["float32", "bfloat16", "float16"]
+worst = predict("In which type does merging lose most of the update?", types)
+worst
+# %%
+# @title What it does: rounds errors up to the next power of ten
+import math
+
+from lora_edu import merge_errors
+
+switch(base, tales)  # also if you come back from further down
+errors = {str(e.dtype).removeprefix("torch."): e for e in merge_errors(base, tokens)}
+
+
+def below(value):
+    """The next power of ten above a value; digits would differ between processors."""
+    return f"1e{math.ceil(math.log10(value)):+03}"
+
+
+# %%
+from lora_edu.plots import table
+
+table(
+    ["relative errors, less than", "output, unmerged", "output, merged", "update lost"],
+    [[name, *map(below, (e.unmerged, e.merged, e.update_lost))] for name, e in errors.items()],
+)
+# %%
+most = max(errors, key=lambda name: errors[name].update_lost)
+reveal(worst, most, because="it keeps 8 binary digits, float16 keeps 11, float32 24")
+# %% [markdown]
+# Merged or not, the output has the error of its type. Even bfloat16 loses less than a hundredth of
+# this strong update. But the rounding is that of $W$, however small the update. What is lost of a
+# weaker one?
+# %%
+switch(base, tales)
+found = {}
+for strength in (1, 0.1, 0.01):
+    set_strength(base, strength)
+    found[strength] = merge_errors(base, tokens)[1]  # in bfloat16
+set_strength(base, 1)
+table(
+    ["strength", "update lost in bfloat16", "output's error, merged / unmerged"],
+    [[s, f"{e.update_lost:.1g}", f"{e.merged / e.unmerged:.0f}"] for s, e in found.items()],
+)
+# %% [markdown]
+# **Takeaway:** in few digits, a weaker update loses a larger share. Beside the weight, $A$ and $B$
+# keep their digits. Yet the merged output was no worse here, even with half of the update lost,
+# because computing in bfloat16 rounds everything else too, and beside that the loss doesn't show.
+#
+# A **quantised base** needs more care. A QLoRA adapter was trained beside 4-bit weights. Merge it
+# into 16-bit weights, or round the sum to 4 bits again, and you get another model than you trained.
+# So test it again, or leave the adapter beside.
+# %% [markdown]
+# ## Deeper: what do thousands of tasks cost?
+# **Exercise 4, fill in.** How many bytes do `n_tasks` tasks take, with one base and an adapter for
+# each?
+# %% exercise="07.bytes"
+def bytes_of_tasks(base_bytes, adapter_bytes, n_tasks):
+    """Bytes on disk of one base and `n_tasks` adapters."""
+    # <solution>
+    return base_bytes + n_tasks * adapter_bytes
+    # </solution>
+    # <student>
+    # return ...
+    # </student>
+
+
+verdict = check("07.bytes", bytes_of_tasks)
+verdict
+# %% [markdown]
+# <details><summary>Hint</summary>
+# What is stored once, and what is stored for every task?
+# </details>
+# %%
+saved = predict("16,384 tasks: how many times smaller than 16,384 full models?")
+saved
+# %%
+# @title What it does: takes the course's function where yours does not pass yet
+if not verdict.passed:
+
+    def bytes_of_tasks(base_bytes, adapter_bytes, n_tasks):
+        return base_bytes + n_tasks * adapter_bytes
+
+
+# %%
+# @title What it does: draws the bytes over the number of tasks
+from lora_edu.plots import Line, line_chart, show
+
+tasks = [1, 4, 16, 64, 256, 1024, 4096, 16_384]
+models = [n * base_bytes / 1e6 for n in tasks]
+adapters = [bytes_of_tasks(base_bytes, adapter_bytes, n) / 1e6 for n in tasks]
+ratio = models[-1] / adapters[-1]
+chart = line_chart(
+    [Line("a model for each task", tasks, models), Line("one base, N adapters", tasks, adapters)],
+    title=f"At 16,384 tasks adapters take {ratio:.0f} times less room",
+    x_label="number of tasks N",
+    y_label="on disk (MB)",
+    x_log2=True,
+    y_log10=True,
+)
+alt = "Two curves over the number of tasks: first a little apart, at the end far, and parallel."
+show(chart, alt)
+reveal(saved, round(ratio), because="base / adapter; the one base hardly counts any more")
+# %% [markdown]
+# **Takeaway:** you pay for the base once, so in the long run only the adapter's size counts. A
+# larger model with the same rank gains more, as notebook 04 shows.
+# %% [markdown]
+# ## Deeper: can one batch serve eight tasks?
 # The LoRA paper (section 4.2) names a limit: once $A$ and $B$ are absorbed into $W$, it isn't easy
 # to batch inputs of different tasks. So don't absorb them. All rows share $x W$, and each takes
 # its own $A$ and $B$ from a stack:
@@ -567,7 +599,11 @@ alone = [tales.multiplier * row @ A[n] @ B[n] for row, n in zip(x, which)]
 off = (update - torch.stack(alone)).abs().max()
 print(f"largest difference from each row by itself: {off:.3f}")
 # %% [markdown]
-# `MixedAdapters` does so in every layer. Two adapters and six blends stand for eight tasks:
+# `MixedAdapters` does so in every layer. Two adapters and six blends stand for eight tasks. The two
+# have rank 8 and the blends rank 16, so how can their matrices be in one stack? The smaller ones are
+# filled up with zeros: $A$ gets eight more columns, $B$ eight more rows, and $A B$ stays what it was. A
+# row without an adapter has zeros only. These zeros are multiplied in vain, which is why large servers
+# have programs of their own for it (S-LoRA, below).
 # %%
 from lora_edu import MixedAdapters
 
@@ -597,9 +633,9 @@ print(f"one batch against each alone: logits differ by {(together - alone).abs()
 spread = min((together[0] - row).abs().max().item() for row in together[1:])
 print(f"the first row against the others: by {spread:.1f} at least")
 # %% [markdown]
-# Inside the `with` block `generate` works too, also with prompts of different lengths. We fill up
-# on the right and give the lengths, so no filling is ever read. While a short prompt is already
-# continued, a longer one still reads its own tokens.
+# Inside the `with` block `generate` works too, even with prompts of different lengths. The shorter
+# ones are filled up on the right, and `lengths` says where each ends, so that no filling is ever read.
+# While a short prompt is already continued, a longer one still reads its own tokens.
 # %%
 from torch.nn.utils.rnn import pad_sequence
 
@@ -627,24 +663,11 @@ for (name, _), row, length in zip(asked, written.tolist(), lengths):
 # <details><summary>What to look for</summary>
 # Between 0 and 1 ours stayed readable; outside they fell apart.
 # </details>
-#
-# ## Trade with PEFT
-# PEFT reads the folder that you saved, and we read what PEFT saves. The course's tests go both
-# ways; this cell goes one way, where PEFT is installed.
-# %% tags=["nbval-ignore-output"]
-from importlib.util import find_spec
-
-if find_spec("peft"):
-    import peft
-
-    theirs = peft.PeftModel.from_pretrained(load_pretrained("mini", device=device), folder).eval()
-    with torch.no_grad():
-        print(f"PEFT's logits differ from ours by {(theirs(tokens).cpu() - there).abs().max():.3f}")
-else:
-    print("PEFT is not installed here.")
 # %% [markdown]
-# Hugging Face's class for GPT-2 can hold our weights, but its query, key and value are one matrix,
-# `c_attn`. So three updates of rank 8 become one of rank 24, whose $B$ has blocks:
+# ## Deeper: three matrices in one
+# What if the other library cuts the model up in another way? Hugging Face's class for GPT-2 can hold
+# our weights, but its query, key and value are one matrix, `c_attn`. So three updates of rank 8 become
+# one of rank 24, whose $B$ has blocks:
 #
 # $$x\,[A_q\;A_k\;A_v]\begin{bmatrix}B_q&0&0\\0&B_k&0\\0&0&B_v\end{bmatrix}
 # = [x A_q B_q,\; x A_k B_k,\; x A_v B_v]$$
@@ -675,15 +698,15 @@ print(f"written and read again: {sum(same)} of {len(same)} matrices the same, bi
 # ## Three sentences to remember
 # 1. A task is a small file, and means nothing without its base.
 # 2. Only the product of A and B is determined: add updates, never average factors.
-# 3. A merged adapter adds no arithmetic; one beside the weights lets one base serve many tasks in
+# 3. A merged adapter adds no arithmetic; ◇ one beside the weights lets one base serve many tasks in
 #    one batch.
 #
 # ## Five questions
 # 1. What is in the two files, and what of the training run is not?
 # 2. An adapter is loaded and the outputs equal the base's bit for bit. What happened?
 # 3. Why does the course keep the old weight instead of subtracting?
-# 4. Why does a bfloat16 weight lose more of a merged update than $A$ and $B$ lose beside it?
-# 5. Three updates of rank 8 for query, key and value: which rank do they get in `c_attn`, and what
+# 4. ◇ Why does a bfloat16 weight lose more of a merged update than $A$ and $B$ lose beside it?
+# 5. ◇ Three updates of rank 8 for query, key and value: which rank do they get in `c_attn`, and what
 #    happens to alpha?
 #
 # <details><summary>Answers</summary>
