@@ -32,7 +32,7 @@ drawing("side_path")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. Grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, says how strong the update is. The LoRA paper, PEFT and notebook 00's adapters take alpha / rank as multiplier; your class takes alpha itself, as in Raschka's book (2024). [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares them. A strength dial multiplies once more.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. Grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, says how strong the update is. The LoRA paper, PEFT and notebook 00's adapters take alpha / rank as multiplier; your class takes alpha itself, as in Raschka's book (2024). [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares them.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -169,21 +169,21 @@ print("learns:", [name for name, p in layer.named_parameters() if p.requires_gra
 # %% [markdown]
 # **Takeaway:** since $B$ is zero, the wrapped layer *is* the base at step 0, to the last bit. Training starts from the pretrained model, not from somewhere near it.
 #
-# Your class takes the layer as it is, so whoever wraps a layer freezes it *first*. Without that $W$ learns as well; and if you freeze a whole model afterwards, $A$ and $B$ are frozen too. One more trap on a GPU: `torch.empty` makes $A$ on the CPU, wherever $W$ is. The course's class passes `linear.weight.device` on; in yours, `.to(linear.weight.device)` behind `LoRALayer(…)` does it.
+# Your class takes the layer as it is, so whoever wraps a layer freezes it *first*. Without that $W$ learns as well; and if you freeze a whole model afterwards, $A$ and $B$ are frozen too. One more trap on a GPU: `torch.empty` makes $A$ on the CPU, wherever $W$ is. The course's class passes `linear.weight.device` on; in yours, `.to(linear.weight.device)` after `LoRALayer(…)` does it.
 #
 # ## Who moves first?
 # $A$ is random, $B$ is zero, $W$ is frozen. Think about the first backward pass.
 # %%
-options = ["A and B", "only A", "only B", "neither"]
+options = ["neither", "only A", "only B", "A and B"]
 first = predict("Which of A and B get a gradient other than zero at step 0?", options)
 first
 # %%
 F.mse_loss(layer(x), y).backward()
 A_moves, B_moves = (f.grad.any().item() for f in (layer.lora.A, layer.lora.B))
-found = options[{(1, 1): 0, (1, 0): 1, (0, 1): 2, (0, 0): 3}[A_moves, B_moves]]
+found = options[A_moves + 2 * B_moves]
 reveal(first, found, because="while B is 0, a change of A changes nothing; one of B does")
 # %% [markdown]
-# After one step $B$ is no longer zero, and from then on both learn. So why this start and no other? Let us try all four on a small task from the folded cell. `base` is a frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` hides a change in it, here of rank 4, and `examples` gives inputs with the changed layer's answers, plus noise of size `NOISE`.
+# After one step $B$ is no longer zero, and from then on both learn. So why this start and no other? Let us try all four starts on a small task from the folded cell. `base` is a frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` hides a change in it, here of rank 4, and `examples` gives inputs with the changed layer's answers, plus noise of size `NOISE`.
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1
@@ -265,7 +265,7 @@ show(
 # %% [markdown]
 # **Takeaway:** exactly one zero is the simple recipe. With two, nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much depends on their size: in `STARTS` change `"both random"` to `(1, 0.01)`, run on from there to the figure, and its curve joins the good ones.
 #
-# At equal size, in this toy, it does not matter *which* of the two is zero. For the sizes usually drawn it does: Hayou et al. (2024) find that $B = 0$ bears larger learning rates and ends better on average.
+# At equal size, in this toy, it does not matter *which* of the two is zero. For the sizes usually drawn it does: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
 #
 # ## Deeper: what are the two gradients?
 # Full fine-tuning would give $W$ the gradient $H = x^\top G$, where $G$ is the gradient at the layer's output. $A$ and $B$ each see a part of it:
@@ -280,7 +280,7 @@ A, B, alpha = layer.lora.A, layer.lora.B, layer.lora.alpha
 with torch.no_grad():
     G = 2 * (layer(task_x) - task_y) / task_y.numel()  # the loss is the mean of all squares
     H = task_x.T @ G
-    apart = math.ceil(1e5 * (A.grad - alpha * H @ B.T).norm() / A.grad.norm()) / 1e5  # upwards
+    apart = math.ceil(1e5 * (A.grad - alpha * H @ B.T).norm() / A.grad.norm()) / 1e5  # rounded up
     print(f"A: formula and autograd differ by at most {apart:g} of the gradient")
     apart = math.ceil(1e5 * (B.grad - alpha * A.T @ H).norm() / B.grad.norm()) / 1e5
     print(f"B: formula and autograd differ by at most {apart:g} of the gradient")
@@ -302,7 +302,7 @@ check("02.gradient_at_start", has_gradient)
 # </details>
 #
 # ## Deeper: how do we get rid of the second path?
-# An update beside the layer costs two extra products per call. After training you can put it *into* the weight. LoRA is free at inference only when merged.
+# An update beside the layer costs two extra products per call. After training you can put it *into* the weight. LoRA is free at inference only when merged. Notebook 07 measures what rounding costs.
 #
 # $$x W + \alpha\, x A B = x \, (W + \alpha A B)$$
 #
@@ -331,7 +331,7 @@ drawing("merge")
 mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())
 losses = train(mine, task_x, task_y, steps=20), train(theirs, task_x, task_y, steps=20)
-apart = math.ceil(1e5 * max(abs(m - t) for m, t in zip(*losses, strict=True))) / 1e5  # upwards
+apart = math.ceil(1e5 * max(abs(m - t) for m, t in zip(*losses, strict=True))) / 1e5  # rounded up
 own = layer_verdict.passed and wrapper_verdict.passed
 whose = "yours and the course's" if own else "not yours yet, the course's twice"
 print(f"{whose}, 20 steps: the losses differ by at most {apart:g}")

@@ -17,12 +17,13 @@
 # %% bootstrap
 # %% [markdown]
 # ## What does an accuracy hide?
-# Five seeds of each method were trained, and what each said about each test message was recorded.
-# So nothing trains here: we ask how far these numbers can be trusted. For real messages change one
-# word; the record of the SMS Spam Collection ships as well. Our sentences
-# below then still speak of the bundled set.
+# A head alone, LoRA and full fine-tuning were trained beforehand, with five seeds each, and what each
+# run said about each test message was recorded. So nothing trains here: we ask how far these numbers
+# can be trusted. For real messages change `SOURCE`, since the record of the SMS Spam Collection ships
+# as well. Our sentences below then still speak of the bundled set.
 # %%
 import json
+import math
 from statistics import median, stdev
 
 import torch
@@ -99,15 +100,12 @@ for name, always in {"ham": 0, "spam": 1}.items():
 #
 # ## What if the test set had been another?
 # An accuracy on $n$ messages is a measurement, and another $n$ messages would give another one. If
-# the true share of right answers is $p$, each answer has variance $p(1-p)$ and the mean of $n$ has
-# $p(1-p)/n$. In 95 % of cases the measured share is within 1.96 standard deviations of $p$.
+# the true share of right answers is $p$, each answer has variance $p(1-p)$, and the mean of $n$ answers
+# has $p(1-p)/n$. The root of that is the standard deviation of the measured share. In 95 % of cases the
+# measured share is within 1.96 such standard deviations of $p$.
 #
 # **Exercise 2, own code.** Write `half_width(accuracy, messages)`: half the width of the 95 %
 # interval, as a share.
-# %%
-import math
-
-
 # %% exercise="09.half_width"
 def half_width(accuracy, messages):
     """Half the width of the 95 % interval of an accuracy, as a share."""
@@ -127,11 +125,12 @@ width_verdict
 # 0.9 on 400 messages it is about 0.029, that is ± 2.9 points.
 # </details>
 #
-# Our messages were made from templates, and messages of one template tend to be right or wrong
-# together. In other words, 515 of them tell less than 515 strangers would, and the formula's
-# interval is too narrow. To see by how much, play the luck of the test set: draw as many *families*
-# as there are, with replacement, so that some come twice and some not at all. Score that set, draw
-# again, and look how far the scores spread. This is the **bootstrap**.
+# The formula takes messages for strangers to each other. But ours were made from templates, and the
+# messages of one template, a **family**, tend to be right or wrong together. In other words, 515 of
+# them tell less than 515 strangers would, and the formula's interval is too narrow. To see by how
+# much, play the luck of the test set: draw as many families as there are, with replacement, so that
+# some come twice and some not at all. Score that set, draw again, and look how far the scores spread.
+# This is the **bootstrap**.
 # %%
 groups = torch.tensor(record["about"]["test_groups"])  # the family of each message
 right = (predictions_of(record, method="lora")[0] == truth).double()  # of the first seed
@@ -146,6 +145,9 @@ told = "not tried yet" if strangers is None else f"±{strangers:.1f} points"
 print(f"LoRA, first seed: {100 * share:.1f} % of {len(right)} messages in {len(families)} families")
 print(f"by your formula: {told}; by drawing families: ±{100 * 1.96 * stdev(scores):.1f} points")
 # %% [markdown]
+# So the choice of test messages alone moves an accuracy by several points. And it is not the only
+# luck in it.
+#
 # ## What if the seed had been another?
 # The seed decides where the head and $A$ start and in which order the batches come. So it is a
 # second kind of luck. Look at the five seeds:
@@ -189,11 +191,15 @@ check("09.paired", paired)
 # 2.776, divided by the square root of 5.
 # </details>
 #
+# You can now say how wide each kind of luck makes an interval: that of the messages, and that of the
+# seed. Still open is how to put them together.
+#
 # ## Which method is better?
-# `summarise` and `compare` put both kinds of luck together. The two are independent, so their
-# variances add, and half the width is the root of a sum of squares:
-# $\sqrt{(2.776 \, s / \sqrt 5)^2 + (1.96 \, s_\text{sample})^2}$. That is an approximation: it takes
-# both for normal, and the luck of the *training* set is left out.
+# The course's `summarise` does that for one method, and `compare` for the difference of two. The two
+# kinds of luck are independent, so their variances add, and half the width is the root of a sum of
+# squares: $\sqrt{(2.776 \, s / \sqrt 5)^2 + (1.96 \, s_\text{sample})^2}$. As before, $s$ is the
+# standard deviation between seeds; $s_\text{sample}$ is the one between test sets drawn by family.
+# That is an approximation: it takes both for normal, and the luck of the *training* set is left out.
 # %%
 from lora_edu.evaluation import accuracy_score, compare, f1_score, summarise
 
@@ -249,8 +255,11 @@ print(f"correlation of the two methods over the seeds: {together:.1f}")
 # cancels.
 #
 # Pairing by seed helped only a little here, because a bad seed for one method was not always bad for
-# the other, and the larger $t$ of five values took the gain back. If the messages' part were the larger, you would need more
-# *families*: more messages of the old ones tell little.
+# the other, and the larger $t$ of five values took the gain back. If the messages' part were the
+# larger, you would need more *families*: more messages of the old ones tell little.
+#
+# So whether full fine-tuning beats LoRA is not shown, and you know what would help. But both are far
+# above laziness. To what do they owe that?
 #
 # ## What deserves the credit?
 # A good score shows that *something* worked. A **control** takes one thing away and measures what
@@ -258,14 +267,14 @@ print(f"correlation of the two methods over the seeds: {together:.1f}")
 #
 # - **head alone**, on the same base: what is left without LoRA?
 # - **words and pairs**, a logistic regression on which words and pairs of neighbours occur: what is
-#   left without a GPT? It is the dashed line.
+#   left without a GPT? In the figure below it is the dashed line.
 # - **random base**: what is left without pre-training?
 # - **shuffled labels**: what is left if there is nothing to learn?
 # - **all spam**: the 0.58 from above.
 #
-# A control must not be held short. The learning rate of each method was chosen on the validation
-# part with one seed, and chosen anew on the random base; only shuffled labels took over LoRA's. The
-# head made 400 steps of 64 messages, LoRA and full 64 steps of 16.
+# A control needs a fair chance, or beating it means nothing. So the learning rate of each method was
+# chosen on the validation part with one seed, and chosen anew on the random base; only shuffled labels
+# took over LoRA's. The head made 400 steps of 64 messages, LoRA and full 64 steps of 16.
 # %%
 question = "Does LoRA on the pre-trained GPT beat counting words and pairs?"
 credit = predict(question, ["yes", "no", "not shown"])
