@@ -200,10 +200,14 @@ SAMPLES = {
     "08.tied": Samples(
         right=judged(TIED),
         wrong=[
-            (TIED | {"beside": True}, "the embedding looks rows up in W"),
+            (TIED | {"beside": True}, "embedding looks rows up in W, and W is as it was"),
+            (dict.fromkeys(TIED, True), "embedding looks rows up in W, and W is as it was"),
             (TIED | {"merged": False}, "every word would be read differently"),
+            (dict.fromkeys(TIED, False), "every word would be read differently"),
             (TIED | {"untied": False}, "a matrix each"),
-            (TIED | {"untied": "yes"}, "must be True or False"),
+            ({"beside": False}, "Keep the dict"),
+            (list(TIED.values()), "Keep the dict"),
+            (TIED | {"untied": "yes"}, "without quotation marks"),
         ],
     ),
 }

@@ -144,6 +144,8 @@ SAMPLES = {
             _block,
             _by_shapes,
             lambda w, k, h, r: torch.tensor(r) * (9 * w + 2 * k + 3 * h),
+            lambda w, k, h, r: np.dot([9, 2, 3], [w, k, h]) * r,
+            lambda w, k, h, r: Fraction(r) * (2 * (w + w) + 2 * (w + k) + 3 * (w + h)),
         ],
         wrong=[
             (lambda w, k, h, r: r * (8 * w + 3 * (w + h)), "took key and value for square"),
@@ -155,7 +157,7 @@ SAMPLES = {
             (lambda w, k, h, r: _block(w, k, h, 1), "right for rank 1 alone"),
             (lambda w, k, h, r: 30 * _block(w, k, h, r), "the whole model"),
             (lambda w, k, h, r: 81_408, "use the arguments"),
-            (lambda w, k, h, r: 820, "for one block only"),
+            (lambda w, k, h, r: 1180, "for one block only"),
             (lambda w, k, h, r: r * w * h, "over the seven layers"),
         ],
     ),

@@ -52,7 +52,7 @@ SAMPLES = {
             [f"model.layers.*.{name}" for name in SEVEN],
         ],
         wrong=[
-            (None, "takes every linear layer, and so the head"),
+            ("model.layers", "matches no layer"),
             ("*", "takes the head as well"),
             ([*SEVEN, "lm_head"], "takes the head as well"),
             (["query", "key", "value"], "names in the course's own GPT"),

@@ -83,6 +83,10 @@ def _joined(turns: Turns) -> str:
     return "\n".join([*parts, "<|im_start|>assistant\n"])
 
 
+def _turn(turn: tuple[str, str]) -> str:
+    return "<|im_start|>{}\n{}<|im_end|>\n".format(*turn)
+
+
 def _in_a_loop(turns: Turns) -> str:
     text = ""
     for role, said in turns:
@@ -192,7 +196,13 @@ SAMPLES = {
         ],
     ),
     "08.chat": Samples(
-        right=[chat, _joined, _in_a_loop],
+        right=[
+            chat,
+            _joined,
+            _in_a_loop,
+            lambda turns: chat(turns.copy()),
+            lambda turns: "".join(map(_turn, turns)) + "<|im_start|>assistant\n",
+        ],
         wrong=[
             (
                 lambda turns: chat(turns).removesuffix("<|im_start|>assistant\n"),

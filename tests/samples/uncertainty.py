@@ -177,11 +177,21 @@ SAMPLES = {
         ],
     ),
     "08.rate": Samples(
-        right=[RATES, {name: torch.tensor(rate) for name, rate in RATES.items()}],
+        right=[
+            RATES,
+            dict(reversed(RATES.items())),
+            {name: torch.tensor(rate) for name, rate in RATES.items()},
+            {name: np.float32(rate) for name, rate in RATES.items()},
+            {name: rate * (1 + 1e-12) for name, rate in RATES.items()},
+        ],
         wrong=[
+            (RATES | {"lora": 1e-3}, "lora: at 0.001 the"),
+            ({"lora": RATES["lora"]}, "Keep the dict"),
+            (RATES | {"lora": "0.003"}, "without quotation marks"),
             ({"lora": RATES["full"], "full": RATES["lora"]}, "The other way round"),
             ({"lora": 3e-4, "full": 3e-4}, "One rate for both is unfair"),
-            (RATES | {"lora": 3e-2}, "A loss is better when it is lower"),
+            (RATES | {"lora": 1e-2}, "lora: at 0.01 the"),
+            (RATES | {"full": 3e-5}, "full: at 3e-05 the"),
             (RATES | {"full": 0.5}, "was not tried"),
             (RATES["lora"], "Keep the dict"),
         ],
