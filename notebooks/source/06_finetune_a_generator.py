@@ -485,7 +485,7 @@ show(chart, alt=f"{alt}. {title}.")
 # %% [markdown]
 # **Takeaway:** with the adapter off, the base is there, bit for bit. While it is *on*, it changes
 # whatever the model reads. Full's tall bar is no verdict: its rate was chosen for menus alone, and
-# a section below shows how much a rate decides.
+# the deeper section on LoRA and full fine-tuning shows how much a rate decides.
 #
 # Between on and off there is *strength*, the knob of every adapter. The shipped one, turned down:
 # %%

@@ -73,9 +73,9 @@ why = f"{history.trainable_parameters:,} numbers of two bytes, and a header"
 reveal(size, round(adapter_bytes / 1000), because=why)
 # %% [markdown]
 # ## What is in the two files?
-# One is JSON and says how to use the matrices. `r` is the rank, and PEFT multiplies by `lora_alpha
-# / r`, or by `lora_alpha / √r` if `use_rslora` is true. `modules_to_save` would name a trained
-# head; we have none.
+# One is JSON and says how to use the matrices. Its entries are those of PEFT, Hugging Face's library,
+# so that others can read it. `r` is the rank, and PEFT multiplies by `lora_alpha / r`, or by
+# `lora_alpha / √r` if `use_rslora` is true. `modules_to_save` would name a trained head; we have none.
 # %%
 import json
 
@@ -98,10 +98,10 @@ for name in sorted(header)[:2]:
     print(name, header[name]["dtype"], header[name]["shape"])
 print(f"{len(header)} tensors; stated beside them: {', '.join(sorted(stated))}")
 # %% [markdown]
-# Names and layout are those of PEFT, Hugging Face's library, which stores $A$ and $B$ transposed to
-# ours. `base_fingerprint` is our own addition. A **fingerprint** is a checksum of the base's file.
-# An adapter means nothing without its base, so give `load_adapter` the fingerprint of yours, and it
-# refuses an adapter made for another one.
+# Here, too, names and layout are PEFT's, which stores $A$ and $B$ transposed to ours.
+# `base_fingerprint` is our own addition. A **fingerprint** is a checksum of the base's file. An adapter
+# means nothing without its base, so give `load_adapter` the fingerprint of yours, and it refuses an
+# adapter made for another one.
 # %% [markdown]
 # ## Does it come back?
 # The test is another Python process, which shares nothing with this one but the files.
@@ -292,8 +292,8 @@ print(f"{unchanged} of {len(after)} tensors are as before, bit for bit")
 # %% [markdown]
 # ## Merge: what is gained, what is lost?
 # Why merge? An attached adapter costs two more products in each layer: 5 to 17 % of a forward pass,
-# with fused layers and without gradients (`benchmarks/RESULTS.md`). Notebook 05 saw more, in plain
-# layers that also keep what backward needs. Once a model is only used, you can save that time. The
+# in the course's fast, *fused* layers and without gradients (`benchmarks/RESULTS.md`). Notebook 05 saw
+# more, in plain layers that also keep what backward needs. Once a model is only used, you can save that time. The
 # update has the weight's own shape, so add it to the weight. If you did that to one layer in notebook
 # 02, the next exercise is a repetition; here you merge a whole model, and take the update out again.
 # %%
@@ -530,6 +530,8 @@ table(
 # So test it again, or leave the adapter beside.
 # %% [markdown]
 # ## Deeper: what do thousands of tasks cost?
+# One task's file is small beside the base. But what if you have a task for every customer?
+#
 # **Exercise 4, fill in.** How many bytes do `n_tasks` tasks take, with one base and an adapter for
 # each?
 # %% exercise="07.bytes"
