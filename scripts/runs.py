@@ -60,6 +60,10 @@ class Record:
     def add(self, key: Key, result: Mapping[str, Any]) -> None:
         """Adds a run and writes the file, atomically."""
         self.content["runs"].append({"key": dict(key), **result})
+        self.write()
+
+    def write(self) -> None:
+        """Writes the file as it stands, atomically."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.path) as temporary:
             temporary.write_text(dumps(self.content), encoding="utf-8")
