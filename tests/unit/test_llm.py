@@ -325,6 +325,71 @@ def test_a_repository_at_a_commit_is_fetched_and_checked(
     assert not [path for path in asked if path.endswith(".bin")]
 
 
+@pytest.fixture
+def fetched(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a repository that was loaded once; its hub is off since."""
+    with hub(repository(folder), commit=COMMIT) as server:
+        monkeypatch.setenv("LORA_EDU_HUB", server.url)
+        load_llm("someone/tiny", revision=COMMIT)
+    (snapshot,) = cache.rglob("snapshots/*")
+    return snapshot
+
+
+def test_what_was_fetched_once_loads_with_the_hub_off(fetched: Path, folder: Path) -> None:
+    model, encoding = load_llm("someone/tiny", revision=COMMIT)
+    ids = torch.arange(10)[None]
+    assert torch.equal(model(ids).logits, load_llm(folder)[0](ids).logits)
+    assert encoding.decode(encoding.encode_ordinary("pie")) == "pie"
+
+
+def test_what_was_fetched_once_does_not_ask_the_hub_again(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hub(repository(folder), commit=COMMIT) as server:
+        monkeypatch.setenv("LORA_EDU_HUB", server.url)
+        load_llm("someone/tiny", revision=COMMIT)
+        asked = len(server.requests)
+        load_llm("someone/tiny", revision=COMMIT)
+        assert len(server.requests) == asked
+        with pytest.raises(DownloadError):
+            load_llm("someone/tiny", revision=COMMIT[::-1])
+        assert len(server.requests) > asked
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+@pytest.mark.parametrize("how", ["changed", "missing"])
+def test_a_copy_that_is_not_whole_is_fetched_anew(
+    fetched: Path, folder: Path, name: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if how == "changed":
+        content = bytearray((fetched / name).read_bytes())
+        content[-2] ^= 1
+        (fetched / name).write_bytes(content)
+    else:
+        (fetched / name).unlink()
+    with pytest.raises(DownloadError, match="could not fetch someone/tiny at 01234567"):
+        load_llm("someone/tiny", revision=COMMIT)
+    with hub(repository(folder), commit=COMMIT) as server:
+        monkeypatch.setenv("LORA_EDU_HUB", server.url)
+        load_llm("someone/tiny", revision=COMMIT)
+    assert (fetched / name).read_bytes() == (folder / name).read_bytes()
+    load_llm("someone/tiny", revision=COMMIT)  # with the hub off
+
+
+def test_a_copy_whose_hashes_are_lost_is_compared_with_the_hub(
+    fetched: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (hashes,) = fetched.glob(".*sha256.json")
+    hashes.write_text("{")
+    with pytest.raises(DownloadError, match="could not fetch"):
+        load_llm("someone/tiny", revision=COMMIT)
+    with hub(repository(folder), commit=COMMIT) as server:
+        monkeypatch.setenv("LORA_EDU_HUB", server.url)
+        load_llm("someone/tiny", revision=COMMIT)
+        assert not [path for path, _ in server.requests if path.endswith("model.safetensors")]
+    assert "model.safetensors" in json.loads(hashes.read_text())
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_another_content_than_stated_is_refused_and_removed(
     name: str, folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -338,6 +403,21 @@ def test_another_content_than_stated_is_refused_and_removed(
     assert not [
         path for path in cache.rglob("*") if path.is_file() and path.read_bytes() == content
     ]
+
+
+def test_a_name_that_leads_out_of_the_folder_removes_nothing(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cache / "mine.json").write_text("mine")
+    served = repository(folder)
+    for path in [path for path in served if "/revision/" in path]:
+        about = json.loads(served[path])
+        about["siblings"].append({"rfilename": "../" * 4 + "mine.json", "size": 4, "blobId": "0"})
+        served[path] = json.dumps(about).encode()
+    with hub(served, commit=COMMIT) as server:
+        monkeypatch.setenv("LORA_EDU_HUB", server.url)
+        load_llm("someone/tiny", revision=COMMIT)
+    assert (cache / "mine.json").read_text() == "mine"
 
 
 def test_a_hub_out_of_reach_is_said_in_words(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
