@@ -22,7 +22,7 @@ from lora_edu.budget.parameters import (
     lora_parameters_by_target,
     model_break_even_rank,
 )
-from lora_edu.budget.shapes import MODEL_SHAPES, TARGETS, ModelShape, gpt_shape
+from lora_edu.budget.shapes import MODEL_SHAPES, TARGETS, ModelShape, gpt_shape, llama_shape
 from lora_edu.budget.step_cost import (
     StepSeconds,
     block_share,
@@ -56,6 +56,7 @@ __all__ = [
     "interleaved_medians",
     "kept_bytes",
     "layer_parameters",
+    "llama_shape",
     "lora_parameters",
     "lora_parameters_by_target",
     "memory_budget",

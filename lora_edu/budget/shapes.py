@@ -14,6 +14,7 @@ Sources:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lora_edu.gpt import GPTConfig
 
@@ -56,7 +57,8 @@ class ModelShape:
 
     Two families are known. `family="gpt"`: biases, LayerNorm with shift, learned positions, an
     MLP of two matrices, the head tied to the token embedding. `family="llama"`: no biases,
-    RMSNorm, rotary positions without parameters, a gated MLP of three matrices, a head of its own.
+    RMSNorm, rotary positions without parameters, a gated MLP of three matrices; its head is its
+    own, or tied as in the small ones.
 
     Args:
         family: "gpt" or "llama".
@@ -69,6 +71,7 @@ class ModelShape:
         context_length: Longest sequence, in tokens.
         n_classes: Outputs of a new classification head that replaces the language model's;
             `None` keeps that one.
+        tied: Whether a Llama's head is its token embedding; a GPT's always is.
 
     Example:
         >>> MODEL_SHAPES["GPT-2 small (124M)"].parameters
@@ -86,6 +89,7 @@ class ModelShape:
     vocab_size: int
     context_length: int
     n_classes: int | None = None
+    tied: bool = False
 
     @property
     def kv_dim(self) -> int:
@@ -143,7 +147,7 @@ class ModelShape:
     @property
     def head_parameters(self) -> int:
         """What the head adds: nothing while it is tied to the token embedding."""
-        tied = self.is_gpt and self.n_classes is None
+        tied = (self.is_gpt or self.tied) and self.n_classes is None
         return 0 if tied else self.projection("head").parameters
 
     @property
@@ -178,6 +182,53 @@ def gpt_shape(config: GPTConfig) -> ModelShape:
         vocab_size=config.vocab_size,
         context_length=config.context_length,
     )
+
+
+#: The config of transformers that `llama_shape` reads: ours → theirs.
+LLAMA_SIZES = {
+    "n_layer": "num_hidden_layers",
+    "n_embd": "hidden_size",
+    "n_head": "num_attention_heads",
+    "n_kv_head": "num_key_value_heads",
+    "n_mlp": "intermediate_size",
+    "vocab_size": "vocab_size",
+    "context_length": "max_position_embeddings",
+}
+
+
+def llama_shape(config: Any) -> ModelShape:
+    """The shape of a Llama of transformers: `llama_shape(model.config)`.
+
+    Its layers have the names of `TARGETS` here: query for `q_proj`, key for `k_proj`, value for
+    `v_proj`, out for `o_proj`, gate for `gate_proj`, fc_in for `up_proj`, fc_out for `down_proj`,
+    head for `lm_head`.
+
+    Args:
+        config: Of `model_type` "llama" or "mistral", without biases.
+
+    Raises:
+        ValueError: another kind of model, whose numbers are not those of a Llama.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> sizes = dict(zip(LLAMA_SIZES.values(), (30, 576, 9, 3, 1536, 49152, 8192)))
+        >>> smollm2 = SimpleNamespace(model_type="llama", tie_word_embeddings=True, **sizes)
+        >>> llama_shape(smollm2).parameters
+        134515008
+    """
+    kind = getattr(config, "model_type", None)
+    if kind not in ("llama", "mistral"):
+        raise ValueError(f"config.model_type must be 'llama' or 'mistral', got {kind!r}")
+    shape = ModelShape(
+        family="llama",
+        **{ours: getattr(config, theirs) for ours, theirs in LLAMA_SIZES.items()},
+        tied=config.tie_word_embeddings,
+    )
+    head_dim = shape.n_embd // shape.n_head
+    for name, expected in (("attention_bias", False), ("mlp_bias", False), ("head_dim", head_dim)):
+        if (found := getattr(config, name, None) or expected) != expected:
+            raise ValueError(f"config.{name} is {found}, but this shape knows {expected} alone")
+    return shape
 
 
 def _gpt2(n_layer: int, n_head: int, n_embd: int, context_length: int = 1024) -> ModelShape:
