@@ -34,6 +34,7 @@ from .budget import (
     lora_parameters_by_target,
     memory_budget,
     model_break_even_rank,
+    preview_targets,
 )
 from .datasets import (
     Batch,
@@ -171,6 +172,7 @@ __all__ = [
     "ParameterCount",
     "perplexity",
     "Predictions",
+    "preview_targets",
     "replace_linear_with_lora",
     "Row",
     "same_bits",

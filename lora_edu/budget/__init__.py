@@ -22,6 +22,7 @@ from lora_edu.budget.parameters import (
     lora_parameters_by_target,
     model_break_even_rank,
 )
+from lora_edu.budget.preview import TargetPreview, TargetRow, preview_targets
 from lora_edu.budget.shapes import MODEL_SHAPES, TARGETS, ModelShape, gpt_shape, llama_shape
 from lora_edu.budget.step_cost import (
     StepSeconds,
@@ -44,6 +45,8 @@ __all__ = [
     "STORAGES",
     "StepSeconds",
     "TARGETS",
+    "TargetPreview",
+    "TargetRow",
     "activation_bytes",
     "adapter_bytes",
     "block_activations",
@@ -61,5 +64,6 @@ __all__ = [
     "lora_parameters_by_target",
     "memory_budget",
     "model_break_even_rank",
+    "preview_targets",
     "training_step",
 ]
