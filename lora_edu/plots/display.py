@@ -13,17 +13,30 @@ from __future__ import annotations
 
 import base64
 import html
+import struct
 
 import ipywidgets
 from IPython.display import display
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 _MARGIN_PX = 8  # of white around a picture
+_SMALLEST = 0.75  # of its width, and labels are 11 pixels high: a narrower page scrolls it
+# On a dark page a picture's paper is dark and its ink light, while hues stay: blue is still LoRA.
+# Said in an attribute or a class by JupyterLab, the course's site, Colab and VS Code. Where no such
+# rule applies, on paper or where a page drops styles, a picture is a white sheet.
+_DARK_PAGES = '[data-jp-theme-light="false"],[data-theme="dark"],[theme="dark"],.vscode-dark'
+_TURNED = ".lora-figure{filter:invert(.93) hue-rotate(180deg)}"
+_FOLLOW_THE_PAGE = (
+    f"<style>@media screen{{:is({_DARK_PAGES}) {_TURNED}}}"
+    f'@media screen and (prefers-color-scheme:dark){{[data-theme="auto"] {_TURNED}}}</style>'
+)
 LINE_CHARACTERS = 92  # pages made from a notebook break longer lines in the middle of a word
 
 
 def image_tag(picture: bytes, alt: str, *, width_px: int | None = None) -> str:
     """Returns an HTML `<img>` with a PNG inside and its text alternative.
+
+    A page with too little room for it scrolls it sideways; a dark page shows it dark.
 
     Args:
         picture: PNG.
@@ -36,12 +49,20 @@ def image_tag(picture: bytes, alt: str, *, width_px: int | None = None) -> str:
     if not alt.strip():
         raise ValueError("alt must say in words what the figure shows, got nothing")
     data = base64.b64encode(picture).decode()
-    width = f"width:{width_px}px;" if width_px else ""
-    # On a dark page, a white sheet with a margin and round corners. Its width is the picture's own,
-    # so that the pixels of one fall on those of the other, whatever the page's style says of boxes.
+    wide = width_px or _dots_wide(picture)
+    width = f"width:{wide}px;min-width:{round(_SMALLEST * wide)}px;"
+    # A sheet with a margin and round corners. Its width is the picture's own, so that the pixels of
+    # one fall on those of the other, whatever the page's style says of boxes.
     sheet = f"background:#fff;padding:{_MARGIN_PX}px;border-radius:8px;box-sizing:content-box"
     style = f"{width}max-width:calc(100% - {2 * _MARGIN_PX}px);height:auto;{sheet}"
-    return f'<img alt="{html.escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
+    source = f"data:image/png;base64,{data}"
+    image = f'<img class="lora-figure" alt="{html.escape(alt)}" style="{style}" src="{source}">'
+    return f'{_FOLLOW_THE_PAGE}<div style="overflow-x:auto">{image}</div>'
+
+
+def _dots_wide(picture: bytes) -> int:
+    """The width that a PNG's header says."""
+    return struct.unpack(">I", picture[16:20])[0]
 
 
 def live_paragraph(inner: str) -> str:

@@ -224,11 +224,15 @@ def test_an_image_carries_picture_and_text() -> None:
     assert f"base64,{base64.b64encode(picture).decode()}" in tag
 
 
-def test_an_image_is_a_sheet_of_its_own_on_a_dark_page() -> None:
-    tag = image_tag(png(figure("a")), "nothing", width_px=300)
+def test_an_image_is_a_sheet_of_its_own_and_keeps_three_quarters_of_its_width() -> None:
+    drawn = figure("a")
+    tag = image_tag(png(drawn), "nothing", width_px=300)
     for rule in ("background:#fff", "padding:8px", "border-radius:8px", "width:300px"):
         assert rule in tag
     assert "max-width:calc(100% - 16px)" in tag and "box-sizing:content-box" in tag
+    assert "min-width:225px" in tag
+    dots = Image.open(io.BytesIO(png(drawn))).width  # without a width, a pixel is a pixel
+    assert f"width:{dots}px" in image_tag(png(drawn), "nothing")
 
 
 def test_a_picture_without_text_is_refused() -> None:

@@ -1,0 +1,86 @@
+"""A figure follows the page: dark on a dark one, and scrolled, not shrunk, on a narrow one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page
+
+from lora_edu.plots import bar_chart, png
+from lora_edu.plots.display import image_tag
+from lora_edu.plots.style import CONCEPTS, shown_width
+
+HOSTS = {  # what each host says of a light page and of a dark one; where none is said, light it is
+    "JupyterLab": ('<body data-jp-theme-light="true">', '<body data-jp-theme-light="false">'),
+    "site": ('<body data-theme="light">', '<body data-theme="dark">'),
+    "Colab": ('<html theme="light"><body>', '<html theme="dark"><body>'),
+    "VS Code": ('<body class="vscode-light">', '<body class="vscode-dark">'),
+    "nbconvert": ("<body>", None),
+}
+CHART = bar_chart({"full": 2.0, "LoRA": 1.0}, title="A finding", y_label="bytes")
+TAG = image_tag(png(CHART), "Two bars: full and LoRA.", width_px=shown_width(CHART))
+
+
+@pytest.fixture
+def page(browser: BrowserContext) -> Iterator[Page]:
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+def seen(page: Page, body: str) -> Image.Image:
+    page.set_content(f"<!doctype html>{body}{TAG}")
+    return Image.open(io.BytesIO(page.locator("img").screenshot())).convert("RGB")
+
+
+def nearest(picture: Image.Image, colour: tuple[int, int, int]) -> int:
+    """How far the nearest colour of an area of the picture is, by its worst channel."""
+    colours = [each for count, each in picture.getcolors(1 << 24) if count > 2000]
+    return min(max(abs(a - b) for a, b in zip(each, colour)) for each in colours)
+
+
+def hue(colour: tuple[int, int, int]) -> int:
+    return Image.new("RGB", (1, 1), colour).convert("HSV").getpixel((0, 0))[0]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("host", HOSTS)
+def test_it_has_the_paper_of_its_page(host: str, scheme: str, page: Page) -> None:
+    page.emulate_media(color_scheme=scheme)  # the reader's own: the page's word counts
+    light, dark = HOSTS[host]
+    assert nearest(seen(page, light), (255, 255, 255)) == 0
+    if dark:
+        assert nearest(seen(page, dark), (18, 18, 18)) <= 2
+
+
+@pytest.mark.parametrize(("scheme", "paper"), [("light", 255), ("dark", 18)])
+def test_a_page_that_follows_its_reader_takes_it_along(scheme: str, paper: int, page: Page) -> None:
+    page.emulate_media(color_scheme=scheme)
+    assert nearest(seen(page, '<body data-theme="auto">'), (paper,) * 3) <= 2
+
+
+def test_a_concept_keeps_its_hue(page: Page) -> None:
+    dark = seen(page, '<body data-theme="dark">')
+    areas = {each for count, each in dark.getcolors(1 << 24) if count > 2000}
+    for concept in ("full", "lora"):
+        written = CONCEPTS[concept].lstrip("#")
+        wanted = hue(tuple(int(written[at : at + 2], 16) for at in (0, 2, 4)))
+        assert any(abs(hue(each) - wanted) <= 6 and max(each) > 200 for each in areas), concept
+
+
+def test_it_is_printed_on_white(page: Page) -> None:
+    page.emulate_media(media="print")
+    assert nearest(seen(page, '<body data-theme="dark">'), (255, 255, 255)) == 0
+
+
+def test_a_phone_scrolls_it_and_its_page_stays_as_wide(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 700})
+    page.set_content(f"<!doctype html><body>{TAG}")
+    assert page.locator("img").bounding_box()["width"] >= 0.75 * shown_width(CHART)
+    page_width, scrolled = page.evaluate(
+        "() => [document.documentElement.scrollWidth, document.querySelector('div').scrollWidth]"
+    )
+    assert page_width <= 390 < scrolled
