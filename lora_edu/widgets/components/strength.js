@@ -3,17 +3,21 @@ import { box, chips, choice, el, fixed, signed, slider } from "./kit.js";
 import { chart } from "./strength_chart.js";
 
 const STYLE = `
+  .kit { padding-block: 10px; }
   .top { align-items: center; }
   .note { flex: 1 1 260px; min-height: 19px; line-height: 19px; }
   .note .wrong { margin: 0; color: var(--ink); }
-  .field { flex: 1 1 300px; }
+  .row + .row { margin-top: 6px; }
+  .field { flex: 1 1 100%; }
+  .field > span:first-child { flex: none; min-width: 84px; }
   .field select, .field input { flex: 1 1 0; width: 0; }
-  .two { margin: 10px 0 6px; }
-  .said { background: var(--card); border-left: 5px solid var(--lora); border-radius: 6px; padding: 6px 12px; }
-  .base { border-left: 5px solid var(--bar-frozen); border-radius: 6px; padding: 0 12px; margin-top: 7px; font-size: 13px; line-height: 18px; color: var(--quiet); }
+  .field :is(select, input, button) { height: 28px; padding-block: 2px; }
+  .two { margin: 8px 0 4px; }
+  .said { background: var(--card); border-left: 5px solid var(--lora); border-radius: 6px; padding: 5px 12px; }
+  .base { border-left: 5px solid var(--bar-frozen); border-radius: 6px; padding: 0 12px; margin-top: 7px; font-size: 13px; line-height: 17px; color: var(--quiet); }
   .said, .base { white-space: pre-line; }
   .prompt { color: var(--quiet); }
-  .words { font-size: 17px; line-height: 1.3; font-weight: 650; }
+  .words { font-size: 16px; line-height: 1.25; font-weight: 650; }
   /* All that may come lies unseen in the same place, so nothing moves when it comes. */
   .room { display: grid; }
   .room > * { grid-area: 1 / 1; }
@@ -41,7 +45,18 @@ const STYLE = `
   .drag { align-items: center; }
   .drag .slider .say output { font-size: 20px; line-height: 20px; }
   .play { min-width: 84px; }
-  @media (min-width: 621px) { .two { grid-template-columns: minmax(0, 1.65fr) minmax(0, 1fr); } }
+  @container (min-width: 621px) { .two { grid-template-columns: minmax(0, 1.7fr) minmax(0, 1fr); } }
+  /* On a phone the slider is beneath the words that it moves, and the chart comes after it. */
+  @container (max-width: 620px) {
+    .kit { display: flex; flex-direction: column; }
+    .two { display: contents; }
+    .said { margin-top: 8px; }
+    .drag { order: 1; margin-top: 8px; }
+    .next { order: 2; margin-top: 12px; }
+    .field > span:first-child { min-width: 0; }
+    .field:has(input) { flex-wrap: wrap; }
+    .field:has(input) > span:first-child { flex-basis: 100%; }
+  }
 `;
 
 /** A probability in whole per cent; what is not certain is never 0 or 100 %. */
@@ -202,7 +217,8 @@ export function mount(host, { strengths, adapters }, ask) {
     el("div", { class: "ghost", "aria-hidden": "true" }, ...dressed(prompt, words)));
   inside.append(
     el("div", { class: "row top" }, chip.element, status),
-    el("div", { class: "row" }, list.element, ...(ask ? [el("label", { class: "field" }, el("span", {}, "or your own"), own, button)] : [])),
+    el("div", { class: "row" }, list.element),
+    ...(ask ? [el("div", { class: "row" }, el("label", { class: "field" }, el("span", {}, "or your own"), own, button))] : []),
     el("div", { class: "two" },
       el("div", {},
         el("div", { class: "said room" }, ...ghosts(each => each.text, pieces), said),

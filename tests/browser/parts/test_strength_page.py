@@ -162,6 +162,13 @@ def test_it_opens_with_a_sentence_and_not_with_nonsense(kit: Locator) -> None:
     assert kit.get_by_role("slider").get_attribute("aria-valuetext") == "1.0"
 
 
+def test_prompts_and_ones_own_are_read_whole(kit: Locator) -> None:
+    for role, name in (("combobox", "Prompt"), ("textbox", "Your own prompt")):
+        assert kit.get_by_role(role, name=name).bounding_box()["width"] >= 600
+    own = kit.get_by_role("textbox", name="Your own prompt")
+    assert own.evaluate("field => field.scrollWidth <= field.clientWidth")  # its example, too
+
+
 # The keyboard
 
 
