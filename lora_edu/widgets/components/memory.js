@@ -43,6 +43,7 @@ const STYLE = `
 :host { --weights: #b4bcc5; --activations: #d3a2c0; }
 :host([data-theme="dark"]) { --weights: #a3adb8; }
 .row { gap: 8px 11px; font-size: 13px; }
+.sliders { column-gap: 26px; }
 select { padding: 4px 5px; }
 .slider { flex-basis: 300px; min-width: min(300px, 100%); }
 .tick { flex: 0 1 125px; align-self: center; white-space: normal; line-height: 17px; }
@@ -71,7 +72,8 @@ export function mount(host, data) {
   const set = name => value => { state[name] = value; show(); };
   const named = names => names.map(name => [name, String(name)]);
   const list = (label, name, options) => choice({ label, options: named(options), value: state[name], change: set(name) }).element;
-  const slide = (label, name, stops, marks) => slider({ label, stops, value: state[name], say: grouped, change: set(name), marks: marks.map(stop => [stop, grouped(stop)]) }).element;
+  const slide = (label, name, stops, every) => slider({ label, stops, value: state[name], say: grouped, change: set(name),
+    marks: stops.map((stop, place) => [stop, place % every ? "" : grouped(stop)]) }).element;
   const rows = METHODS.map(method => {
     const total = el("strong"), fits = el("span");
     const pieces = PARTS.map(part => el("i", { class: part }));
@@ -87,9 +89,9 @@ export function mount(host, data) {
     el("div", { class: "row" },
       list("Model", "model", Object.keys(data.shapes)), list("Storage", "storage", Object.keys(data.storages)),
       list("LoRA on", "target_set", data.target_sets), list("rank", "rank", data.ranks)),
-    el("div", { class: "row" },
-      slide("rows a step", "batch_size", data.batches, data.batches),
-      slide("tokens a row", "length_tokens", data.lengths, data.lengths.filter((_, place) => place % 2 === 0)),
+    el("div", { class: "row sliders" },
+      slide("rows a step", "batch_size", data.batches, 1),
+      slide("tokens a row", "length_tokens", data.lengths, 2),
       tick({ label: "activation checkpointing", on: state.checkpointing, change: set("checkpointing") }).element),
     bars, why);
 
