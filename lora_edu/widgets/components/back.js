@@ -40,9 +40,6 @@ const BACK_CSS = `
 .subspace { stroke: var(--frozen); } .random { stroke: var(--frozen); stroke-dasharray: 1.5 4.5; stroke-linecap: round; } .energy { stroke: var(--ink); stroke-dasharray: 7 4; }
 .curve.cut, .curve.lora { stroke-width: 2.6; }
 .here { fill: var(--paper); stroke-width: 2.2; stroke-dasharray: none; }
-.chart text.cut, .chart text.shrunk { fill: var(--full); } .chart text.lora { fill: var(--lora); }
-.chart text.subspace, .chart text.random { fill: var(--frozen); }
-.chart text { stroke: none; }
 .star { fill: var(--ink); stroke: var(--paper); stroke-width: 1.5; }
 .chart text.told { font-weight: 650; paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-dasharray: none; }
 .keys { display: flex; flex-wrap: wrap; gap: 0 14px; margin: 4px 0; font-size: 12px; }
