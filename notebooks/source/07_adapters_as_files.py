@@ -571,7 +571,7 @@ models = [n * base_bytes / 1e6 for n in tasks]
 adapters = [bytes_of_tasks(base_bytes, adapter_bytes, n) / 1e6 for n in tasks]
 ratio = models[-1] / adapters[-1]
 chart = line_chart(
-    [Line("a model for each task", tasks, models), Line("one base, N adapters", tasks, adapters)],
+    [Line("N full models", tasks, models), Line("one base, N LoRA adapters", tasks, adapters)],
     title=f"At 16,384 tasks adapters take {ratio:.0f} times less room",
     x_label="number of tasks N",
     y_label="on disk (MB)",
