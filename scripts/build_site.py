@@ -29,6 +29,32 @@ BADGE = re.compile(r"\[!\[[^]]*\]\(https://colab[^)]*badge\.svg\)\]\(([^)]*)\)")
 # No Python is behind a page: an explorer then does not offer to ask it.
 WAY_TO_PYTHON = re.compile(r'toPython\("[^"]*", \d+\)')
 FIRST_CELL = "import lora_edu  # noqa"  # installs the course; a page needs none
+READING = (
+    "Here you read, unfold and drag. To run the code and change it, "
+    r"[open the notebook in Colab](\1) "
+    "or, on your machine, with `make lab`."
+)
+#: What speaks to someone who has a kernel, and what a page says.
+SAID_INSTEAD = (
+    (
+        "press Shift+Enter in each cell, from the top.",
+        "here, from the top. In JupyterLab or Colab, press Shift+Enter in each cell.",
+    ),
+    (
+        "Write a prompt of **your own**, too, and the model answers.",
+        "In JupyterLab or Colab, write a prompt of **your own**, too, and the model answers.",
+    ),
+    ("choose an answer, then run on.", "choose an answer, then read on."),
+    (
+        "set a rank and press **Run it live**.",
+        "set a rank. In JupyterLab or Colab, press **Run it live**, too.",
+    ),
+)
+# A prediction's answer folds itself; a page has folded the whole output already.
+UNFOLD = re.compile(
+    r"<details><summary[^>]*>No prediction recorded[^<]*</summary>(.*)</details>", re.S
+)
+NOT_RECORDED, COMPARE = "No prediction recorded.", "Compare it with what you predicted."
 # A row of the README's map: number, title, file, what one can do at its end, minutes.
 MAP_ROW = re.compile(
     r"^\| (\d\d) \| \[(.+?)\]\(notebooks/(.+?)\.ipynb\) \| (.+?) \| (.+?) \|", re.M
@@ -75,9 +101,9 @@ make lab
 def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
     """Returns a learner's notebook as Sphinx is to read it; changes it in place.
 
-    The badge becomes a plain link, the cell that installs the course goes, a cell without outputs
-    takes those of its like in the solution, folded but for explorers and predictions, and code that
-    Jupyter folds is folded here too.
+    The badge becomes a sentence with its link, the cell that installs the course goes, a cell
+    without outputs takes those of its like in the solution, folded but for explorers and
+    predictions, and code that Jupyter folds is folded here too. What needs a kernel is said so.
     """
     solved = {cell.id: cell for cell in solution.cells}
     for cell in learner.cells:
@@ -94,7 +120,8 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
             tags.append("hide-input")
         for data in (output.get("data", {}) for output in cell.outputs):
             if "text/html" in data:
-                data["text/html"] = WAY_TO_PYTHON.sub("null", data["text/html"])
+                alone = UNFOLD.sub(r"\1", WAY_TO_PYTHON.sub("null", data["text/html"]))
+                data["text/html"] = alone.replace(NOT_RECORDED, COMPARE)
             if "text/markdown" in data:  # Sphinx follows links of cells, not of outputs
                 data["text/markdown"] = data["text/markdown"].replace(".ipynb)", ".html)")
     return learner
@@ -108,11 +135,15 @@ def may_answer(output: NotebookNode) -> bool:
 def readable(text: str) -> str:
     r"""Returns a cell's Markdown as MyST reads it: no picture from another host, hints parsed.
 
+    What only a kernel can do is said to be elsewhere.
+
     Example:
         >>> readable("<details><summary>Hint</summary>\n$x$\n</details>")
         '<details><summary>Hint</summary>\n\n$x$\n\n</details>'
     """
-    text = BADGE.sub(r"[Open in Colab](\1)", text)
+    text = BADGE.sub(READING, text)
+    for said, instead in SAID_INSTEAD:
+        text = re.sub(r"\s+".join(map(re.escape, said.split())), instead, text)
     text = re.sub(r"</summary>\n(?!\n)", "</summary>\n\n", text)
     return re.sub(r"(?<!\n)\n</details>", "\n\n</details>", text)
 

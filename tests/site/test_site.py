@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ PAGES = ["index", *notebook_names()]
 WIDTHS = {"desktop": 1280, "phone": 390}
 LINKS = """() => [...document.querySelectorAll('a[href]')].map(link => link.getAttribute('href'))"""
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-RAW_FORMULAS = r"""() => [...document.querySelectorAll('main p, main li, main td')]
+RAW_FORMULAS = r"""() => [...document.querySelectorAll('article p, article li, article td')]
   .map(place => { const copy = place.cloneNode(true);
     copy.querySelectorAll('code, .katex, script').forEach(part => part.remove());
     return copy.textContent; })
@@ -92,7 +93,7 @@ def test_every_formula_is_typeset(page: Page) -> None:
 
 
 def test_every_picture_has_its_text(page: Page) -> None:
-    texts = page.locator("main img").evaluate_all("images => images.map(image => image.alt)")
+    texts = page.locator("article img").evaluate_all("images => images.map(image => image.alt)")
     assert [text for text in texts if len(text) <= 20] == []
 
 
@@ -102,6 +103,36 @@ def test_explorers_are_live(page: Page) -> None:
     assert live == places.count()
     if page.name == "index":
         assert live == 1
+
+
+def test_no_page_speaks_to_a_kernel_as_if_it_had_one(page: Page) -> None:
+    told = " ".join(page.locator("article").inner_text().split())
+    for sentence in re.split(r"(?<=[.!?]) ", told):
+        for words in ("Shift+Enter", "Run it live", "prompt of your own", "No prediction recorded"):
+            assert words not in sentence or "In JupyterLab or Colab" in sentence, sentence
+    assert "run this cell again" not in told
+
+
+def test_a_prediction_can_be_made_where_no_python_hears_it(page: Page) -> None:
+    for form in page.get_by_role("group", name="Prediction").all():
+        if form.get_by_role("radio").count():
+            form.get_by_role("radio").first.click()
+        else:
+            form.get_by_role("textbox").fill("8")
+            form.get_by_role("textbox").press("Enter")
+        assert "You say:" in form.inner_text()
+        assert form.get_by_role("alert").inner_text() == ""
+
+
+def test_what_is_said_instead_is_said_in_a_notebook() -> None:
+    sources = [
+        path.read_text(encoding="utf-8") for path in build_site.NOTEBOOKS.glob("source/*.py")
+    ]
+    told = " ".join(
+        " ".join(line.removeprefix("# ") for line in text.split("\n")) for text in sources
+    )
+    missing = [said for said, _ in build_site.SAID_INSTEAD if said not in told]
+    assert missing == []
 
 
 def test_links_inside_the_site_lead_somewhere(page: Page, built: Path) -> None:

@@ -1,4 +1,5 @@
-// A question, answered before one looks: a choice, or a number. What is recorded is Python's word.
+// A question, answered before one looks: a choice, or a number. What is recorded is Python's word;
+// where no Python is behind the page, the answer is the reader's own and stays as it is said.
 import { box, el } from "./kit.js";
 
 const STYLE = `
@@ -16,6 +17,8 @@ p { margin: 2px 0 0; }`;
 
 /** What is read beneath the form: { text, recorded }. */
 export function answer(state, data) {
+  if (state.reading) return state.said ? { text: `You say: ${state.said}. Now read on, and unfold the answer.`, recorded: true }
+    : { text: "Make up your mind, then read on.", recorded: false };
   if (state.note) return { text: state.note, recorded: false };
   if (state.said === null) return { text: data.options.length ? "Choose one, then run on." : "Press Enter to record it, then run on.", recorded: false };
   return { text: `Recorded: ${state.said}. Now run on.`, recorded: true };
@@ -31,6 +34,7 @@ export function mount(host, data, ask) {
     inside.classList.toggle("recorded", recorded);
   };
   const send = async said => {
+    if (!ask) return tell({ said: said.trim(), reading: true });
     // Python puts the answer into the saved output, which draws this form anew: the focus comes back.
     globalThis.loraAsked = { key: host.dataset.lora, at: Date.now() };
     try {
@@ -43,7 +47,7 @@ export function mount(host, data, ask) {
   const legend = el("legend", {}, `Predict: ${data.question}`);
   const controls = data.options.length ? radios(data, send) : number(data, send);
   inside.append(el("fieldset", {}, legend, controls.element), note, wrong);
-  tell({ said: data.said, note: data.note });
+  tell({ said: data.said, note: data.note, reading: !ask });
   const asked = globalThis.loraAsked;
   if (asked?.key === host.dataset.lora && Date.now() - asked.at < 3000) controls.focused()?.focus({ preventScroll: true });
 }
