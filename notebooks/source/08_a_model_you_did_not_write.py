@@ -185,14 +185,14 @@ reveal(asked, round(found["examples"][0]), because="this model is too small to l
 # You know our GPT's layers by name. A new model has names and shapes of its own, so list them
 # before you choose:
 # %%
-from lora_edu import find_targets, linear_shape
+from lora_edu import preview_targets
 
-kinds = {}
-for name, layer in find_targets(model, "*").items():
-    kinds.setdefault(name.split(".")[-1], []).append(linear_shape(layer))
 table(
     ["layer", "in → out", "how many"],
-    [[kind, "{} → {}".format(*shapes[0]), len(shapes)] for kind, shapes in kinds.items()],
+    [
+        [row.pattern.split(".")[-1], f"{row.in_dim} → {row.out_dim}", row.layers]
+        for row in preview_targets(model, rank=8).rows
+    ],
 )
 # %% [markdown]
 # The first four are attention. Two of them are narrow: nine query heads share three heads of keys
