@@ -196,7 +196,7 @@ def one_run(key: dict[str, Any], *, name: str, steps: int | None = None) -> dict
     start, setup, data = time.process_time(), SETUPS[name], rows(name)
     as_appendix = key["form"] != "course"
     base, encoding = setup.load()
-    model = prepare(base, key["form"], seed=key["seed"])
+    model = prepare(base.to(choose_device()), key["form"], seed=key["seed"])
     if isinstance(model, GPT):
         fuse(model)  # the same loss and gradients, in less time
     if as_appendix and setup.to_longest:
