@@ -25,7 +25,6 @@ ROOMS = {
     "03.order": "freezing",
     "03.backward": "freezing",
     "04.fixed_bytes": "memory",
-    "04.one_layer": "parameters",
     "04.break_even": "parameters",
     "04.model": "parameters",
     "04.explorer": "parameters",

@@ -1,4 +1,4 @@
-"""Exercises on counting the numbers in A and B, for one layer and for whole models."""
+"""Exercises on counting the numbers in A and B: when they outgrow W, and for whole models."""
 
 from __future__ import annotations
 
@@ -6,36 +6,6 @@ from typing import Any
 
 from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
-
-
-@exercise("04.one_layer", praise="The sum of the sides, not their product: that is the saving.")
-def one_layer(answer: Any) -> None:
-    """Judges a function (in_dim, out_dim, rank) → numbers in A and B."""
-    m, n, r = 30, 50, 4
-    found = number(answer(m, n, r))
-    if same(found, 16 * (768 + 768)):
-        raise Wrong(
-            "You used m, n and r of the cell above: 24,576 for every layer. Use in_dim, out_dim "
-            "and rank."
-        )
-    if same(found, m * n):
-        raise Wrong("That is the size of W. LoRA trains A and B and leaves W alone.")
-    if same(found, r * m * n):
-        raise Wrong("A and B are stored side by side: their sizes add up, they do not multiply.")
-    if same(found, m + n):
-        raise Wrong("That is right for rank 1 only. A has `rank` columns, B has `rank` rows.")
-    if same(found, 2 * r * m) or same(found, 2 * r * n):
-        raise Wrong(
-            "Right for a square layer. A is in_dim × rank, B is rank × out_dim: count both."
-        )
-    if same(found, r * m) or same(found, r * n):
-        raise Wrong("That is one of the two matrices. Count A and B.")
-    if same(found, r * (m + n) + m * n):
-        raise Wrong("W is frozen: it is there, but it is not trained. Count what is trained.")
-    if not same(found, r * (m + n)):
-        raise Wrong("A is in_dim × rank, B is rank × out_dim. Add the two sizes.")
-    if not same(answer(768, 3072, 64), 245_760):
-        raise Wrong("It is right for one layer only: use in_dim, out_dim and rank.")
 
 
 @exercise(

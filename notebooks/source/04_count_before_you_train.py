@@ -17,7 +17,7 @@
 # ## How many numbers does LoRA train?
 # A layer with $m$ inputs and $n$ outputs has a weight of $m \cdot n$ numbers. LoRA of rank $r$
 # leaves it alone and trains $A$ ($m \times r$) and $B$ ($r \times n$), together $r (m + n)$
-# numbers. For example, in GPT-2 small:
+# numbers. For example, in GPT-2 small, of 124 million parameters:
 # %%
 m, n, r = 768, 768, 16
 print(f"W: {m} × {n} = {m * n:,} numbers, frozen")
@@ -84,9 +84,9 @@ check("04.fixed_bytes", fixed_bytes)
 # bytes each).
 # </details>
 # %% [markdown]
-# And the activations? The error still travels back through
-# every frozen layer to the adapters below. In full fine-tuning of GPT-2 small with 8 rows of 512
-# tokens they are the largest part:
+# And the activations? The error still travels back through every frozen layer to the adapters
+# below. In full fine-tuning of GPT-2 small with 8 rows, that is texts, of 512 tokens they are the
+# largest part:
 # %%
 from lora_edu import MODEL_SHAPES, memory_budget
 
@@ -102,11 +102,13 @@ saving
 lora = memory_budget(small, "lora", **step)
 saved = 1 - lora.total_bytes / full.total_bytes
 size = next(s for s, least in zip(shares, (0.95, 0.6, 0.3, 0)) if saved >= least)
-why = f"{100 * saved:.0f} %: {lora.activations_bytes / 1e9:.1f} GB of activations stay"
+spared = (full.activations_bytes - lora.activations_bytes) / full.total_bytes
+why = f"it is {100 * saved:.0f} %: {100 * (saved - spared):.0f} from gradients and Adam's numbers, "
+why += f"{100 * spared:.0f} from activations, of which {lora.activations_bytes / 1e9:.1f} GB stay"
 reveal(saving, size, because=why)
 # %% [markdown]
-# Now Llama 3 8B beside real cards, with LoRA on all layers of the blocks, where notebook 00
-# took two. QLoRA is LoRA on a base whose blocks are held in 4 bits.
+# Now Llama 3 8B beside real cards, with LoRA on all layers of the blocks. The 35 GB of notebook 00
+# were for query and value. QLoRA is LoRA on a base whose blocks are held in 4 bits.
 # %%
 from lora_edu.widgets.memory_bars import MemoryState, memory_bars
 
@@ -114,21 +116,21 @@ rows = {"batch_size": 4, "length_tokens": 1024}
 bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the blocks", **rows))
 bars
 # %% [markdown]
-# No card here takes full fine-tuning; LoRA fits on one. It is an
-# estimate by a formula that was checked on our GPT, so leave a tenth of the card free.
+# No card here takes full fine-tuning; LoRA fits on one. With as many tokens it saves more than on
+# GPT-2, because weights grow faster than activations. The formula was checked on our GPT only, so
+# take it as an estimate and leave a tenth of the card free.
 #
-# **To find out:** which is the smallest card for LoRA? Does *checkpointing*, which keeps each
+# **To find out:** which card will do on query and value alone? Does *checkpointing*, which keeps each
 # block's input and computes the rest again, make QLoRA fit a T4? And what do 32 rows do?
 #
 # <details><summary>What to look for</summary>
-# An L40S of 48 GB; on query and value alone LoRA fits an A100 of 40 GB, just. With checkpointing
-# QLoRA fits a T4, but a step takes one more forward pass. With 32 rows activations dominate, and
-# LoRA saves less than a third.
+# An A100 of 40 GB, just. With checkpointing QLoRA fits a T4, but a step takes one more forward pass.
+# With 32 rows activations dominate, and LoRA saves less than a third.
 # </details>
 # %% [markdown]
-# A large vocabulary costs more than people expect. The budget counts one array of tokens ×
-# vocabulary for the loss, but a plain cross-entropy holds several at once. And for a task with new
-# words you may want to train embedding and head as well:
+# A large vocabulary costs more than people expect: the budget counts one array of tokens ×
+# vocabulary for the loss, but a plain cross-entropy holds several. And for a task with new words you
+# may train embedding and head as well:
 # %%
 from lora_edu import adapter_bytes, lora_parameters
 
@@ -146,39 +148,14 @@ print(f"trained: {trained:,} parameters, {100 * trained / llama.parameters:.2f} 
 
 
 # %% [markdown]
-# ✓ **LoRA's first promise, far fewer trainable parameters: counted.**
+# ✓ **LoRA's first promise, far fewer trainable parameters: counted.** You can now predict what
+# a step needs, part by part. Open is *why* a frozen layer's activations stay: see below.
 #
 # ## Deeper: count for any model
-# **Exercise 2, fill in.** How many numbers do $A$ and $B$ hold together?
-# %% exercise="04.one_layer"
-def lora_numbers(in_dim, out_dim, rank):
-    # <solution>
-    return rank * (in_dim + out_dim)
-    # </solution>
-    # <student>
-    # return ...  # numbers in A and B together
-    # </student>
-
-
-check("04.one_layer", lora_numbers)
-# %% [markdown]
-# <details><summary>Hint</summary>
-# The first section has the formula.
-# </details>
-# %% [markdown]
-# At some rank LoRA is as large as $W$ itself, the *break-even rank*. Which one is it?
-# %%
-choices = ["4096, the width", "2048, half the width", "64, its root", "8192, twice the width"]
-even = predict("For a layer 4,096 → 4,096, at which rank is LoRA as large as W?", choices)
-even
-# %%
-found = next(rank for rank in range(1, 9000) if rank * (4096 + 4096) >= 4096 * 4096)
-answer = next(choice for choice in choices if choice.startswith(str(found)))
-reveal(even, answer, because="r · 2d = d² gives r = d / 2")
-
-
-# %% [markdown]
-# **Exercise 3, own code.** Write it for a layer that is not square. It need not be whole.
+# Did you see the explorer's *break-even rank*, where $A$ and $B$ hold as many numbers as $W$? For
+# 768 → 768 it is 384, half the width. What is it where a layer is not square?
+#
+# **Exercise 2, fill in.** The result need not be whole.
 # %% exercise="04.break_even"
 def break_even(in_dim, out_dim):
     """The rank r at which r (in_dim + out_dim) = in_dim · out_dim."""
@@ -186,7 +163,7 @@ def break_even(in_dim, out_dim):
     return in_dim * out_dim / (in_dim + out_dim)
     # </solution>
     # <student>
-    # ...  # your code
+    # return ...  # your formula
     # </student>
 
 
@@ -204,7 +181,7 @@ for layer in llama.projections:
 
 
 # %% [markdown]
-# **Exercise 4, own code.** Count for any model, given such triples: inputs, outputs, copies.
+# **Exercise 3, own code.** Count for any model, given such triples: inputs, outputs, copies.
 # %% exercise="04.model"
 def count_lora(layers, rank):
     """Trainable parameters of LoRA on layers given as (in_dim, out_dim, copies)."""
@@ -236,7 +213,7 @@ for name, yours, package in parity(rank=8):
     off = "not tried yet" if yours is None else f"differs by {yours - package}"
     print(f"{name:20} rank 8, head included: {package:13,}  yours {off}")
 # %% [markdown]
-# **Exercise 5.** In the explorer above, take Llama 3 8B and tick all layers of the blocks, the gate
+# **Exercise 4.** In the explorer above, take Llama 3 8B and tick all layers of the blocks, the gate
 # too, but not the head. What is the smallest rank with more than 1 % of the model's parameters?
 # %% exercise="04.explorer"
 # <solution>
@@ -312,10 +289,10 @@ for name, (found, targets, rank) in rows.items():
 last = measured(["blocks.5.attention.query", "blocks.5.attention.value"])
 print(f"LoRA in the last block alone: {100 * last / everything:.0f} %")
 # %% [markdown]
-# Both columns include the loss's array, so they are above the table's 11 of 16. *Which* layers
-# learn decides what is spared, not how. Below the lowest adapter nothing is kept.
+# Both columns include the loss's array, so they are above the table's 11 of 16. So *which* layers
+# learn decides what is spared, not how they learn, and below the lowest adapter nothing is kept.
 #
-# **Exercise 6.** True or false?
+# **Exercise 5.** True or false?
 #
 # - `no_backward`: a frozen layer *above* an adapter takes no part in the backward pass.
 # - `last_block`: if only the last block has adapters, the blocks below keep nothing for the
@@ -364,8 +341,8 @@ for size, published in (("medium (355M)", "0.35 M"), ("large (774M)", "0.77 M"))
 rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 # %% [markdown]
-# 35 MB is a round number: section 7.1 has "18M (roughly 35MB if stored in FP16)". No whole rank on
-# query and value gives the counts for GPT-2, although the [released
+# 35 MB is a round number: section 7.1 says "roughly". No whole rank on query and value gives the
+# counts for GPT-2, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #
 # Section 4.2 also reports 1.2 TB falling to 350 GB for GPT-3, and says that leaving out the
@@ -381,7 +358,7 @@ for custom, each in {
     print(f"{custom:33} {each:2} bytes: {total:.2f} TB, LoRA saves up to {100 - 200 / each:.0f} %")
 # %% [markdown]
 # "Up to 2/3" is the first, which gives 1.05 TB. So the paper's two statements roughly agree; it
-# doesn't say what the remaining 0.15 TB is. With a float32 copy, LoRA saves more than we say.
+# doesn't say what the remaining 0.15 TB is.
 #
 # QLoRA's headline is 65 billion parameters on one card of 48 GB, where full fine-tuning in 16 bits
 # needs more than 780 GB. We take one row of 512 tokens, rank 64 on all layers, and checkpointing.
@@ -392,7 +369,7 @@ for method in ("full", "lora", "qlora"):
     smallest = (needs.cards_that_fit() or ["no single card"])[0]
     print(f"{method:5} {needs.total_bytes / 1e9:6.1f} GB: {smallest}")
 # %% [markdown]
-# It holds on paper, with 6 % of the card left; our own rule asks for a tenth.
+# It holds on paper, with 6 % of the card left. Our own rule asks for a tenth.
 #
 # And the files that ship with this course?
 # %%

@@ -38,40 +38,6 @@ def _by_shapes(width: int, narrow: int, hidden: int, rank: int) -> int:
 
 
 SAMPLES = {
-    "04.one_layer": Samples(
-        right=[
-            lambda in_dim, out_dim, rank: rank * (in_dim + out_dim),
-            layer_parameters,
-            lambda in_dim, out_dim, rank: torch.tensor(rank) * (in_dim + out_dim),
-            lambda in_dim, out_dim, rank: in_dim * out_dim * (rank / in_dim + rank / out_dim),
-            lambda in_dim, out_dim, rank: torch.empty(in_dim + out_dim, rank).numel(),
-            lambda in_dim, out_dim, rank: np.zeros((in_dim, rank)).size + rank * out_dim,
-        ],
-        wrong=[
-            (lambda in_dim, out_dim, rank: in_dim * out_dim, "That is the size of W"),
-            (
-                lambda in_dim, out_dim, rank: rank * in_dim * out_dim,
-                "add up, they do not multiply",
-            ),
-            (lambda in_dim, out_dim, rank: in_dim + out_dim, "right for rank 1 only"),
-            (lambda in_dim, out_dim, rank: 2 * rank * in_dim, "Right for a square layer"),
-            (lambda in_dim, out_dim, rank: rank * in_dim, "one of the two matrices"),
-            (
-                lambda in_dim, out_dim, rank: rank * (in_dim + out_dim) + in_dim * out_dim,
-                "W is frozen",
-            ),
-            (lambda in_dim, out_dim, rank: 24_576, "m, n and r of the cell above"),
-            (lambda in_dim, out_dim, rank: 320, "right for one layer only"),
-            (
-                lambda in_dim, out_dim, rank: min(rank, 8) * (in_dim + out_dim),
-                "right for one layer only",
-            ),
-            (
-                lambda in_dim, out_dim, rank: str(rank * (in_dim + out_dim)),
-                "without quotation marks",
-            ),
-        ],
-    ),
     "04.break_even": Samples(
         right=[
             break_even_rank,
