@@ -29,6 +29,7 @@ from lora_edu.budget.step_cost import (
     block_share,
     classifier_step_flops,
     interleaved_medians,
+    interleaved_times,
     kept_bytes,
     training_step,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "classifier_step_flops",
     "gpt_shape",
     "interleaved_medians",
+    "interleaved_times",
     "kept_bytes",
     "layer_parameters",
     "llama_shape",

@@ -165,12 +165,12 @@ def training_step(model: nn.Module, batch: Any, loss: Loss) -> Callable[[], Step
     return step
 
 
-def interleaved_medians(
+def interleaved_times(
     steps: Mapping[str, Callable[[], StepSeconds]],
     *,
     rounds: int,
     limit_seconds: float = math.inf,
-) -> dict[str, StepSeconds]:
+) -> dict[str, list[StepSeconds]]:
     """Times several steps in turn, so that a busy moment of the machine hits all of them.
 
     Args:
@@ -179,7 +179,7 @@ def interleaved_medians(
         limit_seconds: No round is begun after this time, but for the first that counts.
 
     Returns:
-        The median of each part, for each name.
+        What each round took, for each name.
 
     Raises:
         ValueError: `rounds` is below 1.
@@ -195,6 +195,17 @@ def interleaved_medians(
             seconds = step()
             if number >= WARM_UP_ROUNDS:
                 taken[name].append(seconds)
+    return taken
+
+
+def interleaved_medians(
+    steps: Mapping[str, Callable[[], StepSeconds]],
+    *,
+    rounds: int,
+    limit_seconds: float = math.inf,
+) -> dict[str, StepSeconds]:
+    """The median of each part, for each name, of what `interleaved_times` gives."""
+    times = interleaved_times(steps, rounds=rounds, limit_seconds=limit_seconds)
     return {
-        name: StepSeconds(*map(statistics.median, zip(*found))) for name, found in taken.items()
+        name: StepSeconds(*map(statistics.median, zip(*found))) for name, found in times.items()
     }

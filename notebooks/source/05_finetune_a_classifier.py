@@ -28,8 +28,8 @@ for message, label in data.train[3:7]:
 ham = sum(example.label == 0 for example in data.validation) / len(data.validation)
 print(f"{len(data.train)} messages to learn from; always to say ham is right in {100 * ham:.0f} %")
 # %% [markdown]
-# The messages come in three parts with three jobs: **train** to learn from, **validation** to make
-# choices by, and **test** to report on once nothing is left to choose.
+# The messages come in three parts: **train** to learn from, **validation** to make choices by, and
+# **test** to report on once nothing is left to choose.
 #
 # ## Before: the base with a new head
 # A GPT ends in a layer that scores each of 2,048 tokens. We replace it by a **head** with two
@@ -89,6 +89,8 @@ history = await watch(train, steps=STEPS, title="LoRA on spam", accuracy=True)
 after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
+# Far better than always to say ham. Is that *good*? Below, rivals will tell, on the test messages.
+#
 # ## Type your own message
 # You have a spam filter, so use it! Change the messages and run again. Can you write spam that it
 # takes for ham?
@@ -156,8 +158,8 @@ ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew s
 # ## Was LoRA worth it?
 # The cheapest way to make *this model* a spam filter is to train the **head alone**:
 # what the base tells it never changes, so it is computed once and kept. The most
-# expensive is **full** fine-tuning, which trains everything. Counting words, without any model, is
-# cheaper still: 89.7 % right in notebook 01.
+# expensive is **full** fine-tuning, which trains everything. And counting words, without any model,
+# costs next to nothing: 89.7 % right in notebook 01.
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -185,12 +187,12 @@ gap = five["full"] - five["lora"]
 verdict = MORE if gap > 0.05 else LESS if gap < -0.05 else SAME
 reveal(versus, verdict, because=f"full minus LoRA is {100 * gap:+.0f} points over five seeds")
 # %% [markdown]
-# LoRA and full made the same 40 steps of 32 messages, the quick head 400 of 64. But full's rate was
-# tuned for the recorded runs (64 steps of 16), and one run is one throw of the dice: trust the five
-# recorded seeds more.
+# One run is one throw of the dice: LoRA's, at 87 %, ended *below* counted words, and full's lower
+# still. Trust the five recorded seeds more. Full's rate was tuned for their 64 steps of 16 messages;
+# you made 40 of 32, and for the quick head 400 of 64.
 #
-# LoRA's third promise is that only the small matrices are trained. Let us compare every tensor of
-# the base in your run with its file.
+# LoRA's third promise: only the small matrices are trained. Compare every tensor of the base in your
+# run with its file.
 # %%
 from lora_edu import same_bits
 
@@ -200,7 +202,10 @@ names = [name for name in base if not name.startswith("head")]  # the head is a 
 unchanged = sum(same_bits(base[name], trained[name]) for name in names)
 print(f"unchanged, bit for bit: {unchanged} of {len(names)} tensors of the base")
 # %% [markdown]
-# ## Does LoRA save time?
+# ✓ **Training the small matrices alone: measured.** So 5 % of the numbers did about what all do.
+# Open: did that save time, and how sure is “about”?
+#
+# ## Deeper: does LoRA save time?
 # LoRA trains 5 % of the numbers, so does a step take 5 % of the time? A training step has three
 # stages, each worth about one forward pass through the model:
 #
@@ -229,23 +234,28 @@ check("05.work", work)
 # </details>
 # %% [markdown]
 # So counting says two thirds; Schulman et al. 2025 derive "slightly more than ⅔" in the same way.
-# Now the clock. The two methods take turns on one batch, so that a busy moment of your machine hits
-# both.
+# Now the clock. The two methods take turns on one batch, up to eight times, so that a busy moment of
+# your machine hits both.
 # %% tags=["nbval-ignore-output"]
-from lora_edu.budget import interleaved_medians, training_step
+from statistics import median
+
+from lora_edu.budget import interleaved_times, training_step
 
 batch = next(Batches(rows.train, 16).epoch(0)).to(device)
 timed = {"full": models["full"], "LoRA": model}
 takes = {name: training_step(each, batch, classification_loss) for name, each in timed.items()}
-parts = interleaved_medians(takes, rounds=8, limit_seconds=4)
-print("milliseconds | forward | backward | optimizer | whole step")
-for name, times in parts.items():
-    ms = " | ".join(f"{1000 * t:{w}.1f}" for t, w in zip((*times, sum(times)), (7, 8, 9, 10)))
-    print(f"{name:12} | {ms}")
+times = interleaved_times(takes, rounds=8, limit_seconds=4)
+print("milliseconds | forward | backward | optimizer | whole step, fastest to slowest")
+for name, steps in times.items():
+    forward, backward, optimizer = (1000 * median(part) for part in zip(*steps))
+    whole = [1000 * sum(step) for step in steps]
+    spread = f"{median(whole):.0f}, {min(whole):.0f} to {max(whole):.0f}"
+    print(f"{name:12} | {forward:7.0f} | {backward:8.0f} | {optimizer:9.0f} | {spread}")
 # %% [markdown]
-# On our machine LoRA saved no time. Backward and in the optimizer it does less; but forward, two
-# thin products a layer come on top, and many small operations cost far more time than their
-# arithmetic. Which wins depends on machine, code and model, so the papers disagree:
+# These are medians, and where the two ranges overlap, the clock names no winner. On our machine LoRA
+# saved no time. Backward and in the optimizer it does less; but forward, two thin products a layer
+# come on top, and many small operations cost far more time than their arithmetic. Which wins depends
+# on machine, code and model, so the papers disagree:
 #
 # - *faster:* the LoRA paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B,
 #   against 32.5
@@ -265,9 +275,9 @@ for method in models:
 
 
 # %% [markdown]
-# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. LoRA ran at 0.002
-# above, which was not tried here. And the
-# winners are close: for LoRA and full, two seeds differ by more than the two best rates.
+# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. LoRA ran at
+# 0.002 above, which was not tried here. And the winners are close: for LoRA and full, two seeds
+# differ by more than the two best rates.
 #
 # **Exercise 2, own code.** Write `choose(runs)`: given runs with the entries `"lr"`,
 # `"train_loss"`, `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
@@ -352,13 +362,17 @@ from lora_edu.fused import fuse
 timed["LoRA, fused"] = copy.deepcopy(model)
 fuse(timed["LoRA, fused"])
 takes = {name: training_step(each, batch, classification_loss) for name, each in timed.items()}
-parts = interleaved_medians(takes, rounds=8, limit_seconds=4)
-for name, times in parts.items():
-    print(f"{name:11} | {100 * sum(times) / sum(parts['full']):3.0f} % of a full step's time")
+times = interleaved_times(takes, rounds=8, limit_seconds=4)
+for name, steps in times.items():
+    part = [100 * sum(step) / sum(whole) for step, whole in zip(steps, times["full"])]
+    spread = f"from {min(part):.0f} to {max(part):.0f} %, round by round"
+    print(f"{name:11} | {median(part):3.0f} % of a full step's time, {spread}")
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
-# At GPT-2's size the question is what a step needs in *memory*. First by arithmetic, an estimate.
-# Autocast keeps float32 weights and a copy in 16 bits of each, and of each adapted layer's input.
+# At GPT-2's size the question is what a step needs in *memory*. First by arithmetic. On a GPU, `fit`
+# uses *autocast*: weights stay in float32, since small updates would vanish in 16 bits, but products
+# are computed in 16 bits, which is faster. So each weight and each adapted layer's input is copied
+# to 16 bits. The backward pass needs these copies again, so they stay, and count as activations.
 # %%
 from lora_edu import memory_budget
 from lora_edu.budget import MODEL_SHAPES
@@ -374,7 +388,9 @@ for method in ("lora", "full"):
         f" | activations {need.activations_bytes / 1e9:.2f} GB"
     )
 # %% [markdown]
-# Now for real. Where GPT-2's weights cannot be fetched, a random model of its shape stands in.
+# **That is an estimate:** we had no GPU, so nothing here was measured on one. With yours, the cells
+# below measure it, and `scripts/gpu_check.sh OUT` measures more and keeps a record. Where GPT-2
+# cannot be fetched, a random model of its shape stands in.
 # %%
 from lora_edu import GPT, DownloadError, GPTConfig
 
@@ -410,7 +426,7 @@ if device.type == "cuda":
 else:
     print("There is no CUDA GPU here. With one, this cell would load GPT-2 (124M) twice, train")
     print("100 steps of 16 messages with LoRA and then in full, and print for each the time of a")
-    print("step, the peak of the GPU's memory, and the accuracy on validation, about a minute.")
+    print("step, the peak of the GPU's memory, and the accuracy on validation.")
 # %% [markdown]
 # These rates are not tuned: compare time and memory, not accuracy.
 #
@@ -446,8 +462,8 @@ show(chart, alt=f"{shown}. {title}.")
 # **Takeaway:** LoRA is right about as often as full fine-tuning, or as counted words, and ten points
 # more often than a new head alone. It keeps 0.7 MB in float32 where full fine-tuning keeps 12.4.
 # Gradients and Adam's memory shrink by the same 95 %, and the base is untouched, so the next task
-# needs only another small file. It did not save time here, and it is not shown to be more accurate
-# than full fine-tuning.
+# needs only another small file. It saved no time on our machine (see Deeper, above), and it is not
+# shown to be more accurate than full fine-tuning.
 #
 # ## Should I use LoRA, and with what?
 # Here is our answer, with the support for each line and what it does *not* show.
@@ -459,13 +475,13 @@ decision_tables()
 # ## Three sentences to remember
 # 1. LoRA turned a storyteller into a spam filter with 5 % of the numbers, and full fine-tuning was
 #    not shown to do better.
-# 2. A LoRA step still needs about two thirds of the arithmetic, because the gradient travels
+# 2. ◇ A LoRA step still needs about two thirds of the arithmetic, because the gradient travels
 #    back through every frozen layer.
 # 3. ◇ Every method gets its own learning rate, chosen on validation; the test set is opened once.
 #
 # ## Five questions
 # 1. Why does the head read the last token?
-# 2. Which of the three stages of a training step does LoRA save, and which not?
+# 2. ◇ Which of the three stages of a training step does LoRA save, and which not?
 # 3. Why may the test set not help to choose the learning rate?
 # 4. Why can the base's outputs be computed once and kept for a head alone, and not for LoRA?
 # 5. You have one small model and one task. What speaks for LoRA, and what for full fine-tuning?
@@ -474,7 +490,7 @@ decision_tables()
 # (1) It alone has seen the whole message. (2) It saves the gradients of the frozen weights; the
 # forward pass and the error's backward pass stay. (3) The score would be the best of several, so it
 # would flatter. (4) They never change if nothing inside learns; A and B change them at each step.
-# (5) A small file and an untouched base; and that it fits anyway, and is as fast.
+# (5) A small file and an untouched base; that it fits anyway, and is as fast.
 # </details>
 #
 # ## Where next

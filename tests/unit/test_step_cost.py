@@ -14,6 +14,7 @@ from lora_edu.budget.step_cost import (
     block_share,
     classifier_step_flops,
     interleaved_medians,
+    interleaved_times,
     kept_bytes,
     linear_flops,
     training_step,
@@ -143,10 +144,15 @@ def test_rounds_are_interleaved_and_medians_leave_the_warm_up_out():
 
         return run
 
-    steps = {"a": step("a", [9, 9, 1, 2, 6]), "b": step("b", [9, 9, 5, 3, 4])}
-    found = interleaved_medians(steps, rounds=3)
+    def steps():
+        return {"a": step("a", [9, 9, 1, 2, 6]), "b": step("b", [9, 9, 5, 3, 4])}
+
+    times = interleaved_times(steps(), rounds=3)
     assert order == ["a", "b"] * 5
-    assert found == {"a": StepSeconds(2, 4, 0), "b": StepSeconds(4, 8, 0)}
+    assert [each.forward for each in times["a"]] == [1, 2, 6]
+    assert [each.forward for each in times["b"]] == [5, 3, 4]
+    medians = {"a": StepSeconds(2, 4, 0), "b": StepSeconds(4, 8, 0)}
+    assert interleaved_medians(steps(), rounds=3) == medians
 
 
 def test_one_round_counts_however_little_time_there_is():
