@@ -85,7 +85,7 @@ class RankRecord:
                 f"LoRA trained at rank 1 gets {100 * self.accuracy(LORA, 1).mean():.1f} %, "
                 f"the whole ΔW {100 * self.whole_accuracy.mean():.1f} %"
             ),
-            x_label="rank r",
+            x_label="rank r; bands from the worst seed to the best",
             y_label="accuracy on the test set (%)",
             x_log2=True,
         )

@@ -62,7 +62,7 @@ B = torch.tensor([[0.0, 2.0]])
 check("01.make_update", (A, B))
 # %% [markdown]
 # <details><summary>Hint</summary>
-# A must not see (0, 1), so its second number is 0. B says where the change goes.
+# A must not see (0, 1). B says where the change goes.
 # </details>
 #
 # ## What is any matrix made of?
@@ -81,8 +81,9 @@ check("01.make_update", (A, B))
 # measured as *energy*: the sum of all squared entries, which is also the sum of all $\sigma^2$.
 #
 # Three matrices to cut: a picture, pure noise, and the real thing. We trained *all* weights of our
-# GPT to tell spam from other messages, and kept what that changed, $\Delta W$. Careful: in
-# notebook 00, $\Delta W$ was LoRA's own update; here it is that of its rival, full fine-tuning.
+# GPT to tell spam from other messages, and kept what that changed, $\Delta W$. First take one matrix
+# of it, block 0's query. Careful: in notebook 00, $\Delta W$ was LoRA's own update; here it is that of
+# its rival, full fine-tuning.
 # %%
 # @title A picture, drawn as numbers
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
@@ -131,10 +132,10 @@ knife
 #
 # ## The finding: does low rank do the task?
 # So full fine-tuning's update has many directions. Does the *task* need them? The matrix cannot
-# tell, so ask the task. We trained LoRA on the same messages, with five seeds. At rank 1 each of the
-# 36 matrices gets a single direction to read and one to write. The rivals: the whole ΔW, that is,
-# the fully fine-tuned model, and the least one can train, a new last layer alone, a *head*, on the
-# frozen base.
+# tell, so ask the task. We trained LoRA on the same messages, with five *seeds*: five runs that differ
+# by chance alone. At rank 1 each of the 36 matrices gets a single direction to read and one to write.
+# The rivals: the whole ΔW, that is, the fully fine-tuned model, and the least one can train, a new
+# last layer alone, a *head*, on the frozen base.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
@@ -179,16 +180,16 @@ answer = ANSWERS[away.index(min(away))]  # the nearest of the three
 because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole.mean():.1f} %"
 reveal(worth, answer, because=because)
 # %% [markdown]
-# **LoRA at rank 1 does about as well as the whole ΔW**, ± 5 points. The ± gives a 95 % interval over five seeds, the figure's bands go from the worst to the best:
-# LoRA may be five points better or worse than ΔW. A head alone is ruled out, halfway only just. But
-# keep the task in proportion: counting words, without any language model, gets 89.7 %. Notebook 05
-# has other runs of full fine-tuning, somewhat shorter.
+# **LoRA at rank 1 does about as well as the whole ΔW.** The ± is a 95 % interval over five seeds:
+# LoRA may be five points better or worse. A head alone is ruled out, halfway only just. But keep the
+# task in proportion: counting words, without any language model, gets 89.7 %. Notebook 05 has shorter
+# runs of full fine-tuning.
 #
 # And the *cut*? Only the 36 matrices are cut; embeddings, norms and head stay as full fine-tuning
-# left them. That head relies on ΔW: without it, at rank 0, it is worse than one trained alone. But
-# at rank 1, with 23 % of the energy, the cut gets 88.3 %, and five seeds cannot tell it from LoRA.
-# Still, LoRA need not do as the cut does: it *learns* its few directions, while the cut takes them
-# from an update that was free to use all.
+# left them. That head relies on ΔW: without it, at rank 0, it is worse than one trained alone. But at
+# rank 1, with 23 % of the energy of all 36 together, the cut gets 88.3 %, and five seeds cannot tell
+# it from LoRA. Still, LoRA need not do as the cut does: it *learns* its few directions, while the cut
+# takes them from an update that was free to use all.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets on the second.
@@ -251,6 +252,8 @@ if check("01.energy", energy).passed:
     strengths = singular_values(sample)
     print(f"your energy by {float(energy(strengths, 2) - energy_kept(strengths)[1]):.4f}")
 # %% [markdown]
+# You can now cut any matrix and say how much is lost. Whether it is *missed*, only the task tells.
+#
 # ## Deeper: which directions matter?
 # Is ΔW's strongest direction special, or would any push of that length do?
 # %%
@@ -271,7 +274,7 @@ for kind, name in KINDS.items():
     energy_share = f"{100 * record.energy(*kind):.0f}"
     loss = f"{record.loss(*kind).mean():.2f}"
     rows.append([name, energy_share, f"{accuracy.mean():.0f}", seeds, loss])
-table(["ΔW's directions", "energy, %", "accuracy, %", "five seeds", "loss"], rows)
+table(["ΔW's directions", "% of the 36's energy", "accuracy, %", "five seeds", "loss"], rows)
 # %%
 lower = sum(int((record.loss("shrunk", r) < record.loss("cut", r)).sum()) for r in (1, 2, 4, 8, 16))
 print(f"ΔW shrunk has a lower loss than the cut of its energy in {lower} of 25 comparisons")
@@ -321,12 +324,13 @@ put_back
 # keeps of ΔW what it writes along $r$ directions drawn by chance.
 #
 # <details><summary>What to look for</summary>
-# From rank 16 on, with a quarter of the energy missing.
+# From rank 16 on, with a quarter of the energy of all 36 missing.
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# One number sums up all strengths: the *effective rank*, $e^{-\sum p_i \ln p_i}$, where $p_i$ is a
-# strength's share of their sum. It is 1 for a single piece and 192 if all are equally strong.
+# Strictly, each of its matrices has rank 192, since no strength is exactly 0. A softer count is the
+# *effective rank*, $e^{-\sum p_i \ln p_i}$, where $p_i$ is a strength's share of their sum. For $k$
+# equal strengths and no other it is $k$; weak ones add less than one each.
 # %%
 # @title The effective rank of all 36 matrices
 from lora_edu import effective_rank
@@ -355,8 +359,9 @@ chart = heat_map(
 show(chart, alt=f"A table of effective ranks, layers by blocks; {lower} of 36 are below noise.")
 print(f"noise: {noise[0]:.0f} for a square layer, {noise[1]:.0f} for the MLP's")
 # %% [markdown]
-# So ΔW is lower than noise, and not low. Does the task ask for that? Compare the gradient of a first
-# batch with its *sign*, which is Adam's first step:
+# So ΔW is lower than noise, and not low. Is that the task's doing, or the optimizer's? Compare the
+# gradient of a first batch with its *sign*. That is Adam's first step, because Adam divides each entry
+# by its usual size.
 # %%
 import lora_edu
 from lora_edu.tasks import prepare_classifier
@@ -379,18 +384,18 @@ def pieces_for_90(matrices):
 
 signs = [gradient.sign() for gradient in gradients]
 for name, each in (("gradient", gradients), ("its sign", signs), ("ΔW", updates.values())):
-    print(f"{name:9} {pieces_for_90(each):3} pieces")
+    print(f"{name:9} {pieces_for_90(each):3} pieces for 90 %, median of 36 matrices")
 # %% [markdown]
-# The gradient of this one batch has two directions, more or less! Adam spreads them, because it makes
-# small entries count as much as large ones. So a spectrum is the optimizer's work as well.
+# In the median matrix, two pieces hold 90 % of this batch's gradient! Adam spreads it, because
+# small entries now count as much as large ones. So a spectrum is the optimizer's work as well.
 #
-# - Hu et al. (2021, section 7.2) find rank 1 on query and value enough for their tasks on GPT-3.
-# - Biderman et al. (2024) find updates on code and mathematics of 10 to 100 times LoRA's usual
-#   ranks, and LoRA behind on most of these tasks. Our easy task says nothing about theirs.
+# And on other tasks? Hu et al. (2021, section 7.2) find rank 1 on query and value enough on GPT-3.
+# Biderman et al. (2024) find updates on code and mathematics of 10 to 100 times LoRA's usual ranks,
+# and LoRA behind on most of these tasks.
 #
 # ## Deeper: what is promised?
 #
-# **Exercise 4.** True or false? Replace the dots by `True` or `False`.
+# **Exercise 4.** True or false?
 #
 # - `closest`: no matrix of rank $r$ is closer to ΔW than its cut to rank $r$.
 # - `task`: so no update of rank $r$ can do the task better than the cut.
@@ -424,7 +429,7 @@ check("01.true_or_false", answers)
 # <details><summary>Answers</summary>
 # (1) Those perpendicular to A. (2) No few directions stand out. (3) That the closest matrix does the
 # task best. (4) About as much as the whole ΔW, ± 5 points, and as counted words; ten points above a
-# head alone. (5) LoRA learns its directions for the task; the cut is only closest to ΔW.
+# head alone. (5) LoRA learns its directions; the cut is only closest to ΔW.
 # </details>
 #
 # ## Where next
@@ -433,8 +438,7 @@ check("01.true_or_false", answers)
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), section 7
 # - Aghajanyan et al. 2020, [Intrinsic Dimensionality Explains the Effectiveness of Language Model
-#   Fine-Tuning](https://arxiv.org/abs/2012.13255): 200 trained numbers reach 90 % of full fine-tuning
-#   on MRPC
+#   Fine-Tuning](https://arxiv.org/abs/2012.13255)
 # - Biderman et al. 2024, [LoRA Learns Less and Forgets Less](https://arxiv.org/abs/2405.09673)
 # - Eckart and Young 1936, "The approximation of one matrix by another of lower rank"
 # - Roy and Vetterli 2007, "The effective rank: a measure of effective dimensionality"
