@@ -15,8 +15,7 @@
 # %% bootstrap
 # %% [markdown]
 # ## Where does LoRA go?
-# What is a model made of? Here is one of the six blocks of our small GPT, which has read ten
-# thousand stories.
+# What is a model made of? Here is one of the six blocks of our small GPT.
 # %%
 import torch
 
@@ -29,8 +28,9 @@ print(model.blocks[0])
 # %% [markdown]
 # A block has six linear layers. Four belong to **attention**, where each token looks at those
 # before it: `query` asks, `key` offers, `value` is passed on, and `out` writes the result back. Two
-# belong to the **MLP**, which works on each token alone: `fc_in` widens 192 numbers to 768, and
-# `fc_out` narrows them again. In the drawing each is grey, with a blue strip for $A$ and $B$.
+# belong to the **MLP**, which works on each token alone: `fc_in` widens 192 numbers to 768, a *GELU*
+# bends them (negative ones to nearly 0), and `fc_out` narrows them again. The *norms* keep numbers at
+# one scale. In the drawing each linear layer is grey, with a blue strip for $A$ and $B$.
 # %%
 # @title What it does: draws a block
 from lora_edu.plots import drawing
@@ -43,13 +43,12 @@ drawing("gpt_block")
 # | adapted | query | key | value | out | query, key | query, value | all four |
 # |---|---|---|---|---|---|---|---|
 # | rank | 8 | 8 | 8 | 8 | 4 | 4 | 2 |
-# | WikiSQL (±0.5) | 70.4 | 70.0 | 73.0 | 73.2 | 71.4 | 73.7 | 73.7 |
-# | MultiNLI (±0.1) | 91.0 | 90.8 | 91.0 | 91.3 | 91.3 | 91.3 | 91.7 |
+# | WikiSQL, database queries (±0.5) | 70.4 | 70.0 | 73.0 | 73.2 | 71.4 | 73.7 | 73.7 |
+# | MultiNLI, does B follow from A? (±0.1) | 91.0 | 90.8 | 91.0 | 91.3 | 91.3 | 91.3 | 91.7 |
 #
-# All four at a low rank did best on MultiNLI, and on WikiSQL as well as query and value. Later work went further: Dettmers et
-# al. 2023 (QLoRA, section 4) needed all linear layers of the blocks to match full fine-tuning, and
-# Schulman et al. 2025 found attention alone behind the MLP even with as many trained numbers. So
-# this course adapts all 36.
+# All four at a low rank did best on MultiNLI, and on WikiSQL as well as query and value. Later work
+# went further: Dettmers et al. 2023 (QLoRA, section 4) needed all linear layers of the blocks, and
+# Schulman et al. 2025 found attention alone behind the MLP. So this course adapts all 36.
 #
 # ## Replace the layers
 # How does LoRA get into a finished model? Beside each linear layer there will be a side path:
@@ -105,7 +104,7 @@ verdict
 # </details>
 # %%
 # @title What it does: compares your function with the course's, tensor by tensor
-from lora_edu import freeze, lora_layers, replace_linear_with_lora, same_bits
+from lora_edu import lora_layers, replace_linear_with_lora, same_bits
 
 if not verdict.passed:
 
@@ -127,10 +126,13 @@ print(f"{whose}: {len(names)} layers wrapped, {equal} of {len(pairs)} tensors eq
 
 # %% [markdown]
 # The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. With
-# `scaling="alpha/rank"` it divides by the rank, as the paper and PEFT do; without, the multiplier
-# is alpha, as in the printed book (Raschka 2024). We freeze *first*, because `freeze` stops all
-# that it finds.
+# `scaling="alpha/rank"` it divides by the rank, as the paper does and PEFT, Hugging Face's library;
+# without, the multiplier is alpha, as in the printed book (Raschka 2024). We call `freeze` *first*,
+# because it sets `requires_grad` to `False` for every parameter that it finds.
 # %%
+from lora_edu import freeze
+
+
 def adapted(targets="blocks.*"):
     """A fresh copy of the base, frozen, with LoRA beside the target layers."""
     model = load_pretrained("mini", device=device)
@@ -150,6 +152,8 @@ freeze(plain)
 print(f"frozen:    {count_parameters(plain).trainable:,}")
 print(f"with LoRA: {count_parameters(model).trainable:,}")
 # %% [markdown]
+# So you have a frozen GPT in which only $A$ and $B$ can learn.
+#
 # ## Step 0: has anything changed?
 # The model has 72 new matrices, half of them random, and has not made one step of training.
 # %%
@@ -173,9 +177,11 @@ reveal(start, outcomes[not same], because="x A B is exactly 0 while B is 0")
 #
 # ## Train it
 # Training is the loop that you know, except that only $A$ and $B$ go to the optimizer. The data are
-# short tales told by pirates, eight a step.
+# short tales told by pirates: `batches` has eight a step, and `held_out` 24 that are never trained
+# on. The loss is in *nats* per token: $-\ln p$, where $p$ is the probability that the model gave to
+# the token that came.
 # %%
-# @title What it does: loads the tales, as rows of at most 96 tokens
+# @title What it does: loads the tales, as `batches` and `held_out`, in rows of at most 96 tokens
 from lora_edu import Batches, fit, load_tales, mean_loss, next_token_loss, text_rows
 
 tales = load_tales()
@@ -195,9 +201,8 @@ for step, batch in zip(range(10), batches.epoch(0)):
 
 
 # %% [markdown]
-# These are losses on what it learns from; the held-out tales below have
-# other plots, so expect more there. The course's `fit` is this loop with warm-up, clipping and a live
-# view. Before you use it, secure the evidence.
+# The course's `fit` is this loop with *warm-up*, a rate that starts low, with *clipping*, a limit on
+# the gradient's length, and with a live view. Before you use it, secure the evidence.
 #
 # **Exercise 2, own code.** Write `snapshot(model)`: a dictionary from the name of each tensor in
 # `model.state_dict()` to its values *now*. Careful, the tensors there are the model's own memory.
@@ -219,13 +224,12 @@ verdict
 # A tensor's <code>.clone()</code> is a copy with memory of its own.
 # </details>
 # %% [markdown]
-# Now train for 40 steps, and watch the curve, and beneath it the tale. **Stop** pauses
-# training after the current step; **Go on** resumes from there.
+# Now keep the state `before`, train for 40 steps, and watch the curve, and beneath it the tale.
+# **Stop** pauses training after the current step; **Go on** resumes from there.
 # (On Colab use the cell's own stop button.)
-# %% tags=["nbval-ignore-output"]
-# @title What it does: 40 steps of `fit` with a live view, and a snapshot before
+# %%
+# @title What it does: `tale` lets the model speak; a `snapshot`, if yours has not passed
 from lora_edu import generate_text
-from lora_edu.widgets.training_view import watch
 
 if not verdict.passed:
 
@@ -233,12 +237,16 @@ if not verdict.passed:
         return {name: tensor.clone() for name, tensor in model.state_dict().items()}
 
 
-def pirates(follow):
-    return fit(model, batches, next_token_loss, lr=2e-3, steps=40, callbacks=[follow])
-
-
 def tale():
     return generate_text(model, encoding, "One day, Tom went to the", 25)
+
+
+# %% tags=["nbval-ignore-output"]
+from lora_edu.widgets.training_view import watch
+
+
+def pirates(follow):
+    return fit(model, batches, next_token_loss, lr=2e-3, steps=40, callbacks=[follow])
 
 
 before, loss_before = snapshot(model), mean_loss(model, held_out)
@@ -253,8 +261,13 @@ print(f"loss on 24 tales it never saw: from {loss_before:.1f} to {loss_after:.1f
 print(f"A and B: {len(of_lora)} of 72 tensors changed")
 print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors changed")
 # %% [markdown]
-# ✓ **The promise that the original weights stay unchanged: measured**, bit for bit. And now the fun
-# part: one opening, told twice. `set_strength(model, 0)` switches all updates off.
+# ✓ **The promise that the original weights stay unchanged: measured**, bit for bit.
+#
+# Both losses began at about 5.3, so why is one so much lower now? In 40 steps no tale came twice. But
+# the 380 tales tell 19 plots over and over, and the held-out ones tell others. What was learnt of
+# plots does not carry over: that gap is *overfitting*. The voice does carry over.
+#
+# Now the fun part: one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
 # @title What it does: lets the model tell the tale with its updates off, then on
 import textwrap
@@ -283,8 +296,8 @@ for targets in ("query", ["query", "value"], "mlp.*", "blocks.0.*", "blocks.[12]
     found = find_targets(base, targets)
     print(f"{targets!s:28} {len(found):2} layers, the first is {found[0]}")
 # %% [markdown]
-# The worst mistake is a quiet one: a name that matches nothing. Here that is an error; in a list for
-# PEFT it passes as long as another name matches, so count the layers.
+# The worst mistake is quiet: a name that matches nothing. Here that is an error; in a list for PEFT
+# it passes as long as another name matches, so count the layers.
 #
 # **Exercise 3, fill in.** Choose all attention layers of the *last two* blocks, and nothing else.
 # %% exercise="03.targets"
@@ -315,8 +328,7 @@ learns = {"freeze, replace": "A and B", "replace, freeze": "nothing", "replace o
 check("03.order", learns)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Which parameters exist when <code>freeze</code> is called? A new one learns unless it is frozen
-# later.
+# Which parameters exist when <code>freeze</code> is called?
 # </details>
 # %% [markdown]
 # Neither wrong order raises an error. That is why `fit` looks before it starts:
@@ -371,10 +383,10 @@ for name, init, rates in (
         rows.append([name, f"{lr:g}", f"{loss:.2f}", layers])
 table(["trained by", "learning rate", "loss", "layers with an intruder, of 36"], rows)
 # %% [markdown]
-# The two lower rates of full fine-tuning end above and below the loss of the first row, yet they
-# have no intruder, where LoRA had one in 29 or 30 of 36. So how much was learnt does not explain
-# it. Nor does LoRA as such: with PEFT's start, where $A$ begins smaller, intruders are rare
-# at rate 0.002, where it also learnt least, and as common as before at 0.01.
+# Full fine-tuning at its two lower rates ends above and below the first row's loss, yet without an
+# intruder. So how much was learnt does not explain them. Nor does LoRA as such: with PEFT's start,
+# where $A$ begins smaller, they are rare at rate 0.002, where it also learnt least, and as common as
+# before at 0.01.
 #
 # ## Deeper: frozen does not mean left alone
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -385,7 +397,7 @@ way
 
 
 # %%
-# @title What it does: asks each block whether a gradient arrived at its end
+# @title What it does: `entered_blocks` asks each block whether a gradient arrived at its end
 def entered_blocks(targets):
     """The blocks that the gradient enters, and how many frozen weights got one of their own."""
     model = adapted(targets)
@@ -432,41 +444,7 @@ check("03.backward", blocks_entered)
 # Which one of several adapters decides how far down the gradient must go?
 # </details>
 #
-# ### What that costs
-# A linear layer takes part in three products of about equal cost: $x W$ on the way forward, $G
-# W^\top$, which passes the gradient $G$ on, and $x^\top G$, the gradient of $W$. Freezing saves the
-# third.
-# %%
-question = "LoRA on all layers of the blocks: how many per cent of full fine-tuning's arithmetic?"
-work = predict(question)
-work
-# %%
-# @title What it does: counts the operations in the matrix products of one step
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
-
-batch = next(batches.epoch(0)).to(device)
-
-
-def operations(model):
-    """Those in the products of a forward and, if anything learns, of a backward pass."""
-    # On a CPU the fused kernel of attention is not counted; plain products are.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        loss = next_token_loss(model, batch)
-        if loss.requires_grad:
-            loss.backward()
-    return counter.get_total_flops()
-
-
-# %%
-full = operations(load_pretrained("mini", device=device))
-for name, targets in (("block 5", "blocks.5.*"), ("block 0", "blocks.0.*"), ("all", "blocks.*")):
-    share = 100 * operations(adapted(targets)) / full
-    print(f"LoRA in {name:8} {share:.0f} % of a full step's operations")
-reveal(work, round(share), because="two of three products remain, and A and B add their own")
-# %% [markdown]
-# Adapters in the *last* block are cheap, because the backward pass stops there. What LoRA saves in
-# any block is memory; notebook 04 does the accounts.
+# Notebook 05 counts what that spares, and what it does not.
 #
 # ## Deeper: what the bare call wraps
 # What if you name no targets? As in the book, `replace_linear_with_lora(model, rank, alpha)` then
@@ -474,8 +452,7 @@ reveal(work, round(share), because="two of three products remain, and A and B ad
 # embedding: one tensor, used twice. If merging wrote into it, the model's input would change as
 # well, so merging unties the two first.
 #
-# The book counts this very call on GPT-2 small with a new head of two classes, at rank 16. A
-# block's six layers have 13,824 inputs and outputs together.
+# The book counts this call on GPT-2 small. A block's six layers have 13,824 inputs and outputs.
 # %%
 published = predict("GPT-2 small, 12 blocks, 2 classes, rank 16: how many parameters learn?")
 published
@@ -495,13 +472,13 @@ print(textwrap.fill(f"Warning: {caught[0].message}", 92))
 why = "12 blocks × 16 × 13,824, and 16 × 770 for the head"
 reveal(published, learnt, because=why, tolerance=0.01)
 # %% [markdown]
-# The count agrees. But the new head stays frozen at random numbers, and LoRA trains 12,320 numbers
-# to steer its 1,536. That is why this course trains a new head in full.
+# But the new head stays frozen at random numbers, and LoRA trains 12,320 numbers to steer its 1,536.
+# That is why this course trains a new head in full.
 #
 # ## Three sentences to remember
 # 1. $B$ starts at zero, so at step 0 the adapted model answers as the base does.
 # 2. Freeze, replace, train, in this order: afterwards every bit of the base is still there.
-# 3. ◇ The backward pass crosses frozen layers too, so LoRA saves only some of the arithmetic.
+# 3. ◇ The backward pass crosses frozen layers, too, to reach the adapters below.
 #
 # ## Five questions
 # 1. Why does `replace` need `setattr`, and not an assignment to the loop's variable?
@@ -511,9 +488,9 @@ reveal(published, learnt, because=why, tolerance=0.01)
 # 5. ◇ Why must merging an adapted, tied head not write into its weight?
 #
 # <details><summary>Answers</summary>
-# (1) The parent must get the new child; the variable is only a name for the old one. (2) Nothing;
-# everything. (3) It shares memory with the model, so it always agrees. (4) Blocks 3 to 11. (5) The
-# embedding, the model's input, would change with it.
+# (1) The parent must get the new child; the variable only names the old one. (2) Nothing;
+# everything. (3) It shares the model's memory, so it always agrees. (4) Blocks 3 to 11. (5) The
+# embedding would change with it.
 # </details>
 #
 # ## Where next
@@ -523,8 +500,8 @@ reveal(published, learnt, because=why, tolerance=0.01)
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), sections 4.2 and 7.1
 # - Dettmers et al. 2023, [QLoRA](https://arxiv.org/abs/2305.14314), section 4; Schulman et al.
-#   2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/): which layers to adapt
+#   2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/)
 # - Shuttleworth et al. 2024, [LoRA vs Full Fine-tuning: An Illusion of
-#   Equivalence](https://arxiv.org/abs/2410.21228): intruder dimensions
-# - Raschka 2024, *Build a Large Language Model (From Scratch)*, appendix E. In print it multiplies
-#   by alpha; its repository divides by the rank, since September 2025
+#   Equivalence](https://arxiv.org/abs/2410.21228)
+# - Raschka 2024, *Build a Large Language Model (From Scratch)*, appendix E. Its repository divides by
+#   the rank, since September 2025
