@@ -80,8 +80,7 @@ def fixed_bytes(total, trained):
 check("04.fixed_bytes", fixed_bytes)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Every weight is there, but only a trained one has a gradient (2 bytes) and Adam's two numbers (4
-# bytes each).
+# Every weight is there, but what has only a trained one?
 # </details>
 # %% [markdown]
 # And the activations? The error still travels back through every frozen layer to the adapters
@@ -225,24 +224,16 @@ smallest_rank = 32
 check("04.explorer", smallest_rank)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# The share is below the large number. It doubles with every step of the slider.
+# The share is below the large number.
 # </details>
 #
 # ## Deeper: why the activations stay
 # For a layer $y = x W$ and the error $g$ of its output, the backward pass computes $x^\top g$, the
 # gradient of $W$, and $g W^\top$, the error of the input. A frozen layer skips the first, so its
 # input $x$ need not be kept, unless an adapter is beside it: the gradient of $A$ needs the same
-# $x$. And the error itself needs what norms, attention and GELU remembered. In units of the width
-# $d$, for each token and block, and without attention's scores, which are computed again:
-#
-# | kept | full | LoRA on `query`, `value` | LoRA on all six |
-# |---|---|---|---|
-# | inputs of the two norms | 2 | 2 | 2 |
-# | `query`, `key`, `value`, and what attention mixes from them | 4 | 4 | 4 |
-# | input of the GELU | 4 | 4 | 4 |
-# | input of `query`, `key`, `value` | 1 | 1 | 1 |
-# | input of `fc_in`, of `fc_out` | 1 + 4 | – | 1 + 4 |
-# | together | 16 | 11, and $2r$ for $x A$ | 16, and $6r$ for $x A$ |
+# $x$. And the error itself needs what norms, attention and GELU remembered. Below, units of the
+# width $d$ for each token and block, without attention's scores, which are computed again, and
+# without the $r$ numbers of $x A$ for each adapter:
 # %%
 from lora_edu.plots import drawing
 
@@ -289,7 +280,7 @@ for name, (found, targets, rank) in rows.items():
 last = measured(["blocks.5.attention.query", "blocks.5.attention.value"])
 print(f"LoRA in the last block alone: {100 * last / everything:.0f} %")
 # %% [markdown]
-# Both columns include the loss's array, so they are above the table's 11 of 16. So *which* layers
+# Both columns include the loss's array, so they are above the drawing's 11 of 16. *Which* layers
 # learn decides what is spared, not how they learn, and below the lowest adapter nothing is kept.
 #
 # **Exercise 5.** True or false?
@@ -345,21 +336,6 @@ compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 # counts for GPT-2, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #
-# Section 4.2 also reports 1.2 TB falling to 350 GB for GPT-3, and says that leaving out the
-# optimizer's states of frozen weights saves "up to 2/3". How was that counted?
-# %%
-for custom, each in {
-    "weight and Adam, all in 16 bits": 2 + 4,
-    "and a gradient": 2 + 4 + 2,
-    "with Adam in float32, as here": 2 + 8 + 2,
-    "and a float32 copy of the weight": 2 + 8 + 2 + 4,
-}.items():
-    total = each * gpt3.parameters / 1e12
-    print(f"{custom:33} {each:2} bytes: {total:.2f} TB, LoRA saves up to {100 - 200 / each:.0f} %")
-# %% [markdown]
-# "Up to 2/3" is the first, which gives 1.05 TB. So the paper's two statements roughly agree; it
-# doesn't say what the remaining 0.15 TB is.
-#
 # QLoRA's headline is 65 billion parameters on one card of 48 GB, where full fine-tuning in 16 bits
 # needs more than 780 GB. We take one row of 512 tokens, rank 64 on all layers, and checkpointing.
 # %%
@@ -396,9 +372,9 @@ for task in ("tales", "menu"):
 #
 # <details><summary>Answers</summary>
 # (1) The adapter grows with the width, the layer with its square. (2) Key and value have fewer
-# outputs, so r (m + n) is smaller. (3) Only adapted layers are in it, and the blocks do not know
-# the vocabulary. (4) With many or long rows, since activations dominate; checkpointing helps. (5)
-# 0.35 M, 0.77 M, 35 MB, 1.2 TB and, by 0.4 %, all of GPT-3.
+# outputs. (3) Only adapted layers are in it, and the blocks do not know the vocabulary. (4) With many
+# or long rows, since activations dominate; checkpointing helps. (5)
+# 0.35 M, 0.77 M, 35 MB and, by 0.4 %, all of GPT-3.
 # </details>
 #
 # ## Where next
