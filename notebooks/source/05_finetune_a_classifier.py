@@ -64,8 +64,7 @@ before = right(model, rows.validation)
 print(f"right before training: {100 * before:.0f} % of the validation messages")
 # %% [markdown]
 # ## LoRA learns the task
-# `fit` is the loop of notebook 03, with warm-up and clipping. `watch` draws it while it runs:
-# **Stop** pauses training after the current step, **Go on** resumes from there.
+# `fit` is the loop of notebook 03, and `watch` draws it while it runs.
 # %%
 from lora_edu import classification_loss, fit
 from lora_edu.tasks import measures
@@ -115,10 +114,9 @@ for message in (
     ask(model, message, ["ham", "spam"])
 # %% [markdown]
 # ## Bring your own data
-# Any task of the form "this text, that label" works the same way. All you need is a CSV or JSONL
-# file with a `text` and a `label` in each line, and ten texts or more for a label. `load_texts`
-# splits it, or says what is wrong. The next cell writes one: who
-# speaks, a pirate, a waiter or a friend?
+# Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file with a
+# `text` and a `label` in each line, and ten texts or more for a label. `load_texts` splits it, or says
+# what is wrong. The next cell writes one: who speaks, a pirate, a waiter or a friend?
 # %%
 # @title What it does: writes own_texts.csv into a temporary folder
 import csv
@@ -152,8 +150,8 @@ print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never sa
 ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
 # %% [markdown]
 # Nearly always right, and yet it takes our pirate for a waiter! It has learnt texts *like those in
-# the file*, and of others its score says nothing. `train_classifier` does what you did above: LoRA,
-# head, `fit`. With a file of your own, choose rate and steps on `own_rows.validation`.
+# the file*, and of others its score says nothing. `train_classifier` does what you did above. With a
+# file of your own, choose rate and steps on `own_rows.validation`.
 #
 # ## Was LoRA worth it?
 # The cheapest way to make *this model* a spam filter is to train the **head alone**:
@@ -234,8 +232,8 @@ check("05.work", work)
 # </details>
 # %% [markdown]
 # So counting says two thirds; Schulman et al. 2025 derive "slightly more than ⅔" in the same way.
-# Now the clock. The two methods take turns on one batch, up to eight times, so that a busy moment of
-# your machine hits both.
+# Now the clock. Both take turns on one batch, up to eight times, so that a busy moment of your machine
+# hits both.
 # %% tags=["nbval-ignore-output"]
 from statistics import median
 
@@ -259,8 +257,8 @@ for name, steps in times.items():
 #
 # - *faster:* the LoRA paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B,
 #   against 32.5
-# - *slower:* Biderman et al. 2024 (section 4.7) found that at a fixed batch size LoRA tends to
-#   train slower than full fine-tuning
+# - *slower:* Biderman et al. 2024 (section 4.7) found that LoRA tends to train slower at a fixed
+#   batch size
 #
 # ## Deeper: a learning rate for each method
 # A rate that suits one method can ruin another, and then a comparison is about the rate. So each
@@ -323,8 +321,7 @@ def share(width, rank):
 check("05.share", share)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Add up in × out over the six layers, and rank × (in + out). The first sum is needed twice under
-# LoRA and three times without it, the second three times.
+# Add up in × out over the six layers, and rank × (in + out). How often does a step need which sum?
 # </details>
 # %% [markdown]
 # PyTorch can count the operations of one step in the whole model.
@@ -349,8 +346,7 @@ for method, count in counted.items():
     print(f"{method:4} | {count / counted['full']:.3f} of the operations of a full step")
 print(f"by the formula, a block with LoRA: {block_share(model.config.n_embd, 8):.3f}")
 # %% [markdown]
-# The model needs a little less than its blocks, because below the first block nothing is trained and
-# no gradient has to get there.
+# The model needs a little less than its blocks, because no gradient has to get below the first.
 #
 # Better code gets time back: `fuse` lets LoRA's layers compute in fewer, larger operations, with
 # the same loss and gradients.
@@ -462,8 +458,7 @@ show(chart, alt=f"{shown}. {title}.")
 # **Takeaway:** LoRA is right about as often as full fine-tuning, or as counted words, and ten points
 # more often than a new head alone. It keeps 0.7 MB in float32 where full fine-tuning keeps 12.4.
 # Gradients and Adam's memory shrink by the same 95 %, and the base is untouched, so the next task
-# needs only another small file. It saved no time on our machine (see Deeper, above), and it is not
-# shown to be more accurate than full fine-tuning.
+# needs only another small file. It saved no time on our machine.
 #
 # ## Should I use LoRA, and with what?
 # Here is our answer, with the support for each line and what it does *not* show.
@@ -473,8 +468,7 @@ from lora_edu.widgets.choosing import decision_tables
 decision_tables()
 # %% [markdown]
 # ## Three sentences to remember
-# 1. LoRA turned a storyteller into a spam filter with 5 % of the numbers, and full fine-tuning was
-#    not shown to do better.
+# 1. LoRA made a spam filter with 5 % of the numbers, and full fine-tuning was not shown to do better.
 # 2. ◇ A LoRA step still needs about two thirds of the arithmetic, because the gradient travels
 #    back through every frozen layer.
 # 3. ◇ Every method gets its own learning rate, chosen on validation; the test set is opened once.
@@ -487,10 +481,10 @@ decision_tables()
 # 5. You have one small model and one task. What speaks for LoRA, and what for full fine-tuning?
 #
 # <details><summary>Answers</summary>
-# (1) It alone has seen the whole message. (2) It saves the gradients of the frozen weights; the
-# forward pass and the error's backward pass stay. (3) The score would be the best of several, so it
-# would flatter. (4) They never change if nothing inside learns; A and B change them at each step.
-# (5) A small file and an untouched base; that it fits anyway, and is as fast.
+# (1) It alone has seen the whole message. (2) It saves the frozen weights' gradients, not the forward
+# pass and the error's way back. (3) The best of several scores would flatter. (4) They never change if
+# nothing inside learns; A and B change them at each step. (5) A small file and an untouched base; that
+# it fits anyway, and is as fast.
 # </details>
 #
 # ## Where next
@@ -499,7 +493,7 @@ decision_tables()
 # forgets: [Fine-tune a generator](06_finetune_a_generator.ipynb).
 #
 # ## Further reading
-# - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), table 2: classification with RoBERTa
+# - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), table 2
 # - Schulman et al. 2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/)
 # - Biderman et al. 2024, [LoRA Learns Less and Forgets Less](https://arxiv.org/abs/2405.09673)
 # - Almeida et al. 2011, [SMS Spam Collection](https://doi.org/10.1145/2034691.2034742)
