@@ -359,9 +359,9 @@ chart = heat_map(
 show(chart, alt=f"A table of effective ranks, layers by blocks; {lower} of 36 are below noise.")
 print(f"noise: {noise[0]:.0f} for a square layer, {noise[1]:.0f} for the MLP's")
 # %% [markdown]
-# So ΔW is lower than noise, and not low. Is that the task's doing, or the optimizer's? Compare the
-# gradient of a first batch with its *sign*. That is Adam's first step, because Adam divides each entry
-# by its usual size.
+# In noise, too, strengths differ, so it stays below 192. ΔW is lower, and yet not low. Is that the
+# task's doing, or the optimizer's? Compare the gradient of a first batch with its *sign*. That is
+# Adam's first step, because Adam divides each entry by its usual size.
 # %%
 import lora_edu
 from lora_edu.tasks import prepare_classifier
