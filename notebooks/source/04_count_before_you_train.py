@@ -116,8 +116,8 @@ bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the block
 bars
 # %% [markdown]
 # No card here takes full fine-tuning; LoRA fits on one. With as many tokens it saves more than on
-# GPT-2, because weights grow faster than activations. The formula was checked on our GPT only, so
-# take it as an estimate and leave a tenth of the card free.
+# GPT-2, because weights grow faster than activations. All of it is an estimate, by a formula that
+# was checked on our GPT, so leave a tenth of the card free.
 #
 # **To find out:** which card will do on query and value alone? Does *checkpointing*, which keeps each
 # block's input and computes the rest again, make QLoRA fit a T4? And what do 32 rows do?
@@ -231,9 +231,9 @@ check("04.explorer", smallest_rank)
 # For a layer $y = x W$ and the error $g$ of its output, the backward pass computes $x^\top g$, the
 # gradient of $W$, and $g W^\top$, the error of the input. A frozen layer skips the first, so its
 # input $x$ need not be kept, unless an adapter is beside it: the gradient of $A$ needs the same
-# $x$. And the error itself needs what norms, attention and GELU remembered. Below, units of the
-# width $d$ for each token and block, without attention's scores, which are computed again, and
-# without the $r$ numbers of $x A$ for each adapter:
+# $x$. And the error itself needs what norms, attention and GELU remembered. The drawing's lower half
+# counts it in units of the width $d$, for each token and block. Attention's scores are computed again,
+# and the $r$ numbers of each adapter's $x A$ are left out:
 # %%
 from lora_edu.plots import drawing
 

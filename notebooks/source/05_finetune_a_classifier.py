@@ -88,7 +88,7 @@ history = await watch(train, steps=STEPS, title="LoRA on spam", accuracy=True)
 after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
-# Far better than always to say ham. Is that *good*? Below, rivals will tell, on the test messages.
+# Far better than always saying ham. Is that *good*? Below, rivals will tell, on the test messages.
 #
 # ## Type your own message
 # You have a spam filter, so use it! Change the messages and run again. Can you write spam that it
