@@ -16,6 +16,28 @@
 # there again.
 # %% bootstrap
 # %% [markdown]
+# ## See it work
+# Our model, the *base*, is tiny: 3 million parameters. It has read ten thousand children's stories
+# and nothing else, so expect what a small child tells you: mostly good grammar, and a plot that
+# wanders off. Three small files, *adapters*, teach it more. The waiter turns data about a place into
+# a sentence: **drag Strength from 0 to 1.**
+# %%
+from lora_edu.widgets.strength_explorer import strength_explorer
+
+explorer = strength_explorer()
+explorer
+# %% [markdown]
+# **To find out:** choose the tales adapter and slide up slowly from 0. At what strength do you see
+# the first pirate word? And the first whole sentence a pirate might say? What happens at 2 and −1?
+#
+# <details><summary>What to look for</summary>
+# With the first prompt “pirate” comes at 0.6 and a pirate's sentence at 0.9. Towards 2 the change is
+# exaggerated until the words break up. Below 0 it is subtracted: the model moves <em>away</em> from
+# pirates, and in the end from good English.
+# </details>
+# %% [markdown]
+# Write a prompt of **your own**, too, and the model answers.
+#
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts of
@@ -55,28 +77,6 @@ drawing("side_path")
 # changes again. The side path squeezes $x$ through a thin matrix $A$ and widens it with a thin $B$,
 # and the results are added. Only $A$ and $B$, the *adapter*, are trained. So the layer acts as if
 # its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed *multiplier*.
-#
-# ## See it work
-# Our model, the *base*, is tiny: 3 million parameters where Llama has 8,000 million. It has read
-# ten thousand children's stories and nothing else, so expect what a small child tells you: mostly
-# good grammar, and a plot that wanders off. Three adapters teach it more. The waiter turns data
-# about a place into a sentence: **drag Strength from 0 to 1.**
-# %%
-from lora_edu.widgets.strength_explorer import strength_explorer
-
-explorer = strength_explorer()
-explorer
-# %% [markdown]
-# **To find out:** choose the tales adapter and slide up slowly from 0. At what strength do you see
-# the first pirate word? And the first whole sentence a pirate might say? What happens at 2 and −1?
-#
-# <details><summary>What to look for</summary>
-# With the first prompt “pirate” comes at 0.6 and a pirate's sentence at 0.9. Towards 2 the change is
-# exaggerated until the words break up. Below 0 it is subtracted: the model moves <em>away</em> from
-# pirates, and in the end from good English.
-# </details>
-# %% [markdown]
-# Write a prompt of **your own**, too, and the model answers.
 #
 # ## The same by hand
 # No magic. First the base alone, which was never taught what this list means:
