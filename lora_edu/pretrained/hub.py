@@ -63,9 +63,10 @@ def _fetched_now(repository: str, commit: str) -> Path:
             )
         )
     except Exception as error:  # its client's own, another with each version of the library
+        reason = str(error).partition("\n")[0]
         raise DownloadError(
-            f"could not fetch {repository} at {commit[:8]} ({str(error).partition(chr(10))[0]}); "
-            "check name, commit and connection. load_llm('smollm2') needs no network"
+            f"could not fetch {repository} at {commit[:8]} ({reason}); check name, commit and "
+            "connection. load_llm('smollm2') needs no network"
         ) from error
     there = [file for file in info.siblings if _is_below(folder, folder / file.rfilename)]
     for file in there:

@@ -39,7 +39,7 @@ def test_the_parts_are_those_of_appendix_e() -> None:
     except DownloadError:
         pytest.skip("the SMS Spam Collection is not at hand")
     assert [len(part) for part in split] == [1045, 149, 300]
-    assert split.train[0].text == "Dude how do you like the buff wind."  # as the book prints it
+    assert split.train[0].text == "Dude how do you like the buff wind."  # first in its train.csv
     assert sum(appendix_messages.seen_in_training(split)) == 37
     encoding = load_tokenizer("gpt2")
     assert max(len(encoding.encode_ordinary(text)) for text, _ in split.train) == 120
