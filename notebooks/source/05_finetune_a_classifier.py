@@ -424,7 +424,8 @@ else:
     print("100 steps of 16 messages with LoRA and then in full, and print for each the time of a")
     print("step, the peak of the GPU's memory, and the accuracy on validation.")
 # %% [markdown]
-# These rates are not tuned: compare time and memory, not accuracy.
+# These rates are not tuned: compare time and memory. For accuracy: [appendix E's filter on GPT-2,
+# trained anew by a script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py).
 #
 # ## What LoRA won here
 # Here are the five seeds once more, with intervals that notebook 09 builds.
