@@ -172,6 +172,7 @@ def interval(method, **key):
     return [100 * value for value in (found.value, found.low, found.high)]
 
 
+# %%
 found = {"bare": interval("base"), "chat": interval("chat"), "examples": interval("examples")}
 table(
     ["asked with", "slot errors", "95 % interval"],
