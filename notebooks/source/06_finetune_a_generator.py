@@ -804,7 +804,8 @@ print(f"people's own sentences: {100 * about['slot_error_rate_of_references']:.1
 # </details>
 #
 # ## Where next
-# [Adapters as files](07_adapters_as_files.ipynb) saves, switches and blends what was learnt.
+# [Adapters as files](07_adapters_as_files.ipynb) saves, switches and blends what was learnt. [A model
+# you did not write](08_a_model_you_did_not_write.ipynb) learns the same menus, and hardly errs.
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), table 3

@@ -719,9 +719,9 @@ print(f"written and read again: {sum(same)} of {len(same)} matrices the same, bi
 # </details>
 #
 # ## Where next
-# Which rank, which alpha? [Choose rank, alpha and learning
-# rate](10_choose_rank_alpha_rate.ipynb). And when does a difference count? [Distrust a single
-# number](09_distrust_a_single_number.ipynb).
+# Do the same to a real language model: [A model you did not
+# write](08_a_model_you_did_not_write.ipynb). Which rank, which alpha? [Choose rank, alpha and
+# learning rate](10_choose_rank_alpha_rate.ipynb).
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), sections 4.1 and 4.2

@@ -625,8 +625,8 @@ check("08.tied", tied)
 #
 # ## Where next
 # How sure can you be of such a comparison? [Distrust a single
-# number](09_distrust_a_single_number.ipynb). Which rank, which rate? [Choose rank, alpha, learning
-# rate, targets](10_choose_rank_alpha_rate.ipynb).
+# number](09_distrust_a_single_number.ipynb). Which rank, which rate? [Choose rank, alpha and
+# learning rate](10_choose_rank_alpha_rate.ipynb).
 #
 # ## Further reading
 # - Ben Allal et al. 2025, [SmolLM2](https://arxiv.org/abs/2502.02737)
