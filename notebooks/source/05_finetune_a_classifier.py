@@ -242,8 +242,8 @@ from lora_edu.budget import interleaved_times, training_step
 batch = next(Batches(rows.train, 16).epoch(0)).to(device)
 timed = {"full": models["full"], "LoRA": model}
 takes = {name: training_step(each, batch, classification_loss) for name, each in timed.items()}
-times = interleaved_times(takes, rounds=8, limit_seconds=4)
-print("milliseconds | forward | backward | optimizer | whole step, fastest to slowest")
+times = interleaved_times(takes, rounds=8, limit_seconds=12)
+print(f"ms, {len(times['full'])} rounds | forward | backward | optimizer | step, fastest to slowest")
 for name, steps in times.items():
     forward, backward, optimizer = (1000 * median(part) for part in zip(*steps))
     whole = [1000 * sum(step) for step in steps]
@@ -358,10 +358,10 @@ from lora_edu.fused import fuse
 timed["LoRA, fused"] = copy.deepcopy(model)
 fuse(timed["LoRA, fused"])
 takes = {name: training_step(each, batch, classification_loss) for name, each in timed.items()}
-times = interleaved_times(takes, rounds=8, limit_seconds=4)
+times = interleaved_times(takes, rounds=8, limit_seconds=12)
 for name, steps in times.items():
     part = [100 * sum(step) / sum(whole) for step, whole in zip(steps, times["full"])]
-    spread = f"from {min(part):.0f} to {max(part):.0f} %, round by round"
+    spread = f"{min(part):.0f} to {max(part):.0f} in {len(part)} rounds"
     print(f"{name:11} | {median(part):3.0f} % of a full step's time, {spread}")
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
