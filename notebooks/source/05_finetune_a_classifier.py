@@ -243,7 +243,7 @@ batch = next(Batches(rows.train, 16).epoch(0)).to(device)
 timed = {"full": models["full"], "LoRA": model}
 takes = {name: training_step(each, batch, classification_loss) for name, each in timed.items()}
 times = interleaved_times(takes, rounds=8, limit_seconds=12)
-print(f"ms, {len(times['full'])} rounds | forward | backward | optimizer | step, fastest to slowest")
+print(f"ms, {len(times['full'])} rounds | forward | backward | optimizer | whole step, its range")
 for name, steps in times.items():
     forward, backward, optimizer = (1000 * median(part) for part in zip(*steps))
     whole = [1000 * sum(step) for step in steps]
