@@ -23,6 +23,7 @@ from lora_edu.datasets import (
     generation_rows,
     load_menu,
     load_stories,
+    parse_meaning,
     text_rows,
 )
 from lora_edu.evaluation import mean_loss
@@ -156,11 +157,23 @@ def asked(model: nn.Module, way: str, seed: int) -> dict[str, Any]:
     return judged(meanings, write_lines(model, encoding, prompts, max_new_tokens=NEW_TOKENS))
 
 
+def unmentioned(meaning: str, sentence: str) -> list[bool]:
+    """For each value that is written out, whether its own words are nowhere in the sentence.
+
+    A looser judge than `slot_errors`, which knows the menu's own wordings alone and does not take
+    "the price is fair" for a price. Values of yes and no are left out.
+    """
+    values = [v for v in parse_meaning(meaning).values() if v not in ("yes", "no")]
+    return [v.lower().removeprefix("the ") not in sentence.lower() for v in values]
+
+
 def judged(meanings: Sequence[str], sentences: Sequence[str]) -> dict[str, Any]:
-    """Slot errors of sentences."""
+    """Slot errors of sentences, and the share of values that are not even mentioned."""
+    absent = [u for m, s in zip(meanings, sentences, strict=True) for u in unmentioned(m, s)]
     errors = [slot_errors(m, s, menu_patterns()) for m, s in zip(meanings, sentences, strict=True)]
     return {
         "slot_error_rate": slot_error_rate(errors),
+        "unmentioned": sum(absent) / len(absent),
         **{kind: sum(getattr(e, kind) for e in errors) for kind in ("missing", "wrong", "added")},
         "errors": "".join(str(min(9, error.total)) for error in errors),
         "sentences": list(sentences[:SHOWN]),
