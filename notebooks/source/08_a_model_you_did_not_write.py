@@ -563,7 +563,7 @@ print(f"{megabytes:.0f} MB; reloaded, its logits differ from ours by {off:.3f}")
 # | transformers | `AutoModelForCausalLM.from_pretrained(plain)` | in the cell above |
 # | TRL | `SFTTrainer(model=…, peft_config=LoraConfig(r=8, lora_alpha=16, target_modules=[…]))` trains such an adapter | no |
 # | vLLM | `vllm serve BASE --enable-lora --lora-modules menu=folder` | no |
-# | llama.cpp | `convert_lora_to_gguf.py --base BASE folder`, then `llama-cli -m base.gguf --lora menu.gguf` | no |
+# | llama.cpp | `python -m scripts.export_gguf folder menu.gguf` merges into one file; then `llama-cli -m menu.gguf` | written and read back by transformers; llama.cpp itself not |
 #
 # `BASE` must be the model that the adapter was trained beside. Ours was trained beside a blurred
 # copy, so beside the published weights, measure again.
