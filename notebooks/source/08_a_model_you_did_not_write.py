@@ -13,7 +13,8 @@
 # **You need** notebooks 03 and 06, or: LoRA beside a GPT's layers, and what a slot error is. And
 # the model itself: run `make llm` once in the course's folder. On Colab the second cell fetches it.
 #
-# **Time:** {whole} minutes, four of them for the training on a CPU; a GPU is quicker.
+# **Time:** {path} minutes on the marked path, {whole} in all. Training takes four or five more on a
+# CPU; a GPU is quicker.
 # %% bootstrap
 # %%
 # @title What it does: on Colab, installs the package with the model, 93 MB
@@ -43,7 +44,8 @@ print(f"{type(model).__name__}: {count_parameters(model).total:,} parameters")
 print(f"{model.config.num_hidden_layers} blocks of width {model.config.hidden_size}")
 # %% [markdown]
 # `load_llm` returns a model of Hugging Face's *transformers*, and its tokenizer. Give it another
-# name, such as `"openai-community/gpt2"`, and a commit, and it fetches that model from the hub.
+# name, such as `"openai-community/gpt2"`, and a commit (the version, so that it stays the same), and
+# it fetches that model from the hub.
 # Ours came in a package instead, with its weights rounded to 4 bits and unpacked again. So it is a
 # slightly blurred copy of the published model.
 #
@@ -87,23 +89,34 @@ templated
 # <code>&lt;|im_end|&gt;</code> and a line break.
 # </details>
 # %% [markdown]
-# Why does it matter? Ask the same question with the template and without:
+# Why does it matter? Ask the same question with your template and without:
+# %%
+# @title What it does: takes our template where yours does not pass yet
+if not templated.passed:
+
+    def chat(turns):
+        said = [f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns]
+        return "".join(said) + "<|im_start|>assistant\n"
+
+
 # %% tags=["nbval-ignore-output"]
 from lora_edu import generate
 
 
-def go_on(ids, new_tokens=40):
-    """The likeliest text after some tokens, up to the end of the turn."""
+def go_on(text, new_tokens=40):
+    """The likeliest text after another, up to the end of the turn."""
+    ids = encoding.tokenizer.encode(text, add_special_tokens=False)  # knows <|im_start|>
     start = torch.tensor([ids], device=device)
     written = generate(model, start, new_tokens, stop_id=encoding.eot_token)[0, len(ids) :]
     return encoding.decode([i for i in written.tolist() if i != encoding.eot_token]).strip()
 
 
 question = "What is the capital of France?"
-print("with the template:   ", go_on(encoding.chat(question)))
-print("without the template:", go_on(encoding.encode_ordinary(question)) or "(nothing at all)")
+print("with the template:   ", go_on(chat([("user", question)])))
+print("without the template:", go_on(question) or "(nothing at all)")
 # %% [markdown]
-# Without the template, ours had nothing to add to the question: it ended its turn at once.
+# Without the template, ours had nothing to add to the question: it ended its turn at once. From here
+# on, `encoding.chat(text)` writes the template for you, system turn included, and gives tokens.
 #
 # ## Can't I just ask for what I want?
 # You should always try that first, because it costs nothing. The task is the one from notebook 06:
@@ -151,7 +164,11 @@ for way, ids_of in WAYS.items():
     print(textwrap.fill(f"{way}: {lines[1]}", 92, subsequent_indent="    "))
     print(f"    slot errors of {len(meanings)} meanings: {judged(lines):.0f} %")
 # %% [markdown]
-# Six meanings are few, so here are 200 from the record. The interval is for the luck of which
+# Is the judge fair? Slot errors know the menu's own wordings alone, so *the price is Fair* counts as
+# missing. A model that was never trained on our menu can't know that. So the table has a looser
+# judge, too: which values' own words, such as *fair*, are nowhere in the sentence?
+#
+# And six meanings are few, so here are 200 from the record. The interval is for the luck of which
 # meanings were asked.
 # %%
 from lora_edu import data_path
@@ -173,20 +190,25 @@ def interval(method, **key):
 
 
 # %%
-found = {"bare": interval("base"), "chat": interval("chat"), "examples": interval("examples")}
+METHODS = {"bare": "base", "chat": "chat", "examples": "examples"}  # as the record calls them
+found = {way: interval(method) for way, method in METHODS.items()}
+loose = {way: runs_of(record, method=each)[0]["unmentioned"] for way, each in METHODS.items()}
 table(
-    ["asked with", "slot errors", "95 % interval"],
-    [[way, f"{rate:.0f} %", f"{low:.0f} to {up:.0f} %"] for way, (rate, low, up) in found.items()],
+    ["asked with", "slot errors", "95 % interval", "values not even mentioned"],
+    [
+        [way, f"{rate:.0f} %", f"{low:.0f} to {up:.0f} %", f"{100 * loose[way]:.0f} %"]
+        for way, (rate, low, up) in found.items()
+    ],
 )
 # %%
-reveal(asked, round(found["examples"][0]), because="this model is too small to learn from a prompt")
+reveal(asked, round(found["examples"][0]), because="examples help, but not enough")
 # %% [markdown]
-# **Takeaway:** asking nicely helps, examples help more, and most facts still go wrong. A large
-# model would do far better here, and then you need no training at all.
+# **Takeaway:** asking nicely helps, examples help more, and still much goes wrong, by either judge.
+# A large model would do far better here, and then you may need no training at all.
 #
 # ## What could LoRA adapt in it?
 # You know our GPT's layers by name. A new model has names and shapes of its own, so list them
-# before you choose:
+# before you choose. In full, a name is a path, such as `model.layers.0.self_attn.q_proj`.
 # %%
 from lora_edu import preview_targets
 
@@ -203,7 +225,8 @@ table(
 # small. The MLP has three layers instead of two, because a *gate* decides how much of each hidden
 # number passes. And `lm_head` turns the last 576 numbers into a score for each of 49,152 tokens.
 #
-# **Exercise 2, fill in.** Adapt every layer in the blocks, and not the head.
+# **Exercise 2, fill in.** Adapt every layer in the blocks. Leave out the head, for a reason that the
+# last section gives.
 # %% exercise="08.targets"
 # <solution>
 targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -242,7 +265,8 @@ counting
 # </details>
 # %% [markdown]
 # ## The three calls
-# Freeze, replace, and later fit. Not one of them knows what kind of model this is.
+# Freeze, replace, and later fit. Not one of them knows what kind of model this is. (`init="peft"`
+# draws $A$ as PEFT does.) Before, we keep what the model says about one text, as a witness.
 # %%
 # @title What it does: takes our targets where yours do not pass yet
 if not chosen.passed:
@@ -250,6 +274,9 @@ if not chosen.passed:
 # %%
 from lora_edu import freeze, replace_linear_with_lora
 
+witness = torch.tensor([encoding.chat(question)], device=device)
+with torch.no_grad():
+    untouched = model(witness).logits
 torch.manual_seed(0)
 freeze(model)
 replace_linear_with_lora(model, 8, 16, targets=targets, scaling="alpha/rank", init="peft")
@@ -259,40 +286,45 @@ if counting.passed:
     print(f"by your formula, 30 blocks: {30 * block(576, 192, 1536, 8):,}")
 # %% [markdown]
 # What does that save in memory? Each weight takes four bytes here. Each number that is *trained*
-# takes twelve more: a gradient, and the optimizer's two averages. Beside it stands what a training
-# process took at most, in one that we measured.
+# takes twelve more: a gradient, and the optimizer's two averages. The second column is the most that
+# a whole process took when we trained in batches of eight rows.
 # %%
 import json
 
 measured = json.loads(data_path("results", "llm_memory.json").read_text())
 print(measured["command"])
-trained = {"LoRA": count.trainable, "full": count.total - count.trainable}
-rows = []
+whole = count.total - count.trainable  # the model without A and B
+trained = {"LoRA": count.trainable, "full": whole}
+memory = []
 for method, numbers in trained.items():
     fixed = (4 * count.total + 12 * numbers) / 1e9
     peak = measured["peak_bytes"][method.lower()] / 1e9
-    rows.append([method, f"{fixed:.1f} GB", f"{peak:.1f} GB"])
-table(["", "weights, gradients, optimizer", "measured: the whole process"], rows)
+    memory.append([method, f"{fixed:.1f} GB", f"{peak:.1f} GB"])
+table(["", "weights, gradients, optimizer", "measured: the whole process"], memory)
 # %% [markdown]
 # The rest of a process is Python, its libraries, and the **activations** that backward needs, which
 # LoRA hardly saves (notebook 04).
 #
 # ## Train it
-# As in notebook 06, the row is a meaning and its sentence, and the loss counts the sentence alone.
+# As in notebook 06, a row is the bare meaning, a line break and its sentence, and the loss counts the
+# sentence alone. There is no template in it, because this task is no chat: what comes in is always a
+# meaning. If you want to change how a model *chats*, wrap your rows in its template, and count the
+# assistant's turns.
+#
 # A hundred steps of eight rows: the model sees about half of the 1,500 training pairs, once.
 # %%
 from lora_edu import Batches, fit, generation_rows, mean_loss, next_token_loss
 from lora_edu.tasks import write_sentences
 
-rows = generation_rows(data.train, encoding, 128)
-validation = Batches(generation_rows(data.validation[:24], encoding, 128), 8, shuffle=False)
-before = mean_loss(model, validation)
-print(f"before training: {before:.2f} nats per token of the sentence")
+training_rows = generation_rows(data.train, encoding, 128)
+few_rows = Batches(generation_rows(data.validation[:24], encoding, 128), 8, shuffle=False)
+before = mean_loss(model, few_rows)
+print(f"before training: {before:.1f} nats per token of 24 sentences")
 LR, STEPS = 3e-3, 100
 
 
 def train(follow):
-    batches = Batches(rows, 8, seed=0)
+    batches = Batches(training_rows, 8, seed=0)
     return fit(model, batches, next_token_loss, lr=LR, steps=STEPS, callbacks=[follow])
 
 
@@ -326,8 +358,8 @@ print(f"{ours['command']}\n\n{meaning}")
 for step, said in ours["said"].items():
     print(textwrap.fill(f"after {step:>3} steps: {said[meaning]}", 92, subsequent_indent=" " * 17))
 # %% [markdown]
-# After only ten steps it has the form. But the facts are wrong: asked for a place that is *not* for
-# children, it praises one that is. The form comes first, and the facts come later.
+# After only ten steps it has the form. But not all facts: the tea is missing, and a place that is
+# *not* for children has become a good one for them. The form comes first, the care comes later.
 # %%
 # @title What it does: draws the loss of each step of our run
 from lora_edu.plots import Line, line_chart, show, smoothed
@@ -368,13 +400,16 @@ print(write_sentences(model, encoding, [mine], max_new_tokens=60)[0])
 # small GPT could only join pieces of dishes that it had met.
 #
 # <details><summary>What to look for</summary>
-# Ours served roast moon without a blink. The model has read a large part of the web, and LoRA only
-# had to teach it the form.
+# Ours served roast moon without a blink. It has learnt to say what it is given, and not only the
+# dishes that it was trained on.
 # </details>
 #
 # ## Which learning rate?
-# We took 0.003. Where does that come from? Not from a rule: from trying. Each point below is a run
-# of 100 steps, judged on validation sentences. Full fine-tuning trains all 134 million numbers.
+# We took one. Where does it come from? Not from a rule: from trying. In the record, runs of 100 steps
+# were judged on 100 validation sentences. Full fine-tuning trains all 134 million numbers.
+# %%
+factor = predict("How many times full fine-tuning's best rate is LoRA's?")
+factor
 # %%
 # @title What it does: draws the recorded losses over learning rates
 from lora_edu.evaluation import losses_by_rate
@@ -392,8 +427,12 @@ axis.set_xscale("log")
 axis.set_xticks(ticks := sorted(set().union(*tried.values())), [f"{rate:g}" for rate in ticks])
 axis.minorticks_off()
 show(chart, alt=f"Validation loss over learning rate, two valleys far apart. {title}.")
+reveal(factor, round(times), because="Schulman et al. 2025 found about ten times, too")
+# %%
+for name, losses in tried.items():
+    print(name, "|", ", ".join(f"{rate:g}: {losses[rate]:.3f}" for rate in sorted(losses)))
 # %% [markdown]
-# **Exercise 4.** Read the rate for each method off the figure, or off `tried`.
+# **Exercise 4.** Someone will go on with your work. Which rate do you hand them for each method?
 # %% exercise="08.rate"
 # <solution>
 rates = {"lora": best["LoRA, rank 8"], "full": best["full"]}
@@ -426,16 +465,20 @@ outcome = {name: at_best(name) for name in ARMS}
 (start,) = runs_of(record, method="base")
 outcome = {"before training": {measure: start[measure] for measure in measures}} | outcome
 # %%
-rows = []
+compared = []
 for name, means in outcome.items():
     facts = f"{100 * means['slot_error_rate']:.1f} %"
-    rows.append([name, f"{means['validation_loss']:.3f}", facts])
-table(["", "validation loss", "slot errors"], rows)
+    compared.append([name, f"{means['validation_loss']:.3f}", facts])
+seeds = {name: len(runs_of(record, stage="tune", lr=best[name], **ARMS[name])) for name in ARMS}
+print("runs:", ", ".join(f"{name} {number}" for name, number in seeds.items()))
+table(["", "validation loss", "slot errors"], compared)
 # %% [markdown]
-# The losses are those of 200 validation sentences, and the slot errors of 60 validation meanings for
-# the two methods. Read it with care: this part of the data also chose the rates, and a few seeds
-# can't tell such small differences apart. What they can tell is that LoRA needs 1.8 % of the
-# numbers to get there.
+# The slot errors of the two methods are those of 60 validation meanings. Read the table with care:
+# this part of the data also chose the rates, and so few runs can't tell such small differences
+# apart. What they can tell is that LoRA gets there with 1.8 % of the numbers.
+#
+# In notebook 06, LoRA made three times as many slot errors as full fine-tuning. Why not here? We
+# don't know. This model is larger and has met these words before, so it may need less of an update.
 #
 # ## What did it forget?
 # The model could chat before. Can it still? Ask with the adapter on and off.
@@ -446,16 +489,29 @@ for asking in (question, "What do bees make?", "What is two plus five?"):
     print(asking)
     for strength in (0.0, 1.0):
         set_strength(model, strength)
-        said = " ".join(go_on(encoding.chat(asking), 24).split())
+        said = " ".join(go_on(encoding.decode(encoding.chat(asking)), 30).split())
         print(f"    adapter {'on: ' if strength else 'off:'} {said}")
+said = go_on(chat([("user", "What do bees make?")]), 30)
+print(f"bees, adapter on, without the system's turn: {said}")
 # %% [markdown]
-# Ours still knew Paris. But two plus five became *a nice place*, and bees were sent to a place
-# called SmolLM: the model has learnt to recommend restaurants, and it took a name for one from the
-# template's system turn.
-#
+# Ours still knew Paris. It never was good at arithmetic, but now two plus five is *a nice place*, and
+# bees have to do with a place called SmolLM: the model has learnt to recommend places. Where did it
+# take that name from? From the system's turn, for without it the name is gone.
+# %%
+set_strength(model, 0.0)
+with torch.no_grad():
+    off = model(witness).logits
+set_strength(model, 1.0)
+print(f"adapter off: {int((off != untouched).sum()):,} of {off.numel():,} logits have changed")
+# %% [markdown]
 # With the adapter off, the old model is there, bit for bit. With it on, how much is gone? Two
 # measures were recorded with each run: the loss on ten stories, and the loss on the answers that the
-# model itself gave to 20 instructions before any training. The lower they stay, the less is gone.
+# model itself had given to 20 instructions before any training. (In notebook 06 we did not judge a
+# model by its own text. Here we don't ask how good it is, only how far it has moved from what it
+# was, and its own old answers show just that.)
+#
+# Who learns more, at a higher rate or for longer, also forgets more. So a fair question compares the
+# two methods where both have learnt the menus equally well, that is, at the same loss on them.
 # %%
 less = predict("At equal learning, which has forgotten less?", ["LoRA", "full", "it depends"])
 less
@@ -463,29 +519,33 @@ less
 # @title What it does: reads off both curves what was forgotten where both learnt the same
 from lora_edu.evaluation import forgotten_at, tradeoff
 
-FORGOTTEN = {"stories": "story_loss", "its own answers": "answer_loss"}
+FORGOTTEN = {"stories": "story_loss", "its old answers": "answer_loss"}
+LEVELS = (0.35, 0.32, 0.31)  # validation loss on menus
 curves = {
     what: {name: tradeoff(record, measure, stage="tune", **key)[0] for name, key in ARMS.items()}
     for what, measure in FORGOTTEN.items()
 }
-level = max(min(p.learning for p in curve) for curve in curves["stories"].values())
-at_level = {
-    what: {name: forgotten_at(level, curve) for name, curve in both.items()}
-    for what, both in curves.items()
-}
+
+
+def forgotten(what, level):
+    """What each method has forgotten where the loss on menus is `level`."""
+    return {name: forgotten_at(level, curve) for name, curve in curves[what].items()}
+
+
 # %%
-rows = [
-    [what, f"{start[FORGOTTEN[what]]:.2f}", *(f"{loss:.2f}" for loss in losses.values())]
-    for what, losses in at_level.items()
-]
-print(f"where the loss on menus is {level:.3f}, in nats per token:")
-table(["loss on", "before training", *ARMS], rows)
+compared = []
+for what, key in FORGOTTEN.items():
+    for level in LEVELS:
+        losses = (f"{loss:.2f}" for loss in forgotten(what, level).values())
+        compared.append([what, f"{start[key]:.2f}", f"{level:.2f}", *losses])
+table(["loss on", "before training", "where menus have", *ARMS], compared)
 # %%
 # @title What it does: draws what was learnt against what was forgotten
-lower = [losses["LoRA, rank 8"] < losses["full"] for losses in at_level.values()]
+pairs = [forgotten(what, level).values() for what in FORGOTTEN for level in LEVELS]
+lower = [lora < full for lora, full in pairs]
 verdict = "LoRA" if all(lower) else "it depends" if any(lower) else "full"
 finding = {"LoRA": "LoRA has forgotten less", "full": "full fine-tuning has forgotten less"}
-title = f"At equal learning, {finding.get(verdict, 'neither has forgotten less on both measures')}"
+title = f"At equal learning, {finding.get(verdict, 'it depends on how far both have learnt')}"
 both = curves["stories"]
 lines = [Line(name, *list(zip(*curve))[1:]) for name, curve in both.items()]
 learnt = "validation loss on menus; left is better learnt"
@@ -494,14 +554,15 @@ axis = chart.axes[0]
 axis.axhline(start["story_loss"], color="#555555", linestyle=":")
 axis.text(axis.get_xlim()[1], start["story_loss"], "before ", va="bottom", ha="right", fontsize=8)
 show(chart, alt=f"Loss on stories over loss on menus, a curve for each method. {title}.")
-reveal(less, verdict, because="read off the table, at the same loss on menus")
+reveal(less, verdict, because=f"{sum(lower)} of {len(lower)} rows of the table are for LoRA")
 # %% [markdown]
 # **Takeaway:** a model that was taught one thing has unlearnt others, by either method. LoRA's
 # difference is the switch: the old model is still there, and you can have it back at any moment.
 #
 # ## How do I hand it to others?
-# Save the adapter in half precision. `base_model` writes down which model it belongs to, so that
-# other tools can find it.
+# Save the adapter in half precision. `base_model` writes down where other tools find the model that it
+# belongs to. Here that is a folder on your machine; for others, write a name that they know too, such
+# as the published model's, `HuggingFaceTB/SmolLM2-135M-Instruct`.
 # %%
 import tempfile
 from pathlib import Path
@@ -513,9 +574,9 @@ folder = Path(tempfile.mkdtemp()) / "menu"
 base_folder = model.name_or_path  # where load_llm keeps it
 save_adapter(model, folder, base_model=base_folder, dtype=torch.float16)
 size = (folder / "adapter_model.safetensors").stat().st_size
-print(f"{size / 1e6:.1f} MB for the adapter, {4 * trained['full'] / 1e6:.0f} MB for the base")
+print(f"{size / 1e6:.1f} MB for the adapter, {2 * whole / 1e6:.0f} MB for the base, both in half")
 # %% [markdown]
-# Does somebody else's code read it? PEFT's own class needs the folder, and nothing else.
+# Does somebody else's code read it? PEFT's own class finds the base by what the folder says.
 # %%
 # @title What it does: keeps progress bars and notes of transformers out of the outputs
 import warnings
@@ -575,7 +636,7 @@ table_of_words, head = again.get_input_embeddings().weight, again.lm_head.weight
 numbers = table_of_words.numel()
 shared = numbers if head.data_ptr() == table_of_words.data_ptr() else 0
 print(f"embedding {tuple(table_of_words.shape)}, head {tuple(head.shape)}")
-print(f"numbers that both share: {shared:,}, {100 * shared / trained['full']:.0f} % of the model")
+print(f"numbers that both share: {shared:,}, {100 * shared / whole:.0f} % of the model")
 # %% [markdown]
 # The model reads words and writes words with one matrix: they are **tied**. That saves a fifth of
 # its numbers, and it is a trap for LoRA.
