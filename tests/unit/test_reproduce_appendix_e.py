@@ -16,7 +16,8 @@ from safetensors.torch import save
 from lora_edu import files
 from lora_edu.budget import gpt_shape, lora_parameters
 from lora_edu.datasets import Example, Split, load_spam
-from lora_edu.files import DownloadError, PinnedFile
+from lora_edu.evaluation import read_record
+from lora_edu.files import DownloadError, PinnedFile, data_path
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import lora_layers
 from lora_edu.pretrained import gpt_without_weights, load_tokenizer, to_hugging_face
@@ -220,3 +221,43 @@ def test_a_hub_classifier_reads_the_last_real_token_and_no_padding(tmp_path: Pat
         alone = classifier(torch.tensor([short]), positions=torch.tensor([2]))
     assert both.shape == (2, 2)
     torch.testing.assert_close(both[:1], alone)
+
+
+# --- the record ---------------------------------------------------------------------------------
+
+
+def test_a_summary_has_the_mean_its_interval_and_the_messages_that_are_new() -> None:
+    def run(form: str, seed: int, predicted: str) -> dict:
+        accuracies = dict.fromkeys(("train_accuracy", "validation_accuracy"), 1.0)
+        right = sum(a == b for a, b in zip(predicted, "0110", strict=True)) / 4
+        key = appendix.key_of("final", form, 1e-3, seed)
+        numbers = {"trainable_parameters": 7, "test_accuracy": right, "predicted": predicted}
+        return {"key": key, **accuracies, **numbers}
+
+    runs = [run("printed", seed, said) for seed, said in enumerate(("0110", "0111", "0101"))]
+    runs += [run(form, 0, "0110") for form in ("course", "repository")]
+    facts = {
+        "model": "gpt2",
+        "test_labels": "0110",
+        "test_seen": "1100",
+        "published": {"model": "gpt2", "printed": {"test": 97.33}},
+    }
+    found = appendix.summary({"about": facts, "runs": runs})
+    # 100, 75 and 50 %; Student's t for three values is 4.303, and 25 / √3 = 14.43: ± 62.1.
+    assert found["printed"]["test"] == {"mean": 75.0, "low": 12.89, "high": 100.0}
+    assert found["printed"]["test_unseen"]["mean"] == 50.0
+    assert found["printed"]["train"] == {"mean": 100.0, "low": 100.0, "high": 100.0}
+    assert found["course"]["test"] == {"mean": 100.0, "low": None, "high": None}
+    assert found["course"]["published"] is None
+
+
+def test_the_record_of_the_mini_gpt_is_whole_and_of_todays_settings() -> None:
+    record = read_record(data_path("results", "appendix_e_mini.json"))
+    here = {"device": record["about"]["device"], "threads": record["about"]["threads"]}
+    assert record["about"] == json.loads(json.dumps(appendix.about("mini") | here))
+    assert record["summary"] == appendix.summary(record)
+    assert all(run["stopped"] == "finished" for run in record["runs"])
+    assert {form: line["seeds"] for form, line in record["summary"].items()} == {
+        "printed": 5,
+        "course": 5,
+    }
