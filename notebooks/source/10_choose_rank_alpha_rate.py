@@ -7,15 +7,15 @@
 # - tell what alpha does from what the rank does
 # - translate a recipe between the three scalings that are in use
 # - explain how two runs with the same settings can start far apart
-# - see when a matrix is too large for its learning rate
 # - choose a rate for each rank, and then a rank, by the validation loss
+# - ◇ see what the size of a matrix does to its training
 #
 # **You need** notebook 02: what $A$ and $B$ are, and why $B$ starts at zero.
 #
-# **Time:** {whole} minutes on a CPU, less on a GPU.
+# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU. These sums include this opening and the end, which have no minutes of their own; *in all*, also the hints.
 # %% bootstrap
 # %% [markdown]
-# If you only want values to begin with, take the table at the end of [notebook 05](05_finetune_a_classifier.ipynb). Recipes also name *targets*, the layers to adapt; [notebook 03](03_lora_in_a_gpt.ipynb) chooses those. Here you learn the reasons for the other three settings, mostly from the first step of training. At the end you choose a rate and a rank yourself, from recorded runs.
+# If you only want values to begin with, take the table at the end of [notebook 05](05_finetune_a_classifier.ipynb). Recipes also name *targets*, the layers to adapt; [notebook 03](03_lora_in_a_gpt.ipynb) chooses those. Here you learn the reasons for the other three settings, mostly from the first step of training. Then you choose a rate and a rank yourself, from recorded runs.
 #
 # ## Is a bigger alpha a bigger rank?
 # Both numbers sound like "more LoRA". An update is a multiplier times $A B$. Fill $A$ and $B$ at random, and look at the directions of the update and how strong each is.
@@ -57,7 +57,7 @@ reveal(alpha_effect, effects[1 if same else 2], because="alpha multiplies the wh
 # %% [markdown]
 # **Takeaway:** the rank caps how many directions there are, and alpha scales all of them at once. A bigger alpha is not a bigger rank. Why are the eight weaker than the four? This course draws a smaller $A$ at a higher rank, as you will see soon.
 #
-# It is more like a bigger learning rate. With Adam, say Hu et al. in section 4.1, tuning alpha is roughly the same as tuning the learning rate, if the start is scaled to match. More exactly, four times the alpha does the same as twice the start and twice the learning rate, each for both matrices. You will test that below.
+# It is more like a bigger learning rate. With Adam, say Hu et al. in section 4.1, tuning alpha is roughly the same as tuning the learning rate, if the start is scaled to match. More exactly, $4 \cdot A B = (2A)(2B)$: four times the alpha does the same as twice the start and twice the learning rate, each for both matrices. The deeper section tests that.
 #
 # ## What is A B multiplied by?
 # Three rules are in use, and all of them call the number that you pass "alpha":
@@ -120,8 +120,8 @@ table(["alpha 16 at rank", "1", "4", "16", "64"], rows)
 # ## Why does the same call draw two different A?
 # There is a second trap, and it is easier to miss. To fill $A$, the paper's code, PEFT, the book and this course all call `kaiming_uniform_(A, a=math.sqrt(5))`. It draws within ±1/√(number of inputs), and PyTorch takes the second dimension of the matrix for that number.
 #
-# - The book and this course store $A$ as (in_dim × rank): the bound is 1/√rank.
-# - PEFT and the paper's code store it transposed: the bound is 1/√in_dim.
+# - The book and this course store $A$ as (in_dim × rank): the bound is 1/√rank. In the code below this is `init="reference"`, and "the book's A" in the lists.
+# - PEFT and the paper's code store it transposed: the bound is 1/√in_dim: `init="peft"`, "PEFT's A".
 #
 # At rank 16 and GPT-2's width of 768, one $A$ is √(768/16) = 6.9 times as large as the other. At "rank 16, alpha 16" one convention multiplies a large $A$ by 16, the other a small $A$ by 1. Adam's first step moves every entry of $B$ by the learning rate, up or down, however large its gradient is. So the entries of $B$ are equally large in both; only their signs depend on $A$.
 # %%
@@ -173,7 +173,7 @@ def as_before(curves):
     return [name for name, (first, *_, last) in curves.items() if 0.5 < last / first < 2]
 
 
-why = "√rank is undone once: by the multiplier, or by how A is drawn"
+why = "by itself it grows like √rank; two undo that, by the multiplier or by how A is drawn"
 reveal(steady, len(as_before(sizes)), because=why)
 # %% [markdown]
 # So much for size. But training wants the loss to fall, and size is only a means.
@@ -205,7 +205,45 @@ for title, label, curves in zip(titles, labels, (sizes, falls), strict=True):
 #
 # **Takeaway:** what stays the same depends on the yardstick. Dividing by the rank keeps the first step's *use*, dividing by its root its *size*. What surprised us: the printed book keeps the size as well, because it draws $A$ within ±1/√rank.
 #
-# ## When is a matrix too large for its learning rate?
+# ## Which rate, and then which rank?
+# Now choose, from whole runs. In the record behind [notebook 06](06_finetune_a_generator.ipynb) our small GPT learns by LoRA to make sentences from lists of facts, at four ranks, each with several learning rates. Alpha is twice the rank, which is the custom, so the multiplier `alpha / rank` is 2 at every rank. In other words, nothing shrinks as the rank grows, and by the section before this one the first step then has *more* use at a higher rank. What does that do to the best learning rate?
+# %%
+WAYS = ["falls", "stays the same", "rises"]
+trend = predict("From rank 1 to rank 32, at a multiplier of 2, the best learning rate", WAYS)
+trend
+# %%
+from lora_edu import data_path
+from lora_edu.evaluation import losses_by_rate, read_record
+
+record = read_record(data_path("results", "generator_bundled.json"))
+menu = {"stage": "tune", "task": "menu", "method": "lora"}
+losses = {rank: losses_by_rate(record, **menu, rank=rank) for rank in (1, 2, 8, 32)}
+print(f"validation loss after {record['about']['steps']['menu']} steps; – was not tried")
+table(
+    ["learning rate", *(f"rank {rank}" for rank in losses)],
+    [
+        [f"{lr:g}", *(f"{of[lr]:.3f}" if lr in of else "–" for of in losses.values())]
+        for lr in sorted(set().union(*losses.values()))
+    ],
+)
+# %%
+best = {rank: min(of, key=of.get) for rank, of in losses.items()}
+for rank, lr in best.items():
+    print(f"rank {rank:2}: best rate {lr:g}, loss {losses[rank][lr]:.3f}")
+moved = WAYS[0 if best[32] < best[1] else 1 if best[32] == best[1] else 2]
+reveal(trend, moved, because="at the same multiplier, more directions do more at each step")
+# %% [markdown]
+# From rank 1 to 32 the best rate falls to a quarter. That it falls fits what you saw of the first step; how far, a single step can't say. So whoever keeps alpha at twice the rank has to choose the rate anew for each rank. And mind the cliff: two rates above the best one of rank 32, training ends at a loss of 4.5, hardly better than the 4.9 of the untouched base on the same 100 meanings. Notebook 06 says 4.8, because it takes half of them.
+#
+# Now the rank. Which one is best at a rate of 0.02? Rank 2! But at 0.001 rank 32 wins by far. Such a comparison compares rates, not ranks. Give each rank its own best rate, and a higher rank ends lower each time: a lot from 1 to 8, and little from 8 to 32, for four times the numbers. Compare that with spam: there notebook 01 found rank 1 about as good as full fine-tuning, ± 5 points. How much rank you need depends on the task.
+#
+# Two cautions. Ranks 1 and 2 were tried with one seed, the others with three, and at rank 2 the best two rates are as good as equal. And alpha was never held fixed here, so we can't say whether dividing by the rank would keep *our* best rate, as Schulman et al. find.
+#
+# **Takeaway:** choose in this order. Fix the convention. Fix the multiplier: here `alpha / rank` is 2 at every rank, so alpha is twice the rank. That 2 is a custom, which we compared with no other; but the rate does roughly the same work, so tune only the rate. For each rank, try rates until the best has a worse one on either side. Then take the smallest rank beyond which the validation loss hardly falls.
+#
+# This is the end of the marked path. Still open is what the size of $A$ and $B$ does once both learn.
+#
+# ## Deeper: what if a matrix starts ten times larger?
 # Suppose you trained $A$ and $B$ to perfection. Would someone else get the same two matrices?
 #
 # **Exercise 3, own code.** Return *other* matrices of the same shapes whose product is the same.
@@ -232,7 +270,7 @@ check("10.another_pair", another_pair)
 #
 # To watch a matrix turn, it must point somewhere from the start. So let us swap the roles: $A$ is zero and $B$ is random. That works as well. One zero is enough for step 0 to be the base, and notebook 02 finds that at equal size it does not matter which. At the first step only $A$ gets a gradient, and from then on both learn.
 #
-# The rows of $B$ are the directions in which the update can write. Ours are drawn at random, while the task needs four particular ones, so $B$ has to turn. How many of its four directions are still there at the end? The count is 4 if $B$ has not turned at all, and 4 · 4/48 = 0.33 for two random spaces of 4 directions in 48 dimensions.
+# The rows of $B$ are the directions in which the update can write. Ours are drawn at random, while the task needs four particular ones, so $B$ has to turn. How many of its four directions are still there at the end? Take four perpendicular directions for the rows at the start, four for those at the end, and add up the squared cosines of all 16 pairs. The sum is 4 if $B$ has not turned at all, and about 4 · 4/48 = 0.33 for random directions in 48 dimensions.
 # %%
 # @title The task: answers of a frozen layer after a hidden change of rank 4
 torch.manual_seed(1)
@@ -277,7 +315,7 @@ def try_start(size, rate_A, rate_B, alpha=1.0):
 
 
 # %% [markdown]
-# First we train from $B$ as it is drawn, at a learning rate of 0.03. Then we make $B$ ten times larger. At the same rate its first steps go much too far, so the loss jumps up. So we also take a tenth of the rate, 0.003, and the loss does not jump any more. Is all well then?
+# First we train from $B$ as it is drawn, at a learning rate of 0.03. Then we make $B$ ten times larger. At the same rate its first steps go much too far, so the loss jumps up. So we also take a tenth of the rate, 0.003, and the loss does not jump any more. Where does it end?
 # %%
 ends = ["lower than with B as drawn", "the same", "higher than with B as drawn"]
 question = "B ten times larger, and a rate of 0.003 instead of 0.03: the last loss is"
@@ -295,11 +333,11 @@ table(["start", "rate of A", "rate of B", "highest loss", "last loss", "B stays,
 # %%
 last = [float(row[4]) for row in rows]
 verdict = ends[0 if last[2] < last[0] else 1 if last[2] == last[0] else 2]
-reveal(tenth, verdict, because="no entry of B can travel far enough for B to turn")
+reveal(tenth, verdict, because="the steps of an entry add up to little beside it; B did not turn")
 # %% [markdown]
 # In row 3 an entry can travel about 0.003 · 75 = 0.225, because the rate falls to zero over 150 steps. Beside entries of about 2.9 that is little, so $B$ keeps the directions that it began with, and the update can write in no others. Row 2 could travel ten times as far, and yet did not turn. Did its overshooting prevent that? We do not know.
 #
-# The last row is the first run again, written with $M = 1/10$, so its results are the same. And what of the promise from the first section, four times the alpha?
+# The last row is the first run again, written with $M = 1/10$, so its results are the same. And what of the first section's promise, $4 \cdot A B = (2A)(2B)$?
 # %%
 rows = [try_start(1, 0.01, 0.01, alpha=4.0), try_start(2, 0.02, 0.02)]
 for name, row in zip(("alpha 4", "alpha 1"), rows, strict=True):
@@ -307,56 +345,20 @@ for name, row in zip(("alpha 4", "alpha 1"), rows, strict=True):
 # %% [markdown]
 # **Takeaway:** in row 3, a matrix whose entries are large beside all that its steps add up to did not turn. By the same reasoning the book's large $A$ should turn less than PEFT's small one; that we did not measure. Separate rates for $A$ and $B$ are a method of their own, LoRA+, for another reason: in wide layers one rate for both learns less well.
 #
-# ## Which rate, and then which rank?
-# Now choose, from whole runs. In the record behind [notebook 06](06_finetune_a_generator.ipynb) our small GPT learns by LoRA to make sentences from lists of facts, at four ranks, each with several learning rates. Alpha is twice the rank, which is the custom, so the multiplier `alpha / rank` is 2 at every rank. In other words, nothing shrinks as the rank grows, and by the section before last the first step then has *more* use at a higher rank. What does that do to the best learning rate?
-# %%
-WAYS = ["falls", "stays the same", "rises"]
-trend = predict("From rank 1 to rank 32, at a multiplier of 2, the best learning rate", WAYS)
-trend
-# %%
-from lora_edu import data_path
-from lora_edu.evaluation import losses_by_rate, read_record
-
-record = read_record(data_path("results", "generator_bundled.json"))
-menu = {"stage": "tune", "task": "menu", "method": "lora"}
-losses = {rank: losses_by_rate(record, **menu, rank=rank) for rank in (1, 2, 8, 32)}
-print(f"validation loss after {record['about']['steps']['menu']} steps; – was not tried")
-table(
-    ["learning rate", *(f"rank {rank}" for rank in losses)],
-    [
-        [f"{lr:g}", *(f"{of[lr]:.3f}" if lr in of else "–" for of in losses.values())]
-        for lr in sorted(set().union(*losses.values()))
-    ],
-)
-# %%
-best = {rank: min(of, key=of.get) for rank, of in losses.items()}
-for rank, lr in best.items():
-    print(f"rank {rank:2}: best rate {lr:g}, loss {losses[rank][lr]:.3f}")
-moved = WAYS[0 if best[32] < best[1] else 1 if best[32] == best[1] else 2]
-reveal(trend, moved, because="at the same multiplier, more directions do more at each step")
-# %% [markdown]
-# From rank 1 to 32 the best rate falls to a quarter. That it falls fits what you saw of the first step; how far, a single step can't say. So whoever keeps alpha at twice the rank has to choose the rate anew for each rank. And mind the cliff: two rows below the best rate of rank 32, training ends at a loss of 4.5, hardly better than the 4.9 of the untouched base.
-#
-# Now the rank. Which one is best at a rate of 0.02? Rank 2! But at 0.001 rank 32 wins by far. Such a comparison compares rates, not ranks. Give each rank its own best rate, and a higher rank ends lower each time: a lot from 1 to 8, and little from 8 to 32, for four times the numbers. Compare that with spam: there notebook 01 found rank 1 about as good as full fine-tuning, ± 5 points. How much rank you need depends on the task.
-#
-# Two cautions. Ranks 1 and 2 were tried with one seed, the others with three, and at rank 2 the best two rates are as good as equal. And alpha was never held fixed here, so we can't say whether dividing by the rank would keep *our* best rate, as Schulman et al. find.
-#
-# **Takeaway:** choose in this order. Fix the convention. Set alpha by a custom and leave it alone, since the rate does the same work. For each rank, try rates until the best has a worse one on either side. Then take the smallest rank beyond which the validation loss hardly falls.
-#
 # ## Three sentences to remember
 # 1. The rank caps the number of directions, the multiplier scales them, and three rules turn alpha into the multiplier.
 # 2. A learning rate belongs to its convention and its rank: at rank 16 and width 768, two first updates were 110 times apart.
-# 3. A matrix that is large beside its learning rate hardly turns.
+# 3. ◇ In our test, a matrix that was large beside all that its steps add up to did not turn.
 #
 # ## Five questions
 # 1. At rank 16 and alpha 16, what are the three multipliers?
 # 2. Why does PEFT draw a smaller $A$ than this course, though both call the same function?
 # 3. In PEFT you raise the rank from 8 to 64 and keep alpha. How does the first update change, in size and in use?
-# 4. Why is $B$ ten times as large worse, even at a tenth of the learning rate?
+# 4. ◇ With $B$ ten times as large, our loss ended higher even at a tenth of the learning rate. What do we know about why?
 # 5. Why is it unfair to compare ranks at one learning rate?
 #
 # <details><summary>Answers</summary>
-# (1) 16, 1 and 4. (2) PyTorch takes the second dimension for the number of inputs: the rank in one, in_dim in the other. (3) It is about √8 = 2.8 times smaller and lowers the loss about as much: eight times as many directions, each with an eighth of the weight. (4) B hardly turns, so the update writes in the directions it started with. (5) Each rank has a best rate of its own. At 0.02 rank 2 beat rank 32, which was the best of the four at its own rate.
+# (1) 16, 1 and 4. (2) PyTorch takes the second dimension for the number of inputs: the rank in one, in_dim in the other. (3) It is about √8 = 2.8 times smaller and lowers the loss about as much: eight times as many directions, each with an eighth of the weight. (4) B did not turn, so the update wrote in the directions it started with; its steps add up to little beside its entries. But at ten times that rate it did not turn either, and why we don't know. (5) Each rank has a best rate of its own. At 0.02 rank 2 beat rank 32, which was the best of the four at its own rate.
 # </details>
 #
 # ## Where next
