@@ -13,7 +13,8 @@
 #
 # **You need** basic PyTorch and LoRA's formula, repeated below. Notebook 03 helps.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU.
+# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU. These sums
+# include this opening and the end, which have no minutes of their own; *in all*, also the hints.
 # %% bootstrap
 # %% [markdown]
 # ## What is there to save?
@@ -211,7 +212,7 @@ print(f"in the weight: {(moved.norm() / update.norm()):.1f} times the update; be
 detach(base)  # takes tales off again, and out of the weights
 # %% [markdown]
 # **Exercise 1.** Which mistake has which symptom? Fill in `"merged twice"`, `"not loaded"` or
-# `"head lost"`.
+# `"head lost"`. *Strength* is a factor on what stands beside the weights: 1 as trained, 0 off.
 # %% exercise="07.mistakes"
 symptoms = [
     "each time it is loaded, the same messages get other labels",
@@ -240,6 +241,9 @@ with torch.no_grad():
     left = (twice(tokens) - base(tokens)).abs().max()
 print(f"3. merged, then attached: at strength 0, logits differ from the base's by up to {left:.0f}")
 # %% [markdown]
+# Why do five new heads differ so much? What they read, the adapter has already pulled apart into spam
+# and ham. So a random head gets it right, or the wrong way round, or something in between.
+#
 # How would you notice? `load_adapter` translates PEFT's names and brings the head along. `attach`
 # refuses a model without the right layers, but it doesn't look at the weights. So the third mistake
 # only shows if you give the fingerprint of the file that you loaded:
@@ -292,10 +296,10 @@ print(f"{unchanged} of {len(after)} tensors are as before, bit for bit")
 # %% [markdown]
 # ## Merge: what is gained, what is lost?
 # Why merge? An attached adapter costs two more products in each layer: 5 to 17 % of a forward pass,
-# in the course's fast, *fused* layers and without gradients (`benchmarks/RESULTS.md`). Notebook 05 saw
-# more, in plain layers that also keep what backward needs. Once a model is only used, you can save that time. The
-# update has the weight's own shape, so add it to the weight. If you did that to one layer in notebook
-# 02, the next exercise is a repetition; here you merge a whole model, and take the update out again.
+# without gradients and in layers written for speed (`benchmarks/RESULTS.md`). Once a model is only
+# used, you can save that time. The update has the weight's own shape, so add it to the weight. If
+# you did that to one layer in notebook 02, the next exercise is a repetition; here you merge a
+# whole model, and take the update out again.
 # %%
 drawing("merge")
 # %% [markdown]
@@ -349,7 +353,7 @@ print(f"largest difference of a logit, merged or beside: {(inside - beside).abs(
 # keeps the old weight instead, so a merged layer takes twice the memory.
 # %%
 GROWTH = ["it adds up", "it stays as after the first time"]
-cycles = predict("Add the update, subtract it, a hundred times: how does the error grow?", GROWTH)
+cycles = predict("Add and subtract the same update 100 times: how does the error grow?", GROWTH)
 cycles
 # %%
 from lora_edu import unmerge
@@ -372,6 +376,9 @@ for times, error in off.items():
 grown = off[100].norm() > 2 * off[1].norm()
 reveal(cycles, GROWTH[0 if grown else 1], because="what the sum had no digit for is gone at once")
 # %% [markdown]
+# That holds for one and the same update. With another adapter each time the error does add up,
+# because each sum drops other digits.
+#
 # A merged adapter costs no time, and with the old weight kept, it comes out again exactly. Still open
 # is whether all of a small update gets *in*, since each sum is rounded. A deeper section below
 # measures that.
@@ -525,9 +532,10 @@ table(
 # keep their digits. Yet the merged output was no worse here, even with half of the update lost,
 # because computing in bfloat16 rounds everything else too, and beside that the loss doesn't show.
 #
-# A **quantised base** needs more care. A QLoRA adapter was trained beside 4-bit weights. Merge it
-# into 16-bit weights, or round the sum to 4 bits again, and you get another model than you trained.
-# So test it again, or leave the adapter beside.
+# A **quantised base** needs more care. To save memory, its weights are rounded to four bits, that
+# is, to 16 levels. QLoRA trains an adapter beside such weights. Merge it into 16-bit weights, or
+# round the sum to 4 bits again, and you get another model than you trained. So test it again, or
+# leave the adapter beside.
 # %% [markdown]
 # ## Deeper: what do thousands of tasks cost?
 # One task's file is small beside the base. But what if you have a task for every customer?
@@ -602,10 +610,10 @@ off = (update - torch.stack(alone)).abs().max()
 print(f"largest difference from each row by itself: {off:.3f}")
 # %% [markdown]
 # `MixedAdapters` does so in every layer. Two adapters and six blends stand for eight tasks. The two
-# have rank 8 and the blends rank 16, so how can their matrices be in one stack? The smaller ones are
-# filled up with zeros: $A$ gets eight more columns, $B$ eight more rows, and $A B$ stays what it was. A
-# row without an adapter has zeros only. These zeros are multiplied in vain, which is why large servers
-# have programs of their own for it (S-LoRA, below).
+# have rank 8 and the blends rank 16, so how can their matrices be in one stack? The smaller ones
+# are filled up with zeros: $A$ gets eight more columns, $B$ eight more rows, and $A B$ stays what
+# it was. A row without an adapter has zeros only. These zeros are multiplied in vain, which is why
+# large servers have programs of their own for it (S-LoRA, below).
 # %%
 from lora_edu import MixedAdapters
 
