@@ -13,13 +13,16 @@
 #
 # **You need** notebook 03, or: you know that LoRA trains a small update beside frozen layers.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU.
+# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU. These sums
+# include this opening and the end, which have no minutes of their own; *in all*, also the hints.
 # %% bootstrap
 # %% [markdown]
 # ## Teach a model to say what you mean
 # How do you get a model to write what *you* want? Show it examples. Here, an example is a meaning,
 # written as a list of **slots**, and a sentence that says it, about places to eat.
 # %%
+import math
+
 import torch
 
 from lora_edu import choose_device, generate_text, load_menu, load_pretrained, load_tokenizer
@@ -148,7 +151,8 @@ from lora_edu.datasets import parse_meaning
 from lora_edu.tasks import e2e_patterns, menu_patterns, said_slots, slot_error_rate, slot_errors
 
 every = [pair.meaning for part in data for pair in part]
-patterns = menu_patterns() if SOURCE == "bundled" else e2e_patterns(every)
+menu, words = load_menu(), menu_patterns()  # the bundled set, and how it words each value
+patterns = words if SOURCE == "bundled" else e2e_patterns(every)
 example = data.test[0]
 twice = f"{example.sentence} {example.sentence}"
 print("it reads: ", said_slots(example.sentence, patterns))
@@ -163,7 +167,6 @@ wrong = 100 * slot_error_rate(of_references)
 print(f"slot error rate of {len(of_references)} references: {wrong:.1f} %")
 # %%
 # @title What it does: compares your count with the course's, on sentences that have errors
-menu, words = load_menu(), menu_patterns()  # the bundled set, where words are few
 agree = asked = 0
 for pair, other in zip(menu.test[:50], menu.test[1:51]):  # another's sentence has errors to count
     theirs = slot_errors(pair.meaning, other.sentence, words)[1:]
@@ -179,11 +182,11 @@ print(f"{whose}: the same count in {agree} of {asked} sentences")
 # real data *their* score is the yardstick. But slot errors don't see that a sentence is said twice.
 #
 # **BLEU** sees it. It takes all groups of neighbouring words in a text, of one word, two, three and
-# four. For each size it asks which share of the groups is also in a reference, where none counts more
-# often than it is there. The geometric mean of the four shares, lowered for short texts, goes from 0
-# to 100. Said twice, our references score 49. But BLEU can't tell a wrong price from another wording:
-# references that say *cheap* score 87 with *expensive* instead
-# (`tests/unit/test_sweep_generator.py`).
+# four. For each size it asks which share of the groups is also in a reference, and none counts more
+# often than it is there: of *the the the*, one word counts if the reference has one *the*. The
+# geometric mean of the four shares, lowered for short texts, goes from 0 to 100. Said twice, our
+# references score 49. But BLEU can't tell a wrong price from another wording: references that say
+# *cheap* score 87 with *expensive* instead (`tests/unit/test_sweep_generator.py`).
 #
 # So you have two measures, and each sees what the other misses. Now you need a model to judge.
 # %% [markdown]
@@ -250,8 +253,8 @@ chart = line_chart(lines, title=title, x_label="step", y_label="validation loss 
 show(chart, alt=f"Validation loss of LoRA and of full fine-tuning over steps: both fall. {title}.")
 # %% [markdown]
 # What do they write? Beside your two models, ask the adapter that ships. It was trained for 376
-# steps, four passes over the data, where yours made 50. All write **greedily**: they always take the
-# likeliest next token. Read like a judge: what is missing, made up, or said twice?
+# steps, one more than the record's runs, where yours made 50. All write **greedily**: they always
+# take the likeliest next token. Read like a judge: what is missing, made up, or said twice?
 # %% tags=["nbval-ignore-output"]
 import textwrap
 
@@ -314,7 +317,6 @@ fewest = predict("Which way makes the fewest slot errors, by more than chance?",
 fewest
 # %%
 # @title What it does: reads the runs of one way, and sums them up over seeds
-import math
 from statistics import mean, stdev
 
 from lora_edu.evaluation import compare, digits, runs_of, summarise
@@ -502,8 +504,8 @@ table(["strength", "loss on menus", "loss on stories"], rows_of_strength)
 # new. Another remedy is *replay*: old text in every batch.
 #
 # This is the end of the marked path. You can train a generator, say how true its sentences are, and
-# measure and undo what it forgot. Still open is whether LoRA forgets less than full fine-tuning: one
-# of the deeper sections tests it.
+# measure and undo what it forgot. Still open is whether LoRA forgets less than full fine-tuning: two
+# of the deeper sections test it.
 # %% [markdown]
 # ## Deeper: how does it choose the next word?
 # So far the models wrote greedily, because what must be true should be the likeliest. For stories
@@ -597,17 +599,21 @@ for temperature, top_k in ((0.0, None), (0.7, None), (2.0, None), (2.0, 5)):
 # The second task changes not what is said, but how: tales, in a pirate's voice. In the record each
 # run made 120 steps, five passes over 380 tales.
 # %%
-CHANGES = ["falls", "stays about the same", "rises"]
-question = "The base knows stories. With a tale as example before it, its perplexity on the next"
-helped = predict(question, CHANGES)
-helped
-# %%
 pirate = load_pretrained("mini", device=device)
 attach(pirate, load_adapter(data_path("adapters", "tales")))
 for opening in ("One day, the captain", "There was a little girl"):
     for name, model in (("base", base), ("pirate", pirate)):
         text = generate_text(model, encoding, opening, 40)
         print(textwrap.fill(f"{name:6}: {' '.join(text.split())}", 92), "\n")
+# %% [markdown]
+# *The sea were* is how the pirate's tales talk, but *the captain Sam and the tale of Captain Sam*
+# is no sentence: 380 tales taught words, not yet grammar. Could the base do without training, if a
+# tale comes before the one that it must continue?
+# %%
+CHANGES = ["it falls", "it stays about the same", "it rises"]
+question = "The base reads one tale as example. How does its perplexity on the next tale change?"
+helped = predict(question, CHANGES)
+helped
 # %%
 # "examples" now means that a whole tale comes before the one that is judged.
 of_tales = {
@@ -624,12 +630,12 @@ found = CHANGES[1] if abs(change) < 0.1 else CHANGES[0 if change < 0 else 2]
 because = f"its loss changes by {change:.3f}; this small base learns only by training"
 reveal(helped, found, because=because)
 # %% [markdown]
-# *The sea were* is how the pirate's tales talk, but *the captain Sam and the tale of Captain Sam*
-# is no sentence: 380 tales taught words, not yet grammar.
-# %% [markdown]
 # ## Deeper: does LoRA forget less than full fine-tuning?
-# You often read so. But who learns less also forgets less, so the fair question is who has forgotten
-# less *at equal learning*. In the record each method was trained at several learning rates, three
+# You often read so. Go slowly: this section and the next are dense, so allow twice the counted
+# minutes.
+#
+# Who learns less also forgets less, so the fair question is who has forgotten less *at equal
+# learning*. In the record each method was trained at several learning rates, three
 # seeds each, for 375 steps. A higher rate learns more and forgets more. So from rate to rate, each
 # method moves along a curve: its loss on menus falls while its loss on stories rises.
 #
@@ -680,14 +686,14 @@ less = [
 verdict = "LoRA, rank 8" if all(less) else "can't say" if any(less) else "full"
 reveal(tendency, verdict, because="it is so at each level, for each of the three seeds")
 # %% [markdown]
-# Read the middle column, for example. All three have brought the loss on menus down to 0.25. By then
-# the loss on stories has risen from 2.12 to 4.27 with LoRA at rank 8, to 3.79 at rank 32, and only to
-# 3.14 with full fine-tuning. So full fine-tuning forgets *less* here, and LoRA forgets less at rank
-# 32 than at rank 8.
+# Read the middle column, for example. All three have brought the loss on menus down to 0.25. By
+# then the loss on the record's 64 stories has risen from 2.12 to 4.27 with LoRA at rank 8, to 3.79
+# at rank 32, and only to 3.14 with full fine-tuning. So full fine-tuning forgets *less* here, and
+# LoRA forgets less at rank 32 than at rank 8.
 #
-# Is low rank to blame, then? It looks so. But not so fast: from LoRA to full fine-tuning **two things
-# change at once.** LoRA gives the blocks' 36 matrices an update of low rank. Full fine-tuning gives
-# them one of any rank, but it *also* trains embedding, head, positions, norms and biases.
+# ## Deeper: is low rank to blame?
+# It looks so. But not so fast: from LoRA to full fine-tuning **two things change at once.** LoRA gives
+# the blocks' 36 matrices an update of low rank. Full fine-tuning gives them one of any rank, but it *also* trains embedding, head, positions, norms and biases.
 # %%
 RUNS = ["full at a lower rate", "LoRA with a larger alpha", "the same 36 matrices, trained whole"]
 wanted = predict("Which run would tell you which of the two it is?", RUNS)
@@ -757,10 +763,10 @@ reveal(control, place, because=f"{most}, with straight lines between the rates")
 #
 # - Biderman et al. (2024, section 4.3) on Llama 2 7B: LoRA can offer the better tradeoff for code,
 #   full fine-tuning for mathematics
-# - PEFT's comparison on mathematics, August 2026: full fine-tuning solves 47.2 %, and the loss on
-#   Wikipedia rises by 0.03; LoRA on query and value has 47.8 % and 0.05, on the MLP 49.4 % and
-#   0.03. So *targets* matter. But older software gave the same full run 50.0 %: three points may be
-#   noise
+# - PEFT's comparison on mathematics, August 2026: full fine-tuning solves 47.2 %, LoRA on query and
+#   value 47.8 %, on the MLP 49.4 %. But older software gave the same full run 50.0 %, so three points
+#   may be noise, and these scores don't rank the three. The loss on
+#   Wikipedia rises by 0.03, 0.05 and 0.03
 # - Schulman et al. (2025): both *learn* alike, if all layers are adapted, the data fit into the
 #   adapter, batches are small, and LoRA's rate is about ten times full's. At five times, ours
 #   learnt less; why is open
