@@ -160,7 +160,7 @@ def judged(sentences):
 
 print("meaning:", meanings[1])
 for way, ids_of in WAYS.items():
-    lines = write_lines(model, encoding, [ids_of(m) for m in meanings], max_new_tokens=60)
+    lines = write_lines(model, encoding, [ids_of(m) for m in meanings], max_new_tokens=40)
     print(textwrap.fill(f"{way}: {lines[1]}", 92, subsequent_indent="    "))
     print(f"    slot errors of {len(meanings)} meanings: {judged(lines):.0f} %")
 # %% [markdown]
@@ -329,7 +329,7 @@ def train(follow):
 
 
 def say():
-    return write_sentences(model, encoding, meanings[1:2], max_new_tokens=60)[0]
+    return write_sentences(model, encoding, meanings[1:2], max_new_tokens=40)[0]
 
 
 # %% [markdown]
@@ -379,7 +379,7 @@ error = predict("After 100 steps of LoRA, how many per cent of the facts go wron
 error
 # %%
 model.eval()
-sentences = write_sentences(model, encoding, meanings, max_new_tokens=60)
+sentences = write_sentences(model, encoding, meanings, max_new_tokens=40)
 for meaning, sentence in list(zip(meanings, sentences))[:4]:
     print(meaning)
     print(textwrap.fill(sentence, 92, initial_indent="    ", subsequent_indent="    "))
@@ -394,7 +394,7 @@ reveal(error, round(wrong), because=f"{wrong:.1f} % of our run's facts, on 200 t
 # Now type your own meaning, in the same form:
 # %%
 mine = "name[The Sleepy Fox], dish[onion soup], price[cheap], near[the station]"
-print(write_sentences(model, encoding, [mine], max_new_tokens=60)[0])
+print(write_sentences(model, encoding, [mine], max_new_tokens=40)[0])
 # %% [markdown]
 # **Investigate:** a dish that isn't on any of our menus, `dish[roast moon]`. In notebook 06, our
 # small GPT could only join pieces of dishes that it had met.
