@@ -49,7 +49,7 @@ BATCH_ROWS, STEPS = 8, 100
 #: (method, rank) → learning rates and seeds of the search. Steps of half a power of ten.
 GRIDS = {
     ("lora", 8): ((3e-3, 1e-3, 1e-2, 3e-4, 3e-2), 3),
-    ("full", 0): ((1e-4, 3e-4, 3e-5, 1e-3), 3),
+    ("full", 0): ((1e-4, 3e-4, 3e-5, 1e-3, 3e-3), 3),
     ("lora", 1): ((3e-3, 1e-2, 1e-3), 2),
     ("lora", 64): ((3e-3, 1e-3, 1e-2), 2),
 }

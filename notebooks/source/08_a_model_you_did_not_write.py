@@ -126,7 +126,7 @@ print("without the template:", go_on(question) or "(nothing at all)")
 import random
 
 from lora_edu import load_menu
-from lora_edu.datasets import prompt
+from lora_edu.datasets import parse_meaning, prompt
 
 data = load_menu()
 ASK = "Say this in one or two short sentences, all of it and nothing else: {}"
@@ -165,8 +165,10 @@ for way, ids_of in WAYS.items():
     print(f"    slot errors of {len(meanings)} meanings: {judged(lines):.0f} %")
 # %% [markdown]
 # Is the judge fair? Slot errors know the menu's own wordings alone, so *the price is Fair* counts as
-# missing. A model that was never trained on our menu can't know that. So the table has a looser
-# judge, too: which values' own words, such as *fair*, are nowhere in the sentence?
+# missing. A model that was never trained on our menu can't know that. So the table has a second
+# judge: how many values' own words, such as *fair*, are nowhere in the sentence? That one is too
+# strict in another way, because *low prices* says *cheap* without the word. So we let it judge the
+# menu's own sentences, too, and measure from there.
 #
 # And six meanings are few, so here are 200 from the record. The interval is for the luck of which
 # meanings were asked.
@@ -192,14 +194,16 @@ def interval(method, **key):
 # %%
 METHODS = {"bare": "base", "chat": "chat", "examples": "examples"}  # as the record calls them
 found = {way: interval(method) for way, method in METHODS.items()}
-loose = {way: runs_of(record, method=each)[0]["unmentioned"] for way, each in METHODS.items()}
-table(
-    ["asked with", "slot errors", "95 % interval", "values not even mentioned"],
-    [
-        [way, f"{rate:.0f} %", f"{low:.0f} to {up:.0f} %", f"{100 * loose[way]:.0f} %"]
-        for way, (rate, low, up) in found.items()
-    ],
-)
+absent = {way: runs_of(record, method=each)[0]["unmentioned"] for way, each in METHODS.items()}
+values = [(v, p) for p in data.test for v in parse_meaning(p.meaning).values()]
+values = [(v.lower().removeprefix("the "), p) for v, p in values if v not in ("yes", "no")]
+own = sum(value not in pair.sentence.lower() for value, pair in values) / len(values)
+rows = [
+    [way, f"{rate:.0f} %", f"{low:.0f} to {up:.0f} %", f"{100 * absent[way]:.0f} %"]
+    for way, (rate, low, up) in found.items()
+]
+rows.append(["the menu's own sentences", "0 %", "–", f"{100 * own:.0f} %"])
+table(["asked with", "slot errors", "95 % interval", "values without their own words"], rows)
 # %%
 reveal(asked, round(found["examples"][0]), because="examples help, but not enough")
 # %% [markdown]
@@ -427,7 +431,7 @@ axis.set_xscale("log")
 axis.set_xticks(ticks := sorted(set().union(*tried.values())), [f"{rate:g}" for rate in ticks])
 axis.minorticks_off()
 show(chart, alt=f"Validation loss over learning rate, two valleys far apart. {title}.")
-reveal(factor, round(times), because="Schulman et al. 2025 found about ten times, too")
+reveal(factor, round(times), because="Schulman et al. 2025 found about ten")
 # %%
 for name, losses in tried.items():
     print(name, "|", ", ".join(f"{rate:g}: {losses[rate]:.3f}" for rate in sorted(losses)))
@@ -474,8 +478,9 @@ print("runs:", ", ".join(f"{name} {number}" for name, number in seeds.items()))
 table(["", "validation loss", "slot errors"], compared)
 # %% [markdown]
 # The slot errors of the two methods are those of 60 validation meanings. Read the table with care:
-# this part of the data also chose the rates, and so few runs can't tell such small differences
-# apart. What they can tell is that LoRA gets there with 1.8 % of the numbers.
+# this part of the data also chose the rates, and one run each can't tell such small differences
+# apart. Full's valley is flat, too, so don't take our factor to heart. What the table can tell is
+# that LoRA gets there with 1.8 % of the numbers.
 #
 # In notebook 06, LoRA made three times as many slot errors as full fine-tuning. Why not here? We
 # don't know. This model is larger and has met these words before, so it may need less of an update.
@@ -498,6 +503,7 @@ print(f"bees, adapter on, without the system's turn: {said}")
 # bees have to do with a place called SmolLM: the model has learnt to recommend places. Where did it
 # take that name from? From the system's turn, for without it the name is gone.
 # %%
+LOSSES = ("validation_loss", "story_loss", "answer_loss")
 set_strength(model, 0.0)
 with torch.no_grad():
     off = model(witness).logits
@@ -510,8 +516,29 @@ print(f"adapter off: {int((off != untouched).sum()):,} of {off.numel():,} logits
 # model by its own text. Here we don't ask how good it is, only how far it has moved from what it
 # was, and its own old answers show just that.)
 #
-# Who learns more, at a higher rate or for longer, also forgets more. So a fair question compares the
-# two methods where both have learnt the menus equally well, that is, at the same loss on them.
+# Here is that for each rate that was tried:
+# %%
+def rate_of(run):
+    return run["key"]["lr"]
+
+
+table(
+    ["", "rate", "loss on menus", "on stories", "on its old answers"],
+    [["before training", "", *(f"{start[each]:.2f}" for each in LOSSES)]]
+    + [
+        [name, f"{run['key']['lr']:g}", *(f"{run[each]:.2f}" for each in LOSSES)]
+        for name, key in ARMS.items()
+        for run in sorted(runs_of(record, stage="tune", seed=0, **key), key=rate_of)
+    ],
+)
+# %% [markdown]
+# Look at full fine-tuning's last rates. By the loss on menus you can hardly tell them apart. On
+# stories they are worlds apart, and at the rate that the menus would choose, the model is ruined for
+# everything else. **A loss on your task alone doesn't see what breaks.** So measure something else,
+# too, and take the lowest rate that learns the task.
+#
+# Who learns more, at a higher rate, also forgets more. So a fair question compares the two methods
+# where both have learnt the menus equally well, that is, at the same loss on them.
 # %%
 less = predict("At equal learning, which has forgotten less?", ["LoRA", "full", "it depends"])
 less
@@ -556,6 +583,10 @@ axis.text(axis.get_xlim()[1], start["story_loss"], "before ", va="bottom", ha="r
 show(chart, alt=f"Loss on stories over loss on menus, a curve for each method. {title}.")
 reveal(less, verdict, because=f"{sum(lower)} of {len(lower)} rows of the table are for LoRA")
 # %% [markdown]
+# Between two rates the curves are straight lines through one run each, so the last rows could turn
+# with another seed. What stands out is that full fine-tuning at a low rate learnt the menus and
+# forgot little, as in notebook 06.
+#
 # **Takeaway:** a model that was taught one thing has unlearnt others, by either method. LoRA's
 # difference is the switch: the old model is still there, and you can have it back at any moment.
 #

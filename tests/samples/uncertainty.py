@@ -185,11 +185,11 @@ SAMPLES = {
             {name: rate * (1 + 1e-12) for name, rate in RATES.items()},
         ],
         wrong=[
-            (RATES | {"lora": 1e-3}, "lora: at 0.001 the"),
+            (RATES | {"lora": 3e-4}, "lora: at 0.0003 the"),
             ({"lora": RATES["lora"]}, "Keep the dict"),
             (RATES | {"lora": "0.003"}, "without quotation marks"),
             ({"lora": RATES["full"], "full": RATES["lora"]}, "The other way round"),
-            ({"lora": 3e-4, "full": 3e-4}, "One rate for both is unfair"),
+            ({"lora": 1e-4, "full": 1e-4}, "One rate for both is unfair"),
             (RATES | {"lora": 1e-2}, "lora: at 0.01 the"),
             (RATES | {"full": 3e-5}, "full: at 3e-05 the"),
             (RATES | {"full": 0.5}, "was not tried"),

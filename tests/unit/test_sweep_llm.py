@@ -18,7 +18,7 @@ RECORD = data_path("results", "llm_menu.json")
 
 def test_it_tries_each_run_once_and_all_settings_before_a_second_seed():
     keys = sweep_llm.tuning()
-    assert len({json.dumps(key) for key in keys}) == len(keys) == 15 + 12 + 6 + 6
+    assert len({json.dumps(key) for key in keys}) == len(keys) == 15 + 15 + 6 + 6
     assert [key["seed"] for key in keys] == sorted(key["seed"] for key in keys)
 
 
