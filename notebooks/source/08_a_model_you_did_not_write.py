@@ -430,7 +430,7 @@ axis = chart.axes[0]
 axis.set_xscale("log")
 axis.set_xticks(ticks := sorted(set().union(*tried.values())), [f"{rate:g}" for rate in ticks])
 axis.minorticks_off()
-show(chart, alt=f"Validation loss over learning rate, two valleys far apart. {title}.")
+show(chart, alt=f"Validation loss over learning rate, a valley for each method. {title}.")
 reveal(factor, round(times), because="Schulman et al. 2025 found about ten")
 # %%
 for name, losses in tried.items():
@@ -474,7 +474,7 @@ for name, means in outcome.items():
     facts = f"{100 * means['slot_error_rate']:.1f} %"
     compared.append([name, f"{means['validation_loss']:.3f}", facts])
 seeds = {name: len(runs_of(record, stage="tune", lr=best[name], **ARMS[name])) for name in ARMS}
-print("runs:", ", ".join(f"{name} {number}" for name, number in seeds.items()))
+print("runs at the best rate |", ", ".join(f"{name}: {n}" for name, n in seeds.items()))
 table(["", "validation loss", "slot errors"], compared)
 # %% [markdown]
 # The slot errors of the two methods are those of 60 validation meanings. Read the table with care:
@@ -711,7 +711,7 @@ check("08.tied", tied)
 # (1) The likeliest text to come next is then an answer, by the one who speaks. (2) Key and value
 # are narrow, so their $B$ is, and the count is smaller. (3) The frozen weights are there too, and
 # so are the activations that backward needs. (4) Whether that is each method's best rate: LoRA's
-# was much larger here. (5) An adapter where one base serves several tasks, or you may want the base
+# was larger here. (5) An adapter where one base serves several tasks, or you may want the base
 # back; a merged model for tools that know nothing of LoRA.
 # </details>
 #
