@@ -718,7 +718,9 @@ check("08.tied", tied)
 # ## Where next
 # How sure can you be of such a comparison? [Distrust a single
 # number](09_distrust_a_single_number.ipynb). Which rank, which rate? [Choose rank, alpha and
-# learning rate](10_choose_rank_alpha_rate.ipynb).
+# learning rate](10_choose_rank_alpha_rate.ipynb). And if you have hours,
+# [`scripts/reproduce_appendix_e.py`](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py)
+# turns this model into the spam filter of appendix E.
 #
 # ## Further reading
 # - Ben Allal et al. 2025, [SmolLM2](https://arxiv.org/abs/2502.02737)
