@@ -532,13 +532,14 @@ table(
     ],
 )
 # %% [markdown]
-# Look at full fine-tuning's last rates. By the loss on menus you can hardly tell them apart. On
-# stories they are worlds apart, and at the rate that the menus would choose, the model is ruined for
-# everything else. **A loss on your task alone doesn't see what breaks.** So measure something else,
-# too, and take the lowest rate that learns the task.
+# Look at full fine-tuning at 0.0001, 0.0003 and 0.001. By the loss on menus you can hardly tell these
+# rates apart: 0.32, 0.31 and 0.31. On stories they are worlds apart: 3.30, 4.35 and 7.41. At the rate
+# that the menus alone would choose, the model is ruined for everything else. **A loss on your task
+# doesn't see what breaks.** So measure something else, too, and take the lowest rate that learns the
+# task.
 #
-# Who learns more, at a higher rate, also forgets more. So a fair question compares the two methods
-# where both have learnt the menus equally well, that is, at the same loss on them.
+# Who learns more, at a higher rate, also forgets more. So a fair comparison asks what was forgotten
+# where both methods have learnt the menus equally well, that is, at the same loss on them.
 # %%
 less = predict("At equal learning, which has forgotten less?", ["LoRA", "full", "it depends"])
 less
