@@ -95,7 +95,7 @@ speed: $(VENV)/.test
 
 # Two processes, each with a JupyterLab of its own, for about as long: most notebooks in one, the single
 # parts and the other notebooks in the second, which is shown when both are done.
-FIRST := 00_ or 01_ or 02_ or 03_ or 04_ or 05_ or 06_ or 09_ or 10_
+FIRST := 00_ or 01_ or 02_ or 03_ or 04_ or 05_ or 07_ or 09_ or 10_
 SECOND_SAID := tests/browser/artifacts/second.log
 # Of a page on a busy machine, only waiting too long is worth a second try; it is shown as a rerun.
 PATIENT := $(PYTEST) -s --reruns 1 --only-rerun TimeoutError
