@@ -23,7 +23,6 @@ from lora_edu.datasets import (
     generation_rows,
     load_menu,
     load_stories,
-    parse_meaning,
     text_rows,
 )
 from lora_edu.evaluation import mean_loss
@@ -35,6 +34,7 @@ from lora_edu.tasks import (
     menu_patterns,
     slot_error_rate,
     slot_errors,
+    unmentioned,
     write_lines,
     write_sentences,
 )
@@ -148,23 +148,12 @@ def asked(model: nn.Module, way: str, seed: int) -> dict[str, Any]:
         seed: Which `EXAMPLES` training pairs are shown.
     """
     encoding = base()[1]
-    shown = random.Random(seed).sample(
-        list(load_menu().train), EXAMPLES if way == "examples" else 0
-    )
+    few = EXAMPLES if way == "examples" else 0
+    shown = random.Random(seed).sample(list(load_menu().train), few)
     turns = [text for pair in shown for text in (ASK.format(pair.meaning), pair.sentence)]
     meanings = [pair.meaning for pair in load_menu().test]
     prompts = [encoding.chat(*turns, ASK.format(meaning)) for meaning in meanings]
     return judged(meanings, write_lines(model, encoding, prompts, max_new_tokens=NEW_TOKENS))
-
-
-def unmentioned(meaning: str, sentence: str) -> list[bool]:
-    """For each value that is written out, whether its own words are nowhere in the sentence.
-
-    A looser judge than `slot_errors`, which knows the menu's own wordings alone and does not take
-    "the price is fair" for a price. Values of yes and no are left out.
-    """
-    values = [v for v in parse_meaning(meaning).values() if v not in ("yes", "no")]
-    return [v.lower().removeprefix("the ") not in sentence.lower() for v in values]
 
 
 def judged(meanings: Sequence[str], sentences: Sequence[str]) -> dict[str, Any]:

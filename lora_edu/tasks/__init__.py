@@ -29,6 +29,7 @@ from lora_edu.tasks.slots import (
     said_slots,
     slot_error_rate,
     slot_errors,
+    unmentioned,
 )
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "slot_error_rate",
     "slot_errors",
     "train_classifier",
+    "unmentioned",
     "write_lines",
     "write_sentences",
 ]

@@ -114,6 +114,25 @@ def slot_errors(meaning: str, sentence: str, patterns: Patterns) -> SlotErrors:
     return SlotErrors(len(meant), missing, wrong, added)
 
 
+def unmentioned(meaning: str, sentence: str) -> list[bool]:
+    """For each value that is written out, whether its own words are nowhere in the sentence.
+
+    Another judge beside `slot_errors`, which knows certain wordings alone and so does not take "the
+    price is fair" for a price. This one takes it, but not "low prices" for *cheap*. Values of yes
+    and no are left out, and so is a *the* at the start of a value.
+
+    Args:
+        meaning: Slots with their values.
+        sentence: What was written.
+
+    Example:
+        >>> unmentioned("price[fair], near[the river], children[no]", "The price is Fair.")
+        [False, True]
+    """
+    values = [value for value in parse_meaning(meaning).values() if value not in ("yes", "no")]
+    return [value.lower().removeprefix("the ") not in sentence.lower() for value in values]
+
+
 def slot_error_rate(errors: Iterable[SlotErrors]) -> float:
     """All errors over all slots that were meant: 0 is perfect, and it can exceed 1.
 

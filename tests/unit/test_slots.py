@@ -14,6 +14,7 @@ from lora_edu.tasks.slots import (
     said_slots,
     slot_error_rate,
     slot_errors,
+    unmentioned,
 )
 
 MENU = load_menu()
@@ -151,3 +152,8 @@ def test_the_rate_is_all_errors_over_all_slots() -> None:
     assert slot_error_rate([SlotErrors(3, 1, 1, 0), SlotErrors(5, 0, 0, 2)]) == 4 / 8
     with pytest.raises(ValueError, match="at least one slot"):
         slot_error_rate([])
+
+
+def test_a_value_is_mentioned_where_its_own_words_are():
+    meaning = "name[Old Oak], price[fair], near[the river], children[no]"
+    assert unmentioned(meaning, "The price of OLD OAK is Fair.") == [False, False, True]

@@ -11,7 +11,6 @@ pytest.importorskip("transformers", reason="transformers is not installed (extra
 from lora_edu.evaluation import read_record  # noqa: E402
 from lora_edu.files import data_path  # noqa: E402
 from scripts import sweep_llm  # noqa: E402
-from scripts.llm_tasks import unmentioned  # noqa: E402
 
 RECORD = data_path("results", "llm_menu.json")
 
@@ -31,11 +30,6 @@ def test_the_record_goes_on_with_todays_settings():
     assert all(run["stopped"] == "finished" for run in tuned)
     # The test set stays closed until the search is over.
     assert all("test_loss" not in run for run in tuned)
-
-
-def test_a_value_is_mentioned_where_its_own_words_are():
-    meaning = "name[Old Oak], price[fair], near[the river], children[no]"
-    assert unmentioned(meaning, "The price of OLD OAK is Fair.") == [False, False, True]
 
 
 def test_the_best_rate_has_the_lowest_mean_over_seeds():
