@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from configparser import RawConfigParser
+from functools import cache
 
 from nbformat import NotebookNode
 
@@ -48,8 +49,14 @@ def _said(cell: NotebookNode) -> list[tuple[str, str]]:
 
 
 def _sanitized(text: str) -> str:
+    for pattern, replacement in _rules():
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+@cache
+def _rules() -> list[tuple[str, str]]:
+    """What nbval replaces, and by what."""
     rules = RawConfigParser()
     rules.read(SANITIZE, encoding="utf-8")
-    for name in rules.sections():
-        text = re.sub(rules[name]["regex"], rules[name]["replace"], text)
-    return text
+    return [(rules[name]["regex"], rules[name]["replace"]) for name in rules.sections()]
