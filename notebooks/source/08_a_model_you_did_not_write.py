@@ -99,7 +99,7 @@ if not templated.passed:
         return "".join(said) + "<|im_start|>assistant\n"
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 from lora_edu import generate
 
 
@@ -126,7 +126,7 @@ print("without the template:", go_on(question) or "(nothing at all)")
 import random
 
 from lora_edu import load_menu
-from lora_edu.datasets import parse_meaning, prompt
+from lora_edu.datasets import prompt
 
 data = load_menu()
 ASK = "Say this in one or two short sentences, all of it and nothing else: {}"
@@ -159,7 +159,7 @@ def judged(sentences):
     return 100 * slot_error_rate(errors)
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 import textwrap
 
 from lora_edu.tasks import write_lines
@@ -182,36 +182,35 @@ for way, ids_of in WAYS.items():
 from lora_edu import data_path
 from lora_edu.evaluation import digits, read_record, runs_of, summarise
 from lora_edu.plots import table
-from lora_edu.tasks import error_rate_score
+from lora_edu.tasks import error_rate_score, unmentioned
 
 record = read_record(data_path("results", "llm_menu.json"))
 print(record["command"])
 slots = digits(record["about"]["slots"]["test"])
 
 
-def interval(method, **key):
+def interval(method):
     """Slot errors of recorded test sentences: their rate and a 95 % interval, in per cent."""
-    runs = runs_of(record, stage="final", method=method, **key)
+    runs = runs_of(record, stage="final", method=method)
     errors = torch.stack([digits(run["errors"]) for run in runs])
-    found = summarise(slots[: errors.shape[1]], errors, error_rate_score, highest=torch.inf)
+    found = summarise(slots, errors, error_rate_score, highest=torch.inf)
     return [100 * value for value in (found.value, found.low, found.high)]
 
 
 # %%
 METHODS = {"bare": "base", "chat": "chat", "examples": "examples"}  # as the record calls them
-found = {way: interval(method) for way, method in METHODS.items()}
-absent = {way: runs_of(record, method=each)[0]["unmentioned"] for way, each in METHODS.items()}
-values = [(v, p) for p in data.test for v in parse_meaning(p.meaning).values()]
-values = [(v.lower().removeprefix("the "), p) for v, p in values if v not in ("yes", "no")]
-own = sum(value not in pair.sentence.lower() for value, pair in values) / len(values)
-rows = [
-    [way, f"{rate:.0f} %", f"{low:.0f} to {up:.0f} %", f"{100 * absent[way]:.0f} %"]
-    for way, (rate, low, up) in found.items()
-]
-rows.append(["the menu's own sentences", "0 %", "–", f"{100 * own:.0f} %"])
+rows = []
+for way, method in METHODS.items():
+    rate, low, up = interval(method)
+    absent = 100 * runs_of(record, method=method)[0]["unmentioned"]
+    rows.append([way, f"{rate:.0f} %", f"{low:.0f} to {up:.0f} %", f"{absent:.0f} %"])
+own = [(pair.meaning, pair.sentence) for pair in data.test]
+rate = 100 * slot_error_rate(slot_errors(*each, words) for each in own)
+absent = torch.tensor([a for each in own for a in unmentioned(*each)]).float().mean()
+rows.append(["the menu's own sentences", f"{rate:.0f} %", "–", f"{100 * absent:.0f} %"])
 table(["asked with", "slot errors", "95 % interval", "values without their own words"], rows)
 # %%
-reveal(asked, round(found["examples"][0]), because="examples help, but not enough")
+reveal(asked, round(interval("examples")[0]), because="examples help, but not enough")
 # %% [markdown]
 # **Takeaway:** asking nicely helps, examples help more, and still much goes wrong, by either judge.
 # A large model would do far better here, and then you may need no training at all.
@@ -493,7 +492,7 @@ table(["", "validation loss", "slot errors"], compared)
 #
 # ## What did it forget?
 # The model could chat before. Can it still? Ask with the adapter on and off.
-# %% tags=["nbval-ignore-output"]
+# %%
 from lora_edu import set_strength
 
 for asking in (question, "What do bees make?", "What is two plus five?"):
@@ -662,7 +661,7 @@ print(f"{megabytes:.0f} MB; reloaded, its logits differ from ours by {off:.3f}")
 # | transformers | `AutoModelForCausalLM.from_pretrained(plain)` | in the cell above |
 # | TRL | `SFTTrainer(model=…, peft_config=LoraConfig(r=8, lora_alpha=16, target_modules=[…]))` trains such an adapter | no |
 # | vLLM | `vllm serve BASE --enable-lora --lora-modules menu=folder` | no |
-# | llama.cpp | `python -m scripts.export_gguf folder menu.gguf` merges into one file; then `llama-cli -m menu.gguf` | written and read back by transformers; llama.cpp itself not |
+# | llama.cpp | in the course's own folder, `python -m scripts.export_gguf folder menu.gguf` merges into one file; then `llama-cli -m menu.gguf` | written and read back by transformers; llama.cpp itself not |
 #
 # `BASE` must be the model that the adapter was trained beside. Ours was trained beside a blurred
 # copy, so beside the published weights, measure again.
