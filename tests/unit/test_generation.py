@@ -309,19 +309,30 @@ def test_an_empty_prompt_begins_a_new_text() -> None:
     )
 
 
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_the_cache_reads_every_token_once(use_cache) -> None:
+    model, read = some_gpt(), []
+    model.token_embedding.register_forward_hook(lambda *call: read.append(call[1][0].shape[1]))
+    generate(model, torch.arange(16)[None], 8, use_cache=use_cache)
+    assert read == ([16] + [1] * 7 if use_cache else list(range(16, 24)))
+
+
 def tokens_per_second(model: GPT, prompt: torch.Tensor, use_cache: bool) -> float:
+    count = model.config.context_length - prompt.shape[1]
     start = time.perf_counter()
-    generate(model, prompt, 200, use_cache=use_cache)
-    return 200 / (time.perf_counter() - start)
+    generate(model, prompt, count, use_cache=use_cache)
+    return count / (time.perf_counter() - start)
 
 
 def test_the_cache_is_at_least_five_times_as_fast() -> None:
     model = some_gpt(GPTConfig())  # the mini GPT's shape
     prompt = torch.arange(16)[None]
     generate(model, prompt, 10)
-    # The best of three each: other work on the machine only ever slows down.
-    cached, plain = (
-        max(tokens_per_second(model, prompt, use_cache) for _ in range(3))
-        for use_cache in (True, False)
-    )
-    assert cached >= 5 * plain, f"{cached:.0f} against {plain:.0f} tokens/s"
+    cached = plain = 0.0
+    # The best of two to six each, in turns: other work on the machine only ever slows down.
+    for turn in range(6):
+        cached = max(cached, tokens_per_second(model, prompt, use_cache=True))
+        plain = max(plain, tokens_per_second(model, prompt, use_cache=False))
+        if turn and cached >= 5 * plain:
+            return
+    pytest.fail(f"{cached:.0f} against {plain:.0f} tokens/s")
