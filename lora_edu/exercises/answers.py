@@ -21,16 +21,23 @@ _STANDARD_LIBRARY = str(Path(inspect.__file__).resolve().parent)
 def is_blank(answer: Any) -> bool:
     """Says whether an answer has not been written yet, or only in part.
 
+    `None` alone is what a cell without an answer leaves. Inside a collection somebody wrote it.
+
     Example:
-        >>> is_blank(...), is_blank(None), is_blank([1, ...]), is_blank(0)
+        >>> is_blank(...), is_blank(None), is_blank([1, ...]), is_blank([1, None])
         (True, True, True, False)
     """
-    if answer is None or answer is ...:
+    return answer is None or _has_blank(answer)
+
+
+def _has_blank(answer: Any) -> bool:
+    """Says whether there is a `...` to fill in, in whatever part of the answer."""
+    if answer is ...:
         return True
     if isinstance(answer, dict):
-        return any(map(is_blank, answer.values()))
+        return any(map(_has_blank, answer.values()))
     if isinstance(answer, (list, tuple)):
-        return any(map(is_blank, answer))
+        return any(map(_has_blank, answer))
     if isinstance(answer, types.FunctionType):
         return _has_blank_code(answer)
     if isinstance(answer, type):
@@ -47,9 +54,9 @@ def is_half_written(answer: Any) -> bool:
         (True, False, False)
     """
     if isinstance(answer, dict):
-        return not all(map(is_blank, answer.values()))
+        return not all(map(_has_blank, answer.values()))
     if isinstance(answer, (list, tuple)):
-        return not all(map(is_blank, answer))
+        return not all(map(_has_blank, answer))
     if isinstance(answer, types.FunctionType):
         tree = _tree(answer)
         functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)] if tree else []

@@ -152,8 +152,8 @@ def _from_its_room(name: str) -> Exercise:
 def check(name: str, answer: Any = ...) -> Verdict:
     """Judges an answer: passed, or the misconception behind it, or not tried yet.
 
-    An answer counts as not tried while it is `None` or `...`, a function with a `...` to fill in,
-    or a class or collection with such a part. Where only a part is blank, the message says so.
+    An answer counts as not tried while it is `None` or `...`, or while a function, class or
+    collection has a `...` to fill in. Where only a part is blank, the message says so.
 
     Args:
         name: The exercise, such as "10.scaling".

@@ -48,8 +48,10 @@ def statements(answer: Any, names: Iterable[str]) -> dict[str, bool]:
     if not isinstance(answer, dict) or answer.keys() != set(names):
         raise Wrong(f"Keep the dict with the names {', '.join(names)}.")
     for name, value in answer.items():
-        if value not in (True, False):
+        if isinstance(value, str):
             raise Wrong(f'"{name}" must be True or False, without quotation marks.')
+        if value not in (True, False):
+            raise Wrong(f'"{name}" must be True or False, and {value!r} is neither.')
     return {name: bool(value) for name, value in answer.items()}
 
 
@@ -73,5 +75,7 @@ def choices(answer: Any, names: Iterable[str], allowed: Iterable[str]) -> dict[s
         raise Wrong(f"Keep the dict with its {len(names)} names: {', '.join(names)}.")
     for value in answer.values():
         if not isinstance(value, str) or value.strip().casefold() not in spelt:
-            raise Wrong(f"Choose among {', '.join(sorted(spelt.values()))}; {value!r} is none.")
+            raise Wrong(
+                f"Choose among {', '.join(sorted(spelt.values()))}; {value!r} is not among them."
+            )
     return {name: spelt[value.strip().casefold()] for name, value in answer.items()}

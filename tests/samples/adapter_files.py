@@ -62,7 +62,7 @@ SAMPLES = {
                 MISTAKES | {_TWICE: "not loaded"},
                 "an update must be in the weights themselves",
             ),
-            (MISTAKES | {_TWICE: "strength 1"}, "'strength 1' is none."),
+            (MISTAKES | {_TWICE: "strength 1"}, "'strength 1' is not among them."),
             ({_BASE: "not loaded"}, "Keep the dict"),
             (MISTAKES | {"too slow": "not loaded"}, "Keep the dict"),
         ],

@@ -65,7 +65,7 @@ class HalfWritten:
         self.factor = ...
 
 
-@pytest.mark.parametrize("answer", [..., None, only_blank, [None], {"a": ...}])
+@pytest.mark.parametrize("answer", [..., None, only_blank, [...], {"a": ...}])
 def test_an_untouched_answer_is_not_tried(answer: object) -> None:
     assert repr(check("97.scaling", answer)) == "○ 97.scaling: not tried yet."
 
@@ -75,6 +75,11 @@ def test_a_half_written_answer_is_told_that_a_blank_is_left(answer: object) -> N
     assert repr(check("97.scaling", answer)) == (
         "○ 97.scaling: not tried yet. A `...` is still in it: replace every one."
     )
+
+
+@pytest.mark.parametrize("answer", [[None], (1, None), {"a": None, "b": True}])
+def test_none_inside_a_collection_is_an_answer_that_somebody_wrote(answer: object) -> None:
+    assert check("97.scaling", answer).state == "wrong"
 
 
 def test_dots_left_standing_beside_the_code_are_no_blank() -> None:
