@@ -55,8 +55,17 @@ def _unchanged(answer: types.FunctionType, given: tuple[Any, ...], now: tuple[An
         if not is_as_it_was(before, after):
             raise Changed(
                 f"Your function changes the `{name}` that it is given, and whoever calls it still "
-                "needs that. Make a new one: `2 * x` and `sorted(x)`, not `x *= 2` and `x.sort()`."
+                f"needs that. {_instead(name, before)}"
             )
+
+
+def _instead(name: str, given: Any) -> str:
+    """Says how to make a new object of that kind, in place of changing the one given."""
+    if isinstance(given, nn.Module):
+        return "Compute a new tensor: `weight + update`, not `weight += update`."
+    if isinstance(given, Tensor):
+        return f"Make a new one: `2 * {name}` or `{name}.clone()`, not `{name} *= 2`."
+    return f"Make a new one: `sorted({name})`, not `{name}.sort()`."
 
 
 def is_as_it_was(before: Any, after: Any) -> bool:

@@ -1,6 +1,7 @@
 """The framework judges an answer: right, wrong with its message, not tried, or broken."""
 
 import copy
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -155,6 +156,24 @@ def test_a_function_that_changes_its_arguments_is_told_which() -> None:
     with pytest.raises(Changed, match="changes the `a` that it is given"):
         guard(scale, in_place=False)(torch.tensor(16.0), 4)
     assert guard(scale, in_place=True)(torch.tensor(16.0), 4) == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "change", "told"),
+    [
+        (nn.Linear(2, 2), lambda linear: linear.weight.data.zero_(), "`weight + update`, not"),
+        (torch.ones(2), lambda x: x.zero_(), "`2 * given` or `given.clone()`, not"),
+        ([2, 1], lambda x: x.sort(), "`sorted(given)`, not `given.sort()`"),
+    ],
+)
+def test_what_to_do_instead_of_changing_an_argument_is_of_its_kind(
+    given: object, change: Callable[[object], object], told: str
+) -> None:
+    def changing(given: object) -> object:
+        return change(given)
+
+    with pytest.raises(Changed, match=re.escape(told)):
+        guard(changing, in_place=False)(given)
 
 
 @pytest.mark.parametrize(
