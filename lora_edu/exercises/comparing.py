@@ -13,6 +13,7 @@ from lora_edu.exercises.core import Wrong
 
 RELATIVE = 1e-5  # float32 keeps about 7 digits; misconceptions differ from the third on
 SMALLEST = 1e-9  # where 0 is expected
+_AS_TENSOR = (int, float, np.ndarray, np.generic)  # what torch.as_tensor takes in any case
 
 
 def number(found: Any) -> float:
@@ -87,11 +88,12 @@ def tensor(found: Any) -> Tensor:
         >>> tensor(torch.ones(2)).dtype
         torch.float64
     """
+    kind = type(found).__name__
+    if isinstance(getattr(found, "weight", None), Tensor):
+        raise Wrong(f"A tensor is asked for, and you return a whole {kind}: return its `.weight`.")
     if not isinstance(found, Tensor):
-        raise Wrong(
-            f"A tensor is asked for, as the one given; yours is a {type(found).__name__}. "
-            "torch.as_tensor makes one of it."
-        )
+        mend = " torch.as_tensor makes one of it." if isinstance(found, _AS_TENSOR) else ""
+        raise Wrong(f"A tensor is asked for, as the one given; yours is a {kind}.{mend}")
     return found.detach().double()
 
 
