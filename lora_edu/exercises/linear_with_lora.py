@@ -32,7 +32,7 @@ def linear_with_lora(answer: Any) -> None:
     if not all(parameter.requires_grad for parameter in linear.parameters()):
         raise Wrong(
             "Your class freezes the layer that it is given. Take it as it is: whoever wraps a "
-            "layer decides what is frozen, see below."
+            "layer decides what is frozen."
         )
     shapes = tuple(layer.lora.A.shape), tuple(layer.lora.B.shape)
     if shapes != ((6, 2), (2, 5)):
@@ -53,6 +53,8 @@ def linear_with_lora(answer: Any) -> None:
             "The output is zero at the start: you return the update alone. W itself is not "
             "factorised, it is still there: linear(x) plus the update."
         )
+    if close(layer(x), base - linear.bias + layer.lora(x)):
+        raise Wrong("The bias is missing. Call self.linear(x): that is x W + b, with its bias.")
     _judge_sum(layer(x), base, x @ layer.lora.A @ layer.lora.B)
     _judge_gradient(layer, x)
     _judge_other_size(answer)

@@ -116,6 +116,10 @@ SAMPLES = {
             ),
             (_wrapper(_sum, pass_alpha=False), "without alpha"),
             (
+                _wrapper(lambda self, x: x @ self.linear.weight.T + self.lora(x)),
+                "The bias is missing",
+            ),
+            (
                 _wrapper(lambda self, x: self.linear(x) + 3.0 * self.lora(x)),
                 "LoRALayer applies alpha already",
             ),
