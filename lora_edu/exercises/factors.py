@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +22,8 @@ from lora_edu.lora import LoRALayer
 )
 def gradient_at_start(answer: Any) -> None:
     """Judges which of W (frozen), A (zero) and B (random) get a gradient at step 0."""
+    if isinstance(answer, dict) and any(value is None for value in answer.values()):
+        raise Wrong("None is what `.grad` holds; here True or False says whether one arrives.")
     answer = statements(answer, ("W", "A", "B"))
     if answer["W"]:
         raise Wrong("W is frozen: requires_grad is off, so it gets no gradient, now or later.")
@@ -100,8 +104,11 @@ def elbow(answer: Any) -> None:
         return
     if not all(rank.is_integer() for rank in found.values()):
         raise Wrong("Return one rank, a whole number; a loss is none.")
+    if len(set(found.values())) == 1:
+        raise Wrong(f"You return {found[4]:g} for every curve: compute it from `losses`.")
+    falling = [planted for planted in found if planted > min(_CURVES[planted])]
     for rule, says in _ELBOW_RULES.items():
-        if all(rule(_CURVES[planted], planted) == rank for planted, rank in found.items()):
+        if all(rule(_CURVES[planted], planted) == found[planted] for planted in falling):
             raise Wrong(says)
     planted, rank = next((p, rank) for p, rank in found.items() if rank != p)
     losses = _CURVES[planted]
@@ -119,7 +126,7 @@ def elbow(answer: Any) -> None:
         raise Wrong(
             f"Rank {planted} is within a few per cent of the lowest already. Your margin is "
             "narrower than the chance in the losses: take a ratio to the lowest, not a fixed "
-            "difference (or do you take the largest of the good ranks?)."
+            "difference."
         )
     raise Wrong(f"For {losses} the loss stops falling at rank {planted}, you found {rank:g}.")
 
@@ -138,10 +145,34 @@ def _position(losses: dict[int, float], planted: int) -> int:
     return list(losses).index(planted)
 
 
-_ELBOW_RULES = {
+def _sharpest_bend(losses: dict[int, float], planted: int, per_rank: bool) -> int:
+    ranks, bends = list(losses), {}
+    for before, rank, after in zip(ranks, ranks[1:], ranks[2:], strict=False):
+        fall, next_fall = losses[before] - losses[rank], losses[rank] - losses[after]
+        widths = (rank - before, after - rank) if per_rank else (1, 1)
+        bends[rank] = fall / widths[0] - next_fall / widths[1]
+    return max(bends, key=bends.__getitem__)
+
+
+def _largest_good(losses: dict[int, float], planted: int, share: float) -> int:
+    return max(rank for rank, loss in losses.items() if loss <= share * min(losses.values()))
+
+
+_BEND = (
+    "You take the sharpest bend. It can be where the strong directions end, while weaker ones "
+    "still bring something. The elbow is where the fall ends."
+)
+_LARGEST = (
+    "You take the largest of the good ranks. Every rank beyond the elbow is paid for and brings "
+    "nothing: take the smallest."
+)
+_ELBOW_RULES: dict[Callable[[dict[int, float], int], int], str] = {
     _lowest: "You take the lowest loss. Beyond the elbow the losses differ by a few per cent, and "
     "the lowest may lie well beyond it: take the smallest rank close to it.",
     _largest_gain: "You take the largest single gain. The strongest direction comes first; the "
     "elbow is where the gains end.",
     _position: "You return a position in the list; the rank itself is asked for.",
+    partial(_sharpest_bend, per_rank=False): _BEND,
+    partial(_sharpest_bend, per_rank=True): _BEND,
+    **{partial(_largest_good, share=share): _LARGEST for share in (1.05, 1.1, 1.2, 1.5, 2.0)},
 }

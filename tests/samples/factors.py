@@ -52,6 +52,28 @@ def _fixed_margin(margin: float) -> Callable[[Losses], int]:
     )
 
 
+def _sharpest_bend(losses: Losses) -> int:
+    """Returns the rank where the slope changes by most, which leaves out the last directions."""
+    ranks = sorted(losses)
+    slopes = {
+        after: (losses[after] - losses[before]) / (after - before)
+        for before, after in zip(ranks, ranks[1:], strict=False)
+    }
+    bends = {a: slopes[b] - slopes[a] for a, b in zip(ranks[1:], ranks[2:], strict=False)}
+    return max(bends, key=bends.__getitem__)
+
+
+def _second_difference(losses: Losses) -> int:
+    ranks = sorted(losses)
+    return ranks[1 + int(np.diff([losses[rank] for rank in ranks], n=2).argmax())]
+
+
+def _merged_layer(linear: nn.Linear, lora: Any) -> nn.Linear:
+    merged = copy.deepcopy(linear)
+    merged.weight.data += lora.alpha * (lora.A @ lora.B).T
+    return merged
+
+
 def _emptied(losses: Losses) -> int:
     good = _within(1.5)(losses)
     losses.clear()
@@ -75,6 +97,8 @@ SAMPLES = {
             ({"A": True, "B": False}, "Keep the dict"),
             (["A"], "Keep the dict"),
             ({"W": "False", "A": "True", "B": "False"}, "without quotation marks"),
+            ({"W": None, "A": True, "B": False}, "None is what `.grad` holds"),
+            ({"W": 0.5, "A": True, "B": False}, '"W" must be True or False, and 0.5 is neither'),
         ],
     ),
     "02.merge": Samples(
@@ -118,6 +142,7 @@ SAMPLES = {
                 ),
                 "yours is a ndarray",
             ),
+            (_merged_layer, "you return a whole Linear: return its `.weight`"),
         ],
     ),
     "10.another_pair": Samples(
@@ -152,6 +177,16 @@ SAMPLES = {
             (lambda losses: min(losses, key=losses.get), "the lowest loss"),
             (_largest_gain, "the largest single gain"),
             (lambda losses: list(losses).index(_within(1.5)(losses)), "a position in the list"),
+            (_sharpest_bend, "You take the sharpest bend"),
+            (_second_difference, "You take the sharpest bend"),
+            (
+                lambda losses: max(r for r in losses if losses[r] < 1.5 * min(losses.values())),
+                "the largest of the good ranks",
+            ),
+            (
+                lambda losses: max(r for r in losses if losses[r] < 1.1 * min(losses.values())),
+                "the largest of the good ranks",
+            ),
             (_largest_ratio, "it is the answer. You found 3"),
             (_fixed_margin(0.005), "take a ratio to the lowest, not a fixed difference"),
             (_within(10), "8.0 times the lowest"),
@@ -161,7 +196,8 @@ SAMPLES = {
             (lambda losses: min(losses.values()), "a loss is none"),
             (lambda losses: str(_within(1.5)(losses)), "without quotation marks"),
             (lambda losses: _emptied(losses), "changes the `losses` that"),
-            (lambda losses: 5, "you found 5"),
+            (lambda losses: 6, "You return 6 for every curve"),
+            (lambda losses: _within(1.5)(losses) + 1, "the loss stops falling at rank 4, you f"),
         ],
     ),
 }
