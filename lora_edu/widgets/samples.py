@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html import escape
 
 _CELL = 'style="text-align:left;vertical-align:top;white-space:pre-wrap"'
 
 
 class Samples:
-    """Texts at the start, after a quarter and a half, and at the end of a run.
+    """Texts after some steps of a run.
 
     Args:
         say: Returns what the model says now, `generate_text` on a fixed prompt for example.
-        steps: Length of the run.
+        after: The steps after which it is asked; 0 is the start.
 
     Example:
-        >>> samples = Samples(lambda: "Ahoy!", steps=40)
+        >>> samples = Samples(lambda: "Ahoy!", after=(0, 10, 40))
         >>> for step in range(41):
         ...     _ = samples.take(step)
         >>> samples.texts
-        {0: 'Ahoy!', 10: 'Ahoy!', 20: 'Ahoy!', 40: 'Ahoy!'}
+        {0: 'Ahoy!', 10: 'Ahoy!', 40: 'Ahoy!'}
     """
 
-    def __init__(self, say: Callable[[], str], steps: int) -> None:
+    def __init__(self, say: Callable[[], str], after: Iterable[int]) -> None:
         self.texts: dict[int, str] = {}
-        self._say, self._steps = say, {0, steps // 4, steps // 2, steps}
+        self._say, self._steps = say, set(after)
 
     def take(self, step: int) -> bool:
         """Takes a text after this step, if it is one for that; says whether it did.

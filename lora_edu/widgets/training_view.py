@@ -14,7 +14,7 @@ import asyncio
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
@@ -59,7 +59,7 @@ class TrainingView:
         steps: Length of the run.
         title: What is trained.
         accuracy: Whether the evaluations bring `validation_accuracy`.
-        say: As `watch`.
+        samples: What the model says after some of the steps; nothing by default.
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class TrainingView:
         steps: int,
         title: str,
         accuracy: bool,
-        say: Callable[[], str] | None = None,
+        samples: Samples | None = None,
     ) -> None:
         self.history = History()
         self._train, self._steps, self._name = train, steps, title
         self._drawing = TrainingPicture(steps, accuracy)
-        self.samples = None if say is None else Samples(say, steps)
+        self.samples = samples
         self._hold, self._held, self._ended = (threading.Event() for _ in range(3))
         self._next_drawing = 0.0
         self._error: BaseException | None = None
@@ -266,6 +266,7 @@ async def watch(
     title: str,
     accuracy: bool = False,
     say: Callable[[], str] | None = None,
+    say_after: Sequence[int] | None = None,
 ) -> History:
     """Trains under a live view; see `TrainingView`. Call it with `await`.
 
@@ -275,9 +276,15 @@ async def watch(
         title: What is trained.
         accuracy: Whether the evaluations bring `validation_accuracy`, which is then drawn too.
         say: Returns what the model says now, for example `lambda: generate_text(model, …)`. Its
-            texts at the start, a quarter, a half and the end of the run are shown.
+            texts are shown beneath the curves.
+        say_after: The steps after which it is asked: by default 0, a quarter, a half and all.
 
     Raises:
+        ValueError: a step of `say_after` that the run does not have.
         Exception: whatever `train` or `say` raises.
     """
-    return await TrainingView(train, steps, title, accuracy, say).run()
+    after = (0, steps // 4, steps // 2, steps) if say_after is None else say_after
+    if missing := [step for step in after if not 0 <= step <= steps]:
+        raise ValueError(f"say_after has {missing}, but the run has steps 0 to {steps}")
+    samples = None if say is None else Samples(say, after)
+    return await TrainingView(train, steps, title, accuracy, samples).run()

@@ -354,7 +354,8 @@ from lora_edu.widgets.training_view import watch
 SHIPPED = data_path("adapters", "smollm2_menu")
 TRAIN = os.environ.get("LORA_EDU_TRAIN", "yes") != "no"  # the course's tests say no
 if TRAIN:
-    history = await watch(train, steps=STEPS, title="LoRA on SmolLM2", say=say)
+    then = (0, 10, 30, STEPS)
+    history = await watch(train, steps=STEPS, title="LoRA on SmolLM2", say=say, say_after=then)
 else:
     switch(model, load_adapter(SHIPPED))
     print("took the adapter that was trained before")

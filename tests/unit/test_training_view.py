@@ -2,6 +2,7 @@
 
 import _thread
 import asyncio
+import re
 import signal
 import threading
 import time
@@ -14,6 +15,7 @@ from lora_edu.tasks.classifier import FeatureBatches, feature_loss
 from lora_edu.training.history import History
 from lora_edu.training.loop import fit
 from lora_edu.widgets import training_view
+from lora_edu.widgets.samples import Samples
 from lora_edu.widgets.training_picture import TrainingPicture
 from lora_edu.widgets.training_view import HELD, Follow, TrainingView, watch
 
@@ -234,7 +236,8 @@ def test_what_the_model_says_is_shown_beneath_the_curves_and_kept(monkeypatch):
         return f"<{model[1].bias[0].item():.3f}>"
 
     at_first = say()
-    view = TrainingView(lambda follow: train(model, follow), STEPS, "a head", True, say)
+    samples = Samples(say, (0, 3, 6, 12))
+    view = TrainingView(lambda follow: train(model, follow), STEPS, "a head", True, samples)
     asyncio.run(view.run())
     assert list(view.samples.texts) == [0, 3, 6, 12]
     assert view.samples.texts[0] == at_first
@@ -251,11 +254,28 @@ def test_a_run_without_samples_shows_none():
     assert view.said.value == ""
 
 
+@pytest.mark.parametrize(("say_after", "steps"), [(None, [0, 3, 6, 12]), ((0, 1, 12), [0, 1, 12])])
+def test_the_model_speaks_after_the_steps_that_were_asked_for(say_after, steps, monkeypatch):
+    stored = []
+    monkeypatch.setattr(training_view, "display", lambda bundle, **_: stored.append(bundle))
+
+    def run(**how):
+        return watch(
+            lambda follow: train(head(), follow), steps=STEPS, title="a head", say=str, **how
+        )
+
+    asyncio.run(run(say_after=say_after))
+    assert re.findall(r"step (\d+)</th>", stored[-1]["text/html"]) == [str(step) for step in steps]
+    with pytest.raises(ValueError, match=r"\[13\].*0 to 12"):
+        asyncio.run(run(say_after=(0, 13)))
+
+
 def test_what_cannot_be_said_ends_the_run_and_is_named():
     def say() -> str:
         raise ValueError("no words")
 
-    view = TrainingView(lambda follow: train(head(), follow), STEPS, "a head", True, say)
+    samples = Samples(say, [0])
+    view = TrainingView(lambda follow: train(head(), follow), STEPS, "a head", True, samples)
     with pytest.raises(ValueError, match="no words"):
         asyncio.run(view.run())
     assert "ValueError: no words" in view.verdict()
