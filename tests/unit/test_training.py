@@ -151,6 +151,26 @@ def test_a_parameter_may_lie_in_memory_as_it_likes(tmp_path, lay_out, fused):
     assert toy.same(*weights)
 
 
+@pytest.mark.parametrize(("accumulate", "steps"), [(1, 6), (4, 2), (7, 1)])
+def test_an_epoch_has_a_step_for_every_few_batches(accumulate, steps):
+    history = train(toy.classifier(), epochs=1, steps=None, accumulate=accumulate)
+    assert history.last_step == steps  # the last one's batches may be of the next epoch
+
+
+def test_a_gradient_is_cut_to_a_length_of_one_by_default():
+    lengths = []
+
+    def measure(model, history):
+        gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        lengths.append(torch.cat(gradients).norm().item())
+
+    def steep(model, batch):
+        return 1_000 * classification_loss(model, batch)
+
+    fit(toy.classifier(), toy.batches(), steep, lr=1e-3, steps=3, callbacks=[measure], **CPU)
+    assert lengths == pytest.approx([1.0] * 3, rel=1e-3)
+
+
 def test_a_classifier_learns_the_toy_task():
     history = train(toy.classifier(), epochs=15, steps=None)
     assert history.last_step == 15 * 6
