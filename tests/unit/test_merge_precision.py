@@ -62,6 +62,24 @@ def test_the_lost_part_of_a_single_update_is_what_rounding_took():
     assert bf16.update_lost > 0.1  # most of it fell off the end
 
 
+def test_a_layer_that_stores_its_weight_the_other_way_round_loses_as_much():
+    Conv1D = pytest.importorskip("transformers.pytorch_utils").Conv1D
+    torch.manual_seed(0)
+    linear, conv1d = nn.Linear(8, 8), Conv1D(8, 8)
+    with torch.no_grad():
+        conv1d.weight.copy_(linear.weight.T)
+        conv1d.bias.copy_(linear.bias)
+    adapted = [LinearWithLoRA(layer, rank=2, alpha=1) for layer in (linear, conv1d)]
+    for layer in adapted:
+        torch.manual_seed(1)
+        nn.init.normal_(layer.lora.A)
+        nn.init.normal_(layer.lora.B, std=0.01)
+    plain, other = (
+        [error.update_lost for error in merge_errors(layer, torch.ones(3, 8))] for layer in adapted
+    )
+    assert other == pytest.approx(plain, rel=1e-6)
+
+
 def test_measuring_leaves_the_model_alone(tmp_path):
     model = make_base()
     attach(model, load_adapter(save_adapter(make_adapted(), tmp_path)))

@@ -18,6 +18,7 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 from adapter_models import make_adapted, make_base  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from lora_edu.adapters import weights_file  # noqa: E402
 from lora_edu.adapters.adapter import AdapterError  # noqa: E402
 from lora_edu.adapters.attachment import attach, detach  # noqa: E402
 from lora_edu.adapters.blending import blend  # noqa: E402
@@ -313,6 +314,7 @@ def edit_index(folder: Path, **fields: object) -> None:
             "expected one beside",
         ),
         (lambda f: edit_index(f, weight_map={"x": 5}), "expected one beside"),
+        (lambda f: edit_index(f, weight_map={"x": "ä.safetensors"}), "expected one beside"),
         (lambda f: next(f.glob("*00002.safetensors")).unlink(), "there is no file"),
         (lambda f: next(f.glob("*00001-*")).write_bytes(b"x"), "damaged"),
         (lambda f: (f / INDEX_NAMES[0]).write_text("{"), "index.json is not JSON"),
@@ -321,7 +323,7 @@ def edit_index(folder: Path, **fields: object) -> None:
             lambda f: edit_index(
                 f, weight_map=dict.fromkeys(["y"], "adapter_model-00001-of-00002.safetensors")
             ),
-            "differ in whether it holds",
+            "differ in whether it holds 'base_model.model.body.0.lora_A.weight'",
         ),
     ],
 )
@@ -330,6 +332,14 @@ def test_shards_that_do_not_fit_their_index_are_refused(tmp_path, spoil, message
     in_shards(tmp_path)
     spoil(tmp_path)
     with pytest.raises(AdapterError, match=message):
+        load_adapter(tmp_path)
+
+
+def test_an_index_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    by_peft(net, tmp_path, target_modules=["final", "body.0"])
+    in_shards(tmp_path)
+    monkeypatch.setattr(weights_file, "MAX_INDEX_BYTES", 10)
+    with pytest.raises(AdapterError, match="larger than 10 bytes"):
         load_adapter(tmp_path)
 
 
