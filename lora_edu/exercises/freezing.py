@@ -53,8 +53,9 @@ def snapshot(answer: Any) -> None:
     missing = [name for name in old if name not in taken]
     if missing and not set(missing) & {name for name, _ in model.named_parameters()}:
         raise Wrong(
-            "named_parameters() lists a tied tensor once and leaves out buffers; use "
-            f"model.state_dict(). Of a small test model {missing[0]} is missing."
+            "named_parameters() leaves out tensors: one that two layers share is listed once, and "
+            "those that no training changes, not at all. Use model.state_dict(). Of a small test "
+            f"model {missing[0]} is missing."
         )
     if missing:
         raise Wrong(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from torch import nn
@@ -29,13 +30,29 @@ _CALLS_ITSELF = (
     "It never ends, and wraps nothing twice: it calls itself on the same module again. Loop over "
     "named_children() (named_modules() lists the module itself first) and hand on the child."
 )
+_STORES_NONE = (
+    "Your call returned None, and you stored it in the parent, so the child is gone. "
+    "replace(child, ...) changes the child in place: call it, and store nothing."
+)
+
+
+class _NotesCopies(GPT):
+    """A GPT that remembers whether somebody made a deep copy of it."""
+
+    copied = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> nn.Module:
+        self.copied = True
+        twin = self.__class__.__new__(self.__class__)
+        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
+        return twin
 
 
 @exercise("03.replace", praise="Five lines for any model made of nn.Linear layers.", in_place=True)
 def replace(answer: Any) -> None:
     """Judges a function (module, rank, alpha, targets) that wraps by last name, in place."""
     wanted = {"query", "value"}
-    block, model = GPT(TINY).blocks[0].attention, GPT(TINY)
+    block, model = GPT(TINY).blocks[0].attention, _NotesCopies(TINY)
     before = dict(model.named_modules())
     learning = {id(p): p.requires_grad for p in model.parameters()}
     try:
@@ -50,6 +67,8 @@ def replace(answer: Any) -> None:
         paths = any("." in name for name, _ in model.named_children())
         raise Wrong(_PATH_AS_NAME if paths else _NAMED_NAME) from None
     wrapped = {name: layer for name, layer in model.named_modules() if is_wrapped(layer)}
+    if any(None in module._modules.values() for module in model.modules()):
+        raise Wrong(_STORES_NONE)
     if not wrapped:
         raise Wrong(_nothing_replaced(returned, block, model))
     if any("." in name for name, _ in model.named_children()):
@@ -124,7 +143,7 @@ def _judge_other_names(answer: Any) -> None:
         raise Wrong("You kept init= from elsewhere; call LinearWithLoRA(child, rank, alpha).")
 
 
-def _nothing_replaced(returned: Any, attention: nn.Module, model: nn.Module) -> str:
+def _nothing_replaced(returned: Any, attention: nn.Module, model: _NotesCopies) -> str:
     """Says why no layer of a model is wrapped; `attention` was given to the answer, too."""
     if any(isinstance(layer, LoRALayer) for layer in model.modules()):
         return (
@@ -141,8 +160,8 @@ def _nothing_replaced(returned: Any, attention: nn.Module, model: nn.Module) -> 
             "Only the children of the module itself are looked at, and a GPT's are embeddings and "
             "blocks. For a child that is no target, call the function again on that child."
         )
-    if isinstance(returned, nn.Module):
-        return "You returned a changed copy and left the model as it was. Change it in place."
+    if isinstance(returned, nn.Module) or model.copied:
+        return "You changed a copy and left the model as it was. Change the model itself."
     return (
         "The model is as before. A new value for the loop's variable changes that variable only: "
         "the parent needs setattr(module, name, ...)."

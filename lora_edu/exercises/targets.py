@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
@@ -97,7 +98,9 @@ def _no_match(model: nn.Module, patterns: list[str]) -> str:
         return "There is no block 6: counting starts at 0, and the last of six is number 5."
     if "{" in unmatched:
         return "Braces are not known here. [45] in a pattern means 4 or 5."
-    if unmatched.endswith("attention"):
+    if ":" in unmatched:
+        return "A slice such as [-2:] is not known here. [45] in a pattern means 4 or 5."
+    if any(fnmatchcase(f".{name}", f"*.{unmatched}") for name, _ in model.named_modules()):
         return (
             f"{unmatched!r} is a group of layers, no layer. A target is a whole name, its last "
             "part, or a pattern: the layers in a group 'mlp' are 'mlp.*'."

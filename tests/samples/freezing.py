@@ -75,7 +75,7 @@ SAMPLES = {
             ),
             (
                 lambda model: {n: p.detach().clone() for n, p in model.named_parameters()},
-                "lists a tied tensor once and leaves out buffers",
+                "one that two layers share is listed once",
             ),
             (
                 lambda model: {n: tensor.tolist() for n, tensor in model.state_dict().items()},

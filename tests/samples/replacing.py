@@ -81,6 +81,20 @@ def _on_a_copy(module: nn.Module, rank: int, alpha: float, targets: Collection[s
     return changed
 
 
+def _on_a_copy_alone(module: nn.Module, rank: int, alpha: float, targets: Collection[str]) -> None:
+    _on_a_copy(module, rank, alpha, targets)
+
+
+def _stores_what_it_returns(
+    module: nn.Module, rank: int, alpha: float, targets: Collection[str]
+) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.Linear) and name in targets:
+            setattr(module, name, LinearWithLoRA(child, rank, alpha))
+        else:
+            setattr(module, name, _stores_what_it_returns(child, rank, alpha, targets))
+
+
 def _by_paths(module: nn.Module, rank: int, alpha: float, targets: Collection[str]) -> None:
     for path, layer in list(module.named_modules()):
         if isinstance(layer, nn.Linear) and path.rpartition(".")[2] in targets:
@@ -134,7 +148,9 @@ SAMPLES = {
         wrong=[
             (_replace(recursive=False), "call the function again on that child"),
             (_replace(put=_keep_nothing), "setattr(module, name, ...)"),
-            (_on_a_copy, "a changed copy"),
+            (_on_a_copy, "You changed a copy"),
+            (_on_a_copy_alone, "You changed a copy"),
+            (_stores_what_it_returns, "Your call returned None"),
             (_replace(chosen=lambda name, targets: True), "it also wrapped fc_in"),
             (_replace(chosen=lambda name, targets: True, go_on=True), "It never ends"),
             (_wraps_twice, "a wrapper inside a wrapper"),

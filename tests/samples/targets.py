@@ -22,6 +22,9 @@ SAMPLES = {
         ],
         wrong=[
             ("attention", "'attention' is a group of layers"),
+            ("blocks.[45].attention", "is a group of layers"),
+            ("blocks[-2:].attention", "A slice such as [-2:]"),
+            ("blocks45.attention", "'blocks45.attention' matches no layer"),
             ("blocks.(4|5).attention.*", "a regular expression"),
             ("blocks.[45].*", "the MLP's do not"),
             ("attention.*", "in the blocks 0, 1, 2, 3, 4, 5"),
