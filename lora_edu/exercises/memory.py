@@ -23,6 +23,11 @@ def fixed_bytes(answer: Any) -> None:
             "2 bytes are missing for each trained weight: it has its own number, a gradient, and "
             "Adam's two."
         )
+    if same(found, 2 * total + 12 * trained):
+        raise Wrong(
+            "That is 2 bytes too many for each trained weight. `total` includes the adapters "
+            "already, and a gradient takes 2 bytes."
+        )
     if same(found, 2 * total + 6 * trained):
         raise Wrong("Adam keeps two numbers of 4 bytes each, not of 2.")
     if same(found, 2 * total + 2 * trained):

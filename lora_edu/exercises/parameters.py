@@ -92,9 +92,9 @@ def grouped_block(answer: Any) -> None:
 _PER_RANK, _LLAMA_3_8B = 2_621_440, 8_030_261_248  # numbers in A and B at rank 1; in the model
 
 
-@exercise("04.explorer", praise="The first step above a hundredth of the model.")
+@exercise("04.explorer", praise="By count it is 31, and 32 is the slider's first stop above 1 %.")
 def explorer(answer: Any) -> None:
-    """Judges the smallest rank of the slider whose adapters pass 1 % of Llama 3 8B."""
+    """Judges the smallest rank whose adapters pass 1 % of Llama 3 8B, on the slider or by count."""
     answer = number(answer)
     if answer == 64:
         raise Wrong(
@@ -106,7 +106,9 @@ def explorer(answer: Any) -> None:
             "Some layers are not ticked, or the model is another: query, key, value, out, gate, "
             "fc_in and fc_out are all in the blocks of Llama 3 8B."
         )
-    if 0 < answer < 32:
+    if answer > 0 and answer != int(answer):
+        raise Wrong("A rank is a whole number. Round up, since the share is to pass 1 %.")
+    if 0 < answer < 31:
         share = 100 * answer * _PER_RANK / _LLAMA_3_8B
         raise Wrong(
             f"At rank {answer:g} the share is {share:.2f} %, still below 1 %, with all seven kinds "
@@ -114,5 +116,5 @@ def explorer(answer: Any) -> None:
         )
     if answer <= 0:
         raise Wrong("A rank is 1 at least. Move the slider until the share passes 1 %.")
-    if answer != 32:
+    if answer not in (31, 32):  # by count, and on the slider, which doubles
         raise Wrong("Too high: a smaller rank is above 1 %, too, with all seven kinds ticked.")

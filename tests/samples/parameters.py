@@ -92,9 +92,12 @@ SAMPLES = {
         ],
     ),
     "04.explorer": Samples(
-        right=[32, 32.0, torch.tensor(32), np.int64(32), Fraction(32)],
+        right=[32, 31, 32.0, torch.tensor(32), np.int64(31), Fraction(32)],
         wrong=[
             (16, "At rank 16 the share is 0.52 %"),
+            (30, "At rank 30 the share is 0.98 %"),
+            (30.6, "A rank is a whole number"),
+            (33, "a smaller rank is above 1 %"),
             (64, "one to four of the seven kinds missing"),
             (128, "Some layers are not ticked"),
             (512, "a smaller rank is above 1 %"),
