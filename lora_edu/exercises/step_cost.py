@@ -68,6 +68,8 @@ def share(answer: Callable[[int, int], float]) -> None:
         1.5 * r / d: "That is the share of the trained numbers. " + NO_BACKWARD,
         _share(d, r, thin=2): "That is right for a layer of d inputs and d outputs. The MLP's two "
         "have a side of 4 d: add up k m and k + m over all six layers before you divide.",
+        _share(d, r, thin=3): "You counted A and B twice: r (k + m) is both of them already.",
+        _share(d, r, thin=1): "A and B have three stages too: forward, error, gradients.",
         _share(d, r, thin=0.5): "A and B have three stages too: forward, error, gradients.",
         _share(d, r, wide=1 / 3): "You counted one wide product, LoRA needs two. " + NO_BACKWARD,
         _share(d, r, wide=1): "You counted three wide products. The third is the gradient of the "

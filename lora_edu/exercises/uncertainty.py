@@ -28,7 +28,7 @@ def _run(lr: float, train_loss: float, validation_loss: float, test_accuracy: fl
 RUNS = [
     _run(1e-5, 0.68, 0.69, 0.74),
     _run(3e-5, 0.70, 0.66, 0.76),
-    _run(1e-4, 0.50, 0.52, 0.81),
+    _run(1e-4, 0.12, 0.43, 0.81),
     _run(3e-4, 0.35, 0.41, 0.85),
     _run(1e-3, 0.30, 0.45, 0.88),
     _run(3e-3, 0.10, 0.60, 0.80),
@@ -49,18 +49,23 @@ def choose(answer: Callable[[list[Run]], float]) -> None:
     found = answer([dict(run) for run in RUNS])
     if isinstance(found, dict):
         raise Wrong("You returned the whole run; return its learning rate.")
+    others = [{name: 2 * value for name, value in run.items()} for run in reversed(RUNS)]
+    found = number(found)
+    if same(answer(others), found):
+        raise Wrong("Your answer is the same for other runs: read it from `runs`.")
     messages = {
         1e-3: "You chose by test accuracy. What the test set helped to choose it can no longer "
         "judge: its score would be the luckiest of nine, not an honest one.",
         3e-2: "You chose the lowest test accuracy: the worst run, and by the part that must stay "
         "closed.",
         3e-3: "You chose by training loss, which rewards learning the training set by heart.",
+        1e-4: "You let the training loss take part, which rewards learning the training set by "
+        "heart. Take the validation loss alone.",
         3e-5: "You chose the highest training loss; a loss is better when it is lower.",
         1e-2: "You chose the highest validation loss; a loss is better when it is lower.",
         0.41: "You returned the loss itself; return the learning rate of that run.",
         3: "You returned the run's place in the list; return its learning rate.",
     }
-    found = number(found)
     for value, message in messages.items():
         if same(found, value):
             raise Wrong(message)

@@ -54,6 +54,8 @@ SAMPLES = {
             (lambda d, r: 2 / 3, "leaves out the thin products"),
             (lambda d, r: 1.5 * r / d, "the share of the trained numbers"),
             (lambda d, r: _share(d, r, thin=2), "a layer of d inputs and d outputs"),
+            (lambda d, r: _share(d, r, thin=3), "counted A and B twice"),
+            (lambda d, r: _share(d, r, thin=1), "have three stages too"),
             (lambda d, r: _share(d, r, thin=0.5), "have three stages too"),
             (lambda d, r: _share(d, r, wide=1 / 3), "You counted one wide product"),
             (lambda d, r: _share(d, r, wide=1), "You counted three wide products"),
