@@ -24,6 +24,7 @@ from lora_edu.adapters.weights_file import CONFIG_NAME, WEIGHTS_NAME
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import (
     SCALINGS,
+    LinearWithLoRA,
     freeze,
     lora_layers,
     merge,
@@ -264,6 +265,17 @@ def test_strength_zero_is_the_base_and_one_the_adapter_bit_for_bit(tmp_path):
     assert torch.equal(logits(model), base)
     set_strength(model, 1)
     assert torch.equal(logits(model), logits(trained))
+
+
+@pytest.mark.parametrize("scaling", ["alpha", "alpha/rank", "alpha/sqrt(rank)"])
+def test_strength_one_is_the_multiplier_that_the_scaling_gives(scaling):
+    model = nn.Sequential(LinearWithLoRA(nn.Linear(4, 4), 4, 6.0, scaling=scaling))
+    trained = model[0].lora.multiplier
+    assert trained == {"alpha": 6.0, "alpha/rank": 1.5, "alpha/sqrt(rank)": 3.0}[scaling]
+    set_strength(model, 0.5)
+    assert model[0].lora.multiplier == trained / 2
+    set_strength(model, 1)
+    assert model[0].lora.multiplier == trained
 
 
 @pytest.mark.parametrize("strength", [-1.0, 0.5, 2.0])

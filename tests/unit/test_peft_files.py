@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,7 @@ from lora_edu.adapters.blending import blend  # noqa: E402
 from lora_edu.adapters.rows import MixedAdapters  # noqa: E402
 from lora_edu.adapters.saving import adapter_of, load_adapter, save_adapter  # noqa: E402
 from lora_edu.adapters.weights_file import INDEX_NAMES, WEIGHTS_NAME  # noqa: E402
+from lora_edu.lora import lora_layers  # noqa: E402
 
 IDS = torch.randint(3, 64, (2, 6), generator=torch.Generator().manual_seed(0))
 SIZE = {"vocab_size": 64, "hidden_size": 16, "num_attention_heads": 4, "num_hidden_layers": 2}
@@ -261,6 +264,25 @@ def test_patterns_follow_into_rows_blends_and_gpt2s_way(tmp_path):
         torch.testing.assert_close(rows, torch.stack([wanted[0], plain[1]]), rtol=0, atol=1e-5)
         attach(ours, blend([adapter, adapter], [0.25, 0.75]))
         torch.testing.assert_close(ours(tokens), wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("part", "shape", "own"), [("weight", (64, 15), r"\(64, 16\)"), ("bias", (64,), "None")]
+)
+def test_a_tensor_of_the_base_that_the_model_cannot_have_is_named(tmp_path, part, shape, own):
+    by_peft(llama, tmp_path, target_modules=["lm_head"])
+    adapter = replace(load_adapter(tmp_path), base_tensors={"lm_head": {part: torch.zeros(*shape)}})
+    words = rf"'lm_head\.{part}' of shape {re.escape(str(shape))}, the model's is {own}:"
+    with pytest.raises(AdapterError, match=words):
+        attach(llama(), adapter)
+
+
+def test_a_base_in_a_narrower_type_than_the_file_is_the_same_base(tmp_path):
+    by_peft(llama, tmp_path, target_modules=["lm_head"])
+    model = llama().to(torch.bfloat16)
+    attach(model, load_adapter(tmp_path))
+    assert load_adapter(tmp_path).base_tensors["lm_head"]["weight"].dtype == torch.float32
+    assert lora_layers(model)
 
 
 def in_shards(folder: Path) -> None:
