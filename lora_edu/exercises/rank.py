@@ -54,6 +54,16 @@ def _unscaled(matrix: Tensor, rank: int) -> Tensor:
     return u[:, :rank] @ vh[:rank]
 
 
+def _rooted(matrix: Tensor, rank: int) -> Tensor:
+    u, s, vh = _svd(matrix)
+    return (u[:, :rank] * s[:rank].sqrt()) @ vh[:rank]
+
+
+def _squared(matrix: Tensor, rank: int) -> Tensor:
+    u, s, vh = _svd(matrix)
+    return (u[:, :rank] * s[:rank] ** 2) @ vh[:rank]
+
+
 def _smallest(matrix: Tensor, rank: int) -> Tensor:
     u, s, vh = _svd(matrix)
     return (u[:, -rank:] * s[-rank:]) @ vh[-rank:]
@@ -74,9 +84,10 @@ def _columns(matrix: Tensor, rank: int) -> Tensor:
     return kept
 
 
+_MISFITS = ("shapes cannot be multiplied", "size of tensor", "size mismatch", "inconsistent tensor")
 _SHAPES = (
-    "The shapes do not fit: take the first `rank` columns of U, but *rows* of Vh, which is "
-    "transposed already."
+    "The shapes do not fit: take the first `rank` *columns* of U, U[:, :rank], but *rows* of Vh, "
+    "which is transposed already. S is a list of numbers: U * S multiplies column i by S[i]."
 )
 
 
@@ -87,7 +98,7 @@ def cut(answer: Any) -> None:
     try:
         found = answer(matrix, 2)
     except RuntimeError as error:
-        if "shapes cannot be multiplied" in str(error):
+        if any(part in str(error) for part in _MISFITS):
             raise Wrong(_SHAPES) from None
         raise
     if isinstance(found, (tuple, list)) and isinstance(found[0], Tensor):
@@ -96,6 +107,9 @@ def cut(answer: Any) -> None:
     for expected, misconception in (
         (matrix, "Nothing was cut: take the first `rank` columns of U and rows of Vh."),
         (_unscaled(matrix, 2), "The strengths are missing: multiply column i of U by S[i]."),
+        (_rooted(matrix, 2), "You took the roots of the strengths. Those would be needed in U and "
+         "in Vh; in one alone, it is S itself."),
+        (_squared(matrix, 2), "The strengths count twice: multiply U or Vh by S, not both."),
         (_smallest(matrix, 2), "You kept the weakest directions; S comes largest first."),
         (_columns_of_vh(matrix, 2), "You took columns of Vh. It is transposed already: its "
          "directions are its rows."),

@@ -45,6 +45,32 @@ def _unscaled(matrix: Tensor, rank: int) -> Tensor:
     return u[:, :rank] @ vh[:rank]
 
 
+def _rooted(matrix: Tensor, rank: int) -> Tensor:
+    u, s, vh = _svd(matrix)
+    return u[:, :rank] * s[:rank].sqrt() @ vh[:rank]
+
+
+def _roots_in_both(matrix: Tensor, rank: int) -> Tensor:
+    u, s, vh = _svd(matrix)
+    root = s[:rank].sqrt()
+    return (u[:, :rank] * root) @ (root[:, None] * vh[:rank])
+
+
+def _strengths_in_both(matrix: Tensor, rank: int) -> Tensor:
+    u, s, vh = _svd(matrix)
+    return (u[:, :rank] * s[:rank]) @ (s[:rank, None] * vh[:rank])
+
+
+def _rows_of_u(matrix: Tensor, rank: int) -> Tensor:
+    u, s, vh = _svd(matrix)
+    return (u[:rank] * s[:rank]) @ vh[:rank]
+
+
+def _strengths_as_a_vector(matrix: Tensor, rank: int) -> Tensor:
+    u, s, vh = _svd(matrix)
+    return u[:, :rank] @ s[:rank] @ vh[:rank]
+
+
 def _smallest(matrix: Tensor, rank: int) -> Tensor:
     u, s, vh = _svd(matrix)
     return (u[:, -rank:] * s[-rank:]) @ vh[-rank:]
@@ -94,11 +120,16 @@ SAMPLES = {
             _cut,
             lambda matrix, rank: truncate(matrix.double(), rank),
             lambda matrix, rank: _cut(matrix.double(), rank),
+            _roots_in_both,
             _by_projection,
             lambda matrix, rank: torch.as_tensor(_in_numpy(matrix.numpy(), rank)),
         ],
         wrong=[
             (_unscaled, "The strengths are missing"),
+            (_rooted, "the roots of the strengths"),
+            (_strengths_in_both, "The strengths count twice"),
+            (_rows_of_u, "The shapes do not fit"),
+            (_strengths_as_a_vector, "The shapes do not fit"),
             (_smallest, "the weakest directions"),
             (_columns_of_vh, "You took columns of Vh"),
             (lambda matrix, rank: matrix - truncate(matrix, rank), "That is the residual"),
