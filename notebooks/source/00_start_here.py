@@ -13,13 +13,14 @@
 # **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, on a CPU or a GPU.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# there again.
+# there again. **Only half an hour?** Take notebook 02 up to Exercise 2, in 03 “Replace the layers” and
+# “Train it”, and 05's last table.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
 # Our model, the *base*, is tiny: 3 million parameters. It has read ten thousand children's stories
-# and nothing else, so expect what a small child tells you: mostly good grammar, and a plot that
-# wanders off. Three small files, *adapters*, teach it more. The waiter turns data about a place into
+# and nothing else, so expect a child's story: mostly good grammar, and a plot that wanders off. Three
+# small files, *adapters*, teach it more. The waiter turns data about a place into
 # a sentence: **drag Strength from 0 to 1.**
 # %%
 from lora_edu.widgets.strength_explorer import strength_explorer
@@ -27,13 +28,13 @@ from lora_edu.widgets.strength_explorer import strength_explorer
 explorer = strength_explorer()
 explorer
 # %% [markdown]
-# **To find out:** choose the tales adapter and slide up slowly from 0. At what strength do you see
-# the first pirate word? And the first whole sentence a pirate might say? What happens at 2 and −1?
+# **To find out:** choose the tales adapter and slide up from 0. Who takes over the story? At what
+# strength do you notice, and what happens at 2 and −1?
 #
 # <details><summary>What to look for</summary>
-# With the first prompt “pirate” comes at 0.6 and a pirate's sentence at 0.9. Towards 2 the change is
-# exaggerated until the words break up. Below 0 it is subtracted: the model moves <em>away</em> from
-# pirates, and in the end from good English.
+# A pirate: with the first prompt the word comes at 0.6 and a sentence of his at 0.9. Towards 2 the
+# change is exaggerated until the words break up. Below 0 it is subtracted: the model moves
+# <em>away</em> from pirates, and in the end from good English, or goes round in circles.
 # </details>
 # %% [markdown]
 # Write a prompt of **your own**, too, and the model answers.
@@ -42,10 +43,11 @@ explorer
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts of
 # 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every task.
-# Most of that is, for each number, a gradient and two more that the optimizer keeps. LoRA freezes the
-# model and trains a small addition beside it. That takes 35 GB: 16 for the model and 19 for its layers'
-# outputs, which the backward pass needs. With most of the frozen part packed into 4 bits it is 25, and
-# a task is a file of 7 MB.
+# Most of the memory is, for each number, a gradient and two more that the optimizer keeps. LoRA
+# freezes the model and trains a small addition, here beside two of every seven matrices (query and
+# value). That takes 35 GB: 16 for the model and 19, in place of 24, for its layers' outputs, which the
+# backward pass needs. With most of the frozen part packed into 4 bits it is 25, and a task is a file
+# of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -79,7 +81,7 @@ drawing("side_path")
 # its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed *multiplier*.
 #
 # ## The same by hand
-# No magic. First the base alone, which was never taught what this list means:
+# First the base alone, which was never taught what this list means:
 # %%
 from lora_edu import choose_device, generate_text, load_pretrained, load_tokenizer
 
@@ -105,10 +107,12 @@ print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, 
 # **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to 192.
 # That few is the **rank**. A 192 × 192 matrix can have any rank up to 192; LoRA picks a *low* one,
 # hence *low-rank adaptation*. What is it here? Replace the dots, and `check` tells you if you are
-# right.
-# %% exercise="00.first"
+# right, or why not, as it does with 192:
+# %%
 from lora_edu.exercises import check
 
+check("00.first", 192)
+# %% exercise="00.first"
 # <solution>
 rank = menu.rank
 # </solution>
@@ -118,13 +122,14 @@ rank = menu.rank
 check("00.first", rank)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# It is the number that the two shapes above have in common.
+# It is the number that the two shapes above have in common. Stuck?
+# <a href="https://github.com/lora-edu/lora_edu/tree/main/notebooks/solutions">Solutions</a>.
 # </details>
 #
 # So an adapter is no more than 36 pairs of thin matrices.
 #
 # ## What does strength do?
-# At strength 0 the base seemed to be back. Is it? Predict first: choose an answer, then run on.
+# What is left of the waiter at strength 0? Predict first: choose an answer, then run on.
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -149,8 +154,6 @@ reveal(zero, ANSWERS[0 if difference == 0 else 1], because="the update is multip
 # With strength $s$ the layer computes $x W + s \cdot x \Delta W$, so 1 is the adapter as trained.
 #
 # ## How small is an adapter?
-# You can work this out. In the layer above, $A$ and $B$ hold 2 × 192 × 8 = 3,072 numbers beside
-# 36,864 in $W$. In wider layers their share is smaller, and the embeddings have none.
 # %%
 SIZES = ["about 0.5 %", "about 5 %", "about 50 %"]
 size = predict("How large is an adapter's file, beside the file of the base?", SIZES)
@@ -172,9 +175,11 @@ chart = bar_chart(
 show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's size.")
 # %%
 answer = SIZES[0] if share < 0.02 else SIZES[1] if share < 0.2 else SIZES[2]
-reveal(size, answer, because=f"it is {100 * share:.1f} %: under the 8 % of the layer above")
+reveal(size, answer, because=f"it is {100 * share:.1f} %")
 # %% [markdown]
-# On larger models, and with fewer layers adapted, it is less: Llama's 7 MB are 0.04 % of its 16 GB.
+# You can work this out. In the layer above, $A$ and $B$ hold 2 × 192 × 8 = 3,072 numbers beside
+# 36,864 in $W$. That is 8 %; wider layers need less, and embeddings get no adapter. On larger models,
+# with fewer layers adapted, it is less still: Llama's 7 MB are 0.04 % of its 16 GB.
 #
 # ## Has the base forgotten anything?
 # A model trained on a new task can lose part of the old one. And ours? Take the adapter off and
@@ -188,8 +193,7 @@ now, stored = model.state_dict(), load_pretrained("mini", device=device).state_d
 changed = [name for name in stored if not same_bits(now[name], stored[name])]
 print(f"{len(changed)} of {len(stored)} tensors changed")
 # %% [markdown]
-# Putting on and taking off leaves no trace. That training leaves none either, you prove in
-# notebook 03.
+# Putting on and taking off leaves no trace. Nor does training, as you prove in notebook 03.
 #
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
@@ -266,13 +270,14 @@ switch(model, load_adapter(data_path("adapters", "spam")))
 for message in (
     "You have won a free phone! Call now and have your bank card ready.",
     "Hi mum, I will be home at six. Shall I bring bread?",
+    "Free money! Reply YES now to get your cash.",
 ):
     message_ids = torch.tensor([encoding.encode_ordinary(message)], device=device)
     with torch.no_grad():
         said = model(message_ids)[0, -1].argmax().item()
     print(f"{('not spam', 'spam')[said]:9}| {message}")
 # %% [markdown]
-# Two messages prove nothing. On the test set of 515, with 95 % intervals:
+# The last is a miss! On 515 test messages, invented like those it learned from, with 95 % intervals:
 # %%
 import json
 
@@ -283,10 +288,12 @@ adapter = [found["accuracy"], found["accuracy_low"], found["accuracy_high"]]
 for what, (right, low, high) in (
     ("the adapter", adapter),
     ("words and pairs of words counted, without a model", counted["words_and_pairs"]["accuracy"]),
+    ("always saying “not spam”", counted["majority"]["accuracy"]),
 ):
     print(f"right: {100 * right:.0f} ± {50 * (high - low):.0f} % by {what}")
 # %% [markdown]
-# The two intervals overlap, so most of that score needs no language model!
+# Counting words gets nearly as far, so most of that score needs no language model! Whether such a
+# small lead is luck, you judge in notebook 09. On messages unlike these, expect less.
 #
 # ## Deeper: what it costs
 # When the model runs, each adapted layer multiplies by two thin matrices more:
@@ -295,7 +302,8 @@ weights = sum(a.shape[0] * b.shape[1] for a, b in menu.matrices.values())
 extra = sum(a.numel() + b.numel() for a, b in menu.matrices.values())
 print(f"{100 * extra / weights:.1f} % more multiplications in the adapted layers")
 # %% [markdown]
-# In notebook 02 you *merge*: you add $\Delta W$ into $W$, and this cost is gone.
+# That is the 8 % of the square layers and less in the wider ones. In notebook 02 you *merge*: you add
+# $\Delta W$ into $W$, and this cost is gone.
 #
 # **Exercise 3.** True or false? Replace the dots by `True` or `False`.
 #
@@ -314,7 +322,7 @@ answers = {"forgotten": False, "inside": False, "zero": True, "free": False}
 check("00.true_or_false", answers)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Three are measured above. For <code>forgotten</code>: which numbers does training change?
+# Two are measured above, two follow. Which numbers does training change? How small is the file?
 # </details>
 #
 # ## Deeper: is your machine fast enough?
@@ -324,8 +332,6 @@ check("00.true_or_false", answers)
 import platform
 import time
 
-from lora_edu.training import free_cores, free_threads
-
 beginning = "Once upon a time"
 start = time.perf_counter()
 text = generate_text(base, encoding, beginning, 100)
@@ -333,35 +339,32 @@ seconds = time.perf_counter() - start
 made = len(encoding.encode_ordinary(text.removeprefix(beginning)))
 print(f"Python {platform.python_version()}, torch {torch.__version__}, device {device}")
 print(f"about {made / seconds:.0f} tokens per second")
-with free_threads() as threads:
-    print(f"{free_cores():.1f} cores free now; training takes {threads} thread(s)")
-    print("(fewer than free cores where OMP_NUM_THREADS is set, as when this output was stored)")
 # %% [markdown]
 # ## The map
-# | | notebook | you will be able to |
-# |---|---|---|
-# | 00 | **Core:** Start here | swap adapters |
-# | 01 | [What rank means](01_what_rank_means.ipynb) | take a matrix apart |
-# | 02 | [Build `LoRALayer`](02_build_lora.ipynb) | write LoRA in 15 lines |
-# | 03 | [LoRA in a small GPT](03_lora_in_a_gpt.ipynb) | train it |
-# | 04 | [Count before you train](04_count_before_you_train.ipynb) | predict memory and files |
-# | 05 | [Fine-tune a classifier](05_finetune_a_classifier.ipynb) | say when to use LoRA |
-# | 06 | **Use:** [Fine-tune a generator](06_finetune_a_generator.ipynb) | write from data |
-# | 07 | [Adapters as files](07_adapters_as_files.ipynb) | save and blend |
-# | 08 | [A model you did not write](08_a_model_you_did_not_write.ipynb) | adapt a real one |
-# | 09 | **Depth:** [Distrust a single number](09_distrust_a_single_number.ipynb) | compare fairly |
-# | 10 | [Choose rank, alpha, rate](10_choose_rank_alpha_rate.ipynb) | set it well |
-# | 11–14 | Beyond LoRA, QLoRA, many machines, rewards | *to come* |
+# | | notebook |
+# |---|---|
+# | 00 | **Core:** Start here |
+# | 01 | [What rank means](01_what_rank_means.ipynb) |
+# | 02 | [Build `LoRALayer`](02_build_lora.ipynb) |
+# | 03 | [LoRA in a small GPT](03_lora_in_a_gpt.ipynb) |
+# | 04 | [Count before you train](04_count_before_you_train.ipynb) |
+# | 05 | [Fine-tune a classifier](05_finetune_a_classifier.ipynb) |
+# | 06 | **Use:** [Fine-tune a generator](06_finetune_a_generator.ipynb) |
+# | 07 | [Adapters as files](07_adapters_as_files.ipynb) |
+# | 08 | [A model you did not write](08_a_model_you_did_not_write.ipynb) |
+# | 09 | **Depth:** [Distrust a single number](09_distrust_a_single_number.ipynb) |
+# | 10 | [Choose rank, alpha, rate](10_choose_rank_alpha_rate.ipynb) |
+# | 11–14 | Beyond LoRA, QLoRA, many machines, rewards (*to come*) |
 #
-# The marked path takes under 90 minutes, 00 to 05 in full under four hours. Begin anywhere. **Only half an
-# hour?** Take 02 up to Exercise 2, in 03 “Replace the layers” and “Train it”, and 05's last table.
+# The marked path takes under 90 minutes, 00 to 05 in full under four hours. Begin anywhere.
 #
-# LoRA promises four things, and you will measure each: few trainable parameters (04), unchanged
+# LoRA makes four promises, each measured: few trainable parameters (04), unchanged
 # weights (03), training of small matrices alone (05), one small file per task (07).
 #
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.
-# 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base.
+# 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base (unless
+#    it carries a head).
 # 3. Each further task costs one small file, and a little work until you add it into $W$.
 #
 # ## Five questions
@@ -373,8 +376,8 @@ with free_threads() as threads:
 #
 # <details><summary>Answers</summary>
 # (1) The memory, and a whole copy for each task. (2) x W plus strength times x ΔW. (3) A and B of
-# each adapted layer, and a new head if there is one. (4) Nobody ever wrote to its numbers. (5) The
-# likeliest token changes where two probabilities cross.
+# each adapted layer, and a new head if there is one. (4) Nothing writes to its numbers unless you
+# merge. (5) The likeliest token changes where two probabilities cross.
 # </details>
 #
 # ## Where next
