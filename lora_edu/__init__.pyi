@@ -82,7 +82,6 @@ from .lora import (
 )
 from .pretrained import base_fingerprint, load_llm, load_pretrained, load_tokenizer, save_pretrained
 from .spectra import (
-    effective_rank,
     energy_kept,
     singular_values,
     truncate,
@@ -120,7 +119,6 @@ __all__ = [
     "data_path",
     "detach",
     "DownloadError",
-    "effective_rank",
     "energy_kept",
     "Example",
     "f1",

@@ -83,29 +83,6 @@ def truncate(matrix: Tensor, rank: int) -> Tensor:
     return ((u[:, :rank] * s[:rank]) @ vh[:rank]).to(matrix.dtype)
 
 
-def effective_rank(values: Tensor) -> float:
-    """How many directions matter: exp(−Σ p_i ln p_i) with p_i = σ_i / Σ σ.
-
-    1 for a rank-1 matrix, min(m, n) where all strengths are equal; it need not be whole.
-
-    Args:
-        values: Singular values, in any order.
-
-    Raises:
-        ValueError: all values are zero, or they are no singular values: a matrix, or negative.
-
-    Source:
-        Roy & Vetterli 2007, "The effective rank: a measure of effective dimensionality".
-
-    Example:
-        >>> round(effective_rank(torch.tensor([5.0, 5.0, 5.0, 0.0])), 6)
-        3.0
-    """
-    _check_values(values)
-    share = values.double() / values.double().sum()
-    return torch.special.entr(share).sum().exp().item()
-
-
 AMONG, ALIKE = 10, 0.5  # how many of the strongest directions are asked, and what counts as alike
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_edu.spectra import effective_rank, energy_kept, intruders, singular_values, truncate
+from lora_edu.spectra import energy_kept, intruders, singular_values, truncate
 from scripts.delta_controls import project_on_random_subspace, random_update
 
 
@@ -97,22 +97,6 @@ def test_imaginary_parts_are_not_dropped_and_results_not_cut_to_whole_numbers(fu
         torch.testing.assert_close(function(whole), function(whole.double()))
 
 
-@settings(deadline=None)
-@given(st.integers(1, 6), st.integers(0, 6), st.floats(0.1, 10))
-def test_equal_strengths_have_their_number_as_effective_rank(
-    count: int, zeros: int, strength: float
-) -> None:
-    values = torch.cat([torch.full((count,), strength), torch.zeros(zeros)])
-    assert effective_rank(values) == pytest.approx(count)
-
-
-def test_effective_rank_is_the_exponential_of_the_entropy() -> None:
-    values = torch.tensor([4.0, 2.0, 1.0, 1.0])
-    entropy = -(0.5 * np.log(0.5) + 0.25 * np.log(0.25) + 2 * 0.125 * np.log(0.125))
-    assert effective_rank(values) == pytest.approx(np.exp(entropy))
-
-
-@pytest.mark.parametrize("measure", [energy_kept, effective_rank])
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -125,22 +109,20 @@ def test_effective_rank_is_the_exponential_of_the_entropy() -> None:
         (torch.tensor([math.inf, 1.0]), "finite"),
     ],
 )
-def test_what_are_no_singular_values_is_refused(measure, values, message) -> None:
+def test_what_are_no_singular_values_is_refused(values, message) -> None:
     with pytest.raises(ValueError, match=message):
-        measure(values)
+        energy_kept(values)
 
 
 def test_energy_kept_counts_from_the_largest_value() -> None:
     with pytest.raises(ValueError, match="largest first, as singular_values returns them"):
         energy_kept(torch.tensor([3.0, 4.0]))
-    assert effective_rank(torch.tensor([3.0, 4.0])) == effective_rank(torch.tensor([4.0, 3.0]))
 
 
 @pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
 def test_shares_do_not_depend_on_the_size_of_a_matrix(size: float) -> None:
     values = size * torch.tensor([4.0, 3.0], dtype=torch.float64)
     torch.testing.assert_close(energy_kept(values), energy_kept(torch.tensor([4.0, 3.0])))
-    assert effective_rank(values) == pytest.approx(effective_rank(torch.tensor([4.0, 3.0])))
 
 
 def test_a_strong_direction_of_no_kin_is_an_intruder() -> None:
