@@ -20,8 +20,8 @@
 # ## See it work
 # Our model, the *base*, is tiny: 3 million parameters. It has read ten thousand children's stories
 # and nothing else, so expect a child's story: mostly good grammar, and a plot that wanders off. Three
-# small files, *adapters*, teach it more. The waiter turns data about a place into
-# a sentence: **drag Strength from 0 to 1.**
+# small files, *adapters*, teach it more. The waiter turns data about a place into a sentence: **drag
+# Strength from 0 to 1.**
 # %%
 from lora_edu.widgets.strength_explorer import strength_explorer
 
@@ -106,8 +106,8 @@ print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, 
 # %% [markdown]
 # **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to 192.
 # That few is the **rank**. A 192 × 192 matrix can have any rank up to 192; LoRA picks a *low* one,
-# hence *low-rank adaptation*. What is it here? Replace the dots, and `check` tells you if you are
-# right, or why not, as it does with 192:
+# hence *low-rank adaptation*. What is it here? `check` tells you if you are right, or why not, as
+# with 192. Then replace the dots:
 # %%
 from lora_edu.exercises import check
 
@@ -154,6 +154,7 @@ reveal(zero, ANSWERS[0 if difference == 0 else 1], because="the update is multip
 # With strength $s$ the layer computes $x W + s \cdot x \Delta W$, so 1 is the adapter as trained.
 #
 # ## How small is an adapter?
+# Predict first:
 # %%
 SIZES = ["about 0.5 %", "about 5 %", "about 50 %"]
 size = predict("How large is an adapter's file, beside the file of the base?", SIZES)

@@ -328,8 +328,8 @@ put_back
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# Strictly, no: hardly any strength is exactly 0, even where it is as small as rounding. So count
-# again the pieces for 90 % of the energy, now in all 36 matrices.
+# Strictly, no: hardly any strength is exactly 0. But some are as small as rounding, so count again the
+# pieces for 90 % of the energy, now in all 36 matrices.
 # %%
 # @title The pieces of all 36 matrices
 from lora_edu.plots import heat_map
