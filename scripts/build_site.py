@@ -21,8 +21,10 @@ from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # also when run as a file
+from scripts.notebook_format import repository_slug  # noqa: E402
 from scripts.notebook_times import FOLDED  # noqa: E402
 
+SOLUTIONS = "blob/main/notebooks/solutions"
 SITE, BUILD = ROOT / "docs" / "site", ROOT / "build"
 NOTEBOOKS = ROOT / "notebooks"
 BADGE = re.compile(r"\[!\[[^]]*\]\(https://colab[^)]*badge\.svg\)\]\(([^)]*)\)")
@@ -135,13 +137,17 @@ def may_answer(output: NotebookNode) -> bool:
 def readable(text: str) -> str:
     r"""Returns a cell's Markdown as MyST reads it: no picture from another host, hints parsed.
 
-    What only a kernel can do is said to be elsewhere.
+    What only a kernel can do is said to be elsewhere, and the solutions are in the repository: the
+    site has no pages of them.
 
     Example:
         >>> readable("<details><summary>Hint</summary>\n$x$\n</details>")
         '<details><summary>Hint</summary>\n\n$x$\n\n</details>'
+        >>> readable("[all](solutions/00.ipynb)").endswith("/notebooks/solutions/00.ipynb)")
+        True
     """
     text = BADGE.sub(READING, text)
+    text = text.replace("](solutions/", f"](https://github.com/{repository_slug()}/{SOLUTIONS}/")
     for said, instead in SAID_INSTEAD:
         text = re.sub(r"\s+".join(map(re.escape, said.split())), instead, text)
     text = re.sub(r"</summary>\n(?!\n)", "</summary>\n\n", text)
@@ -152,7 +158,6 @@ def front_page() -> str:
     """Returns the front page in MyST: the explorer, the two commands, the map of the README."""
     from lora_edu.pretrained import load_pretrained
     from lora_edu.widgets.strength_explorer import strength_explorer
-    from scripts.notebook_format import repository_slug
 
     rows = MAP_ROW.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     cards = [
