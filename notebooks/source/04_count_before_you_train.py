@@ -5,7 +5,7 @@
 #
 # **You will be able to**
 # - count LoRA's trainable parameters and ◇ find where it stops paying
-# - budget a training step's memory, and say why LoRA saves less than people expect
+# - budget a training step's memory, and say what LoRA saves of it
 # - ◇ explain why the activations stay, and check that with PyTorch
 # - ◇ check published figures by arithmetic
 #
@@ -41,7 +41,7 @@ replace_linear_with_lora(gpt2, rank=8, alpha=16, targets=["query", "value"])
 trained = count_parameters(gpt2).trainable
 reveal(guess, trained, because="24 layers, each with 8 · (768 + 768) = 12,288", tolerance=0.1)
 # %% [markdown]
-# Try other models, layers and ranks. Both axes are logarithmic, and the cross is your prediction.
+# Try other models, layers and ranks. Both axes are logarithmic; the cross is your prediction.
 # %%
 from lora_edu.widgets.rank_explorer import ExplorerState, rank_explorer
 
@@ -82,10 +82,13 @@ check("04.fixed_bytes", fixed_bytes)
 # <details><summary>Hint</summary>
 # Every weight is there, but what has only a trained one?
 # </details>
+#
+# # <student>
+# Stuck? See [the solutions](solutions/04_count_before_you_train.ipynb).
+# # </student>
 # %% [markdown]
-# And the activations? The error still travels back through every frozen layer to the adapters
-# below. In full fine-tuning of GPT-2 small with 8 rows, that is texts, of 512 tokens they are the
-# largest part:
+# And the activations? In full fine-tuning of GPT-2 small with 8 rows, that is texts, of 512 tokens
+# they are the largest part:
 # %%
 from lora_edu import MODEL_SHAPES, memory_budget
 
@@ -93,9 +96,14 @@ small, step = MODEL_SHAPES["GPT-2 small (124M)"], {"batch_size": 8, "length_toke
 full = memory_budget(small, "full", **step)
 for part in ("weights", "gradients", "optimizer", "activations", "total"):
     print(f"{part:12} {getattr(full, f'{part}_bytes') / 1e9:5.2f} GB")
+for_loss = 4 * 8 * 512 * small.vocab_size  # float32, for each token and entry of the vocabulary
+print(f"Of the activations the loss alone keeps {for_loss / 1e9:.2f} GB.")
+# %% [markdown]
+# LoRA spares some of them, too: a frozen layer without an adapter need not keep its input. But the
+# error still travels back through every frozen layer to the adapters below.
 # %%
 shares = ["over 95 %", "about 70 %", "about half", "under 30 %"]
-saving = predict("How much of that does LoRA save, at rank 8 on query and value?", shares)
+saving = predict("How much of the total does LoRA save, at rank 8 on query and value?", shares)
 saving
 # %%
 lora = memory_budget(small, "lora", **step)
@@ -115,44 +123,35 @@ rows = {"batch_size": 4, "length_tokens": 1024}
 bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the blocks", **rows))
 bars
 # %% [markdown]
-# No card here takes full fine-tuning; LoRA fits on one. With as many tokens it saves more than on
-# GPT-2, because weights grow faster than activations. All of it is an estimate, by a formula that
-# was checked on our GPT, so leave a tenth of the card free.
+# No card here takes full fine-tuning; LoRA fits on one. With as many tokens, 4,096, it saves more
+# than on GPT-2, because weights grow faster than activations. All this is an estimate, by a
+# formula that was checked on our GPT, so leave a tenth of the card free.
 #
-# **To find out:** which card will do on query and value alone? Does *checkpointing*, which keeps each
-# block's input and computes the rest again, make QLoRA fit a T4? And what do 32 rows do?
+# **To find out:** which card will do on query and value alone? Does *checkpointing*, which keeps
+# each block's input and computes the rest again, make QLoRA fit a T4? Then go back to all layers
+# without checkpointing: what do 32 rows do?
 #
 # <details><summary>What to look for</summary>
-# An A100 of 40 GB, just. With checkpointing QLoRA fits a T4, but a step takes one more forward pass.
-# With 32 rows activations dominate, and LoRA saves less than a third.
+# An A100 of 40 GB, just. With checkpointing QLoRA fits a T4, but a step takes one more forward
+# pass. With 32 rows activations dominate, and LoRA saves less than a third.
 # </details>
 # %% [markdown]
-# A large vocabulary costs more than people expect: the budget counts one array of tokens ×
-# vocabulary for the loss, but a plain cross-entropy holds several. And for a task with new words you
-# may train embedding and head as well:
+# And what does this LoRA train?
 # %%
 from lora_edu import adapter_bytes, lora_parameters
 
 llama = MODEL_SHAPES["Llama 3 8B"]
 in_blocks = [layer.target for layer in llama.projections if layer.target != "head"]
-head = next(layer for layer in llama.projections if layer.target == "head")
-whole = 2 * 2 * head.in_dim * head.out_dim  # embedding and head, 2 bytes a number
-loss = 4 * 4 * 1024 * head.out_dim  # float32, for each token and entry of the vocabulary
-print(f"one array of tokens × vocabulary: {loss / 1e9:.1f} GB")
-print(f"LoRA of rank 8 on the blocks:     {adapter_bytes(llama, 8, in_blocks, 2) / 1e6:.0f} MB")
-print(f"embedding and head, in full:      {whole / 1e9:.1f} GB in the file,")
-print(f"and gradients and Adam's states:  {whole / 2 * 10 / 1e9:.1f} GB more while they train")
 trained = lora_parameters(llama, 8, in_blocks)
 print(f"trained: {trained:,} parameters, {100 * trained / llama.parameters:.2f} % of the model's")
 
 
 # %% [markdown]
-# ✓ **LoRA's first promise, far fewer trainable parameters: counted.** You can now predict what
-# a step needs, part by part. Open is *why* a frozen layer's activations stay: see below.
+# ✓ **LoRA's first promise, far fewer trainable parameters: counted.**
 #
 # ## Deeper: count for any model
-# Did you see the explorer's *break-even rank*, where $A$ and $B$ hold as many numbers as $W$? For
-# 768 → 768 it is 384, half the width. What is it where a layer is not square?
+# At the explorer's *break-even rank* $A$ and $B$ hold as many numbers as $W$. For 768 → 768 it is
+# 384, half the width. What is it where a layer is not square?
 #
 # **Exercise 2, fill in.** The result need not be whole.
 # %% exercise="04.break_even"
@@ -213,7 +212,7 @@ for name, yours, package in parity(rank=8):
     print(f"{name:20} rank 8, head included: {package:13,}  yours {off}")
 # %% [markdown]
 # **Exercise 4.** In the explorer above, take Llama 3 8B and tick all layers of the blocks, the gate
-# too, but not the head. What is the smallest rank with more than 1 % of the model's parameters?
+# too, but not the head. What is the slider's first stop above 1 % of the model's parameters?
 # %% exercise="04.explorer"
 # <solution>
 smallest_rank = 32
@@ -231,12 +230,13 @@ check("04.explorer", smallest_rank)
 # For a layer $y = x W$ and the error $g$ of its output, the backward pass computes $x^\top g$, the
 # gradient of $W$, and $g W^\top$, the error of the input. A frozen layer skips the first, so its
 # input $x$ need not be kept, unless an adapter is beside it: the gradient of $A$ needs the same
-# $x$. And the error itself needs what norms, attention and GELU remembered. The drawing's lower half
-# counts it in units of the width $d$, for each token and block. Attention's scores are computed again,
-# and the $r$ numbers of each adapter's $x A$ are left out:
+# $x$. And the error itself needs what norms, attention and GELU remembered. The drawing's lower
+# half counts it in units of the width $d$, for each token and block. Attention's scores are
+# computed again, and the $r$ numbers of each adapter's $x A$ are left out:
 # %%
 from lora_edu.plots import drawing
 
+# inputs: query, key and value share 1, fc_in has 1, fc_out 4; out's is kept anyway, by attention
 drawing("kept")
 # %% [markdown]
 # Ask PyTorch. `kept_bytes` adds up what autograd stores. The third row is
@@ -265,7 +265,7 @@ def measured(targets=(), learn=()):
 
 
 # %%
-everything = measured(learn=[""])
+everything = measured(learn=[""])  # "" is in every name
 rows = {
     "full fine-tuning": (everything, [*six, "head"], 0),
     "LoRA on query, value": (measured(pair), pair, 8),
@@ -278,7 +278,9 @@ for name, (found, targets, rank) in rows.items():
     both = 100 * found / everything, 100 * formula / everything
     print(f"{name:20} {both[0]:3.0f} %, and the formula's {both[1]:3.0f} %")
 last = measured(["blocks.5.attention.query", "blocks.5.attention.value"])
-print(f"LoRA in the last block alone: {100 * last / everything:.0f} %")
+for_loss = 4 * tokens.numel() * mini.vocab_size  # float32
+print(f"LoRA in the last block alone: {100 * last / everything:.0f} %,", end=" ")
+print(f"of which the loss's array is {100 * for_loss / everything:.0f}")
 # %% [markdown]
 # Both columns include the loss's array, so they are above the drawing's 11 of 16. *Which* layers
 # learn decides what is spared, not how they learn, and below the lowest adapter nothing is kept.
@@ -306,6 +308,18 @@ check("04.true_or_false", answers)
 # Look at what PyTorch kept.
 # </details>
 #
+# ## Deeper: what a large vocabulary costs
+# The budget counts one array of tokens × vocabulary for the loss; a plain cross-entropy holds
+# several. For a task with new words you may train embedding and head as well:
+# %%
+head = next(layer for layer in llama.projections if layer.target == "head")
+numbers = 2 * head.in_dim * head.out_dim  # the embedding has as many as the head
+for_loss = 4 * 4 * 1024 * head.out_dim  # as much as the file, as 4 × 1,024 is Llama's width
+print(f"one array of tokens × vocabulary: {for_loss / 1e9:4.1f} GB while it trains")
+print(f"embedding and head, in full:      {2 * numbers / 1e9:4.1f} GB in the file,")
+print(f"gradients and Adam's states:      {(2 + 8) * numbers / 1e9:4.1f} GB while they train")
+print(f"LoRA of rank 8 on the blocks:     {adapter_bytes(llama, 8, in_blocks, 2) / 1e6:4.0f} MB")
+# %% [markdown]
 # ## Deeper: published figures, checked
 # Which of these hold?
 # %%
@@ -345,7 +359,8 @@ for method in ("full", "lora", "qlora"):
     smallest = (needs.cards_that_fit() or ["no single card"])[0]
     print(f"{method:5} {needs.total_bytes / 1e9:6.1f} GB: {smallest}")
 # %% [markdown]
-# It holds on paper, with 6 % of the card left. Our own rule asks for a tenth.
+# It holds on paper, with 6 % of the card left. Our own rule, which this list ignores, asks for a
+# tenth.
 #
 # And the files that ship with this course?
 # %%
@@ -372,9 +387,9 @@ for task in ("tales", "menu"):
 #
 # <details><summary>Answers</summary>
 # (1) The adapter grows with the width, the layer with its square. (2) Key and value have fewer
-# outputs. (3) Only adapted layers are in it, and the blocks do not know the vocabulary. (4) With many
-# or long rows, since activations dominate; checkpointing helps. (5)
-# 0.35 M, 0.77 M, 35 MB and, by 0.4 %, all of GPT-3.
+# outputs. (3) Only adapted layers are in it, and the blocks do not know the vocabulary. (4) With
+# many or long rows, since activations dominate; checkpointing helps. (5) 0.35 M, 0.77 M, 35 MB and,
+# by 0.4 %, all of GPT-3.
 # </details>
 #
 # ## Where next
