@@ -37,8 +37,10 @@ from lora_edu.plots import drawing
 
 drawing("gpt_block")
 # %% [markdown]
-# Which of them should you adapt? The LoRA paper tried attention's layers of GPT-3, always with
-# about 18 million trained numbers (table 5, accuracy in %):
+# Which of them should you adapt? The LoRA paper tried attention's layers of GPT-3 on two tasks,
+# always with about 18 million trained numbers.
+#
+# <details><summary>Its table 5, accuracy in %</summary>
 #
 # | adapted | query | key | value | out | query, key | query, value | all four |
 # |---|---|---|---|---|---|---|---|
@@ -46,9 +48,12 @@ drawing("gpt_block")
 # | WikiSQL, database queries (±0.5) | 70.4 | 70.0 | 73.0 | 73.2 | 71.4 | 73.7 | 73.7 |
 # | MultiNLI, does B follow from A? (±0.1) | 91.0 | 90.8 | 91.0 | 91.3 | 91.3 | 91.3 | 91.7 |
 #
-# All four at a low rank did best on MultiNLI, and on WikiSQL as well as query and value. Later work
-# went further: Dettmers et al. 2023 (QLoRA, section 4) needed all linear layers of the blocks, and
-# Schulman et al. 2025 found attention alone behind the MLP. So this course adapts all 36.
+# </details>
+#
+# All four at a low rank did best on one task, and tied with query and value on the other. Later
+# work went further: Dettmers et al. 2023 (QLoRA) needed all linear layers of the blocks
+# to match full fine-tuning, and Schulman et al. 2025 found attention alone worse than the MLP. So
+# this course adapts all 36.
 #
 # ## Replace the layers
 # How does LoRA get into a finished model? Beside each linear layer there will be a side path:
@@ -61,13 +66,12 @@ drawing("side_path")
 from lora_edu import LinearWithLoRA
 
 attention = load_pretrained("mini").blocks[0].attention
-attention.query = LinearWithLoRA(attention.query, rank=8, alpha=16)
+attention.query = LinearWithLoRA(attention.query, rank=8, alpha=2)
 print(attention)
 
 
 # %% [markdown]
-# The old layer is still there, as `attention.query.linear`, beside the update,
-# `attention.query.lora`.
+# The old layer is now `attention.query.linear`, beside the update, `attention.query.lora`.
 #
 # **Exercise 1, own code.** Do this for a whole model. `replace` looks at each child of `module`:
 #
@@ -102,6 +106,10 @@ verdict
 # Loop over <code>module.named_children()</code>. Where the name is known only as text, use
 # <code>setattr(module, name, wrapped)</code>.
 # </details>
+#
+# # <student>
+# Stuck? See [the solutions](solutions/03_lora_in_a_gpt.ipynb).
+# # </student>
 # %%
 # @title What it does: compares your function with the course's, tensor by tensor
 from lora_edu import lora_layers, replace_linear_with_lora, same_bits
@@ -126,9 +134,9 @@ print(f"{whose}: {len(names)} layers wrapped, {equal} of {len(pairs)} tensors eq
 
 # %% [markdown]
 # The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. With
-# `scaling="alpha/rank"` it divides by the rank, as the paper does and PEFT, Hugging Face's library;
-# without, the multiplier is alpha, as in the printed book (Raschka 2024). We call `freeze` *first*,
-# because it sets `requires_grad` to `False` for every parameter that it finds.
+# `scaling="alpha/rank"` it divides by the rank, as the paper does and PEFT, Hugging Face's library:
+# 16 / 8 = 2. Without, the multiplier is alpha, as in the printed book (Raschka 2024). `freeze` sets
+# `requires_grad` to `False`. Why it comes *first* is exercise 4.
 # %%
 from lora_edu import freeze
 
@@ -152,34 +160,36 @@ freeze(plain)
 print(f"frozen:    {count_parameters(plain).trainable:,}")
 print(f"with LoRA: {count_parameters(model).trainable:,}")
 # %% [markdown]
-# So you have a frozen GPT in which only $A$ and $B$ can learn.
-#
 # ## Step 0: has anything changed?
-# The model has 72 new matrices, half of them random, and has not made one step of training.
+# The model has 72 new matrices, half of them random. While $B$ is 0, its output should be the base's.
 # %%
 from lora_edu.widgets import predict, reveal
 
-outcomes = ["equal, bit for bit", "equal up to rounding", "a little different, as A is random"]
-start = predict("Outputs of the wrapped model, next to the base's?", outcomes)
-start
+shares = ["nothing", "what it says of one token", "nearly everything"]
+change = predict("Set one number of block 0's B to 0.01. How much of the output changes?", shares)
+change
 # %%
 base = load_pretrained("mini", device=device)
 ids = torch.tensor([encoding.encode_ordinary("Once upon a time, there was a")], device=device)
+B = model.blocks[0].attention.value.lora.B
 with torch.no_grad():
-    print(f"largest difference: {(model(ids) - base(ids)).abs().max():.4f}")
-    model.blocks[0].attention.value.lora.B[0, 0] = 0.01
-    print(f"with a single number of B at 0.01: {(model(ids) - base(ids)).abs().max():.4f}")
-    model.blocks[0].attention.value.lora.B[0, 0] = 0.0
-    same = same_bits(model(ids), base(ids))
-reveal(start, outcomes[not same], because="x A B is exactly 0 while B is 0")
+    of_base = base(ids)
+    differ = int((model(ids) != of_base).sum())
+    print(f"at step 0:               {differ} of {of_base.numel():,} numbers differ")
+    B[0, 0] = 0.01
+    off = (model(ids) - of_base).abs()
+    B[0, 0] = 0.0
+share = 100 * (off > 0).float().mean()
+print(f"one number of B at 0.01: {share:.0f} % differ, by up to {off.max():.4f}")
+reveal(change, shares[2], because="B acts on every token, and every later layer hands it on")
 # %% [markdown]
 # A proof that cannot fail proves nothing. Ours noticed one number among 165,888.
 #
 # ## Train it
-# Training is the loop that you know, except that only $A$ and $B$ go to the optimizer. The data are
-# short tales told by pirates: `batches` has eight a step, and `held_out` 24 that are never trained
-# on. The loss is in *nats* per token: $-\ln p$, where $p$ is the probability that the model gave to
-# the token that came.
+# Training is the loop that you know, except that only $A$ and $B$ go to the optimizer. Your own
+# `replace` adds them, if it has passed. The data are short tales told by pirates: `batches` has
+# eight a step, and `held_out` 24 that are never trained on. The loss is in *nats* per token:
+# $-\ln p$, where $p$ is the probability that the model gave to the token that came.
 # %%
 # @title What it does: loads the tales, as `batches` and `held_out`, in rows of at most 96 tokens
 from lora_edu import Batches, fit, load_tales, mean_loss, next_token_loss, text_rows
@@ -188,7 +198,10 @@ tales = load_tales()
 batches = Batches(text_rows(tales.train, encoding, 96), batch_size=8, seed=0)
 held_out = Batches(text_rows(tales.validation[:24], encoding, 96), 12, shuffle=False)
 # %%
-by_hand = adapted()
+by_hand = load_pretrained("mini", device=device)
+freeze(by_hand)
+torch.manual_seed(0)
+replace(by_hand, 8, 2.0, {"query", "key", "value", "out", "fc_in", "fc_out"})
 learning = [parameter for parameter in by_hand.parameters() if parameter.requires_grad]
 optimizer = torch.optim.AdamW(learning, lr=2e-3)
 
@@ -226,7 +239,7 @@ verdict
 # %% [markdown]
 # Now keep the state `before`, train for 40 steps, and watch the curve, and beneath it the tale.
 # **Stop** pauses training after the current step; **Go on** resumes from there.
-# (On Colab use the cell's own stop button.)
+# (On Colab use the cell's own button.)
 # %%
 # @title What it does: `tale` lets the model speak; a `snapshot`, if yours has not passed
 from lora_edu import generate_text
@@ -255,21 +268,22 @@ history = await watch(pirates, steps=40, title="LoRA on pirates' tales", say=tal
 loss_after = mean_loss(model, held_out)
 changed = [name for name, old in before.items() if not same_bits(old, model.state_dict()[name])]
 of_lora = [name for name in changed if name.endswith((".A", ".B"))]
-recent = sum(history.losses[-8:]) / 8
-print(f"loss on what it learnt from, last 8 steps: {recent:.1f} nats per token")
-print(f"loss on 24 tales it never saw: from {loss_before:.1f} to {loss_after:.1f} nats per token")
+recent = sum(history.losses[-8:]) / 8  # each taken before the step that learns from it
+print(f"loss on each next batch: from {history.losses[0]:.1f} to {recent:.1f} nats per token")
+print(f"loss on held-out tales:  from {loss_before:.1f} to {loss_after:.1f}")
 print(f"A and B: {len(of_lora)} of 72 tensors changed")
 print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors changed")
 # %% [markdown]
 # ✓ **The promise that the original weights stay unchanged: measured**, bit for bit.
 #
-# Both losses began at about 5.3, so why is one so much lower now? In 40 steps no tale came twice. But
-# the 380 tales tell 19 plots over and over, and the held-out ones tell others. What was learnt of
-# plots does not carry over: that gap is *overfitting*. The voice does carry over.
+# In 40 steps no tale came twice, so both are losses on tales not yet learnt. Why is the first so
+# much lower? The 380 tales tell 19 plots over and over, and the held-out ones tell others. What was
+# learnt of plots does not carry over, a gap in *generalisation*, but the voice does.
 #
 # Now the fun part: one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
 # @title What it does: lets the model tell the tale with its updates off, then on
+import re
 import textwrap
 from itertools import zip_longest
 
@@ -278,17 +292,19 @@ from lora_edu import set_strength
 columns = []
 for name, strength in (("BASE", 0), ("WITH 40 STEPS OF LORA", 1)):
     set_strength(model, strength)
-    told = generate_text(model, encoding, "One day, Tom went to the", 50)
-    columns.append([name, *textwrap.wrap(" ".join(told.split()), 42)])
+    told = " ".join(generate_text(model, encoding, "One day, Tom went to the", 40).split())
+    told = re.match(r'.*[.!?]"?|.*', told)[0]  # up to the last whole sentence
+    columns.append([name, *textwrap.wrap(told, 42)])
 for left, right in zip_longest(*columns, fillvalue=""):
     print(f"{left:45} {right}".rstrip())
 # %% [markdown]
 # Forty steps, and Tom goes to sea. The model has *forgotten* nothing for good: with the updates off
-# the base is back. With them on, it may be worse at its old stories.
+# the base is back. With them on, it may be worse at its old stories. So LoRA works;
+# notebook 04 counts what it saves.
 #
 # ## Deeper: targets by name and pattern
-# How do you name layers without typing 36 paths? A target is a whole path, its last part, or a
-# pattern: `*` stands for any text, `[45]` for a 4 or a 5.
+# How do you name layers without typing 36 paths? A target is a path, or its end from any dot on, such
+# as `attention.out`. In it `*` stands for any text, `[45]` for a 4 or a 5.
 # %%
 from lora_edu import find_targets
 
@@ -296,8 +312,8 @@ for targets in ("query", ["query", "value"], "mlp.*", "blocks.0.*", "blocks.[12]
     found = find_targets(base, targets)
     print(f"{targets!s:28} {len(found):2} layers, the first is {found[0]}")
 # %% [markdown]
-# The worst mistake is quiet: a name that matches nothing. Here that is an error; in a list for PEFT
-# it passes as long as another name matches, so count the layers.
+# The worst mistake is quiet: a name that matches nothing. Here that is an error; for PEFT it passes
+# if another in the list matches, so count the layers.
 #
 # **Exercise 3, fill in.** Choose all attention layers of the *last two* blocks, and nothing else.
 # %% exercise="03.targets"
@@ -314,8 +330,8 @@ check("03.targets", last_attention)
 # </details>
 #
 # ## Deeper: freeze first, then replace
-# What if you do it the other way round? `freeze` stops every parameter that is there *at that
-# moment*; `replace_linear_with_lora` freezes nothing.
+# What if you do it the other way round, or forget to freeze? `replace_linear_with_lora` freezes
+# nothing.
 #
 # **Exercise 4.** What learns in each case? Put `"A and B"`, `"nothing"` or `"everything"`.
 # %% exercise="03.order"
@@ -351,15 +367,15 @@ except ValueError as error:
 # ## Deeper: directions that W never had
 # Full fine-tuning and LoRA can reach the same loss. Do they change $W$ in the same way?
 # Shuttleworth et al. 2024 compare the strongest singular directions of $W + \Delta W$ with *all*
-# directions of $W$. One that resembles none of them (each cosine below 0.5) they call an **intruder
-# dimension**.
+# directions of $W$. One that resembles none (each cosine below 0.5) is an **intruder dimension**.
+# It matters, because they trace what LoRA forgets to the intruders.
 # %% tags=["nbval-ignore-output"]
 from lora_edu.spectra import intruders
 
 set_strength(model, 1)
 with torch.no_grad():
     here = [
-        intruders(layer.linear.weight, layer.linear.weight + layer.lora.delta().T)
+        intruders(layer.linear.weight, layer.linear.weight + layer.lora.delta().T)  # delta: ΔW
         for layer in lora_layers(model).values()
     ]
 print(f"{sum(count > 0 for count in here)} of 36 layers have an intruder among their ten strongest")
@@ -372,8 +388,8 @@ from lora_edu.plots import table
 
 record, rows = read_record(data_path("results", "intruders.json")), []
 for name, init, rates in (
-    ("LoRA, this page's start", "reference", (2e-3,)),
-    ("LoRA, PEFT's start", "peft", (2e-3, 1e-2)),
+    ("LoRA", "reference", (2e-3,)),
+    ("LoRA, A smaller (PEFT)", "peft", (2e-3, 1e-2)),
     ("full fine-tuning", "", (2e-4, 5e-4, 1e-3)),
 ):
     for lr in rates:
@@ -381,17 +397,17 @@ for name, init, rates in (
         loss = sum(run["loss"] for run in runs) / len(runs)
         layers = ", ".join(str(run["layers"]) for run in runs)
         rows.append([name, f"{lr:g}", f"{loss:.2f}", layers])
-table(["trained by", "learning rate", "loss", "layers with an intruder, of 36"], rows)
+table(["trained by", "learning rate", "held-out loss", "layers with an intruder, of 36"], rows)
 # %% [markdown]
-# Full fine-tuning at its two lower rates ends above and below the first row's loss, yet without an
-# intruder. So how much was learnt does not explain them. Nor does LoRA as such: with PEFT's start,
-# where $A$ begins smaller, they are rare at rate 0.002, where it also learnt least, and as common as
-# before at 0.01.
+# How much was learnt does not explain them: full fine-tuning at its two lower rates ends above and
+# below the first row's loss, without an intruder. Nor does LoRA as such: where $A$ begins smaller,
+# they are rare at rate 0.002, where it learnt least, and common at 0.01. So before you blame LoRA,
+# look at its start and rate.
 #
 # ## Deeper: frozen does not mean left alone
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
 # %%
-ways = ["straight to block 2", "through every later block, 5 to 3", "through all six blocks"]
+ways = ["straight to block 2", "through blocks 5, 4 and 3 into 2", "through all six blocks"]
 way = predict("Only block 2 is adapted. Which way does the gradient take from the loss?", ways)
 way
 
@@ -416,22 +432,21 @@ def entered_blocks(targets):
 # %%
 for targets in ("blocks.2.*", "blocks.[14].*", "blocks.5.*"):
     entered, frozen = entered_blocks(targets)
-    print(f"adapters in {targets:14} gradient in blocks {entered}, for {frozen} frozen weights")
+    print(f"adapters in {targets:14} gradient in blocks {entered}, in {frozen} frozen weights")
 reveal(way, ways[1], because="block 2 acts on the loss through every later block")
 
 
 # %% [markdown]
-# The output of block 2 reaches the loss in two ways: unchanged along each `x +`, and through the
-# attention and MLP of blocks 3, 4 and 5. Its gradient comes back both ways, and the second
-# multiplies by each frozen $W$. All that a frozen layer is spared is the gradient of its *own*
-# weight.
+# The output of block 2 reaches the loss along each `x +`, and through the attention and MLP of every
+# later block. Its gradient comes back both ways, on the second multiplied by each frozen $W$. All
+# that a frozen layer is spared is the gradient of its *own* weight.
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
 # %% exercise="03.backward"
-def blocks_entered(adapted, n_layer):
+def blocks_entered(with_adapter, n_layer):
     """Numbers of the blocks that the gradient enters, given the numbers of the adapted ones."""
     # <solution>
-    return list(range(min(adapted), n_layer))
+    return list(range(min(with_adapter), n_layer))
     # </solution>
     # <student>
     # ...  # your code
@@ -444,8 +459,6 @@ check("03.backward", blocks_entered)
 # Which one of several adapters decides how far down the gradient must go?
 # </details>
 #
-# Notebook 05 counts what that spares, and what it does not.
-#
 # ## Deeper: what the bare call wraps
 # What if you name no targets? As in the book, `replace_linear_with_lora(model, rank, alpha)` then
 # wraps *every* linear layer, the head included. In our model the head is **tied** to the token
@@ -454,7 +467,7 @@ check("03.backward", blocks_entered)
 #
 # The book counts this call on GPT-2 small. A block's six layers have 13,824 inputs and outputs.
 # %%
-published = predict("GPT-2 small, 12 blocks, 2 classes, rank 16: how many parameters learn?")
+published = predict("12 blocks, the head replaced by 768 → 2, rank 16: how many parameters learn?")
 published
 # %%
 from lora_edu import GPT, GPTConfig, count_parameters
@@ -482,7 +495,7 @@ reveal(published, learnt, because=why, tolerance=0.01)
 #
 # ## Five questions
 # 1. Why does `replace` need `setattr`, and not an assignment to the loop's variable?
-# 2. What learns if you replace first and freeze afterwards, and what if you never freeze?
+# 2. ◇ What learns if you replace first and freeze afterwards, and what if you never freeze?
 # 3. Why is a snapshot without `.clone()` worthless as a proof?
 # 4. ◇ Of blocks 0 to 11, block 3 has an adapter. Which blocks does the gradient enter?
 # 5. ◇ Why must merging an adapted, tied head not write into its weight?
@@ -494,8 +507,8 @@ reveal(published, learnt, because=why, tolerance=0.01)
 # </details>
 #
 # ## Where next
-# [Count before you train](04_count_before_you_train.ipynb) does this for any model. Or train for a
-# task: [Fine-tune a classifier](05_finetune_a_classifier.ipynb).
+# [Count before you train](04_count_before_you_train.ipynb), or train for a task: [Fine-tune a
+# classifier](05_finetune_a_classifier.ipynb).
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), sections 4.2 and 7.1
