@@ -17,7 +17,7 @@
 # ## Can a storyteller spot spam?
 # Our base writes small stories. Nobody has ever told it which messages are wanted (*ham*) and which
 # are not (*spam*). Here are some with the answer, written for this course. Change `"bundled"` to
-# `"real"`, and the SMS Spam Collection is fetched instead.
+# `"real"`, and the SMS Spam Collection is fetched instead. The text is about ours.
 # %%
 from lora_edu import choose_device, load_pretrained, load_spam, load_tokenizer
 
@@ -26,10 +26,12 @@ data = load_spam(SOURCE)
 for message, label in data.train[3:7]:
     print(f"{('ham', 'spam')[label]:4} | {message[:84]}")
 ham = sum(example.label == 0 for example in data.validation) / len(data.validation)
-print(f"{len(data.train)} messages to learn from; always to say ham is right in {100 * ham:.0f} %")
+for part, messages in data._asdict().items():
+    print(f"{part}: {len(messages)} messages")
+print(f"always to say ham is right in {100 * ham:.0f} % of validation")
 # %% [markdown]
 # The messages come in three parts: **train** to learn from, **validation** to make choices by, and
-# **test** to report on once nothing is left to choose.
+# **test** to report on, never to choose by.
 #
 # ## Before: the base with a new head
 # A GPT ends in a layer that scores each of 2,048 tokens. We replace it by a **head** with two
@@ -50,27 +52,41 @@ replace_linear_with_lora(model, 8, 16, targets=layers, scaling="alpha/rank", ini
 model.head = nn.Linear(model.config.n_embd, 2).to(device)
 print(count_parameters(model))
 # %%
-from lora_edu import Batches, Split, accuracy_interval, classification_rows, classify
+from lora_edu import Batches, Split, classification_rows, classify
 
+# train, validation and test once more: each message as its token ids and its class
 rows = Split(*(classification_rows(part, encoding, max_tokens=64) for part in data))
 
 
 def right(model, rows):
     """The share of rows that the model classifies rightly."""
-    return accuracy_interval(classify(model, Batches(rows, 64, shuffle=False))).value
+    batches = Batches(rows, 64, shuffle=False)  # 64 at a time; short rows get padding at the end
+    found = classify(model, batches)  # the head reads the last token before the padding
+    return (found.predicted == found.labels).double().mean().item()
 
 
 before = right(model, rows.validation)
 print(f"right before training: {100 * before:.0f} % of the validation messages")
 # %% [markdown]
 # ## LoRA learns the task
+# We recorded five runs, each with its own random seed. Yours repeats the first, with seed 0.
+# %%
+from lora_edu import data_path
+from lora_edu.evaluation import best_rate, read_record
+
+record = read_record(data_path("results", f"classifier_{SOURCE}.json"))
+rates = {
+    method: best_rate(record, stage="tune", base="mini", method=method)  # chosen on validation
+    for method in ("head", "lora", "full")
+}
+LR, STEPS, ROWS = rates["lora"], record["about"]["steps"], record["about"]["batch_rows"]
+print(f"learning rate {LR:g}, {STEPS} steps of {ROWS} messages")
+# %% [markdown]
 # `fit` is the loop of notebook 03, and `watch` draws it while it runs.
 # %%
 from lora_edu import classification_loss, fit
 from lora_edu.tasks import measures
 from lora_edu.widgets.training_view import watch
-
-LR, STEPS, ROWS = 2e-3, 40, 32
 
 
 def judge(model):
@@ -78,8 +94,8 @@ def judge(model):
 
 
 def train(follow):
-    batches = Batches(rows.train, ROWS, bucket=False)  # short and long messages in each batch
-    how = {"lr": LR, "steps": STEPS, "evaluate": judge, "eval_every": 8}
+    batches = Batches(rows.train, ROWS)  # shuffled
+    how = {"lr": LR, "steps": STEPS, "evaluate": judge, "eval_every": 16}
     return fit(model, batches, classification_loss, callbacks=[follow], **how)
 
 
@@ -88,7 +104,8 @@ history = await watch(train, steps=STEPS, title="LoRA on spam", accuracy=True)
 after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
-# Far better than always saying ham. Is that *good*? Below, rivals will tell, on the test messages.
+# Far better than always saying ham! The training loss jumps, because sixteen messages are few; trust
+# validation. And is it *good*? Below, rivals will tell, on the test messages.
 #
 # ## Type your own message
 # You have a spam filter, so use it! Change the messages and run again. Can you write spam that it
@@ -144,7 +161,8 @@ own, classes = load_texts(FILE)  # yours: load_texts("reviews.csv")
 own_rows = Split(*(classification_rows(part, encoding, max_tokens=64) for part in own))
 own_model = load_pretrained("mini", device=device)
 train_classifier(own_model, "lora", own_rows.train, lr=LR, steps=30)
-print(f"{len(own.train)} texts, {len(classes)} classes: {', '.join(classes)}")
+print(f"texts to train, validate, test: {', '.join(str(len(part)) for part in own)}")
+print(f"{len(classes)} classes: {', '.join(classes)}")
 own_right = right(own_model, own_rows.test)
 print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never saw")
 ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
@@ -154,55 +172,99 @@ ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew s
 # file of your own, choose rate and steps on `own_rows.validation`.
 #
 # ## Was LoRA worth it?
-# The cheapest way to make *this model* a spam filter is to train the **head alone**:
-# what the base tells it never changes, so it is computed once and kept. The most
-# expensive is **full** fine-tuning, which trains everything. And counting words, without any model,
-# costs next to nothing: 89.7 % right in notebook 01.
+# The cheapest way to make *this model* a spam filter is to train the **head alone**: what the base
+# tells it never changes, so it is computed once and kept. The most expensive is **full** fine-tuning.
+# And counting words, without any model, costs next to nothing.
 # %%
-from lora_edu.widgets import predict, reveal
+import json
 
-MORE, SAME, LESS = "over 5 points more than LoRA", "within 5 points", "over 5 points less"
-question = "Full trains 19 times as many numbers. How often is it right, over five recorded seeds?"
-versus = predict(question, [MORE, SAME, LESS])
-versus
-# %%
-from lora_edu import data_path
-from lora_edu.evaluation import read_record, runs_of
+from lora_edu.evaluation import digits, runs_of
 
 models = {"head": load_pretrained("mini", device=device), "lora": model}
 models["full"] = load_pretrained("mini", device=device)
-train_classifier(models["head"], "head", rows.train, lr=3e-3, steps=STEPS)
-train_classifier(models["full"], "full", rows.train, lr=1e-3, steps=STEPS, batch_size=ROWS)
-record, five = read_record(data_path("results", f"classifier_{SOURCE}.json")), {}
+for method in ("head", "full"):  # the head's steps are cheap: it makes 400, of 64 messages
+    train_classifier(models[method], method, rows.train, lr=rates[method], steps=STEPS)
 for method, each in models.items():
     runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
-    five[method] = sum(run["test_accuracy"] for run in runs) / len(runs)
-    yours, trained = right(each, rows.test), count_parameters(each).trainable
-    shares = f"{100 * yours:.0f} % in your run, {100 * five[method]:.0f} % over five seeds"
-    print(f"{method:4} | right {shares} | {trained:9,} numbers trained")
-# %%
-gap = five["full"] - five["lora"]
-verdict = MORE if gap > 0.05 else LESS if gap < -0.05 else SAME
-reveal(versus, verdict, because=f"full minus LoRA is {100 * gap:+.0f} points over five seeds")
+    five = [100 * run["test_accuracy"] for run in runs]
+    said = classify(each, Batches(rows.test, 64, shuffle=False)).predicted
+    alike = (said == digits(runs[0]["predicted"])).sum().item()
+    told = f"right {100 * right(each, rows.test):.0f} %, {alike} of {len(said)} answers as recorded"
+    seeds = f"five seeds {sum(five) / 5:.0f} % ({min(five):.0f} to {max(five):.0f})"
+    print(f"{method} | {told} | {seeds} | {count_parameters(each).trainable:9,} numbers trained")
+baselines = json.loads(data_path("results", "baselines.json").read_text())
+print(f"words counted | right {100 * baselines[SOURCE]['words_and_pairs']['accuracy'][0]:.0f} %")
 # %% [markdown]
-# One run is one throw of the dice: LoRA's, at 87 %, ended *below* counted words, and full's lower
-# still. Trust the five recorded seeds more. Full's rate was tuned for their 64 steps of 16 messages;
-# you made 40 of 32, and for the quick head 400 of 64.
+# Your runs answer as the recorded ones did, message by message; on a GPU a few answers may differ.
+# Other seeds differ more: full's range holds all of LoRA's. So one run cannot rank these two, but a
+# head alone is below both.
 #
-# LoRA's third promise: only the small matrices are trained. Compare every tensor of the base in your
-# run with its file.
+# ✓ **Training of small matrices alone: measured**, in the last column. 5 % of the numbers did about
+# what all do. And on messages that we did not write?
 # %%
-from lora_edu import same_bits
+from lora_edu.widgets import predict, reveal
 
-base = load_pretrained("mini", device=device).state_dict()
-trained = {name.replace(".linear.", "."): tensor for name, tensor in model.state_dict().items()}
-names = [name for name in base if not name.startswith("head")]  # the head is a new one
-unchanged = sum(same_bits(base[name], trained[name]) for name in names)
-print(f"unchanged, bit for bit: {unchanged} of {len(names)} tensors of the base")
+MORE, SAME, LESS = "over 12 points", "5 to 12 points", "under 5 points"
+question = "On ours, LoRA beats a head alone by ten points. By how many on real SMS messages?"
+versus = predict(question, [MORE, SAME, LESS])
+versus
+# %%
+real, means = read_record(data_path("results", "classifier_real.json")), {}
+for method in models:
+    runs = runs_of(real, stage="final", base="mini", labels="true", method=method)
+    means[method] = sum(100 * run["test_accuracy"] for run in runs) / len(runs)
+means["words counted"] = 100 * baselines["real"]["words_and_pairs"]["accuracy"][0]
+means["always ham"] = 100 * (1 - baselines["real"]["spam_share_of_test"])
+for method, mean in means.items():
+    print(f"{method:13} | {mean:.1f} % of the real test messages right")
+gap = means["lora"] - means["head"]
+verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
+reveal(versus, verdict, because=f"LoRA minus head alone is {gap:.1f} points over five seeds")
 # %% [markdown]
-# ✓ **Training the small matrices alone: measured.** So 5 % of the numbers did about what all do.
-# Open: did that save time, and how sure is “about”?
+# There a head alone is nearly as good, and counted words win. Ten points were about *our* messages.
 #
+# ## What LoRA won here
+# The five seeds, with intervals that notebook 09 builds:
+# %%
+# @title What it does: accuracy over five recorded seeds, beside the bytes to keep
+from lora_edu.evaluation import accuracy_score, predictions_of, summarise
+from lora_edu.plots import bar_chart, show
+
+about = record["about"]
+truth, groups = digits(about["test_labels"]), torch.tensor(about["test_groups"])
+sums, sizes = {}, {}
+for method, name in (("head", "head alone"), ("lora", "LoRA"), ("full", "full")):
+    size = sizes[method] = 4 * count_parameters(models[method]).trainable
+    kept = f"{size / 1e6:.1f} MB" if size > 1e5 else f"{size / 1e3:.1f} kB"
+    runs = predictions_of(record, method=method)
+    sums[f"{name}\nkeeps {kept}"] = summarise(truth, runs, accuracy_score, groups=groups)
+head, lora, full = (100 * each.value for each in sums.values())
+title = f"LoRA: {lora - head:.0f} points above a head alone, and "
+title += f"{100 * sizes['lora'] / sizes['full']:.0f} % of full's bytes"
+# %%
+chart = bar_chart(
+    {name: 100 * each.value for name, each in sums.items()},
+    intervals={name: (100 * each.low, 100 * each.high) for name, each in sums.items()},
+    label_format="{:.1f} %",
+    title=title,
+    y_label="test messages right (%)",
+)
+shown = f"Head alone {head:.1f} %, LoRA {lora:.1f} %, full {full:.1f} % of the test messages right"
+show(chart, alt=f"{shown}. {title}.")
+# %% [markdown]
+# **Takeaway:** LoRA is right about as often as full fine-tuning. It beats a new head alone by ten
+# points on our messages, by about one on real ones. It keeps 0.7 MB in float32 where full keeps 12.4.
+# Gradients and Adam's memory shrink by the same 95 %, and the base is untouched, so the next task
+# needs only another small file. On our machine plain LoRA saved no time; fused, it saved some
+# (measured below).
+#
+# ## Should I use LoRA, and with what?
+# Here is our answer, with the support for each line and what it does *not* show.
+# %%
+from lora_edu.widgets.choosing import decision_tables
+
+decision_tables()
+# %% [markdown]
 # ## Deeper: does LoRA save time?
 # LoRA trains 5 % of the numbers, so does a step take 5 % of the time? A training step has three
 # stages, each worth about one forward pass through the model:
@@ -214,7 +276,7 @@ print(f"unchanged, bit for bit: {unchanged} of {len(names)} tensors of the base"
 # | gradients of weights | how the loss changes with the *weight* of each layer |
 #
 # **Exercise 1.** How many of the three does a step through the whole model need in each method?
-# Count a stage as 0 if hardly anything of it is left.
+# Count a stage as 0 if hardly anything of it is left. For the head, let nothing be kept.
 # %% exercise="05.work"
 from lora_edu.exercises import check
 
@@ -231,9 +293,9 @@ check("05.work", work)
 # loss? And whose weights' gradients does nobody need?
 # </details>
 # %% [markdown]
-# So counting says two thirds; Schulman et al. 2025 derive "slightly more than ⅔" in the same way.
-# Now the clock. Both take turns on one batch, up to eight times, so that a busy moment of your machine
-# hits both.
+# [All solutions](https://github.com/lora-edu/lora_edu/blob/main/notebooks/solutions/05_finetune_a_classifier.ipynb)
+#
+# Now the clock. Both take turns on one batch, up to eight times, so that a busy moment hits both.
 # %% tags=["nbval-ignore-output"]
 from statistics import median
 
@@ -251,7 +313,7 @@ for name, steps in times.items():
     print(f"{name:12} | {forward:7.0f} | {backward:8.0f} | {optimizer:9.0f} | {spread}")
 # %% [markdown]
 # These are medians, and where the two ranges overlap, the clock names no winner. On our machine LoRA
-# saved no time. Backward and in the optimizer it does less; but forward, two thin products a layer
+# saved no time: backward and in the optimizer it does less, but forward, two thin products a layer
 # come on top, and many small operations cost far more time than their arithmetic. Which wins depends
 # on machine, code and model, so the papers disagree:
 #
@@ -264,18 +326,24 @@ for name, steps in times.items():
 # A rate that suits one method can ruin another, and then a comparison is about the rate. So each
 # method was tried at several, in batches of 16.
 # %%
+import math
+
 print(record["command"])
 for method in models:
     runs = runs_of(record, stage="tune", base="mini", method=method)
     runs.sort(key=lambda run: run["key"]["lr"])
     tried = ", ".join(f"{run['key']['lr']:g}: {run['validation_loss']:.2f}" for run in runs)
     print(f"{method:4} | validation loss by learning rate | {tried}")
+    runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
+    losses = [run["validation_loss"] for run in runs]
+    print(f"     | at {rates[method]:g}, five seeds: {min(losses):.2f} to {max(losses):.2f}")
+guess = -ham * math.log(ham) - (1 - ham) * math.log(1 - ham)
+print(f"guessing ham's share, {100 * ham:.0f} %, for every message: {guess:.2f}")
 
 
 # %% [markdown]
-# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. LoRA ran at
-# 0.002 above, which was not tried here. And the winners are close: for LoRA and full, two seeds
-# differ by more than the two best rates.
+# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. And the winners
+# are close: for LoRA and full, seeds differ by more than the two best rates.
 #
 # **Exercise 2, own code.** Write `choose(runs)`: given runs with the entries `"lr"`,
 # `"train_loss"`, `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
@@ -385,9 +453,9 @@ for method in ("lora", "full"):
     )
 # %% [markdown]
 # **That is an estimate:** we had no GPU, so nothing here was measured on one. With yours, the cells
-# below measure it, and `scripts/gpu_check.sh OUT` measures more and keeps a record. Where GPT-2
-# cannot be fetched, a random model of its shape stands in.
+# below measure it, and `scripts/gpu_check.sh OUT` measures more and keeps a record.
 # %%
+# @title What it does: loads GPT-2, and the messages in its tokens
 from lora_edu import GPT, DownloadError, GPTConfig
 
 
@@ -402,6 +470,7 @@ def gpt2_and_rows():
 
 
 # %%
+# @title What it does: trains GPT-2 on the GPU, and prints time, memory and accuracy
 def gpu_run(method, lr, steps=100):
     """Trains GPT-2 on the GPU; says how long a step takes and how much memory it needs."""
     gpt2, train_rows, validation_rows, kind = gpt2_and_rows()
@@ -426,53 +495,12 @@ else:
 # %% [markdown]
 # These rates are not tuned: compare time and memory. For accuracy: [appendix E's filter on GPT-2,
 # trained anew by a script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py).
-#
-# ## What LoRA won here
-# Here are the five seeds once more, with intervals that notebook 09 builds.
-# %%
-# @title What it does: accuracy over five recorded seeds, beside the bytes to keep
-from lora_edu.evaluation import accuracy_score, digits, predictions_of, summarise
-from lora_edu.plots import bar_chart, show
-
-about = record["about"]
-truth, groups = digits(about["test_labels"]), torch.tensor(about["test_groups"])
-sums, sizes = {}, {}
-for method, name in (("head", "head alone"), ("lora", "LoRA"), ("full", "full")):
-    size = sizes[method] = 4 * count_parameters(models[method]).trainable
-    kept = f"{size / 1e6:.1f} MB" if size > 1e5 else f"{size / 1e3:.1f} kB"
-    runs = predictions_of(record, method=method)
-    sums[f"{name}\nkeeps {kept}"] = summarise(truth, runs, accuracy_score, groups=groups)
-head, lora, full = (100 * each.value for each in sums.values())
-title = f"LoRA: {lora - head:.0f} points above a head alone, and "
-title += f"{100 * sizes['lora'] / sizes['full']:.0f} % of full's bytes"
-# %%
-chart = bar_chart(
-    {name: 100 * each.value for name, each in sums.items()},
-    intervals={name: (100 * each.low, 100 * each.high) for name, each in sums.items()},
-    label_format="{:.1f} %",
-    title=title,
-    y_label="test messages right (%)",
-)
-shown = f"Head alone {head:.1f} %, LoRA {lora:.1f} %, full {full:.1f} % of the test messages right"
-show(chart, alt=f"{shown}. {title}.")
-# %% [markdown]
-# **Takeaway:** LoRA is right about as often as full fine-tuning, or as counted words, and ten points
-# more often than a new head alone. It keeps 0.7 MB in float32 where full fine-tuning keeps 12.4.
-# Gradients and Adam's memory shrink by the same 95 %, and the base is untouched, so the next task
-# needs only another small file. It saved no time on our machine.
-#
-# ## Should I use LoRA, and with what?
-# Here is our answer, with the support for each line and what it does *not* show.
-# %%
-from lora_edu.widgets.choosing import decision_tables
-
-decision_tables()
 # %% [markdown]
 # ## Three sentences to remember
 # 1. LoRA made a spam filter with 5 % of the numbers, and full fine-tuning was not shown to do better.
 # 2. ◇ A LoRA step still needs about two thirds of the arithmetic, because the gradient travels
 #    back through every frozen layer.
-# 3. ◇ Every method gets its own learning rate, chosen on validation; the test set is opened once.
+# 3. ◇ Every method gets its own learning rate, chosen on validation, never on the test set.
 #
 # ## Five questions
 # 1. Why does the head read the last token?
