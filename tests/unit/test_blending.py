@@ -56,6 +56,16 @@ def test_the_update_is_the_weighted_sum_of_the_updates(ranks, scaling, data):
         torch.testing.assert_close(update(blended, layer), wanted, rtol=0, atol=1e-12)
 
 
+def test_a_blend_names_the_base_that_its_adapters_share():
+    def adapter(base_model: str | None) -> Adapter:
+        return random_adapter(1, 0, base_model=base_model)
+
+    assert blend([adapter("gpt2")], [1.0]).base_model == "gpt2"
+    assert blend([adapter("gpt2"), adapter("gpt2")], [1.0, 1.0]).base_model == "gpt2"
+    assert blend([adapter("gpt2"), adapter("other")], [1.0, 1.0]).base_model is None
+    assert blend([adapter("gpt2"), adapter(None)], [1.0, 1.0]).base_model is None
+
+
 def test_blending_A_and_B_each_for_itself_is_something_else():
     one, two = random_adapter(2, 0), random_adapter(2, 1)
     wanted = 0.5 * update(one, "0") + 0.5 * update(two, "0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from lora_edu.lora import freeze
+from lora_edu.training import loop
 from lora_edu.training.checkpoint import frozen_checksum, load_checkpoint, save_checkpoint
 from lora_edu.training.loop import classification_loss, fit
 from lora_edu.training.optimizer import trainable_parameters
@@ -62,6 +64,29 @@ def interrupt_at(step: int):
             raise KeyboardInterrupt
 
     return callback
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "saved"),
+    [
+        (8, 3, [1, 3, 6, 8]),
+        (6, 3, [1, 3, 6, 6]),  # the last one says that the run is finished
+        (24, None, [1, *range(2, 25, 2), 24]),  # a tenth of the run
+        (4, None, [1, 2, 3, 4, 4]),
+    ],
+)
+def test_a_run_is_saved_after_its_first_step_now_and_then_and_at_its_end(
+    tmp_path, monkeypatch, steps, every, saved
+):
+    at = []
+
+    def note(path, state, settings) -> None:
+        at.append(state.history.last_step)
+        assert (state.history.stopped == "finished") == (len(at) == len(saved))
+
+    monkeypatch.setattr(loop, "try_to_save", note)
+    run(tmp_path / "checkpoint", steps=steps, checkpoint_every=every, accumulate=1)
+    assert at == saved
 
 
 @pytest.mark.parametrize(
@@ -281,3 +306,11 @@ def test_numpys_numbers_are_settings(tmp_path) -> None:
         **options,
     )
     assert history.last_step == 3 and (tmp_path / "run").exists()
+
+
+def test_the_progress_of_a_resumed_run_begins_where_it_was_saved(tmp_path, capsys):
+    run(tmp_path / "cut", steps=12, callbacks=[interrupt_at(9)])
+    capsys.readouterr()
+    run(tmp_path / "cut", steps=12, resume=True, progress=True)
+    shown = [line for line in re.split(r"[\r\n]", capsys.readouterr().err) if line]
+    assert " 6/12 " in shown[0] and " 12/12 " in shown[-1]
