@@ -45,13 +45,14 @@ const STYLE = `
   .drag { align-items: center; }
   .drag .slider .say output { font-size: 20px; line-height: 20px; }
   .play { min-width: 84px; }
-  @container (min-width: 621px) { .two { grid-template-columns: minmax(0, 1.7fr) minmax(0, 1fr); } }
-  /* On a phone the slider is beneath the words that it moves, and the chart comes after it. */
+  @container (min-width: 621px) { .two { grid-template-columns: minmax(0, 1.7fr) minmax(275px, 1fr); } }
+  /* On a phone the slider is right beneath the words that it moves; what they are compared with comes after it. */
   @container (max-width: 620px) {
     .kit { display: flex; flex-direction: column; }
-    .two { display: contents; }
+    .two, .two > :first-child { display: contents; }
     .said { margin-top: 8px; }
     .drag { order: 1; margin-top: 8px; }
+    .base { order: 2; margin-top: 12px; }
     .next { order: 2; margin-top: 12px; }
     .field > span:first-child { min-width: 0; }
     .field:has(input) { flex-wrap: wrap; }

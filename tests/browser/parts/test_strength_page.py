@@ -154,6 +154,22 @@ def test_nothing_moves_and_nothing_is_cut_at_any_state(page: Page, size: dict) -
         assert seen["heights"][0] <= 400
 
 
+def test_the_legend_is_on_its_question_s_line_in_the_column_of_a_page(page: Page) -> None:
+    page.set_viewport_size({"width": 734, "height": 760})  # of the site, on a laptop
+    kit = show(page, EXPLORER)
+    assert kit.locator(".legend").first.bounding_box()["height"] < 25
+
+
+def test_on_a_phone_the_slider_is_right_beneath_the_words_that_it_moves(page: Page) -> None:
+    page.set_viewport_size(PHONE)
+    kit = show(page, EXPLORER)
+    said, drag, base = (
+        kit.locator(part).first.bounding_box() for part in (".said", ".drag", ".base")
+    )
+    assert 0 < drag["y"] - (said["y"] + said["height"]) <= 12
+    assert base["y"] >= drag["y"] + drag["height"]
+
+
 def test_it_opens_with_a_sentence_and_not_with_nonsense(kit: Locator) -> None:
     assert said(kit) == (
         "Near the river there is a tea room called Old Oak. You can eat apple pie there."
