@@ -61,6 +61,7 @@ NOT_RECORDED, COMPARE = "No prediction recorded.", "Compare it with what you pre
 MAP_ROW = re.compile(
     r"^\| (\d\d) \| \[(.+?)\]\(notebooks/(.+?)\.ipynb\) \| (.+?) \| (.+?) \|", re.M
 )
+CODE = re.compile(r"`(.+?)`")
 
 FRONT = """---
 title: Learn LoRA
@@ -84,6 +85,9 @@ make lab
 ```
 
 ## The notebooks
+
+*{path} of {whole} min* means: {path} minutes on the marked path, the short way through;
+{whole} in all.
 
 ```{{raw}} html
 <ol class="course">
@@ -160,6 +164,8 @@ def front_page() -> str:
     from lora_edu.widgets.strength_explorer import strength_explorer
 
     rows = MAP_ROW.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    rows = [(*row[:3], CODE.sub(r"<code>\1</code>", row[3]), row[4]) for row in rows]
+    path, whole = re.findall(r"\d+", rows[0][4])
     cards = [
         f'<li><a href="{file}.html"><span class="number">{number} · {time}</span>'
         f"<b>{title.replace('`', '')}</b>{able}</a></li>"
@@ -171,6 +177,8 @@ def front_page() -> str:
         share=100 * sum(tensor.numel() for tensor in load_file(adapter).values()) / base,
         explorer=WAY_TO_PYTHON.sub("null", strength_explorer().html()),
         repository=f"https://github.com/{repository_slug()}",
+        path=path,
+        whole=whole,
         cards="\n".join(cards),
         pages="\n".join(f"{n} {title.replace('`', '')} <{file}>" for n, title, file, _, _ in rows),
     )

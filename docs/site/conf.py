@@ -1,6 +1,12 @@
 """How Sphinx makes the course's site; `scripts/build_site.py` lays out what it reads."""
 
+from __future__ import annotations
+
 import sphinxcontrib.katex as katex
+from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode
+from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 # By a socket's file the extension may call its server before that listens; by a port it waits.
 katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
@@ -34,7 +40,31 @@ html_theme_options = {
 pygments_dark_style = "github-dark"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_favicon = "_static/favicon.svg"
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
+
+
+class FoldedCode(SphinxPostTransform):
+    """Says above folded code what it does, in the words of its `# @title`."""
+
+    default_priority = 200  # right after myst-nb, which folds it at 199
+    formats = ("html",)
+
+    def run(self, **_: object) -> None:
+        """Names each fold whose code has a title, which then leaves the code."""
+        for fold in self.document.findall(HideCodeCellNode):
+            code = next(fold.findall(nodes.literal_block), None)
+            if code is None or not code.astext().startswith("# @title "):
+                continue
+            title, _, rest = code.astext().partition("\n")
+            said = title.removeprefix("# @title ").removeprefix("What it does: ")
+            fold["prompt_show"] = fold["prompt_hide"] = said[0].upper() + said[1:]
+            code.replace_self(nodes.literal_block(rest, rest, **code.attributes))
+
+
+def setup(app: Sphinx) -> None:
+    """What Sphinx calls to know of the transform."""
+    app.add_post_transform(FoldedCode)

@@ -29,6 +29,26 @@ RAW_FORMULAS = r"""() => [...document.querySelectorAll('article p, article li, a
   .filter(text => /\$[^$]*[\\_^][^$]*\$/.test(text))"""
 
 
+UNFOLD = "() => document.querySelectorAll('details').forEach(fold => fold.open = true)"
+# Pictures and printed lines that a reader must scroll to see whole; explorers draw their own.
+CUT = """() => [...document.querySelectorAll('.cell_output .lora-figure, .cell_output pre')]
+  .filter(part => !part.closest('[data-lora]') && part.scrollWidth + part.parentNode.scrollWidth
+    > part.clientWidth + part.parentNode.clientWidth + 1)
+  .map(part => part.alt ?? part.textContent)"""
+# What is between the text of a cell and that of the next, where no line is between them.
+GAPS = """() => [...document.querySelectorAll('.cell_output table:not(.docutils) :is(th, td)')]
+  .map(cell => {
+  const { paddingLeft, paddingRight } = getComputedStyle(cell);
+  return parseFloat(paddingLeft) + parseFloat(paddingRight); })"""
+# Headings that would be lower without the sign of their link.
+HOLES = """() => [...document.querySelectorAll('article :is(h1, h2, h3)')].filter(heading => {
+  const link = heading.querySelector('.headerlink'), height = heading.offsetHeight;
+  link.style.display = 'none';
+  const without = heading.offsetHeight;
+  link.style.display = '';
+  return without < height; }).map(heading => heading.textContent)"""
+
+
 @pytest.fixture(scope="module")
 def built() -> Path:
     if not (build_site.SITE / "node_modules").is_dir():
@@ -79,6 +99,38 @@ def test_a_page_is_no_wider_than_its_screen(page: Page, width: int) -> None:
         folder = Path(__file__).parents[1] / "browser" / "artifacts"
         folder.mkdir(exist_ok=True)
         page.screenshot(path=folder / f"site_{page.name}_{width}.png")
+
+
+def test_a_phone_shows_pictures_and_printed_lines_whole(page: Page) -> None:
+    page.set_viewport_size({"width": WIDTHS["phone"], "height": 900})
+    page.evaluate(UNFOLD)
+    assert page.evaluate(CUT) == []
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_columns_keep_apart_and_headings_have_no_hole(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    assert [gap for gap in page.evaluate(GAPS) if gap < 10] == []
+    assert page.evaluate(HOLES) == []
+
+
+def test_a_phone_stacks_a_table_of_sentences(page: Page) -> None:
+    page.set_viewport_size({"width": WIDTHS["phone"], "height": 900})
+    cells = page.locator("table.cards td")
+    assert (cells.count() > 0) == (page.name == "05_finetune_a_classifier")
+    for cell in cells.all():
+        assert cell.bounding_box()["width"] > 250
+        assert cell.get_attribute("data-column")
+
+
+def test_folded_code_says_what_it_does(page: Page) -> None:
+    said = page.locator("details.hide.above-input > summary").all_inner_texts()
+    assert [each for each in said if "source" in each or "@title" in each] == []
+
+
+def test_nothing_on_the_front_page_is_left_as_markdown(page: Page) -> None:
+    if page.name == "index":
+        assert "`" not in page.locator("article").inner_text()
 
 
 def test_a_page_asks_no_other_host_and_misses_nothing(page: Page) -> None:
