@@ -1,0 +1,59 @@
+"""One block's query, key and value in one pair, and back, in matrices alone."""
+
+from __future__ import annotations
+
+import torch
+
+from lora_edu.adapters.adapter import Adapter
+from lora_edu.adapters.gpt2_layout import (
+    STORED,
+    our_stored_layer,
+    their_stored_layer,
+    to_our_layers,
+    to_their_layers,
+)
+
+WIDTH = 6
+ATTENTION = "blocks.1.attention"
+FUSED = "transformer.h.1.attn.c_attn"
+PARTS = ("query", "key", "value")
+
+
+def pair(rank: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(WIDTH, rank, generator=generator),
+        torch.randn(rank, WIDTH, generator=generator),
+    )
+
+
+def test_an_a_that_the_first_and_the_last_share_is_stored_once():
+    query, key = pair(2, 0), pair(1, 1)
+    value = query[0], pair(2, 2)[1]
+    parts = dict(zip(PARTS, (query, key, value), strict=True))
+    matrices = {f"{ATTENTION}.{part}": both for part, both in parts.items()}
+    theirs, multipliers = to_their_layers(Adapter(2, 1.0, "alpha", matrices))
+    assert theirs.keys() == {FUSED} and multipliers == {FUSED: 1.0}
+    a, b = theirs[FUSED]
+    assert a.shape == (WIDTH, 3)
+    wanted = torch.cat([a_part @ b_part for a_part, b_part in parts.values()], dim=1)
+    torch.testing.assert_close(a @ b, wanted)
+
+
+def test_a_direction_that_no_part_uses_stays_with_all_of_them():
+    a, b = pair(3, 0)[0], torch.randn(3, 3 * WIDTH)
+    b[1] = 0.0  # used by none
+    b[2, :WIDTH] = 0.0  # by key and value alone
+    ours = to_our_layers("h.1.attn.c_attn", a, b)
+    ranks = {name.removeprefix(f"{ATTENTION}."): both[0].shape[1] for name, both in ours.items()}
+    assert ranks == {"query": 2, "key": 3, "value": 3}
+
+
+def test_each_layer_that_is_stored_whole_has_its_name_on_either_side():
+    for theirs, ours in STORED.items():
+        inside = theirs.startswith("ln_") and theirs != "ln_f"
+        their_name = f"transformer.h.3.{theirs}" if inside else f"transformer.{theirs}"
+        our_name = f"blocks.3.{ours}" if inside else ours
+        assert their_stored_layer(our_name) == their_name
+        assert our_stored_layer(their_name) == our_name
+    assert their_stored_layer("head") == "lm_head"
