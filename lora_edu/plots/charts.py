@@ -41,6 +41,8 @@ __all__ = [
     "stacked_bars",
 ]
 
+_ROOM = 1.12  # above bars, for the labels of the highest
+_LABEL_SHARE = 0.1  # of the highest bar: what a label takes, at most
 SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
 
 
@@ -144,6 +146,7 @@ def bar_chart(
     made = figure(title, "", y_label)
     axis = made.axes[0]
     top = max(values.values())
+    ends = []  # of bars and whiskers
     with house_style():
         for index, (name, value) in enumerate(values.items()):
             low, high = (intervals or {}).get(name, (value, value))
@@ -152,17 +155,19 @@ def bar_chart(
             if high > low:
                 whisker = [[value - low], [high - value]]
                 axis.errorbar(index, value, yerr=whisker, color="black", capsize=5)
-            text = label_format.format(value)
-            paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # above the reference
-            place = {"textcoords": "offset points", "ha": "center", "bbox": paper}
-            axis.annotate(text, (index, high), (0, 4), **place)
-            top = max(top, high)
+            ends.append(high)
+        top = max(top, *ends)
+        for index, (value, end) in enumerate(zip(values.values(), ends)):
+            if reference and end < reference[1] < end + _LABEL_SHARE * top:
+                end = reference[1]  # upon the line, which would strike it out
+            place = {"textcoords": "offset points", "ha": "center"}
+            axis.annotate(label_format.format(value), (index, end), (0, 4), **place)
         if reference:
             axis.axhline(reference[1], color="#555555", linestyle="--", label=reference[0])
-            axis.legend(loc="upper right")
+            made.legend(loc="outside lower center")
         axis.set_xticks(range(len(values)), list(values))
         axis.grid(False, axis="x")
-        axis.set_ylim(top=top * (1.25 if reference else 1.12) if top > 0 else None)
+        axis.set_ylim(top=_ROOM * top if top > 0 else None)
     return made
 
 
@@ -279,4 +284,5 @@ def show(drawn: Figure, alt: str) -> None:
     """
     from lora_edu.plots.display import show_picture  # ipywidgets: only where a notebook shows
 
-    show_picture(png(drawn), alt, width_px=shown_width(drawn))
+    is_map = any(axis.images for axis in drawn.axes)
+    show_picture(png(drawn), alt, width_px=shown_width(drawn), keeps_colours=is_map)

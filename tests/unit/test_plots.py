@@ -188,7 +188,21 @@ def test_bars_have_their_heights_whiskers_values_and_baseline() -> None:
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["head only", "LoRA"]
     ends = axis.containers[-1].lines[2][0].get_segments()[0][:, 1]
     assert np.allclose(ends, [0.93, 0.96])
-    assert axis.get_legend().get_texts()[0].get_text() == "majority"
+    assert made.legends[0].get_texts()[0].get_text() == "majority"
+    assert axis.get_ylim()[1] < 1.1  # shares: no room for a tick at 1.2
+
+
+@pytest.mark.parametrize("height", [0.5, 0.78, 0.82, 0.9])
+def test_a_baseline_strikes_out_no_value(height: float) -> None:
+    baseline = ("counted words", 0.83)
+    bars = {"name": height, "LoRA": 0.9}
+    made = bar_chart(bars, title="", y_label="", reference=baseline)
+    made.draw_without_rendering()
+    axis = made.axes[0]
+    line = axis.transData.transform((0, baseline[1]))[1]
+    for label in axis.texts:
+        box = label.get_window_extent()
+        assert not box.y0 < line < box.y1
 
 
 def test_heat_map_shows_the_matrix_and_its_names() -> None:

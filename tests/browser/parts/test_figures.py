@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page
 
-from lora_edu.plots import bar_chart, png
+from lora_edu.plots import bar_chart, display, heat_map, png, show
 from lora_edu.plots.display import image_tag
 from lora_edu.plots.style import CONCEPTS, shown_width
 
@@ -31,8 +31,8 @@ def page(browser: BrowserContext) -> Iterator[Page]:
     page.close()
 
 
-def seen(page: Page, body: str) -> Image.Image:
-    page.set_content(f"<!doctype html>{body}{TAG}")
+def seen(page: Page, body: str, tag: str = TAG) -> Image.Image:
+    page.set_content(f"<!doctype html>{body}{tag}")
     return Image.open(io.BytesIO(page.locator("img").screenshot())).convert("RGB")
 
 
@@ -69,6 +69,19 @@ def test_a_concept_keeps_its_hue(page: Page) -> None:
         written = CONCEPTS[concept].lstrip("#")
         wanted = hue(tuple(int(written[at : at + 2], 16) for at in (0, 2, 4)))
         assert any(abs(hue(each) - wanted) <= 6 and max(each) > 200 for each in areas), concept
+
+
+def test_a_map_keeps_its_colours_on_a_dark_page(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict] = []
+    drawn = heat_map([[0.0, 1.0]], title="A map", x_label="", y_label="", value_label="")
+    monkeypatch.setattr(display, "display", lambda bundle, **_: shown.append(bundle))
+    show(drawn, "Two cells.")
+    tag = shown[0]["text/html"]
+    pages = [seen(page, f'<body data-theme="{theme}">', tag) for theme in ("light", "dark")]
+    assert all(nearest(each, (255, 255, 255)) == 0 for each in pages)
+    assert nearest(pages[1], (254, 232, 56)) <= 3  # the high end of cividis
 
 
 def test_it_is_printed_on_white(page: Page) -> None:
