@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
+
+_NUMBER = re.compile(r"−?\d+(\.\d+)?")
+_HYPHEN = re.compile(r"(?<![\w.])-(?=\.?\d)")  # before a number, and not in 1e-3 or 2024-11
 
 
 class Table:
@@ -12,24 +16,37 @@ class Table:
     Args:
         columns: The heading of each column.
         rows: Each row's cells: its name, then its values, as text or as numbers.
+        marks_lowest: Whether the lowest number of each column is bold, and starred in plain text.
 
     Raises:
         ValueError: a row has more or fewer cells than there are columns.
     """
 
-    def __init__(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    def __init__(
+        self, columns: Sequence[str], rows: Iterable[Sequence[object]], marks_lowest: bool = False
+    ) -> None:
         self.columns = list(columns)
-        self.rows = [[str(cell) for cell in row] for row in rows]
+        self.rows = [[_HYPHEN.sub("−", str(cell)) for cell in row] for row in rows]
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise ValueError(
                     f"each row must have {len(self.columns)} cells, one for each of "
                     f"{self.columns}; got {row}"
                 )
+        self.lowest = _lowest(self.rows) if marks_lowest else set()
 
     def __repr__(self) -> str:
         """Returns the table as plain text, its columns below each other."""
         lines = [self.columns, *self.rows]
+        if self.lowest:
+            marked = {column for _, column in self.lowest}
+            lines = [
+                [
+                    cell + (("*" if (row, column) in self.lowest else " ") * (column in marked))
+                    for column, cell in enumerate(line)
+                ]
+                for row, line in enumerate(lines, start=-1)
+            ]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
             "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
@@ -42,26 +59,47 @@ class Table:
         body = "".join(
             "<tr>"
             + _cell("th", "row", 0, row[0])
-            + "".join(_cell("td", "", 1, text) for text in row[1:])
+            + "".join(
+                _cell("td", "", column, text, strong=(number, column) in self.lowest)
+                for column, text in enumerate(row[1:], start=1)
+            )
             + "</tr>"
-            for row in self.rows
+            for number, row in enumerate(self.rows)
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(tag: str, scope: str, column: int, text: str) -> str:
+def _cell(tag: str, scope: str, column: int, text: str, strong: bool = False) -> str:
     of = f' scope="{scope}"' if scope else ""
     side = "right" if column else "left"
-    return f'<{tag}{of} style="text-align:{side}">{escape(text)}</{tag}>'
+    said = f"<b>{escape(text)}</b>" if strong else escape(text)
+    return f'<{tag}{of} style="text-align:{side}">{said}</{tag}>'
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+def _lowest(rows: list[list[str]]) -> set[tuple[int, int]]:
+    """Row and column of the lowest number of each column after the first."""
+    found = set()
+    for column, cells in list(enumerate(zip(*rows, strict=True)))[1:]:
+        numbers = {
+            row: float(cell.replace("−", "-"))
+            for row, cell in enumerate(cells)
+            if _NUMBER.fullmatch(cell)
+        }
+        least = min(numbers.values(), default=None)
+        found |= {(row, column) for row, number in numbers.items() if number == least}
+    return found
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, marks_lowest: bool = False
+) -> Table:
     """Returns a table to show in a notebook, as the last line of a cell.
 
     Args:
         columns: The heading of each column.
         rows: Each row's cells: its name, then its values, as text or as numbers. Round numbers
             until every machine prints them alike: tests compare what is stored.
+        marks_lowest: Whether the lowest number of each column is bold, and starred in plain text.
 
     Raises:
         ValueError: a row has more or fewer cells than there are columns.
@@ -71,5 +109,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
         method  loss
         LoRA    0.23
         full     0.2
+        >>> table(["rate", "loss"], [["0.1", 0.23], ["1", 0.2]], marks_lowest=True)
+        rate  loss
+        0.1   0.23
+        1      0.2*
     """
-    return Table(columns, rows)
+    return Table(columns, rows, marks_lowest)

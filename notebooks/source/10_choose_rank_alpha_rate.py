@@ -218,13 +218,14 @@ from lora_edu.evaluation import losses_by_rate, read_record
 record = read_record(data_path("results", "generator_bundled.json"))
 menu = {"stage": "tune", "task": "menu", "method": "lora"}
 losses = {rank: losses_by_rate(record, **menu, rank=rank) for rank in (1, 2, 8, 32)}
-print(f"validation loss after {record['about']['steps']['menu']} steps; – was not tried")
+print(f"validation loss after {record['about']['steps']['menu']} steps; – was not tried, * is the lowest")
 table(
     ["learning rate", *(f"rank {rank}" for rank in losses)],
     [
         [f"{lr:g}", *(f"{of[lr]:.3f}" if lr in of else "–" for of in losses.values())]
         for lr in sorted(set().union(*losses.values()))
     ],
+    marks_lowest=True,
 )
 # %%
 best = {rank: min(of, key=of.get) for rank, of in losses.items()}

@@ -39,6 +39,24 @@ def test_the_page_gets_headings_of_columns_and_of_rows_and_no_raw_sign() -> None
     assert re.findall(r"text-align:(\w+)", html)[:4] == ["left", "right", "right", "left"]
 
 
+def test_the_lowest_number_of_a_column_is_marked_where_that_is_asked_for() -> None:
+    rows = [["0.1", "4.5", "–", "−1.0"], ["1", "0.5", "–", "2.0"]]
+    marked = table(["rate", "rank 1", "rank 2", "gain"], rows, marks_lowest=True)
+    assert repr(marked).splitlines() == [
+        "rate  rank 1   rank 2  gain",
+        "0.1      4.5        –  −1.0*",
+        "1        0.5*       –   2.0",
+    ]
+    assert re.findall("<b>(.*?)</b>", marked._repr_html_()) == ["−1.0", "0.5"]
+    assert "<b>" not in table(["rate", "rank 1", "rank 2", "gain"], rows)._repr_html_()
+
+
+def test_a_number_below_zero_has_a_minus_and_not_a_hyphen() -> None:
+    lines = repr(table(["", "points"], [["all-spam, 1e-3", "-22.6"], ["2024-11", -0.5]]))
+    assert "−22.6" in lines and "−0.5" in lines
+    assert "all-spam, 1e-3" in lines and "2024-11" in lines
+
+
 @pytest.mark.parametrize("row", [["LoRA"], ["LoRA", 1, 2, 3]])
 def test_a_row_of_another_length_is_refused(row: list) -> None:
     with pytest.raises(ValueError, match=r"must have 3 cells.*got \['LoRA'"):
