@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from html import escape
 
 _CELL = 'style="text-align:left;vertical-align:top;white-space:pre-wrap"'
+_STEP = 'style="text-align:left;vertical-align:top;white-space:nowrap"'
 
 
 class Samples:
@@ -41,7 +42,7 @@ class Samples:
     def html(self) -> str:
         """Returns the texts so far as a table, a row each."""
         rows = (
-            f'<tr><th scope="row" {_CELL}>step {step}</th><td {_CELL}>{escape(text)}</td></tr>'
+            f'<tr><th scope="row" {_STEP}>step {step}</th><td {_CELL}>{escape(text)}</td></tr>'
             for step, text in self.texts.items()
         )
         return f"<table>{''.join(rows)}</table>"

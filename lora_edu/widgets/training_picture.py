@@ -25,7 +25,7 @@ class TrainingPicture:
             x_label="step", y_label="loss (nats)", panels=1 + accuracy, size_inches=(7.6, 3.2)
         )
         self._loss_axis = drawn.axes[0]
-        thin = {"color": line_style(0)["color"], "alpha": 0.3, "linewidth": 1}
+        thin = {"color": line_style(0)["color"], "alpha": 0.55, "linewidth": 0.8}
         thin["label"] = "each batch"
         with house_style():
             self.title = drawn.suptitle(" ", x=0.01, ha="left", fontsize=11, fontweight="bold")

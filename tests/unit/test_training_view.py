@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 from torch import nn
 
 from lora_edu.tasks.classifier import FeatureBatches, feature_loss
@@ -297,6 +298,19 @@ def test_the_curves_are_the_history():
     }
     loss_axis = picture.canvas.figure.axes[0]
     assert loss_axis.get_ylim() == (0, 3.5)
+
+
+def test_the_curve_of_batches_can_be_seen_on_white_and_turned_for_a_dark_page():
+    batches = TrainingPicture(20, False)._curves["batches"]
+    ink = [1 - batches.get_alpha() * (1 - part) for part in to_rgb(batches.get_color())]
+
+    def light(colour):  # relative luminance
+        parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts))
+
+    assert 1.05 / (light(ink) + 0.05) >= 3
+    turned, paper = [0.93 - 0.86 * part for part in ink], [0.07] * 3  # `plots.display` turns them
+    assert (light(turned) + 0.05) / (light(paper) + 0.05) >= 3
 
 
 def test_the_legends_name_the_curves_that_have_begun_and_no_other():
