@@ -1,7 +1,9 @@
 // Where common cards end: a line through the bars, with a stem to a name that covers no other.
-import { svg } from "./kit.js";
+// Beside bars that dwarf them all, one line at the largest stands for every card.
+import { megabytes, svg } from "./kit.js";
 
 const NAMES_END = 26, BARS_AT = 42; // heights, in pixels: two lines of a name, then the stem
+const TOO_CLOSE = 0.1; // of the width: less than this for all cards, and their lines are a smear
 const halves = new Map(); // half the width of each name, once it was drawn
 
 /** Draws the cards that end on the scale of the bars, 0 to `end` bytes; returns where their lines are. */
@@ -15,9 +17,11 @@ export function drawCards(place, tracks, cards, end) {
   place.append(drawing);
   const [[smallest, least]] = Object.entries(cards);
   if (end < least) drawing.append(svg("text", { y: 24, class: "quiet" }, `Far below the smallest card here, a ${smallest}.`));
-  const shown = Object.entries(cards).filter(([, size]) => size <= end && size > 0.004 * end).map(([name, size]) => {
-    const cut = name.search(/ \d+ GB$/);
-    const texts = [name.slice(0, cut), name.slice(cut + 1)].map((line, row) =>
+  const most = Math.max(...Object.values(cards));
+  const apart = most < TOO_CLOSE * end ? [["all cards", `up to ${megabytes(most)}`, most]]
+    : Object.entries(cards).map(([name, size]) => [...name.split(/ (?=\d+ GB$)/), size]);
+  const shown = apart.filter(([, , size]) => size <= end).map(([name, memory, size]) => {
+    const texts = [name, memory].map((line, row) =>
       svg("text", { y: 11 + 13 * row, "text-anchor": "middle", class: row ? "quiet" : "" }, line));
     drawing.append(...texts);
     return { name, texts, at: (width * size) / end };

@@ -43,7 +43,7 @@ export function drawChart(place, { width, gutter }, found, state, data) {
     names.push({ text: "LoRA", fill: "var(--lora)", bold: true, spots: along(curve) });
     if (even >= 1 && even <= last) {
       marks.push(svg("circle", { cx: x(even), cy: y(weights), r: 5.5, style: "fill:var(--paper);stroke:var(--frozen);stroke-width:2" }));
-      names.push({ text: `break-even: rank ${grouped(fixed(even, 0))}`, fill: "var(--ink)", spots: beside(x(even)) });
+      names.push({ text: `break-even: rank ${grouped(fixed(even, 0))}`, fill: "var(--ink)", halo: true, spots: beside(x(even)) });
       parts.push(line(x(even), y(weights), x(even), HEIGHT, "stroke:var(--frozen);stroke-width:1"));
     } else names.push({ text: `break-even at rank ${grouped(fixed(even, 0))} →`, fill: "var(--ink)", spots: beside(right + 2) });
     marks.push(svg("circle", { cx: x(state.rank), cy: y(count), r: 6, style: "fill:var(--bar-lora);stroke:var(--paper);stroke-width:2" }));
@@ -82,7 +82,8 @@ const along = ([[x1, y1], [x2, y2]]) => [0.16, 0.25, 0.35, 0.5, 0.65, 0.8, 0.92]
 /** Writes each name at the first of its spots where it covers least: no line, no cross, no other name. */
 function writeNames(place, names, { left, right, curve, rules, cross }) {
   const taken = [];
-  const texts = names.map(({ text, fill, bold }) => svg("text", { class: "tag", style: `fill:${fill};font-weight:${bold ? 650 : 400}` }, text));
+  const halo = ";paint-order:stroke;stroke:var(--paper);stroke-width:5px"; // the line of a rank may pass beneath
+  const texts = names.map(({ text, fill, bold, halo: has }) => svg("text", { class: "tag", style: `fill:${fill};font-weight:${bold ? 650 : 400}${has ? halo : ""}` }, text));
   place.append(...texts);
   const widths = texts.map(text => text.getComputedTextLength()); // all at once: the page is laid out once
   names.forEach(({ spots }, row) => {

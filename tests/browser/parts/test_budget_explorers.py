@@ -125,6 +125,15 @@ def test_the_layer_that_was_just_ticked_is_drawn(page: Page) -> None:
     assert "one query layer of 12" in box.locator("caption").inner_text()
 
 
+def test_beside_bars_that_dwarf_them_all_cards_are_one_line(page: Page) -> None:
+    shown = show(page, memory_bars())
+    lines = shown.locator(".bars > svg path")
+    assert lines.count() > 4
+    shown.get_by_label("Model").select_option("GPT-3 175B")
+    assert lines.count() == 4  # a stem, and a line through each bar
+    assert shown.locator(".bars > svg text").all_text_contents() == ["all cards", "up to 80 GB"]
+
+
 def test_the_names_of_cards_never_cover_each_other(page: Page) -> None:
     page.set_viewport_size({"width": PHONE, "height": 700})
     for shown in memories():

@@ -93,14 +93,36 @@ def test_without_a_kernel_the_button_says_what_to_do(page: Page) -> None:
     assert "Run its cell, then ask again." in shown.get_by_role("alert").inner_text()
 
 
-def test_every_curve_and_level_has_its_name_and_stroke_beneath_the_chart(page: Page) -> None:
+CURVES = ["whole ΔW", *KINDS.values(), "rank 0"]
+STROKES = """all => all.map(each => {
+  const { stroke, strokeDasharray, strokeWidth } = getComputedStyle(each);
+  return [stroke, strokeDasharray, strokeWidth].join(" ");
+})"""
+
+
+def test_every_curve_has_its_name_at_its_end_and_no_name_covers_another(page: Page) -> None:
+    page.set_viewport_size({"width": 1366, "height": 800})
+    shown = show(page, board())
+    boxes = [shown.get_by_text(name, exact=True).bounding_box() for name in CURVES]
+    assert max(box["x"] + box["width"] for box in boxes) <= shown.bounding_box()["width"]
+    tops = sorted(box["y"] for box in boxes)
+    assert all(below - above >= 14 for above, below in zip(tops, tops[1:]))
+    ends = shown.locator("line.curve").evaluate_all(STROKES)
+    drawn = shown.locator("path.curve").evaluate_all(STROKES)
+    assert sorted(ends) == sorted(drawn[:-1])  # the last is energy, named above its own axis
+
+
+def test_a_narrow_page_has_the_names_beneath_the_chart(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
     keys = show(page, board()).locator(".keys > span")
-    wanted = [*KINDS.values(), "energy that the cut keeps", "whole ΔW", "rank 0"]
-    assert keys.all_inner_texts() == wanted
-    classes = "all => all.map(each => each.getAttribute('class'))"
-    strokes = keys.locator("line").evaluate_all(classes)
-    drawn = page.locator(".chart path.curve").evaluate_all(classes)
-    assert strokes[: len(drawn)] == drawn
+    assert keys.all_inner_texts() == CURVES
+    drawn = page.locator(".chart path.curve").evaluate_all(STROKES)
+    assert keys.locator("line").evaluate_all(STROKES) == drawn[:-1]
+
+
+def test_no_two_curves_are_drawn_alike(page: Page) -> None:
+    strokes = show(page, board()).locator("path.curve").evaluate_all(STROKES)
+    assert len(set(strokes[:-1])) == len(CURVES)
 
 
 def test_picture_controls_and_words_are_seen_together(page: Page) -> None:
@@ -117,4 +139,4 @@ def test_a_phone_shows_it_without_sideways_scrolling(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     shown = show(page, board())
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert "energy that the cut keeps" in shown.locator(".keys").inner_text()
+    assert shown.get_by_text("energy that the cut keeps").is_visible()
