@@ -107,6 +107,17 @@ def test_a_phone_shows_pictures_and_printed_lines_whole(page: Page) -> None:
     assert page.evaluate(CUT) == []
 
 
+def test_a_tap_enlarges_a_chart_on_a_phone_and_the_page_stays(page: Page) -> None:
+    page.set_viewport_size({"width": WIDTHS["phone"], "height": 900})
+    for chart in page.locator(".cell_output .lora-figure:visible").all()[:1]:
+        small = chart.bounding_box()["width"]
+        chart.click()
+        assert chart.bounding_box()["width"] > 600 > WIDTHS["phone"] > small
+        assert page.evaluate("document.documentElement.scrollWidth") <= WIDTHS["phone"]
+        chart.click()
+        assert chart.bounding_box()["width"] == small
+
+
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_columns_keep_apart_and_headings_have_no_hole(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})

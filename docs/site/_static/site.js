@@ -24,3 +24,7 @@ for (const formula of document.querySelectorAll("article span.math")) {
 
 // A fold is read out by what it says, not as "Toggle hidden content".
 for (const fold of document.querySelectorAll("details.hide > summary")) fold.removeAttribute("aria-label");
+
+// On a phone a tap makes a chart as large as its words can be read, and a second one as it was.
+for (const chart of document.querySelectorAll(".cell_output :is(.lora-figure, .lora-map)"))
+  chart.addEventListener("click", () => chart.classList.toggle("enlarged"));
