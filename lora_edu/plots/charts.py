@@ -160,8 +160,9 @@ def bar_chart(
         for index, (value, end) in enumerate(zip(values.values(), ends)):
             if reference and end < reference[1] < end + _LABEL_SHARE * top:
                 end = reference[1]  # upon the line, which would strike it out
-            place = {"textcoords": "offset points", "ha": "center"}
-            axis.annotate(label_format.format(value), (index, end), (0, 4), **place)
+            paper = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # above the grid
+            place = {"textcoords": "offset points", "ha": "center", "bbox": paper}
+            axis.annotate(label_format.format(value), (index, end), (0, 5), **place)
         if reference:
             axis.axhline(reference[1], color="#555555", linestyle="--", label=reference[0])
             made.legend(loc="outside lower center")
