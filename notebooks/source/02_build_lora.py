@@ -464,12 +464,13 @@ for name, losses in controls.items():
 # @title Draw the three curves
 untouched = NOISE**2 + 6 / OUT  # the loss without any update
 shares = {n: (untouched - loss[4]) / (untouched - NOISE**2) for n, loss in controls.items()}
-title = "Of the change, rank 4 brings " + ", ".join(f"{100 * s:.0f} %" for s in shares.values())
+labels = {name: f"{name}: {100 * share:.0f} % at rank 4" for name, share in shares.items()}
+low, high = (f"{100 * share:.0f}" for share in (min(shares.values()), max(shares.values())))
 chart = line_chart(
-    [Line(name, RANKS, list(losses.values())) for name, losses in controls.items()],
-    title=title,
+    [Line(labels[name], RANKS, list(losses.values())) for name, losses in controls.items()],
+    title=f"Rank 4 brings {low} to {high} % of the change",
     x_label="rank of the student",
-    y_label="loss on new examples (mean squared error)",
+    y_label="mean squared error on new examples",
 )
 show(
     chart,
