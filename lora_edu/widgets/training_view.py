@@ -234,7 +234,9 @@ class TrainingView:
             words += f", {first:.2f} nats at first and {now:.2f} over the last steps"
         for measure, value in (self.history.evaluations or [{}])[-1].items():
             if measure != "step":
-                words += f"; {measure.replace('_', ' ')} {value:.2f}"
+                share = measure.endswith("accuracy")  # in per cent, as on its axis
+                words += f"; {measure.replace('_', ' ')} "
+                words += f"{100 * value:.0f} %" if share else f"{value:.2f}"
         return words + "."
 
     def _show_still(self, update: bool) -> None:

@@ -224,7 +224,7 @@ def test_words_give_the_latest_numbers_and_what_is_stored_gives_none():
     history = asyncio.run(view.run())
     last = sum(history.losses[-6:]) / 6
     assert f"{history.losses[0]:.2f} nats at first and {last:.2f}" in view.describe()
-    assert "validation loss 0.50; validation accuracy 0.75." in view.describe()
+    assert "validation loss 0.50; validation accuracy 75 %." in view.describe()
     assert view.verdict() == "a head: finished, 12 of 12 steps. The training loss fell."
 
 
