@@ -184,16 +184,22 @@ models = {"head": load_pretrained("mini", device=device), "lora": model}
 models["full"] = load_pretrained("mini", device=device)
 for method in ("head", "full"):  # the head's steps are cheap: it makes 400, of 64 messages
     train_classifier(models[method], method, rows.train, lr=rates[method], steps=STEPS)
+# %%
+from lora_edu.plots import table
+
+compared = []
 for method, each in models.items():
     runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
     five = [100 * run["test_accuracy"] for run in runs]
     said = classify(each, Batches(rows.test, 64, shuffle=False)).predicted
     alike = (said == digits(runs[0]["predicted"])).sum().item()
-    told = f"right {100 * right(each, rows.test):.0f} %, {alike} of {len(said)} answers as recorded"
-    seeds = f"five seeds {sum(five) / 5:.0f} % ({min(five):.0f} to {max(five):.0f})"
-    print(f"{method} | {told} | {seeds} | {count_parameters(each).trainable:9,} numbers trained")
+    seeds = f"{sum(five) / 5:.0f} ({min(five):.0f} to {max(five):.0f})"
+    told = [f"{100 * right(each, rows.test):.0f}", f"{alike} of {len(said)}", seeds]
+    compared.append([method, *told, f"{count_parameters(each).trainable:,}"])
 baselines = json.loads(data_path("results", "baselines.json").read_text())
-print(f"words counted | right {100 * baselines[SOURCE]['words_and_pairs']['accuracy'][0]:.0f} %")
+counted = f"{100 * baselines[SOURCE]['words_and_pairs']['accuracy'][0]:.0f}"
+compared.append(["words counted", counted, "–", "–", "–"])
+table(["", "right, %", "answers as recorded", "five seeds, %", "numbers trained"], compared)
 # %% [markdown]
 # Your runs answer as the recorded ones did, message by message; on a GPU a few answers may differ.
 # Other seeds differ more: full's range holds all of LoRA's. So one run cannot rank these two, but a
