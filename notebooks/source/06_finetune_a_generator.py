@@ -730,12 +730,13 @@ table(
     ],
 )
 # %%
-# @title What it does: draws the curves, a dot for each run and a line for each mean
+# @title What it does: draws the curves
 drawn = arms | {"36 matrices, whole": read_arm(CONTROL)}
 chart = line_chart(
     [Line(name, *list(zip(*whole))[1:]) for name, (whole, _) in drawn.items()],
     title=f"At equal learning, the same matrices trained whole lie {place}",
-    x_label="validation loss on menus (nats per token); left is better learnt",
+    x_label="validation loss on menus (nats per token); left is better learnt\n"
+    "dots: single runs; lines: their means",
     y_label="loss on held-out stories",
 )
 axis = chart.axes[0]
@@ -745,7 +746,7 @@ for line, (_, seeds) in zip(list(axis.lines), drawn.values()):
 guess = "a blind guess among 2,048 tokens: ln 2,048 = 7.62"
 for height, name in ((untouched, "before training"), (math.log(2048), guess)):
     axis.axhline(height, color="#555555", linestyle=":")
-    axis.text(axis.get_xlim()[1], height, f"{name} ", va="bottom", ha="right", fontsize=8)
+    axis.text(axis.get_xlim()[1], height, f"{name} ", va="bottom", ha="right", fontsize=9)
 show(chart, alt=f"Loss on stories over loss on menus, a curve for each. {axis.get_title('left')}.")
 # %%
 most = f"from LoRA, rank 8, it is over {math.floor(10 * share) * 10} % of the mean way to full"
