@@ -14,14 +14,14 @@
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
 # there again. **Only half an hour?** Take notebook 02 up to Exercise 2, in 03 “Replace the layers” and
-# “Train it”, and 05's last table.
+# “Train it”, in 05 “Should I use LoRA, and with what?”.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
 # Our model, the *base*, is tiny: 3 million parameters. It has read ten thousand children's stories
 # and nothing else, so expect a child's story: mostly good grammar, and a plot that wanders off. Three
 # small files, *adapters*, teach it more. The waiter turns data about a place into a sentence: **drag
-# Strength from 0 to 1.**
+# Strength to 0 and back.**
 # %%
 from lora_edu.widgets.strength_explorer import strength_explorer
 

@@ -218,7 +218,8 @@ from lora_edu.evaluation import losses_by_rate, read_record
 record = read_record(data_path("results", "generator_bundled.json"))
 menu = {"stage": "tune", "task": "menu", "method": "lora"}
 losses = {rank: losses_by_rate(record, **menu, rank=rank) for rank in (1, 2, 8, 32)}
-print(f"validation loss after {record['about']['steps']['menu']} steps; – was not tried, * is the lowest")
+steps = record["about"]["steps"]["menu"]
+print(f"validation loss after {steps} steps; – was not tried, * is the lowest")
 table(
     ["learning rate", *(f"rank {rank}" for rank in losses)],
     [
