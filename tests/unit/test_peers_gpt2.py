@@ -204,6 +204,24 @@ def test_pefts_adapter_through_ours_and_back_keeps_its_rank(tmp_path):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
+def test_the_bases_own_output_layer_in_a_file_travels_there_and_back(tmp_path):
+    config = peft.LoraConfig(r=2, target_modules=["c_attn", "lm_head"], fan_in_fan_out=True)
+    theirs = peft.get_peft_model(twin(random_gpt()), config)
+    move_trainable(theirs)
+    theirs.save_pretrained(tmp_path / "peft")
+    adapter = load_from_gpt2(tmp_path / "peft")
+    own = random_gpt().head.weight.float()
+    assert torch.equal(adapter.base_tensors["head"]["weight"], own)
+    save_for_gpt2(adapter, tmp_path / "back")
+    again = load_from_gpt2(tmp_path / "back")
+    assert torch.equal(again.base_tensors["head"]["weight"], own)
+    other = random_gpt()
+    with torch.no_grad():
+        other.head.weight[0, 0] += 1.0
+    with pytest.raises(AdapterError, match=r"the base's own 'head\.weight', and it differs"):
+        attach(other, again)
+
+
 # --- theirs in ours
 
 

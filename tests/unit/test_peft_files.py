@@ -217,6 +217,14 @@ def test_a_conv1d_stored_whole_keeps_its_orientation(tmp_path):
     torch.testing.assert_close(logits(model), wanted, rtol=0, atol=1e-5)
 
 
+def test_a_layer_that_is_stored_whole_learns_on_once_it_is_attached(tmp_path):
+    by_peft(llama, tmp_path, target_modules=["q_proj"], modules_to_save=["norm", "lm_head"])
+    model = llama().requires_grad_(False)
+    attach(model, load_adapter(tmp_path))
+    assert model.model.norm.weight.requires_grad and model.lm_head.weight.requires_grad
+    assert not model.model.embed_tokens.weight.requires_grad
+
+
 def test_a_base_that_is_not_the_one_in_the_file_is_refused(tmp_path):
     by_peft(llama, tmp_path, target_modules=["lm_head"])
     model = llama()
