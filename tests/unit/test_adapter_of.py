@@ -207,6 +207,36 @@ def test_what_an_adapter_does_not_hold_is_refused_by_name(tmp_path, change: Call
     assert not (tmp_path / "adapter").exists()
 
 
+def with_cosine_head() -> Net:
+    net = base()
+    net.head = Cosine(6, 3).requires_grad_(False)
+    replace_linear_with_lora(net, 2, 3.0, targets="body")
+    return net
+
+
+class Named(nn.Linear):
+    """Another class that computes what nn.Linear does."""
+
+
+def test_a_head_of_the_bases_class_is_saved_though_that_is_not_torchs():
+    net = with_cosine_head()
+    net.head = Cosine(6, 3)
+    assert torch.equal(adapter_of(net).heads["head"]["weight"], net.head.weight)
+
+
+def test_a_plain_head_in_place_of_a_class_of_its_own_is_refused():
+    net = with_cosine_head()
+    net.head = nn.Linear(6, 3)
+    with pytest.raises(AdapterError, match="'head' is a .*Linear where the base has a .*Cosine"):
+        adapter_of(net)
+
+
+def test_a_class_that_computes_as_torchs_does_takes_its_place():
+    net = adapted()
+    net.head = Named(6, 3)
+    assert torch.equal(adapter_of(net).heads["head"]["weight"], net.head.weight)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64], ids=str)
 def test_moving_to_another_type_is_no_change(dtype):
     net = adapted().to(dtype)
