@@ -43,11 +43,11 @@ explorer
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts of
 # 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every task.
-# Most of the memory is, for each number, a gradient and two more that the optimizer keeps. LoRA
-# freezes the model and trains a small addition, here beside two of every seven matrices (query and
-# value). That takes 35 GB: 16 for the model and 19, in place of 24, for its layers' outputs, which the
-# backward pass needs. With most of the frozen part packed into 4 bits it is 25, and a task is a file
-# of 7 MB.
+# Most of the memory is, for each number, a gradient and two more, twice as long, that the optimizer
+# keeps. LoRA freezes the model and trains a small addition, here beside two of every seven matrices
+# (query and value). That takes 35 GB: 16 for the model and 19, in place of 24, for its layers'
+# outputs, which the backward pass needs. With most of the frozen part packed into 4 bits it is 25,
+# and a task is a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -126,7 +126,7 @@ check("00.first", rank)
 # <a href="https://github.com/lora-edu/lora_edu/tree/main/notebooks/solutions">Solutions</a>.
 # </details>
 #
-# So an adapter is no more than 36 pairs of thin matrices.
+# So the waiter is no more than 36 pairs of thin matrices.
 #
 # ## What does strength do?
 # What is left of the waiter at strength 0? Predict first: choose an answer, then run on.
@@ -199,7 +199,8 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
 #
-# **Exercise 2, fill in.** The row $x$ goes through $W$, and `strength` times through $A$ and $B$.
+# **Exercise 2, fill in.** The row $x$ goes through $W$, and `strength`, multiplier
+# included, times through $A$ and $B$.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>

@@ -133,10 +133,11 @@ knife
 #
 # ## The finding: does low rank do the task?
 # So full fine-tuning's update has many directions. Does the *task* need them? The matrix cannot
-# tell, so ask the task. We trained LoRA on the same messages. At rank 1 each of the 36 matrices gets a
-# single direction to read and one to write. The rivals: the whole ΔW, that is, the fully fine-tuned
-# model, and the least one can train, a new last layer alone, a *head*, on the frozen base. Each has
-# five *seeds*, runs that differ by chance alone, and we compare seed by seed.
+# tell, so ask the task. We trained LoRA on the same messages. At rank 1 each of the 36 matrices
+# gets a single direction to read and one to write; a new head learns, too. The rivals: the
+# whole ΔW, that is, the fully fine-tuned model, and the least one can train, a new last layer
+# alone, a *head*, on the frozen base. Each has five *seeds*, runs that differ by chance alone, and
+# we compare seed by seed.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
@@ -183,14 +184,14 @@ reveal(worth, answer, because=because)
 # %% [markdown]
 # **LoRA at rank 1 does about as well as the whole ΔW.** The ± is a 95 % interval over five seeds:
 # LoRA may be five points better or worse. A head alone is ruled out, halfway only just. But keep the
-# task in proportion: counting words, without any language model, gets 89.7 %. Notebook 05 has shorter
-# runs of full fine-tuning.
+# task in proportion: counting words, without any language model, gets 89.7 %.
 #
-# ΔW *cut* to rank 1 comes close, too. But LoRA need not do as the cut does: it *learns* its few
-# directions, while the cut takes them from an update that was free to use all.
+# ΔW *cut* to rank 1 comes close, too. A cut touches the 36 matrices alone: at rank 0, a head that was
+# trained for ΔW misses it. But LoRA *learns* its few
+# directions; the cut takes them from an update that was free to use all.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
-# LoRA bets on the second.
+# LoRA bets that the second is small.
 #
 # ## Deeper: cut it yourself
 # Take a matrix apart, and put it together from all its pieces. `U` has the $u$ as columns, `Vh` the
@@ -387,7 +388,7 @@ for name, each in (("gradient", gradients), ("its sign", signs), ("ΔW", updates
 # small entries now count as much as large ones. So a spectrum is the optimizer's work as well.
 #
 # And on other tasks? Hu et al. (2021, section 7.2) find rank 1 on query and value enough on GPT-3.
-# Biderman et al. (2024) find updates on code and mathematics of 10 to 100 times LoRA's usual ranks,
+# Biderman et al. (2024) find updates on code and mathematics whose ranks are 10 to 100 times LoRA's,
 # and LoRA behind on most of these tasks.
 #
 # ## Deeper: what is promised?

@@ -479,12 +479,12 @@ show(
     "fall that has not ended at rank 32.",
 )
 # %% [markdown]
-# **Takeaway:** no. A rule always answers, so look at the curve too. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the change has few strong directions. That is the bet, and the third curve, still falling, shows it lost. A real task can be kinder: in notebook 01 full fine-tuning used many directions, and LoRA did about as well with one in each matrix, ± 5 points.
+# **Takeaway:** no. A rule always answers, so look at the curve too. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost. A real task can be kinder: in notebook 01 one direction in each matrix did about as well as all, ± 5 points.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.
 # 2. $A$ starts random and $B$ at zero, so training starts exactly at the base, and $B$ moves first.
-# 3. The rank caps how many directions an update has. Too few show in the loss; more than the task needs bring nothing.
+# 3. The rank caps how many directions an update has. A rank too small shows in the loss; more than the task needs bring nothing.
 #
 # ## Five questions
 # 1. Why would an update with $A$ and $B$ both zero never learn?

@@ -5,7 +5,7 @@
 #
 # **You will be able to**
 # - say which layers of a GPT LoRA adapts, and why
-# - replace them with a recursive function of your own, and write the training loop
+# - replace them with a recursive function of your own, and read the training loop
 # - prove that nothing changed at step 0, and that the base stays frozen, bit for bit
 # - ◇ explain why a frozen layer still takes part in the backward pass
 #
@@ -368,7 +368,7 @@ except ValueError as error:
 # Full fine-tuning and LoRA can reach the same loss. Do they change $W$ in the same way?
 # Shuttleworth et al. 2024 compare the strongest singular directions of $W + \Delta W$ with *all*
 # directions of $W$. One that resembles none (each cosine below 0.5) is an **intruder dimension**.
-# It matters, because they trace what LoRA forgets to the intruders.
+# The authors blame intruders for what LoRA forgets.
 # %% tags=["nbval-ignore-output"]
 from lora_edu.spectra import intruders
 
@@ -401,8 +401,8 @@ table(["trained by", "learning rate", "held-out loss", "layers with an intruder,
 # %% [markdown]
 # How much was learnt does not explain them: full fine-tuning at its two lower rates ends above and
 # below the first row's loss, without an intruder. Nor does LoRA as such: where $A$ begins smaller,
-# they are rare at rate 0.002, where it learnt least, and common at 0.01. So before you blame LoRA,
-# look at its start and rate.
+# they are rare at rate 0.002, where it learnt least, and common at 0.01. But no LoRA here learnt
+# as much as full fine-tuning without them.
 #
 # ## Deeper: frozen does not mean left alone
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -437,9 +437,9 @@ reveal(way, ways[1], because="block 2 acts on the loss through every later block
 
 
 # %% [markdown]
-# The output of block 2 reaches the loss along each `x +`, and through the attention and MLP of every
-# later block. Its gradient comes back both ways, on the second multiplied by each frozen $W$. All
-# that a frozen layer is spared is the gradient of its *own* weight.
+# The output of block 2 reaches the loss past and through the attention and MLP of every later
+# block. Its gradient comes back both ways, on the second multiplied by each frozen $W$. All that a
+# frozen layer is spared is the gradient of its *own* weight.
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
 # %% exercise="03.backward"

@@ -305,7 +305,7 @@ check("04.true_or_false", answers)
 
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Look at what PyTorch kept.
+# Look at what PyTorch kept, and at the bytes for each number.
 # </details>
 #
 # ## Deeper: what a large vocabulary costs

@@ -37,7 +37,8 @@ print(f"always to say ham is right in {100 * ham:.0f} % of validation")
 # A GPT ends in a layer that scores each of 2,048 tokens. We replace it by a **head** with two
 # outputs, ham and spam. It reads the last token of the message, because only the last has seen all
 # the others. And LoRA is what you know: freeze everything, then put $A$ and $B$ beside the layers.
-# The start `init="peft"` draws $A$ as PEFT does, so that rates found with PEFT fit (notebook 10).
+# The start `init="peft"` draws $A$ as Hugging Face's PEFT does, so that rates found with it fit
+# (notebook 10).
 # %%
 import torch
 from torch import nn
@@ -105,7 +106,7 @@ after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
 # Far better than always saying ham! The training loss jumps, because sixteen messages are few; trust
-# validation. And is it *good*? Below, rivals will tell, on the test messages.
+# validation. But is it *good*? Rivals will tell, on the test messages; these turn out easier.
 #
 # ## Type your own message
 # You have a spam filter, so use it! Change the messages and run again. Can you write spam that it
@@ -261,8 +262,8 @@ show(chart, alt=f"{shown}. {title}.")
 # **Takeaway:** LoRA is right about as often as full fine-tuning. It beats a new head alone by ten
 # points on our messages, by about one on real ones. It keeps 0.7 MB in float32 where full keeps 12.4.
 # Gradients and Adam's memory shrink by the same 95 %, and the base is untouched, so the next task
-# needs only another small file. On our machine plain LoRA saved no time; fused, it saved some
-# (measured below).
+# needs only another small file. On our machine LoRA saved no time, and fused hardly any (measured
+# below).
 #
 # ## Should I use LoRA, and with what?
 # Here is our answer, with the support for each line and what it does *not* show.
@@ -330,7 +331,7 @@ for name, steps in times.items():
 #
 # ## Deeper: a learning rate for each method
 # A rate that suits one method can ruin another, and then a comparison is about the rate. So each
-# method was tried at several, in batches of 16.
+# method was tried at several.
 # %%
 import math
 
@@ -349,7 +350,7 @@ print(f"guessing ham's share, {100 * ham:.0f} %, for every message: {guess:.2f}"
 
 # %% [markdown]
 # At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. And the winners
-# are close: for LoRA and full, seeds differ by more than the two best rates.
+# are close: seeds differ by more than the two best rates.
 #
 # **Exercise 2, own code.** Write `choose(runs)`: given runs with the entries `"lr"`,
 # `"train_loss"`, `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
@@ -420,7 +421,8 @@ for method, count in counted.items():
     print(f"{method:4} | {count / counted['full']:.3f} of the operations of a full step")
 print(f"by the formula, a block with LoRA: {block_share(model.config.n_embd, 8):.3f}")
 # %% [markdown]
-# The model needs a little less than its blocks, because no gradient has to get below the first.
+# The model needs a little less than its blocks, because with LoRA no gradient has to get below the
+# first block.
 #
 # Better code gets time back: `fuse` lets LoRA's layers compute in fewer, larger operations, with
 # the same loss and gradients.
