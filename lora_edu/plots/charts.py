@@ -145,7 +145,6 @@ def bar_chart(
     """
     made = figure(title, "", y_label)
     axis = made.axes[0]
-    top = max(values.values())
     ends = []  # of bars and whiskers
     with house_style():
         for index, (name, value) in enumerate(values.items()):
@@ -156,7 +155,7 @@ def bar_chart(
                 whisker = [[value - low], [high - value]]
                 axis.errorbar(index, value, yerr=whisker, color="black", capsize=5)
             ends.append(high)
-        top = max(top, *ends)
+        top = max(*values.values(), *ends)
         for index, (value, end) in enumerate(zip(values.values(), ends)):
             if reference and end < reference[1] < end + _LABEL_SHARE * top:
                 end = reference[1]  # upon the line, which would strike it out

@@ -14,7 +14,7 @@
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
 # there again. **Only half an hour?** Take notebook 02 up to Exercise 2, in 03 “Replace the layers” and
-# “Train it”, in 05 “Should I use LoRA, and with what?”.
+# “Train it”, and in 05 “Should I use LoRA, and with what?”.
 # %% bootstrap
 # %% [markdown]
 # ## See it work

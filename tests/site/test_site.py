@@ -31,7 +31,7 @@ RAW_FORMULAS = r"""() => [...document.querySelectorAll('article p, article li, a
 
 UNFOLD = "() => document.querySelectorAll('details').forEach(fold => fold.open = true)"
 # Pictures and printed lines that a reader must scroll to see whole; explorers draw their own.
-CUT = """() => [...document.querySelectorAll('.cell_output .lora-figure, .cell_output pre')]
+CUT = """() => [...document.querySelectorAll('.cell_output :is(.lora-figure, .lora-map, pre)')]
   .filter(part => !part.closest('[data-lora]') && part.scrollWidth + part.parentNode.scrollWidth
     > part.clientWidth + part.parentNode.clientWidth + 1)
   .map(part => part.alt ?? part.textContent)"""
@@ -109,7 +109,11 @@ def test_a_phone_shows_pictures_and_printed_lines_whole(page: Page) -> None:
 
 def test_a_tap_enlarges_a_chart_on_a_phone_and_the_page_stays(page: Page) -> None:
     page.set_viewport_size({"width": WIDTHS["phone"], "height": 900})
-    for chart in page.locator(".cell_output .lora-figure:visible").all()[:1]:
+    page.evaluate(UNFOLD)
+    drawn = page.locator(".cell_output :is(.lora-figure, .lora-map):not([data-lora] *)")
+    charts = drawn.and_(page.locator(":visible")).all()
+    assert charts or not drawn.count()
+    for chart in charts[:1]:
         small = chart.bounding_box()["width"]
         chart.click()
         assert chart.bounding_box()["width"] > 600 > WIDTHS["phone"] > small

@@ -46,12 +46,15 @@ def poisoned(at: int, value: float = math.nan):
     return loss
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_bad_batch_stops_the_run_with_the_weights_before_it(value):
+@pytest.mark.parametrize(
+    ("value", "precision"), [(math.nan, "fp32"), (math.inf, "fp32"), (math.nan, "bf16")]
+)
+def test_a_bad_batch_stops_the_run_with_the_weights_before_it(value, precision):
     model, until_there = toy.classifier(), toy.classifier()
-    train(until_there, steps=20, callbacks=[stop_at(4)])
+    options = {"steps": 20, "lr": 1e-2, "precision": precision, **CPU}
+    train(until_there, callbacks=[stop_at(4)], **options)
     with pytest.warns(UserWarning, match=r"step 5: the loss is (nan|inf).*data of this batch"):
-        history = fit(model, toy.batches(), poisoned(5, value), steps=20, lr=1e-2, **CPU)
+        history = fit(model, toy.batches(), poisoned(5, value), **options)
     assert "step 5" in history.stopped
     assert len(history.losses) == 4
     assert toy.same(toy.weights(model), toy.weights(until_there))
