@@ -43,9 +43,9 @@ explorer
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts of
 # 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every task.
-# Most of the memory is, for each number, a gradient and two more, twice as long, that the optimizer
-# keeps. LoRA freezes the model and trains a small addition, here beside two of every seven matrices
-# (query and value). That takes 35 GB: 16 for the model and 19, in place of 24, for its layers'
+# Most of that goes to what each number needs besides: a gradient, and two numbers of twice the bytes
+# for the optimizer. LoRA freezes the model and trains a small addition, here beside two of every
+# seven matrices (query and value). That takes 35 GB: 16 for the model and 19, in place of 24, for its layers'
 # outputs, which the backward pass needs. With most of the frozen part packed into 4 bits it is 25,
 # and a task is a file of 7 MB.
 # %%
@@ -199,8 +199,8 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
 #
-# **Exercise 2, fill in.** The row $x$ goes through $W$, and `strength`, multiplier
-# included, times through $A$ and $B$.
+# **Exercise 2, fill in.** Add two ways: $x$ through $W$, and $x$ through $A$ and $B$, times
+# `strength`, which here includes the multiplier.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>
@@ -358,15 +358,15 @@ print(f"about {made / seconds:.0f} tokens per second")
 # | 10 | [Choose rank, alpha, rate](10_choose_rank_alpha_rate.ipynb) |
 # | 11–14 | Beyond LoRA, QLoRA, many machines, rewards (*to come*) |
 #
-# The marked path takes under 90 minutes, 00 to 05 in full under four hours. Begin anywhere.
+# The marked path takes under 90 minutes, 00 to 05 in full under four hours.
 #
 # LoRA makes four promises, each measured: few trainable parameters (04), unchanged
 # weights (03), training of small matrices alone (05), one small file per task (07).
 #
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.
-# 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base (unless
-#    it carries a head).
+# 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base.
+#    (A new last layer, a *head*, would stay.)
 # 3. Each further task costs one small file, and a little work until you add it into $W$.
 #
 # ## Five questions
@@ -379,7 +379,7 @@ print(f"about {made / seconds:.0f} tokens per second")
 # <details><summary>Answers</summary>
 # (1) The memory, and a whole copy for each task. (2) x W plus strength times x ΔW. (3) A and B of
 # each adapted layer, and a new head if there is one. (4) Nothing writes to its numbers unless you
-# merge. (5) The likeliest token changes where two probabilities cross.
+# *merge*, adding ΔW into W. (5) The likeliest token changes where two probabilities cross.
 # </details>
 #
 # ## Where next

@@ -21,7 +21,7 @@ import torch
 
 from lora_edu import LoRALayer
 
-layer = LoRALayer(in_dim=2, out_dim=2, rank=1, alpha=1)  # times alpha, here not over rank: see 02
+layer = LoRALayer(in_dim=2, out_dim=2, rank=1, alpha=1)  # alpha multiplies the update
 with torch.no_grad():
     layer.A.copy_(torch.tensor([[0.8], [0.6]]))  # the direction that is read
     layer.B.copy_(torch.tensor([[0.0, 1.0]]))  # the direction that is written
@@ -101,7 +101,8 @@ from lora_edu import data_path
 change = load_file(data_path("delta", "spam_full.safetensors"))
 change = {name: tensor.float() for name, tensor in change.items()}
 updates = {n: t for n, t in change.items() if n.startswith("blocks.") and t.dim() == 2}
-print(f"ΔW of {len(updates)} matrices, the first:", next(iter(updates)))
+query = updates["blocks.0.attention.query.weight"]
+print(f"ΔW of {len(updates)} matrices; that of block 0's query is {tuple(query.shape)}")
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -112,7 +113,7 @@ hardest
 from lora_edu import energy_kept, singular_values
 
 torch.manual_seed(0)
-objects = (picture, torch.randn(192, 192), updates["blocks.0.attention.query.weight"])
+objects = (picture, torch.randn(192, 192), query)
 pieces = [int((energy_kept(singular_values(matrix)) < 0.9).sum()) + 1 for matrix in objects]
 for name, count in zip(NAMES, pieces):
     print(f"{name:15} {count:4} of 192 pieces for 90 % of the energy")
@@ -134,9 +135,9 @@ knife
 # ## The finding: does low rank do the task?
 # So full fine-tuning's update has many directions. Does the *task* need them? The matrix cannot
 # tell, so ask the task. We trained LoRA on the same messages. At rank 1 each of the 36 matrices
-# gets a single direction to read and one to write; a new head learns, too. The rivals: the
-# whole ΔW, that is, the fully fine-tuned model, and the least one can train, a new last layer
-# alone, a *head*, on the frozen base. Each has five *seeds*, runs that differ by chance alone, and
+# gets a single direction to read and one to write; a new last layer, the *head*, learns, too. The
+# rivals: the whole ΔW, that is, the fully fine-tuned model, and the least one can train, a head
+# alone on the frozen base. Each has five *seeds*, runs that differ by chance alone, and
 # we compare seed by seed.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
@@ -183,12 +184,12 @@ because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole
 reveal(worth, answer, because=because)
 # %% [markdown]
 # **LoRA at rank 1 does about as well as the whole ΔW.** The ± is a 95 % interval over five seeds:
-# LoRA may be five points better or worse. A head alone is ruled out, halfway only just. But keep the
-# task in proportion: counting words, without any language model, gets 89.7 %.
+# LoRA may be five points better or worse. A head alone is ruled out, halfway only just. Keep the task
+# in proportion: counting words, without a language model, gets 89.7 %.
 #
-# ΔW *cut* to rank 1 comes close, too. A cut touches the 36 matrices alone: at rank 0, a head that was
-# trained for ΔW misses it. But LoRA *learns* its few
-# directions; the cut takes them from an update that was free to use all.
+# ΔW *cut* to rank 1 comes close, too. But LoRA *learns* its few directions; the cut takes them from
+# an update that was free to use all. Cut to rank 0, the matrices are the base's, and the head,
+# trained to work with ΔW, does worse than one trained alone.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.
@@ -253,8 +254,7 @@ if check("01.energy", energy).passed:
 # %% [markdown]
 # ## Deeper: which directions matter?
 # Is ΔW's strongest direction special, or would any push of that length do? Only the 36 matrices are
-# changed; embeddings, norms and head stay as full fine-tuning left them. That head relies on ΔW, so
-# without it, at rank 0, it is worse than one trained alone.
+# changed; embeddings, norms and head stay as full fine-tuning left them.
 # %%
 KINDS = {
     ("cut", 192): "all of them",
@@ -365,8 +365,8 @@ show(chart, alt=f"A table of pieces, layers by blocks; {fewer} of 36 are below n
 print(f"noise: {noise[0]} for a square layer, {noise[1]} for the MLP's")
 # %% [markdown]
 # So ΔW is far from noise, and yet not low in rank. Is that the task's doing, or the optimizer's?
-# Compare the gradient of a first batch with its *sign*. That is Adam's first step, because Adam
-# divides each entry by its usual size, and at first that is its own.
+# Compare the gradient of a first batch with its *sign*. The sign is Adam's first step: Adam divides
+# each entry by its usual size, at first the entry's own.
 # %%
 import lora_edu
 from lora_edu.tasks import prepare_classifier

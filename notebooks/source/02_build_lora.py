@@ -263,7 +263,7 @@ show(
     "matrix start at the same loss and fall. Both random starts far above them and falls.",
 )
 # %% [markdown]
-# **Takeaway:** exactly one zero is the simple recipe. With two, nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much depends on their size: in `STARTS` change `"both random"` to `(1, 0.01)`, run on from there to the figure, and its curve joins the good ones.
+# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much depends on their size: try `(1, 0.01)` for `"both random"` in `STARTS` and run on: its curve joins the good ones.
 #
 # At equal size, in this toy, it does not matter *which* of the two is zero. For the sizes usually drawn it does: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
 #
@@ -326,7 +326,7 @@ check("02.merge", merged_weight)
 # %%
 drawing("merge")
 # %% [markdown]
-# The course's class has `merge()` and `unmerge()`. Does yours learn as it does, and does merging keep that?
+# The course's class has `merge()` and `unmerge()`. Does yours learn alike, and is its loss the same after merging?
 # %%
 mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())  # the same start

@@ -129,7 +129,7 @@ assert list(lora_layers(mine)) == names
 pairs = list(zip(mine.state_dict().values(), theirs.state_dict().values(), strict=True))
 equal = sum(torch.equal(*pair) for pair in pairs)
 whose = "yours and the course's" if verdict.passed else "not yours yet, the course's twice"
-print(f"{whose}: {len(names)} layers wrapped, {equal} of {len(pairs)} tensors equal")
+print(f"{whose}: {len(names)} layers (query, value) wrapped, {equal} of {len(pairs)} tensors equal")
 
 
 # %% [markdown]
@@ -263,6 +263,7 @@ def pirates(follow):
 
 
 before, loss_before = snapshot(model), mean_loss(model, held_out)
+# `await` lets the notebook draw while it trains
 history = await watch(pirates, steps=40, title="LoRA on pirates' tales", say=tale)
 # %%
 loss_after = mean_loss(model, held_out)
@@ -276,9 +277,9 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # %% [markdown]
 # ✓ **The promise that the original weights stay unchanged: measured**, bit for bit.
 #
-# In 40 steps no tale came twice, so both are losses on tales not yet learnt. Why is the first so
-# much lower? The 380 tales tell 19 plots over and over, and the held-out ones tell others. What was
-# learnt of plots does not carry over, a gap in *generalisation*, but the voice does.
+# In 40 steps no tale came twice, so both are losses on tales not yet learnt. Why is the loss on
+# next batches so much lower? The 380 tales tell 19 plots over and over, and the held-out ones tell
+# others. What was learnt of plots does not carry over, a gap in *generalisation*, but the voice does.
 #
 # Now the fun part: one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
@@ -389,7 +390,7 @@ from lora_edu.plots import table
 record, rows = read_record(data_path("results", "intruders.json")), []
 for name, init, rates in (
     ("LoRA", "reference", (2e-3,)),
-    ("LoRA, A smaller (PEFT)", "peft", (2e-3, 1e-2)),
+    ("LoRA, a smaller A (PEFT's)", "peft", (2e-3, 1e-2)),
     ("full fine-tuning", "", (2e-4, 5e-4, 1e-3)),
 ):
     for lr in rates:
@@ -437,9 +438,9 @@ reveal(way, ways[1], because="block 2 acts on the loss through every later block
 
 
 # %% [markdown]
-# The output of block 2 reaches the loss past and through the attention and MLP of every later
-# block. Its gradient comes back both ways, on the second multiplied by each frozen $W$. All that a
-# frozen layer is spared is the gradient of its *own* weight.
+# The output of block 2 reaches the loss through the attention and MLP of every later block,
+# and past them. Its gradient comes back both ways, on the first multiplied by each frozen $W$. All
+# that a frozen layer is spared is the gradient of its *own* weight.
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
 # %% exercise="03.backward"

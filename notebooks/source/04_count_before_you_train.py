@@ -100,7 +100,7 @@ for_loss = 4 * 8 * 512 * small.vocab_size  # float32, for each token and entry o
 print(f"Of the activations the loss alone keeps {for_loss / 1e9:.2f} GB.")
 # %% [markdown]
 # LoRA spares some of them, too: a frozen layer without an adapter need not keep its input. But the
-# error still travels back through every frozen layer to the adapters below.
+# gradient still travels back through every frozen layer to the adapters below.
 # %%
 shares = ["over 95 %", "about 70 %", "about half", "under 30 %"]
 saving = predict("How much of the total does LoRA save, at rank 8 on query and value?", shares)
@@ -127,8 +127,8 @@ bars
 # than on GPT-2, because weights grow faster than activations. All this is an estimate, by a
 # formula that was checked on our GPT, so leave a tenth of the card free.
 #
-# **To find out:** which card will do on query and value alone? Does *checkpointing*, which keeps
-# each block's input and computes the rest again, make QLoRA fit a T4? Then go back to all layers
+# **To find out:** which card will do for LoRA on query and value alone? Does *checkpointing*, which
+# keeps each block's input and computes the rest again, make QLoRA fit a T4? Then go back to all layers
 # without checkpointing: what do 32 rows do?
 #
 # <details><summary>What to look for</summary>

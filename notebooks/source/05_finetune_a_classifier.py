@@ -37,8 +37,8 @@ print(f"always to say ham is right in {100 * ham:.0f} % of validation")
 # A GPT ends in a layer that scores each of 2,048 tokens. We replace it by a **head** with two
 # outputs, ham and spam. It reads the last token of the message, because only the last has seen all
 # the others. And LoRA is what you know: freeze everything, then put $A$ and $B$ beside the layers.
-# The start `init="peft"` draws $A$ as Hugging Face's PEFT does, so that rates found with it fit
-# (notebook 10).
+# The start `init="peft"` draws a smaller $A$, as Hugging Face's PEFT does; our learning rates
+# were found with it (notebook 10).
 # %%
 import torch
 from torch import nn
@@ -106,10 +106,10 @@ after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
 # Far better than always saying ham! The training loss jumps, because sixteen messages are few; trust
-# validation. But is it *good*? Rivals will tell, on the test messages; these turn out easier.
+# validation. But is it *good*? Rivals will tell, on the test messages, which turn out easier.
 #
 # ## Type your own message
-# You have a spam filter, so use it! Change the messages and run again. Can you write spam that it
+# You have a spam filter: use it! Change the messages and run again. Can you write spam that it
 # takes for ham?
 # %%
 from lora_edu import Example
@@ -207,12 +207,12 @@ table(["", "right, %", "answers as recorded", "five seeds, %", "numbers trained"
 # head alone is below both.
 #
 # ✓ **Training of small matrices alone: measured**, in the last column. 5 % of the numbers did about
-# what all do. And on messages that we did not write?
+# what all do. And if all train on real messages?
 # %%
 from lora_edu.widgets import predict, reveal
 
 MORE, SAME, LESS = "over 12 points", "5 to 12 points", "under 5 points"
-question = "On ours, LoRA beats a head alone by ten points. By how many on real SMS messages?"
+question = "Trained and tested on real SMS messages: by how much does LoRA beat a head alone?"
 versus = predict(question, [MORE, SAME, LESS])
 versus
 # %%
@@ -231,7 +231,7 @@ reveal(versus, verdict, because=f"LoRA minus head alone is {gap:.1f} points over
 # There a head alone is nearly as good, and counted words win. Ten points were about *our* messages.
 #
 # ## What LoRA won here
-# The five seeds, with intervals that notebook 09 builds:
+# Five seeds (not notebook 01's), with intervals (notebook 09):
 # %%
 # @title What it does: accuracy over five recorded seeds, beside the bytes to keep
 from lora_edu.evaluation import accuracy_score, predictions_of, summarise
@@ -262,8 +262,7 @@ show(chart, alt=f"{shown}. {title}.")
 # **Takeaway:** LoRA is right about as often as full fine-tuning. It beats a new head alone by ten
 # points on our messages, by about one on real ones. It keeps 0.7 MB in float32 where full keeps 12.4.
 # Gradients and Adam's memory shrink by the same 95 %, and the base is untouched, so the next task
-# needs only another small file. On our machine LoRA saved no time, and fused hardly any (measured
-# below).
+# needs only another small file. On our machine LoRA saved no time (measured below).
 #
 # ## Should I use LoRA, and with what?
 # Here is our answer, with the support for each line and what it does *not* show.
@@ -283,7 +282,8 @@ decision_tables()
 # | gradients of weights | how the loss changes with the *weight* of each layer |
 #
 # **Exercise 1.** How many of the three does a step through the whole model need in each method?
-# Count a stage as 0 if hardly anything of it is left. For the head, let nothing be kept.
+# Count a stage as 0 if hardly anything of it is left. For the head, suppose that
+# the base's outputs are computed anew at every step.
 # %% exercise="05.work"
 from lora_edu.exercises import check
 
