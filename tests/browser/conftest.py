@@ -1,8 +1,9 @@
 """One JupyterLab on a copy of the notebooks and one browser for each process.
 
-In `course` each notebook is opened and run once; while one is tested the next runs, and key presses
-are timed when all of the process have run to their end. `parts` has the tests of single explorers
-and widgets. `make browser` shares both out over two processes.
+In `course` each notebook is opened and run once; while one is tested the next ones run, and key
+presses are timed when all of the process have run to their end. `parts` has the tests of single
+explorers and widgets: they come first, while the first notebooks run already. `make browser` shares
+both out over two processes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,21 @@ from support.project import ROOT, notebook_names
 from support.reopened import save, shown
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
+
+
+def in_course(item: pytest.Item) -> bool:
+    return item.path.parent.name == "course"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=in_course)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def first_notebooks_run_ahead(request: pytest.FixtureRequest) -> None:
+    """Tests of the parts mostly wait, and notebooks mostly compute: they go together."""
+    if any(map(in_course, request.session.items)):
+        request.getfixturevalue("course").run_ahead()
 
 
 @pytest.fixture(scope="session")

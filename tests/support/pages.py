@@ -35,7 +35,7 @@ OPEN_SECONDS, RUN_SECONDS, END_SECONDS = 120, 600, 30
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 SAVES = 60
 SCREENSHOTS = os.environ.get("LORA_EDU_SCREENSHOTS")  # set: keep pictures for people to look at
-AHEAD = 1  # notebooks that run while another is tested
+AHEAD = 2  # notebooks that run while another is tested
 
 KERNEL_READY = """async () => {
   const context = window.jupyterapp.shell.currentWidget.context;
@@ -181,13 +181,11 @@ class Course:
         self._ended: set[str] = set()
 
     def page(self, name: str) -> Page:
-        """Returns a notebook that has run to its end, and lets the next one run.
+        """Returns a notebook that has run to its end, and lets the next ones run.
 
         `page.errors` has what went wrong.
         """
-        for each in self.names[: self.names.index(name) + 1 + AHEAD]:
-            if each not in self._pages:
-                self._start(each)
+        self.run_ahead(self.names.index(name) + 1)
         page = self._pages[name]
         if name not in self._ended:
             self._ended.add(name)
@@ -195,6 +193,12 @@ class Course:
                 page.errors = page.errors or wait_for_all(page)
         page.bring_to_front()
         return page
+
+    def run_ahead(self, asked_for: int = 0) -> None:
+        """Starts the notebooks that come next, after so many that were asked for."""
+        for each in self.names[: asked_for + AHEAD]:
+            if each not in self._pages:
+                self._start(each)
 
     def _start(self, name: str) -> None:
         page = self._pages[name] = new_page(self._browser)
