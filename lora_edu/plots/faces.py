@@ -11,17 +11,22 @@ import re
 from html import escape
 from typing import Literal
 
-Mood = Literal["right", "wrong", "open"]
+Mood = Literal["right", "wrong", "open", "told"]
 
-EDGES: dict[Mood, str] = {"right": "#00755a", "wrong": "#b34700", "open": "#6b7580"}
-MARKS: dict[Mood, str] = {"right": "✓", "wrong": "✗", "open": "○"}
+EDGES: dict[Mood, str] = {
+    "right": "#00755a",
+    "wrong": "#b34700",
+    "open": "#6b7580",
+    "told": "#0072b2",
+}
+MARKS: dict[Mood, str] = {"right": "✓", "wrong": "✗", "open": "○", "told": "="}
 
 
 def faced(mood: Mood, heading: str, message: str = "", *, aside: str = "") -> str:
     """Returns HTML: a mark and a heading, then the message, beside a coloured edge.
 
     Args:
-        mood: Right, wrong, or open: nothing is answered yet.
+        mood: Right, wrong, open: nothing is answered yet, or told: the answer to what was asked.
         heading: A few words; plain text, as all of these are.
         message: One or two sentences; what stands between backticks is code.
         aside: Less important words, after the heading.

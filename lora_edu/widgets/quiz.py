@@ -175,14 +175,16 @@ class Reveal:
         return textwrap.fill(f"{said} {self._found()}", LINE_CHARACTERS)
 
     def _found(self) -> str:
-        why = f" Because {self.because.rstrip('.')}." if self.because else ""
-        return f"Found: {_written(self.answer)}.{why}"
+        return f"Found: {_written(self.answer)}. {self._why()}".strip()
+
+    def _why(self) -> str:
+        return f"Why: {self.because.rstrip('.')}." if self.because else ""
 
     def _repr_html_(self) -> str:
         """Returns the answer with a face; folded as long as nothing was predicted."""
         if self.prediction is None:
             unfold = "No prediction recorded. Make one above and run this cell again, or unfold"
-            told = faced("open", "The answer", self._found())
+            told = faced("told", f"The answer: {_written(self.answer)}", self._why())
             style = "cursor:pointer;line-height:1.5"
             return f'<details><summary style="{style}">{unfold}.</summary>{told}</details>'
         said = f"You predicted: {_written(self.prediction)}"

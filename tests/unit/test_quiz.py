@@ -46,7 +46,7 @@ def test_a_right_and_a_wrong_choice_are_told_apart() -> None:
     right, wrong = reveal(prediction, "LoRA"), reveal(prediction, "full", because="all move.")
     assert (right.agrees, repr(right)) == (True, "✓ You predicted: LoRA. Found: LoRA.")
     assert wrong.agrees is False
-    assert repr(wrong) == "✗ You predicted: LoRA. Found: full. Because all move."
+    assert repr(wrong) == "✗ You predicted: LoRA. Found: full. Why: all move."
 
 
 @pytest.mark.parametrize(
@@ -183,8 +183,9 @@ def test_the_form_is_answered_with_what_is_recorded() -> None:
 
 def test_an_answer_is_folded_until_there_is_a_prediction() -> None:
     prediction = predict("Which?", ["<a>", "b"])
-    folded = reveal(prediction, "<a>")._repr_html_()
-    assert folded.startswith("<details><summary") and "Found: &lt;a&gt;." in folded
+    folded = reveal(prediction, "<a>", because="it is so")._repr_html_()
+    assert folded.startswith("<details><summary") and "The answer: &lt;a&gt;" in folded
+    assert ">=<" in folded and "Why: it is so." in folded
     prediction.say("<a>")
     right, wrong = reveal(prediction, "<a>")._repr_html_(), reveal(prediction, "b")._repr_html_()
     assert "details" not in right + wrong
@@ -220,7 +221,7 @@ def test_a_long_reveal_breaks_between_words() -> None:
     prediction = predict("Which?", ["a", "b"])
     text = repr(reveal(prediction, "a", because="a reason " * 12))
     assert all(len(line) <= 92 for line in text.split("\n"))
-    assert " ".join(text.split()).startswith("No prediction recorded. Found: a. Because a reason a")
+    assert " ".join(text.split()).startswith("No prediction recorded. Found: a. Why: a reason a")
 
 
 def test_the_same_question_asked_twice_has_two_forms():
