@@ -51,7 +51,14 @@ SAID_INSTEAD = (
         "set a rank and press **Run it live**.",
         "set a rank. In JupyterLab or Colab, press **Run it live**, too.",
     ),
+    ("Both axes are logarithmic; the cross is your prediction.", "Both axes are logarithmic."),
 )
+# An output about what the learner wrote; on a page it is of the solution's code.
+YOURS = re.compile(r"\byour\b")
+OF_THE_SOLUTION = {
+    "code_prompt_show": "Show the solution's {type}",
+    "code_prompt_hide": "Hide the solution's {type}",
+}
 # A prediction's answer folds itself; a page has folded the whole output already.
 UNFOLD = re.compile(
     r"<details><summary[^>]*>No prediction recorded[^<]*</summary>(.*)</details>", re.S
@@ -109,7 +116,8 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
 
     The badge becomes a sentence with its link, the cell that installs the course goes, a cell
     without outputs takes those of its like in the solution, folded but for explorers and
-    predictions, and code that Jupyter folds is folded here too. What needs a kernel is said so.
+    predictions, and code that Jupyter folds is folded here too. What needs a kernel is said so, or
+    goes.
     """
     solved = {cell.id: cell for cell in solution.cells}
     for cell in learner.cells:
@@ -122,6 +130,9 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
         if not cell.outputs and cell.id in solved:
             cell.outputs = solved[cell.id].outputs
             tags += ["hide-output"] if any(map(may_answer, cell.outputs)) else []
+            if any(YOURS.search(output.get("text", "")) for output in cell.outputs):
+                cell.metadata["mystnb"] = OF_THE_SOLUTION
+        cell.outputs = [output for output in cell.outputs if not names_a_widget(output)]
         if cell.source.startswith(FOLDED):
             tags.append("hide-input")
         for data in (output.get("data", {}) for output in cell.outputs):
@@ -136,6 +147,11 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
 def may_answer(output: NotebookNode) -> bool:
     """Whether an output may answer an open question; what the reader moves is there to be moved."""
     return "data-lora=" not in output.get("data", {}).get("text/html", "")
+
+
+def names_a_widget(output: NotebookNode) -> bool:
+    """Whether an output is what a notebook stores of a widget that needs Python: its name."""
+    return output.output_type == "display_data" and set(output.data) == {"text/plain"}
 
 
 def readable(text: str) -> str:

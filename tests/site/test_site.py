@@ -177,7 +177,15 @@ def test_no_page_speaks_to_a_kernel_as_if_it_had_one(page: Page) -> None:
     for sentence in re.split(r"(?<=[.!?]) ", told):
         for words in ("Shift+Enter", "Run it live", "prompt of your own", "No prediction recorded"):
             assert words not in sentence or "In JupyterLab or Colab" in sentence, sentence
-    assert "run this cell again" not in told
+    for words in ("run this cell again", "while the model trains", "the cross is your prediction"):
+        assert words not in told
+
+
+def test_an_output_of_yours_is_folded_as_the_solutions(page: Page) -> None:
+    for fold in page.locator("details.below-input").all():
+        printed = " ".join(fold.locator(".stream").all_text_contents())
+        said = fold.locator(".collapsed").text_content()
+        assert ("solution" in said) == bool(build_site.YOURS.search(printed))
 
 
 def test_a_prediction_can_be_made_where_no_python_hears_it(page: Page) -> None:
