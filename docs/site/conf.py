@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import sphinxcontrib.katex as katex
 from docutils import nodes
 from myst_nb.sphinx_ import HideCodeCellNode
@@ -46,6 +48,8 @@ html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
 
+GAP = re.compile(r"\S {2,}\S| \| ")  # between two columns of a printed line
+
 
 class FoldedCode(SphinxPostTransform):
     """Says above folded code what it does, in the words of its `# @title`."""
@@ -65,6 +69,22 @@ class FoldedCode(SphinxPostTransform):
             code.replace_self(nodes.literal_block(rest, rest, **code.attributes))
 
 
+class Columns(SphinxPostTransform):
+    """Marks what a cell printed in columns: there a line must not wrap."""
+
+    default_priority = 200
+    formats = ("html",)
+
+    def run(self, **_: object) -> None:
+        """Marks an output of which two lines or more, and half of all, have a gap or a rule."""
+        for printed in self.document.findall(nodes.literal_block):
+            lines = printed.astext().strip().splitlines()
+            columns = [line for line in lines if GAP.search(line)]
+            if "output" in printed["classes"] and len(columns) >= max(2, len(lines) / 2):
+                printed["classes"].append("columns")
+
+
 def setup(app: Sphinx) -> None:
-    """What Sphinx calls to know of the transform."""
+    """What Sphinx calls to know of the transforms."""
     app.add_post_transform(FoldedCode)
+    app.add_post_transform(Columns)

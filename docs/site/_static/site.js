@@ -5,7 +5,7 @@ for (const table of document.querySelectorAll("table.docutils")) {
   const columns = [...(table.tHead?.rows[0]?.cells ?? [])].map(each => each.textContent.trim());
   const rows = [...table.tBodies].flatMap(body => [...body.rows]);
   const sentences = rows.some(row => [...row.cells].some(cell => cell.textContent.length > 80));
-  if (columns.length < 4 || !sentences) continue;
+  if (columns.length < 3 || !sentences) continue;
   table.classList.add("cards");
   for (const row of rows) [...row.cells].forEach((cell, place) => { cell.dataset.column = columns[place]; });
 }
@@ -22,9 +22,18 @@ for (const formula of document.querySelectorAll("article span.math")) {
   whole.append(formula, mark);
 }
 
-// A fold is read out by what it says, not as "Toggle hidden content".
-for (const fold of document.querySelectorAll("details.hide > summary")) fold.removeAttribute("aria-label");
+// A fold is read out by what it says, not as "Toggle hidden content"; a name in it is code.
+for (const fold of document.querySelectorAll("details.hide > summary")) {
+  fold.removeAttribute("aria-label");
+  for (const said of fold.children) said.innerHTML = said.innerHTML.replace(/`(.+?)`/g, "<code>$1</code>");
+}
 
-// On a phone a tap makes a chart as large as its words can be read, and a second one as it was.
+// On a phone a tap makes a chart as large as its words can be read, and shows the place that was
+// tapped; a second one makes it as it was.
 for (const chart of document.querySelectorAll(".cell_output :is(.lora-figure, .lora-map)"))
-  chart.addEventListener("click", () => chart.classList.toggle("enlarged"));
+  chart.addEventListener("click", ({ clientX }) => {
+    const { left, width } = chart.getBoundingClientRect();
+    chart.classList.toggle("enlarged");
+    const frame = chart.parentElement;
+    frame.scrollLeft = (clientX - left) / width * chart.offsetWidth - frame.clientWidth / 2;
+  });
