@@ -119,7 +119,7 @@ figcaption { font-size: 12px; color: var(--quiet); line-height: 1.3; }
 .cut-words { margin-top: 4px; }
 @container (max-width: 620px) {
   .three { gap: 0 10px; }
-  .three h4 { font-size: 13px; white-space: nowrap; }
+  .three h4 { font-size: 12px; white-space: nowrap; }
   .three h4 span { display: block; }
   .images { grid-template-columns: 1fr; }
   .scale .at64 { display: none; }}`;

@@ -69,11 +69,11 @@ const PLANE_CSS = `
 .lora-word { color: var(--lora); font-weight: 650; }
 .sides { display: flex; flex-direction: column; gap: 4px; }
 .sides .slider { flex: none; }
-.product { display: flex; flex-wrap: wrap; align-items: start; gap: 4px 7px; margin-top: 4px; font-variant-numeric: tabular-nums; }
+.product { display: flex; gap: 3px; margin-top: 4px; font-size: 12.5px; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .named { display: grid; grid-template-rows: 44px auto; justify-items: center; align-items: center; }
 .sign { line-height: 44px; }
 .plane-words { margin-top: 6px; }
-.matrix { display: grid; gap: 0 10px; padding: 1px 7px; border: solid var(--ink); border-width: 0 1.5px; border-radius: 5px; text-align: right; }
+.matrix { display: grid; gap: 0 6px; padding: 1px 3px; border: solid var(--ink); border-width: 0 1.5px; border-radius: 5px; text-align: right; }
 @container (max-width: 620px) { .planes { grid-template-columns: minmax(0, 1fr); } }`;
 
 export function mount(host, data, ask) {

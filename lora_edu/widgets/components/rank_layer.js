@@ -19,8 +19,9 @@ export function drawLayer(place, table, layer, rank) {
   const [wx, wy] = [x + thick + gap, y + thick + gap];
   place.append(rect(wx, wy, wide, high, "--bar-frozen"), rect(x, wy, thick, high, "--bar-lora"), rect(wx, y, wide, thick, "--bar-lora"),
     letter("A", x - 8, Math.min(ROOM.height - 2, wy + high / 2 + 4), "--lora"), letter("B", Math.min(ROOM.width - 5, wx + wide / 2), y - 4, "--lora"));
-  const large = wide > 18 && high > 16; // else W's letter is beside it, where neither A nor B is
-  place.append(large ? letter("W", wx + wide / 2, wy + high / 2 + 4, "--on-frozen") : letter("W", wx - 10, wy - 8, "--frozen"));
+  const large = wide > 18 && high > 16; // else W's letter is beside it: in the corner of A and B, or at its right
+  place.append(large ? letter("W", wx + wide / 2, wy + high / 2 + 4, "--on-frozen")
+    : thick > LETTER ? letter("W", wx - 10, wy - 8, "--frozen") : letter("W", wx + wide + 10, wy + high / 2 + 4, "--frozen"));
   const row = (name, a, b, size, kind) => el("tr", { class: kind }, el("td", {}, name), el("td", {}, `${grouped(a)} × ${grouped(b)}`), el("td", {}, grouped(size)));
   table.append(el("caption", {}, `one ${target} layer${copies > 1 ? ` of ${copies}` : ""}, to scale`),
     row("W", m, n, weights, "frozen"), row("A", m, rank, m * rank, "lora"), row("B", rank, n, rank * n, "lora"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator
 
@@ -16,6 +17,7 @@ from lora_edu.widgets.memory_bars import TARGET_SETS, MemoryState, memory_bars
 from lora_edu.widgets.rank_explorer import OUTPUTS, RANKS, ExplorerState, rank_explorer
 
 LAB, PHONE, ZOOMED = 820, 390, 560  # widths in pixels: an output in JupyterLab, and two narrow ones
+SITE, SITE_ZOOMED, SITE_PHONE = 736, 651, 358  # on the site: at 1366, at twice 683, and at 390
 HIGHEST_PX = 400  # so that controls, picture and text are seen together on a small screen
 
 
@@ -89,6 +91,62 @@ def test_nothing_is_cut_off_at_the_side(name: str, width: int, page: Page) -> No
         box = show(page, shown)
         wide, there = box.evaluate("box => [box.scrollWidth, box.clientWidth]")
         assert wide <= there, shown
+
+
+# Sets every model and output with each layer alone, at the least and the greatest rank; returns
+# where something is beyond the box, and where a share comes near the name beside it.
+EVERY_LAYER = """box => {
+  const [model, output] = box.querySelectorAll("select"), rank = box.querySelector("[type=range]");
+  const change = (field, values, kind) => values.forEach(value => {
+    field[kind === "input" ? "value" : "selectedIndex"] = value;
+    field.dispatchEvent(new Event(kind));
+    look();
+  });
+  const right = part => part.getBoundingClientRect().right;
+  const found = new Set(), edge = right(box) - 14;
+  let look = () => {};
+  for (const layer of box.querySelectorAll(".kinds input")) {
+    model.value = "Llama 3 8B"; // which has all layers
+    model.dispatchEvent(new Event("change"));
+    for (const field of box.querySelectorAll(".kinds input"))
+      if (field.checked !== (field === layer)) field.click();
+    look = () => {
+      const name = `${layer.parentNode.textContent} of ${model.value}, rank ${rank.value}`;
+      const parts = [...box.querySelectorAll(".layer *")];
+      if (parts.some(part => right(part) > edge + 0.5)) found.add(name);
+      const [label, share] = layer.closest("div").children;
+      if (share.textContent && share.getBoundingClientRect().left - right(label) < 4)
+        found.add(`${name}: touches its share`);
+    };
+    for (let place = 0; place < model.options.length; place++) {
+      change(model, [place], "change");
+      if (layer.disabled) continue;
+      change(output, [1, 0], "change");
+      change(rank, [0, rank.max], "input");
+    }
+    look = () => {};
+  }
+  return [...found];
+}"""
+
+
+@pytest.mark.parametrize("width", [SITE_PHONE, PHONE, SITE_ZOOMED, 683, SITE, LAB])
+def test_the_table_of_no_layer_is_cut_off(width: int, page: Page) -> None:
+    page.set_viewport_size({"width": width, "height": 700})
+    assert show(page, rank_explorer()).evaluate(EVERY_LAYER) == []
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_the_letters_of_a_layer_never_touch(rank: int, page: Page) -> None:
+    for model, target in (("GPT-2 medium (355M)", "head"), ("mini GPT (3M)", "query")):
+        shown = show(page, rank_explorer(ExplorerState(model, rank, (target,), OUTPUTS[1])))
+        letters = shown.locator(".layer svg text")
+        boxes = [letters.nth(place).bounding_box() for place in range(3)]
+        for one, other in itertools.combinations(boxes, 2):
+            assert (
+                abs(one["x"] - other["x"]) > max(one["width"], other["width"])
+                or abs(one["y"] - other["y"]) > 10
+            )
 
 
 @pytest.mark.parametrize("make", [rank_explorer, memory_bars])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import pytest
 import torch
 from playwright.sync_api import Locator, Page
 from support.components import load, show
@@ -92,6 +93,34 @@ def test_picture_controls_and_words_are_seen_together(page: Page) -> None:
     shown = show(page, playground())
     assert shown.bounding_box()["height"] <= 400
     assert all(each.bounding_box()["width"] >= 300 for each in shown.get_by_role("slider").all())
+
+
+# Sets every pair of directions at the strength with the longest number; returns the formula's
+# heights, and the most by which it passes the column that it is in.
+EVERY_FORMULA = """shown => {
+  const [reads, writes, strength] = shown.querySelectorAll("[type=range]");
+  const formula = shown.querySelector(".product"), column = formula.parentNode;
+  const set = (field, value) => { field.value = value; field.dispatchEvent(new Event("input")); };
+  const heights = new Set(), beyond = [];
+  set(strength, 1);
+  for (let from = 0; from < 24; from++) {
+    set(reads, from);
+    for (let to = 0; to < 24; to++) {
+      set(writes, to);
+      heights.add(formula.offsetHeight);
+      const ends = [formula.lastChild, column].map(part => part.getBoundingClientRect().right);
+      beyond.push(ends[0] - ends[1]);
+    }
+  }
+  return [[...heights], Math.max(...beyond)];
+}"""
+
+
+@pytest.mark.parametrize("width", [358, 736, 820])
+def test_the_formula_stays_on_its_line(width: int, page: Page) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    heights, beyond = show(page, playground()).evaluate(EVERY_FORMULA)
+    assert len(heights) == 1 and beyond <= 0
 
 
 def test_a_phone_shows_it_without_sideways_scrolling(page: Page) -> None:
