@@ -43,10 +43,10 @@ const STYLE = `
 :host { --weights: #b4bcc5; --activations: #d3a2c0; }
 :host([data-theme="dark"]) { --weights: #a3adb8; }
 .row { gap: 8px 11px; font-size: 13px; }
-.sliders { column-gap: 26px; }
+.sliders { column-gap: 22px; }
 select { padding: 4px 5px; }
-.slider { flex-basis: 300px; min-width: min(300px, 100%); }
-.tick { flex: 0 1 125px; align-self: center; white-space: normal; line-height: 17px; }
+.slider, .slider input { flex-basis: 230px; min-width: min(230px, 100%); }
+.tick { align-self: center; }
 .bars { position: relative; display: grid; grid-template-columns: 207px minmax(0, 1fr); gap: 9px 13px; margin-top: 6px; padding-top: 42px; }
 .bars > svg { position: absolute; right: 0; overflow: visible; pointer-events: none; }
 .method { display: grid; grid-template-columns: 1fr auto; align-items: baseline; line-height: 25px; }
@@ -63,6 +63,10 @@ select { padding: 4px 5px; }
 .gradients { --fill: color-mix(in srgb, var(--method) 42%, white); } .optimizer { --fill: color-mix(in srgb, var(--method) 78%, white); }
 .bar i { background: var(--fill); }
 .why { margin: 7px 0 0; font-size: 12.5px; line-height: 18px; min-height: 54px; }
+@container (max-width: 800px) {
+  .row { gap: 8px 7px; } .sliders { column-gap: 16px; } .row:not(.sliders) { font-size: 12.5px; } .field { gap: 4px; } select { padding: 4px 1px; }
+  .bars { grid-template-columns: 202px minmax(0, 1fr); gap: 9px; } .parts { font-size: 11.5px; } .parts span { margin-right: 8px; } }
+@container (min-width: 400px) and (max-width: 730px) { .field { flex: 0 0 calc(50% - 4px); } }
 @container (max-width: 620px) { .bars { grid-template-columns: minmax(0, 1fr); gap: 2px; padding-top: 0; } .method { margin-top: 8px; } .full .bar { margin-top: 44px; } }
 `;
 

@@ -83,7 +83,7 @@ def test_no_layer_ticked_leaves_everything_in_its_place(page: Page) -> None:
     assert box.bounding_box() == before
 
 
-@pytest.mark.parametrize("width", [PHONE, ZOOMED, LAB])
+@pytest.mark.parametrize("width", [PHONE, ZOOMED, SITE, LAB])
 @pytest.mark.parametrize("name", EXPLORERS)
 def test_nothing_is_cut_off_at_the_side(name: str, width: int, page: Page) -> None:
     page.set_viewport_size({"width": width, "height": 700})
@@ -181,6 +181,17 @@ def test_the_layer_that_was_just_ticked_is_drawn(page: Page) -> None:
     assert "one fc_in layer of 12" in box.locator("caption").inner_text()
     box.get_by_role("checkbox", name="fc_in").uncheck()
     assert "one query layer of 12" in box.locator("caption").inner_text()
+
+
+@pytest.mark.parametrize("width", [SITE, LAB])
+def test_the_lists_of_the_budget_share_a_line(width: int, page: Page) -> None:
+    page.set_viewport_size({"width": width, "height": 700})
+    shown = show(page, memory_bars())
+    lists = shown.locator("select")
+    assert len({lists.nth(place).bounding_box()["y"] for place in range(4)}) == 1
+    ticked = shown.locator(".tick").bounding_box()
+    assert ticked["height"] < 25  # a line
+    assert ticked["y"] < shown.locator(".marks").last.bounding_box()["y"]  # beside the sliders
 
 
 def test_beside_bars_that_dwarf_them_all_cards_are_one_line(page: Page) -> None:
