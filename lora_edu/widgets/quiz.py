@@ -68,6 +68,8 @@ class Prediction:
         self._asked = f"{asked}\n{_times_asked[asked]}"
         self._display_id = f"prediction-{secrets.token_hex(8)}"
         self._is_shown = False
+        self._is_answered = False  # an answer was shown already
+        self._is_late = False  # and what is recorded now came after it
 
     def say(self, said: str) -> None:
         """Records an answer; one that cannot be read leaves no prediction, and `note` says why.
@@ -79,6 +81,7 @@ class Prediction:
         if value is not None:
             _written(value)  # what cannot be written is not recorded
         self._typed, self.value, self.note = said, value, note
+        self._is_late = self._is_answered
         if self._is_shown:
             self._show(update=True)
 
@@ -93,6 +96,13 @@ class Prediction:
         except ValueError as error:
             return None, str(error)
 
+    def _compare(self) -> str | float | None:
+        """Returns the prediction to an answer that is shown now; one made later is late."""
+        was_late, self._is_late, self._is_answered = self._is_late, False, True
+        if was_late and self._is_shown:
+            self._show(update=True)
+        return self.value
+
     def _answer(self, said: str) -> dict[str, Any]:
         """Answers the form: what it tells beneath."""
         self.say(said)
@@ -100,7 +110,7 @@ class Prediction:
 
     def _state(self) -> dict[str, Any]:
         said = None if self.value is None else _written(self.value)
-        return {"said": said, "note": self.note}
+        return {"said": said, "note": self.note, "late": self._is_late}
 
     def __repr__(self) -> str:
         """Returns question and options as text, for readers without a kernel."""
@@ -209,6 +219,8 @@ def reveal(
 ) -> Reveal:
     """Compares a prediction with what was found; as the last line of a cell, it shows itself.
 
+    A prediction that is made afterwards says in its form that this must run again.
+
     Args:
         prediction: What `predict` returned.
         answer: The option that turned out right, or the number found. Tests compare its text, so
@@ -223,7 +235,7 @@ def reveal(
         raise ValueError(f"answer must be one of {list(prediction.options)}, got {answer!r}")
     if not prediction.options and isinstance(answer, str):
         raise ValueError(f"answer must be a number, as the question asks for one; got {answer!r}")
-    said = prediction.value
+    said = prediction._compare()
     if isinstance(said, float) and not isinstance(answer, str):
         agrees = abs(said - answer) <= tolerance * abs(answer)
     else:

@@ -177,8 +177,22 @@ def test_what_is_chosen_goes_into_the_output_that_is_stored(forms: list) -> None
 
 def test_the_form_is_answered_with_what_is_recorded() -> None:
     prediction = predict("How many?")
-    assert prediction._answer("2.5e3") == {"said": "2,500", "note": ""}
+    assert prediction._answer("2.5e3") == {"said": "2,500", "note": "", "late": False}
     assert prediction._answer("many")["said"] is None
+
+
+def test_a_prediction_after_its_answer_is_late_until_the_answer_is_shown_again(
+    forms: list,
+) -> None:
+    prediction = predict("Which?", ["a", "b"])
+    prediction._ipython_display_()
+    assert reveal(prediction, "b").prediction is None
+    assert prediction._answer("a")["late"]
+    assert reveal(prediction, "b").prediction == "a"
+    assert ['"late":true' in bundle["text/html"] for bundle, _ in forms] == [False, True, False]
+    assert [how["update"] for _, how in forms] == [False, True, True]
+    reveal(prediction, "b")
+    assert len(forms) == 3  # nothing new to say
 
 
 def test_an_answer_is_folded_until_there_is_a_prediction() -> None:

@@ -1,6 +1,7 @@
 // A question, answered before one looks: a choice, or a number. What is recorded is Python's word;
 // where no Python is behind the page, the answer is the reader's own and stays as it is said.
 import { box, el } from "./kit.js";
+import { numberSaid } from "./number_said.js";
 
 const STYLE = `
 .kit { border-left: 5px solid var(--line); border-radius: 0; padding: 6px 14px; max-width: 780px; }
@@ -17,11 +18,18 @@ p { margin: 2px 0 0; }`;
 
 /** What is read beneath the form: { text, recorded }. */
 export function answer(state, data) {
+  if (state.note) return { text: state.note, recorded: false };
   if (state.reading) return state.said ? { text: `You say: ${state.said}. Now read on, and unfold the answer.`, recorded: true }
     : { text: "Make up your mind, then read on.", recorded: false };
-  if (state.note) return { text: state.note, recorded: false };
   if (state.said === null) return { text: data.options.length ? "Choose one, then run on." : "Press Enter to record it, then run on.", recorded: false };
-  return { text: `Recorded: ${state.said}. Now run on.`, recorded: true };
+  const then = state.late ? "Run the answer's cell again to compare." : "Now run on.";
+  return { text: `Recorded: ${state.said}. ${then}`, recorded: true };
+}
+
+/** The state where no Python reads what is said. */
+function unheard(typed, { options, question }) {
+  const said = typed.trim();
+  return { said, note: options.length || !said ? "" : numberSaid(said, question).note, reading: true };
 }
 
 export function mount(host, data, ask) {
@@ -34,7 +42,7 @@ export function mount(host, data, ask) {
     inside.classList.toggle("recorded", recorded);
   };
   const send = async said => {
-    if (!ask) return tell({ said: said.trim(), reading: true });
+    if (!ask) return tell(unheard(said, data));
     // Python puts the answer into the saved output, which draws this form anew: the focus comes back.
     globalThis.loraAsked = { key: host.dataset.lora, at: Date.now() };
     try {
@@ -47,7 +55,7 @@ export function mount(host, data, ask) {
   const legend = el("legend", {}, `Predict: ${data.question}`);
   const controls = data.options.length ? radios(data, send) : number(data, send);
   inside.append(el("fieldset", {}, legend, controls.element), note, wrong);
-  tell({ said: data.said, note: data.note, reading: !ask });
+  tell({ said: data.said, note: data.note, late: data.late, reading: !ask });
   const asked = globalThis.loraAsked;
   if (asked?.key === host.dataset.lora && Date.now() - asked.at < 3000) controls.focused()?.focus({ preventScroll: true });
 }

@@ -1,7 +1,8 @@
-"""The explorers in the page write numbers as the package writes them."""
+"""The explorers in the page write and read numbers as the package does."""
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 
@@ -9,6 +10,8 @@ import pytest
 from playwright.sync_api import BrowserContext
 from support.components import Loaded, load
 
+from lora_edu.widgets.number_said import number_said
+from lora_edu.widgets.quiz import _Form, predict
 from lora_edu.widgets.strength_explorer import strength_explorer
 from lora_edu.widgets.units import in_words, megabytes, percent
 
@@ -46,3 +49,33 @@ def test_a_number_is_written_as_python_writes_it(name: str, kit: Loaded) -> None
     ]
     assert wrong == []
     assert not [text for text in written if "e+" in text or "e-" in text or "-" in text]
+
+
+DIGITS = (
+    *"8 -5 −5 +3 1.5 1,5 0,25 1,500 1_500 1'500 1,234,567.5 1,50,000 1,500,00 1.5.2 .5 5.".split(),
+    *"2.5e6 2,5e3 1,500e2 1e-3 1e400 -1e400 1e308 abc e5 --5 0x10 ½ inf nan 0,001 1,5000".split(),
+    *("1 500", "1 5", ""),
+)
+UNITS = ("", "k", " K", "M", " million", "bn", "%", " per cent", "×", "x", " times", "k%")
+QUESTIONS = ("How many?", "How many per cent?", "how much, in %?", "How many times?", "Which rank?")
+
+
+def python_reads(typed: str, question: str) -> dict[str, float | str | None]:
+    try:
+        return {"number": number_said(typed, question), "note": ""}
+    except ValueError as error:
+        return {"number": None, "note": str(error)}
+
+
+def test_a_number_is_read_as_python_reads_it(browser: BrowserContext) -> None:
+    page = browser.new_page()
+    calls = [
+        (f" {digits}{unit} ", question)
+        for digits, unit, question in itertools.product(DIGITS, UNITS, QUESTIONS)
+    ]
+    read = load(page, _Form(predict("How many?"))).each("numberSaid", calls)
+    page.close()
+    wrong = [
+        (call, said) for call, said in zip(calls, read, strict=True) if said != python_reads(*call)
+    ]
+    assert wrong == []

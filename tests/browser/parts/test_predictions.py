@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
+from support.components import show
 from support.lab import Lab
 from support.pages import (
     close,
@@ -18,6 +19,8 @@ from support.pages import (
     settle,
     wait_for_all,
 )
+
+from lora_edu.widgets.component import Component
 
 PATH = "notebooks/predictions.ipynb"
 CELLS = (
@@ -48,7 +51,7 @@ def test_what_was_predicted_is_there_in_a_new_session(
 ) -> None:
     assert page.get_by_text("No prediction recorded.").is_visible()
     page.get_by_role("radio", name="LoRA").click()
-    page.get_by_text("Recorded: LoRA.").wait_for()
+    page.get_by_text("Recorded: LoRA. Run the answer's cell again to compare.").wait_for()
     settle(page)
     expect(page.get_by_role("radio", name="LoRA")).to_be_focused()
     page.keyboard.press("ArrowDown")
@@ -68,6 +71,7 @@ def test_what_was_predicted_is_there_in_a_new_session(
     page.locator(".jp-CodeCell").last.locator(".jp-InputArea-editor").click()
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
     page.get_by_text("You predicted: full").wait_for()
+    page.get_by_text("Recorded: full. Now run on.").wait_for()
     assert errors(page) == []
     saved_when(page, lab, PATH, lambda saved: "You predicted: full" in json.dumps(saved.cells))
     close(page)
@@ -81,6 +85,27 @@ def test_what_was_predicted_is_there_in_a_new_session(
     again.get_by_role("radio", name="LoRA").click()
     again.get_by_role("alert").get_by_text("Run its cell").wait_for()
     close(again)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("abc", "This is not a number."),
+        ("-5", "What the question counts cannot be less than zero."),
+        ("1e400", "This number is too large"),
+        ("1.5M", "You say: 1.5M."),
+        (" ", "Make up your mind"),
+    ],
+)
+def test_a_page_without_python_reads_a_number_too(
+    said: str, told: str, browser: BrowserContext
+) -> None:
+    page, data = browser.new_page(), {"options": [], "typed": "", "said": None, "note": ""}
+    form = show(page, Component("predict", {"question": "How many?", **data}, alt="a form"))
+    form.get_by_role("textbox").fill(said)
+    form.get_by_role("textbox").press("Enter")
+    assert form.locator("p.quiet").inner_text().startswith(told)
+    page.close()
 
 
 def test_what_goes_wrong_in_python_is_told_in_the_form(lab: Lab, browser: BrowserContext) -> None:
