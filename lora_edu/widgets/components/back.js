@@ -28,36 +28,40 @@ function whole(share) {
 // --- the picture ---------------------------------------------------------------------------------
 
 const BACK_CSS = `
-.bar { align-items: flex-end; }
+.bar { align-items: flex-end; margin-top: 0; }
+.bar .slider { flex: none; }
+.bar .slider, .bar .slider input { min-width: 0; }
 .bar button { margin-bottom: 12px; }
-.chart { margin-top: 2px; }
-.chart svg { overflow: visible; }
+.words { font-size: 12.5px; line-height: 17px; }
 .rule { stroke: var(--line); }
 .at { stroke: var(--ink); stroke-dasharray: 4 3; }
-.curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
-.curve.cut, .curve.lora { stroke-width: 2.6; }
+.curve { fill: none; stroke-width: 1.5; stroke-linejoin: round; }
+.curve.cut, .curve.lora, .curve.subspace { stroke-width: 2.8; }
 .cut { stroke: var(--full); } .lora { stroke: var(--lora); } .shrunk { stroke: var(--full); stroke-dasharray: 2 3; }
-.subspace { stroke: var(--frozen); } .random { stroke: var(--frozen); stroke-dasharray: 8 3; }
-.whole { stroke: var(--ink); stroke-dasharray: 9 3 2 3; } .none { stroke: var(--ink); stroke-dasharray: 2 4; }
+.subspace { stroke: var(--frozen); } .random { stroke: var(--frozen); stroke-dasharray: 9 4; }
+.whole { stroke: var(--frozen); } .none { stroke: var(--frozen); stroke-dasharray: 1.5 4; }
 .energy { stroke: var(--ink); }
-.curve.whole, .curve.none { stroke-width: 1.4; }
 .here { fill: var(--paper); stroke-width: 2.2; stroke-dasharray: none; }
 .star { fill: var(--ink); stroke: var(--paper); stroke-width: 1.5; }
-.chart text.told { font-weight: 650; paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-dasharray: none; }
+.chart text.told, .chart text.main { font-weight: 650; paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-dasharray: none; }
+.chart text.cut { fill: var(--full); } .chart text.lora { fill: var(--lora); } .chart text.subspace { fill: var(--frozen); }
 .chart text.panel { font-weight: 600; }
 .keys { display: flex; flex-wrap: wrap; gap: 0 14px; margin: 4px 0; font-size: 12px; }
+.keys:empty { display: none; }
 .keys span { display: inline-flex; align-items: center; gap: 6px; }`;
 
 // Two quantities, each with an axis of its own: accuracy from where it begins, and energy from 0.
-const ACCURACY = [16, 128], ENERGY = [157, 191], HEIGHT = 226; // where they are, in pixels
-const LEFT = 46, NAMES = 242, NARROW = 620, LINE = 15, STEP = 0.05;
+const ACCURACY = [16, 190], ENERGY = 30; // where one is, in pixels, and how high the other
+const LEFT = 46, NAMES = 166, TOLD = 210, NARROW = 620, LINE = 15, STEP = 0.05, THUMB = 9; // half a thumb with its margin
+const ROOM = 32; // the rank beside whose point the name of random directions has room
+const MAIN = ["cut", "lora", "subspace"]; // what the question is about; the others are to compare with
 
 export function mount(host, data, ask) {
   const inside = box(host, "A cut ΔW put back into the model", BACK_CSS);
   const state = { ...data.start, live: {} };
-  const finding = el("p", { class: "finding", "aria-live": "polite" }), words = el("div", { class: "quiet" });
-  const status = el("div", { class: "quiet", role: "status" }), wrong = el("div", { class: "wrong", role: "alert" });
-  const chart = el("div", { class: "chart" });
+  const finding = el("p", { class: "finding", "aria-live": "polite" }), words = el("div", { class: "quiet words" });
+  const status = el("div", { class: "quiet words", role: "status" }), wrong = el("div", { class: "wrong", role: "alert" });
+  const chart = el("div", { class: "chart" }), keys = el("div", { class: "keys" });
   const rank = slider({
     label: "rank r", stops: data.ranks, value: state.rank, marks: data.ranks.map(each => [each, String(each)]),
     change: value => { state.rank = value; draw(); },
@@ -67,7 +71,10 @@ export function mount(host, data, ask) {
     const now = answer(state, data);
     finding.textContent = unbroken(now.finding);
     words.textContent = unbroken(now.explain);
-    chart.replaceChildren(...drawn(state, data, now, chart.clientWidth || 760));
+    const wide = chart.clientWidth || 760, narrow = wide < NARROW, right = wide - (narrow ? 14 : NAMES);
+    chart.replaceChildren(drawn(state, data, now, wide, right));
+    keys.replaceChildren(...(narrow ? curvesOf(data).map(([kind, name]) => el("span", {}, sample(kind), name)) : []));
+    rank.element.style = `margin-left:${LEFT - THUMB}px;width:${right - LEFT + 2 * THUMB}px`; // it is the chart's axis
   };
   const measure = async () => {
     const asked = state.rank;
@@ -84,64 +91,67 @@ export function mount(host, data, ask) {
     status.textContent = "";
     button.disabled = words.hidden = false;
   };
-  inside.append(finding, el("div", { class: "row bar" }, rank.element, ...(ask ? [button] : [])), chart, status, wrong, words);
+  inside.append(finding, chart, el("div", { class: "row bar" }, rank.element, ...(ask ? [button] : [])), keys, status, wrong, words);
   new ResizeObserver(draw).observe(chart);
   draw();
 }
 
-/** The chart; its curves have their names at their ends, or beneath it where that is too narrow. */
-function drawn({ rank, live }, data, { describe, star }, width) {
-  const narrow = width < NARROW, right = width - (narrow ? 14 : NAMES), most = data.ranks.at(-1);
-  const curves = Object.keys(data.names).map(kind => [kind, data.names[kind], data.accuracy[kind]]);
-  const ends = { 1: 0, [most]: 0 }, level = share => Object.fromEntries(Object.keys(ends).map(at => [at, share]));
-  const accuracies = [["whole", "whole ΔW", level(data.whole)], ...curves, ["none", "rank 0", level(data.none)]];
-  const all = [...accuracies.map(([, , curve]) => curve), live].flatMap(curve => Object.values(curve));
-  const low = STEP * Math.floor(Math.min(...all) / STEP), high = STEP * Math.ceil(Math.max(...all) / STEP);
-  const x = at => LEFT + ((right - LEFT) * Math.log2(at)) / Math.log2(most);
-  const within = ([top, bottom], from, to) => share => bottom - ((bottom - top) * (share - from)) / (to - from);
-  const y = within(ACCURACY, low, high), kept = within(ENERGY, 0, 1);
-  const places = (curve, height) => Object.keys(curve).map(Number).sort((a, b) => a - b).map(at => [x(at), height(curve[at])]);
-  const line = (kind, from, to) => svg("line", { class: kind, x1: from[0], y1: from[1], x2: to[0], y2: to[1] });
-  const text = (kind, [left, down], said, anchor = "start") => svg("text", { class: kind, x: left, y: down, "text-anchor": anchor }, said);
-  const rule = (share, height) => [line("rule", [LEFT, height(share)], [right, height(share)]),
-    text("quiet", [LEFT - 8, height(share) + 4], `${fixed(100 * share, 0)}\u00a0%`, "end")];
-  const parts = [text("panel", [LEFT, ACCURACY[0] - 6], `accuracy, from ${fixed(100 * low, 0)}\u00a0%`), text("panel", [LEFT, ENERGY[0] - 8], "energy that the cut keeps")];
-  for (let tenth = Math.ceil(10 * low - 1e-9); tenth <= 10 * high + 1e-9; tenth++) parts.push(...rule(tenth / 10, y));
-  for (const share of [0, 0.5, 1]) parts.push(...rule(share, kept));
-  for (const at of data.ranks.filter(each => !narrow || Math.log2(most / each) >= 1 || each === most)) parts.push(text("quiet", [x(at), ENERGY[1] + 17], String(at), "middle"));
-  parts.push(text("quiet", [(LEFT + right) / 2, HEIGHT - 3], "rank r", "middle"));
-  for (const panel of [ACCURACY, ENERGY]) parts.push(line("at", [x(rank), panel[0]], [x(rank), panel[1]]));
-  for (const [kind, curve, height] of [...accuracies.map(([kind, , curve]) => [kind, curve, y]), ["energy", data.energy.cut, kept]])
-    parts.push(svg("path", { class: `curve ${kind}`, d: `M${places(curve, height).join("L")}` }));
-  const here = (kind, down) => parts.push(svg("circle", { class: `here ${kind}`, cx: x(rank), cy: down, r: 4.5 }));
-  for (const [kind, , curve] of curves) if (rank in curve) here(kind, y(curve[rank]));
-  here("energy", kept(data.energy.cut[rank]));
-  for (const at of Object.keys(live)) parts.push(svg("path", { class: "star", d: starAt(x(at), y(live[at])) }));
-  if (star) {
-    const late = x(rank) > (LEFT + right) / 2, beside = x(rank) + (late ? -11 : 11);
-    star.forEach((said, i) => parts.push(text("told", [beside, y(live[rank]) + 20 + LINE * i], unbroken(said), late ? "end" : "start")));
-  }
-  if (!narrow) parts.push(...atTheirEnds(accuracies, places, y, right, line, text));
-  const picture = svg("svg", { width, height: HEIGHT, role: "img", "aria-label": describe }, ...parts);
-  const sample = kind => svg("svg", { width: 32, height: 10, "aria-hidden": "true" }, line(`curve ${kind}`, [1, 5], [31, 5]));
-  return [picture, ...(narrow ? [el("div", { class: "keys" }, ...accuracies.map(([kind, name]) => el("span", {}, sample(kind), name)))] : [])];
+/** All curves of accuracy: [kind, name, by rank] each. */
+function curvesOf({ names, accuracy, ranks, whole, none }) {
+  const level = share => ({ [ranks[0]]: share, [ranks.at(-1)]: share });
+  return [["whole", "whole ΔW", level(whole)], ...Object.keys(names).map(kind => [kind, names[kind], accuracy[kind]]), ["none", "rank 0", level(none)]];
 }
 
-/** Each curve's name, tied to its end by a piece of its own stroke; names make way for each other. */
-function atTheirEnds(accuracies, places, y, right, line, text) {
-  const ends = accuracies.map(([kind, name, curve]) => ({ kind, name, from: places(curve, y).at(-1) }))
-    .sort((a, b) => a.from[1] - b.from[1] || accuracies.findIndex(([kind]) => kind === a.kind) - accuracies.findIndex(([kind]) => kind === b.kind));
-  const downs = ends.map(({ from }) => from[1]);
-  for (let round = 0; round < 200; round++)
-    for (let i = 1; i < downs.length; i++) {
-      const lacks = LINE - (downs[i] - downs[i - 1]);
-      if (lacks > 0) { downs[i - 1] -= lacks / 2; downs[i] += lacks / 2; }
-    }
-  const lift = Math.max(0, ACCURACY[0] - 8 - downs[0]);
-  return ends.flatMap(({ kind, name, from }, i) => {
-    const down = downs[i] + lift;
-    return [line(`curve ${kind}`, [Math.max(right, from[0]) + 3, from[0] < right ? down : from[1]], [right + 26, down]), text("", [right + 31, down + 4], name)];
+function sample(kind) {
+  return svg("svg", { width: 32, height: 10, "aria-hidden": "true" }, svg("line", { class: `curve ${kind}`, x1: 1, y1: 5, x2: 31, y2: 5 }));
+}
+
+/** The chart, from LEFT to `right`; where it is narrow, it lacks the names of its curves. */
+function drawn({ rank, live }, data, { describe, star }, width, right) {
+  const narrow = width < NARROW, top = ACCURACY[1] + (narrow ? 30 : 12), energy = [top, top + ENERGY], height = top + ENERGY + 4;
+  const accuracies = curvesOf(data), all = [...accuracies.map(([, , curve]) => curve), live].flatMap(curve => Object.values(curve));
+  const low = STEP * Math.floor(Math.min(...all) / STEP), high = STEP * Math.ceil(Math.max(...all) / STEP);
+  const x = at => LEFT + ((right - LEFT) * data.ranks.indexOf(at)) / (data.ranks.length - 1); // as the slider has it
+  const within = ([top, bottom], from, to) => share => bottom - ((bottom - top) * (share - from)) / (to - from);
+  const y = within(ACCURACY, low, high), kept = within(energy, 0, 1);
+  const places = (curve, place) => Object.keys(curve).map(Number).sort((a, b) => a - b).map(at => [x(at), place(curve[at])]);
+  const line = (kind, from, to) => svg("line", { class: kind, x1: from[0], y1: from[1], x2: to[0], y2: to[1] });
+  const text = (kind, [left, down], said, anchor = "start") => svg("text", { class: kind, x: left, y: down, "text-anchor": anchor }, said);
+  const rule = (share, place) => [line("rule", [LEFT, place(share)], [right, place(share)]),
+    text("quiet", [LEFT - 8, place(share) + 4], `${fixed(100 * share, 0)}\u00a0%`, "end")];
+  const parts = [text("panel", [LEFT, ACCURACY[0] - 6], `accuracy, from ${fixed(100 * low, 0)}\u00a0%`)];
+  for (let tenth = Math.ceil(10 * low - 1e-9); tenth <= 10 * high + 1e-9; tenth++) parts.push(...rule(tenth / 10, y));
+  for (const share of [0, 1]) parts.push(...rule(share, kept));
+  parts.push(line("at", [x(rank), ACCURACY[0]], [x(rank), height]));
+  const drawing = ([kind, curve, place]) => svg("path", { class: `curve ${kind}`, d: `M${places(curve, place).join("L")}` });
+  parts.push(...accuracies.map(([kind, , curve]) => drawing([kind, curve, y])), drawing(["energy", data.energy.cut, kept]));
+  const here = (kind, down) => parts.push(svg("circle", { class: `here ${kind}`, cx: x(rank), cy: down, r: 4.5 }));
+  for (const [kind, , curve] of accuracies) if (MAIN.includes(kind) && rank in curve) here(kind, y(curve[rank]));
+  here("energy", kept(data.energy.cut[rank]));
+  if (narrow) parts.push(text("panel", [LEFT, energy[0] - 8], "energy that the cut keeps"));
+  else parts.push(...namesOf(accuracies, data, { x, y, right, line, text }), text("panel", [right + 10, kept(1) + 9], "energy that"),
+    text("panel", [right + 10, kept(1) + 9 + LINE], "the cut keeps"));
+  for (const at of Object.keys(live)) parts.push(svg("path", { class: "star", d: starAt(x(Number(at)), y(live[at])) }));
+  if (star) {
+    // At its left, where no curve is, or as far to the right as there is room.
+    const late = x(rank) - 11 - TOLD > LEFT, beside = late ? x(rank) - 11 : Math.min(x(rank) + 11, width - TOLD);
+    star.forEach((said, i) => parts.push(text("told", [beside, y(live[rank]) + 20 + LINE * i], unbroken(said), late ? "end" : "start")));
+  }
+  return svg("svg", { width, height, role: "img", "aria-label": describe }, ...parts);
+}
+
+/** The names of the curves, beside them or, with a piece of their stroke, where they end: no line leads to one. */
+function namesOf(accuracies, data, { x, y, right, line, text }) {
+  const name = Object.fromEntries(accuracies), { lora, subspace } = data.accuracy;
+  const last = Math.max(...Object.keys(lora));
+  const ends = (kinds, down) => kinds.flatMap(kind => {
+    const first = down, main = MAIN.includes(kind) ? `main ${kind}` : "quiet";
+    const lines = name[kind].split(/(?<=, )/).map(said => svg("tspan", { x: right + 42, y: (down += LINE) - LINE }, said));
+    return [line(`curve ${kind}`, [right + 10, first - 4], [right + 36, first - 4]), svg("text", { class: main }, ...lines)];
   });
+  return [text("main lora", [x(last) + 9, y(lora[last]) - 1], name.lora),
+    text("main subspace", [x(ROOM) + 6, y(subspace[ROOM]) + 15], name.subspace),
+    ...ends(["cut", "whole", "shrunk"], y(data.whole) + 1), ...ends(["none", "random"], y(data.none) + 4 - LINE)];
 }
 
 function starAt(x, y) {

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
 from playwright.sync_api import Locator, Page
 from support.components import load, show
 
@@ -100,16 +103,43 @@ STROKES = """all => all.map(each => {
 })"""
 
 
-def test_every_curve_has_its_name_at_its_end_and_no_name_covers_another(page: Page) -> None:
-    page.set_viewport_size({"width": 1366, "height": 800})
+# Names as boxes without a font's empty margins, and the points of the curves that are within one.
+NAMES = """picture => {
+  const names = [...picture.querySelectorAll("text:not(.told)")].map(text => {
+    const { x, y, width, height } = text.getBBox(), slack = 0.2 * height;
+    return [text.textContent, x, y + slack, x + width, y + height - slack];
+  });
+  const covered = new Set();
+  for (const curve of picture.querySelectorAll("path.curve"))
+    for (let at = 0; at < curve.getTotalLength(); at += 2) {
+      const { x, y } = curve.getPointAtLength(at);
+      for (const [name, left, top, right, bottom] of names)
+        if (x > left && x < right && y > top && y < bottom) covered.add(name);
+    }
+  return [names, [...covered]];
+}"""
+
+
+@pytest.mark.parametrize("width", [651, 736, 820])
+def test_no_name_covers_a_curve_or_another_name(width: int, page: Page) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    names, covered = show(page, board()).locator(".chart svg").evaluate(NAMES)
+    assert {*CURVES} <= {name for name, *_ in names}
+    assert covered == []
+    for (one, *a), (other, *b) in itertools.combinations(names, 2):
+        apart = a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3]
+        assert apart, f"{one!r} meets {other!r}"
+    assert max(right for _, _, _, right, _ in names) <= width - 28
+
+
+def test_a_name_has_its_curves_colour_or_a_piece_of_its_stroke(page: Page) -> None:
     shown = show(page, board())
-    boxes = [shown.get_by_text(name, exact=True).bounding_box() for name in CURVES]
-    assert max(box["x"] + box["width"] for box in boxes) <= shown.bounding_box()["width"]
-    tops = sorted(box["y"] for box in boxes)
-    assert all(below - above >= 14 for above, below in zip(tops, tops[1:]))
-    ends = shown.locator("line.curve").evaluate_all(STROKES)
     drawn = shown.locator("path.curve").evaluate_all(STROKES)
-    assert sorted(ends) == sorted(drawn[:-1])  # the last is energy, named above its own axis
+    assert {*shown.locator("line.curve").evaluate_all(STROKES)} < {*drawn[:-1]}
+    for kind in ("cut", "lora", "subspace"):
+        curve, name = shown.locator(f"path.{kind}"), shown.locator(f"text.{kind}")
+        colour = curve.evaluate("curve => getComputedStyle(curve).stroke")
+        assert name.evaluate("name => getComputedStyle(name).fill") == colour
 
 
 def test_a_narrow_page_has_the_names_beneath_the_chart(page: Page) -> None:
