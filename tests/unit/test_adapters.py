@@ -94,6 +94,32 @@ def test_half_precision_is_stated_in_the_file_and_halves_it(tmp_path, dtype):
         assert torch.equal(layer.lora.B, lora_layers(model)[name].lora.B.to(dtype).float())
 
 
+def test_half_precision_is_that_of_all_that_is_stored_but_of_counts(tmp_path):
+    model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    freeze(model)
+    replace_linear_with_lora(model, rank=2, alpha=4, targets=["0"])
+    model[2].requires_grad_(True)
+    model(torch.randn(8, 4))  # moves what BatchNorm has counted
+    folder = save_adapter(model, tmp_path, dtype=torch.float16)
+    stored = safetensors.torch.load_file(folder / WEIGHTS_NAME)
+    counts = {name for name, tensor in stored.items() if tensor.dtype == torch.int64}
+    assert {name.rpartition(".")[2] for name in counts} == {"num_batches_tracked"}
+    assert {stored[name].dtype for name in stored.keys() - counts} == {torch.float16}
+    assert any("2.weight" in name for name in stored)
+
+
+def test_the_base_that_is_named_is_stated_for_peft_and_kept(tmp_path):
+    folder = save_adapter(make_adapted(), tmp_path / "new" / "deeper", base_model="gpt2")
+    again = save_adapter(load_adapter(folder), tmp_path / "again")
+    for each in (folder, again):
+        config = json.loads((each / CONFIG_NAME).read_text())
+        assert config["base_model_name_or_path"] == load_adapter(each).base_model == "gpt2"
+        with safe_open(each / WEIGHTS_NAME, "pt") as file:
+            assert file.metadata()["format"] == "pt"  # as PEFT writes it
+    other = save_adapter(load_adapter(folder), tmp_path / "other", base_model="gpt2-medium")
+    assert load_adapter(other).base_model == "gpt2-medium"
+
+
 @pytest.mark.parametrize(
     ("scaling", "lora_alpha", "use_rslora"),
     [("alpha", 6, False), ("alpha/rank", 2, False), ("alpha/sqrt(rank)", 2, True)],
