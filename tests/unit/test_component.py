@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,7 @@ def test_one_picture_with_its_text_stands_where_the_script_puts_the_explorer() -
 def test_an_explorer_without_a_picture_shows_its_text(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "components").mkdir()
-    for name in ("kit.css", "kit.js", "strength.js"):
-        (tmp_path / "components" / name).write_bytes((FOLDER / name).read_bytes())
+    shutil.copytree(FOLDER, tmp_path / "components", ignore=shutil.ignore_patterns("*.png"))
     monkeypatch.setattr(component.resources, "files", lambda package: tmp_path)
     made = Component("strength", {}, alt="a <text>")
     assert "<p>a &lt;text&gt;</p>" in made.html()
