@@ -109,6 +109,7 @@ def line_chart(
             axis.yaxis.set_major_formatter(_plain)
         if y_log10:
             axis.set_yscale("log")
+            axis.yaxis.set_major_formatter(_plain)
         if any(line.label for line in lines) and not name_curves(axis, curves):
             longest = max(len(line.label) for line in lines)
             made.legend(loc="outside lower center", ncols=3 if longest <= 20 else 2)
@@ -116,8 +117,8 @@ def line_chart(
 
 
 def _plain(value: float, _: int) -> str:
-    """Labels a power of two by its value: 1, 2, 4."""
-    return f"{value:g}"
+    """Labels a power of two or ten by its value: 0.1, 4, 16,384."""
+    return f"{value:,.7g}"
 
 
 def bar_chart(

@@ -13,8 +13,8 @@
 # **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, on a CPU or a GPU.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# there again. **Only half an hour?** Take notebook 02 up to Exercise 2, in 03 “Replace the layers” and
-# “Train it”, and in 05 “Should I use LoRA, and with what?”.
+# there again. **Only half an hour?** Take notebook 02 up to Exercise 2, in 03 “Replace the layers”
+# and “Train it”, and in 05 “Should I use LoRA, and with what?”.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
@@ -41,13 +41,13 @@ explorer
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
-# *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts of
-# 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every task.
-# Most of that goes to what each number needs besides: a gradient, and two numbers of twice the bytes
-# for the optimizer. LoRA freezes the model and trains a small addition, here beside two of every
-# seven matrices (query and value). That takes 35 GB: 16 for the model and 19, in place of 24, for its layers'
-# outputs, which the backward pass needs. With most of the frozen part packed into 4 bits it is 25,
-# and a task is a file of 7 MB.
+# *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts
+# of 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every
+# task. Most of that memory goes to what each number needs besides: a gradient, and two numbers of
+# twice the bytes for the optimizer. LoRA freezes the model and trains a small addition, here beside
+# two of every seven matrices (query and value). That takes 35 GB: 16 for the model and 19, in place
+# of 24, for its layers' outputs, which the backward pass needs (notebook 04). With most of the
+# frozen part packed into 4 bits it is 25. Either way, a task is a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -75,10 +75,10 @@ from lora_edu.plots import drawing
 
 drawing("side_path")
 # %% [markdown]
-# Follow the input $x$. One way leads through the pretrained matrix $W$, which is *frozen*: it never
-# changes again. The side path squeezes $x$ through a thin matrix $A$ and widens it with a thin $B$,
-# and the results are added. Only $A$ and $B$, the *adapter*, are trained. So the layer acts as if
-# its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed *multiplier*.
+# Follow the input $x$. One way leads through the pretrained matrix $W$, which is *frozen*: training
+# never changes it. The side path squeezes $x$ through a thin matrix $A$ and widens it with a thin
+# $B$, and the results are added. Only $A$ and $B$, the *adapter*, are trained. So the layer acts as
+# if its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed *multiplier*.
 #
 # ## The same by hand
 # First the base alone, which was never taught what this list means:
@@ -149,6 +149,8 @@ with torch.no_grad():
     difference = (model(token_ids) - base(token_ids)).abs().max().item()
 set_strength(model, 1)
 print("largest difference:", difference)
+# %%
+# @title The answer: run it when you have predicted
 reveal(zero, ANSWERS[0 if difference == 0 else 1], because="the update is multiplied by 0")
 # %% [markdown]
 # With strength $s$ the layer computes $x W + s \cdot x \Delta W$, so 1 is the adapter as trained.
@@ -194,7 +196,7 @@ now, stored = model.state_dict(), load_pretrained("mini", device=device).state_d
 changed = [name for name in stored if not same_bits(now[name], stored[name])]
 print(f"{len(changed)} of {len(stored)} tensors changed")
 # %% [markdown]
-# Putting on and taking off leaves no trace. Nor does training, as you prove in notebook 03.
+# Putting on and taking off leaves no trace.
 #
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
@@ -358,7 +360,7 @@ print(f"about {made / seconds:.0f} tokens per second")
 # | 10 | [Choose rank, alpha, rate](10_choose_rank_alpha_rate.ipynb) |
 # | 11–14 | Beyond LoRA, QLoRA, many machines, rewards (*to come*) |
 #
-# The marked path takes under 90 minutes, 00 to 05 in full under four hours.
+# The marked path of 00 to 05 takes under 90 minutes, in full under four hours.
 #
 # LoRA makes four promises, each measured: few trainable parameters (04), unchanged
 # weights (03), training of small matrices alone (05), one small file per task (07).

@@ -27,7 +27,7 @@ with torch.no_grad():
     layer.B.copy_(torch.tensor([[0.0, 1.0]]))  # the direction that is written
     for x in ([1.0, 0.0], [0.0, 1.0], [-0.6, 0.8]):
         change = layer(torch.tensor([x]))[0]
-        print(f"x = {x}  is changed by  {[round(c, 2) + 0.0 for c in change.tolist()]}")
+        print(f"x = {x}  changes the output by  {[round(c, 2) + 0.0 for c in change.tolist()]}")
 # %% [markdown]
 # **One direction is read, one direction is written.** The last $x$ is perpendicular to $A$, so it
 # does not change at all. Turn both directions yourself: on the left the inputs, on the right where a
@@ -117,6 +117,8 @@ objects = (picture, torch.randn(192, 192), query)
 pieces = [int((energy_kept(singular_values(matrix)) < 0.9).sum()) + 1 for matrix in objects]
 for name, count in zip(NAMES, pieces):
     print(f"{name:15} {count:4} of 192 pieces for 90 % of the energy")
+# %%
+# @title The answer: run it when you have predicted
 reveal(hardest, NAMES[pieces.index(max(pieces))], because="in noise no direction is special")
 # %% tags=["withheld"]
 from lora_edu.widgets.svd_cut import svd_cut
@@ -177,7 +179,7 @@ halfway = (whole + head) / 2  # these and lora_one, cut_one: by seed, from the f
 levels = {"ΔW whole": whole, "halfway": halfway, "a head": head, "the cut": cut_one}
 for name, level in levels.items():
     points, half = (100 * each for each in mean_difference(lora_one, level))
-    print(f"LoRA at rank 1, less {name:8}: {points:2.0f} ± {half:.0f} points")
+    print(f"LoRA at rank 1, minus {name:8}: {points:2.0f} ± {half:.0f} points")
 away = [abs(lora_one.mean() - level.mean()) for level in (whole, halfway, head)]
 answer = ANSWERS[away.index(min(away))]  # the nearest of the three
 because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole.mean():.1f} %"
@@ -329,8 +331,8 @@ put_back
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# Strictly, no: hardly any strength is exactly 0. But some are as small as rounding, so count again the
-# pieces for 90 % of the energy, now in all 36 matrices.
+# Strictly, no: hardly any strength is exactly 0. But some are as small as rounding, so count again
+# the pieces for 90 % of the energy, now in all 36 matrices.
 # %%
 # @title The pieces of all 36 matrices
 from lora_edu.plots import heat_map
@@ -387,9 +389,9 @@ for name, each in (("gradient", gradients), ("its sign", signs), ("ΔW", updates
 # In the median matrix, two pieces hold 90 % of this batch's gradient! Adam spreads it, because
 # small entries now count as much as large ones. So a spectrum is the optimizer's work as well.
 #
-# And on other tasks? Hu et al. (2021, section 7.2) find rank 1 on query and value enough on GPT-3.
-# Biderman et al. (2024) find updates on code and mathematics whose ranks are 10 to 100 times LoRA's,
-# and LoRA behind on most of these tasks.
+# And on other tasks? Hu et al. (2021, section 7.2) find rank 1 on query and value enough for GPT-3
+# on two data sets. Biderman et al. (2024) find full updates on code and mathematics whose ranks are
+# 10 to 100 times LoRA's, and LoRA behind on most of these tasks.
 #
 # ## Deeper: what is promised?
 #

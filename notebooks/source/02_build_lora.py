@@ -32,13 +32,14 @@ drawing("side_path")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. Grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, says how strong the update is: what notebook 00 got from 16 / 8 is `alpha=2` here, as in Raschka's book (2024). The LoRA paper and PEFT divide alpha by the rank. Notebook 03 asks for that with `scaling="alpha/rank"`, and [notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. Grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, says how strong the update is, as in Raschka's book (2024). The LoRA paper and PEFT divide it by the rank: their 16 at rank 8 is 2 here. Notebook 03 asks for that with `scaling="alpha/rank"`, and [notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
 numbers = predict("How many numbers do A and B hold together, from 192 to 768 at rank 8?")
 numbers
 # %%
+# @title The answer: run it when you have predicted
 full, update = 192 * 768, 192 * 8 + 8 * 768
 print(f"W holds {full:,} numbers; A and B hold {update:,}, or {100 * update / full:.1f} % of that")
 reveal(numbers, update, because="A is 192 × 8 and B is 8 × 768: rank × (in_dim + out_dim)")
@@ -181,6 +182,8 @@ first
 F.mse_loss(layer(x), y).backward()
 A_moves, B_moves = (f.grad.any().item() for f in (layer.lora.A, layer.lora.B))
 found = options[A_moves + 2 * B_moves]
+# %%
+# @title The answer: run it when you have predicted
 reveal(first, found, because="while B is 0, a change of A changes nothing; one of B does")
 # %% [markdown]
 # After one step $B$ is no longer zero, and from then on both learn. So why this start and no other? Let us try all four on a small task from the folded cell. `base` is a frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` hides a change in it, here of rank 4, and `examples` gives inputs with the changed layer's answers, plus noise of size `NOISE`.
@@ -246,6 +249,8 @@ def started(size_A, size_B, seed=0):
 
 curves = {name: train(started(*sizes), task_x, task_y) for name, sizes in STARTS.items()}
 never = [name for name, losses in curves.items() if losses[0] == losses[-1]]
+# %%
+# @title The answer: run it when you have predicted
 reveal(stuck, never[0], because="moving one changes nothing while the other is 0")
 # %%
 # @title Draw the four curves
@@ -302,7 +307,7 @@ check("02.gradient_at_start", has_gradient)
 # </details>
 #
 # ## Deeper: how do we get rid of the second path?
-# An update beside the layer costs two extra products per call. After training you can put it *into* the weight. LoRA is free at inference only when merged. Notebook 07 measures what rounding costs.
+# An update beside the layer costs two extra products per call. After training you can put it *into* the weight. LoRA is free at inference only when merged. Adding rounds a little (notebook 07).
 #
 # $$x W + \alpha\, x A B = x \, (W + \alpha A B)$$
 #

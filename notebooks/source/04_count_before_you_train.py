@@ -39,6 +39,8 @@ with torch.device("meta"):  # shapes without memory
 freeze(gpt2)
 replace_linear_with_lora(gpt2, rank=8, alpha=16, targets=["query", "value"])
 trained = count_parameters(gpt2).trainable
+# %%
+# @title The answer: run it when you have predicted
 reveal(guess, trained, because="24 layers, each with 8 · (768 + 768) = 12,288", tolerance=0.1)
 # %% [markdown]
 # Try other models, layers and ranks. Both axes are logarithmic; the cross is your prediction.
@@ -124,12 +126,12 @@ bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the block
 bars
 # %% [markdown]
 # No card here takes full fine-tuning; LoRA fits on one. With as many tokens, 4,096, it saves more
-# than on GPT-2, because weights grow faster than activations. All this is an estimate, by a
-# formula that was checked on our GPT, so leave a tenth of the card free.
+# than on GPT-2, because weights grow faster than activations. All this is an estimate, so leave a
+# tenth of the card free.
 #
 # **To find out:** which card will do for LoRA on query and value alone? Does *checkpointing*, which
-# keeps each block's input and computes the rest again, make QLoRA fit a T4? Then go back to all layers
-# without checkpointing: what do 32 rows do?
+# keeps each block's input and computes the rest again, make QLoRA fit a T4? Then go back to all
+# layers without checkpointing: what do 32 rows do?
 #
 # <details><summary>What to look for</summary>
 # An A100 of 40 GB, just. With checkpointing QLoRA fits a T4, but a step takes one more forward
@@ -227,12 +229,12 @@ check("04.explorer", smallest_rank)
 # </details>
 #
 # ## Deeper: why the activations stay
-# For a layer $y = x W$ and the error $g$ of its output, the backward pass computes $x^\top g$, the
-# gradient of $W$, and $g W^\top$, the error of the input. A frozen layer skips the first, so its
-# input $x$ need not be kept, unless an adapter is beside it: the gradient of $A$ needs the same
-# $x$. And the error itself needs what norms, attention and GELU remembered. The drawing's lower
-# half counts it in units of the width $d$, for each token and block. Attention's scores are
-# computed again, and the $r$ numbers of each adapter's $x A$ are left out:
+# For a layer $y = x W$ and $g$, the loss's gradient at its output, the backward pass computes
+# $x^\top g$, the gradient of $W$, and $g W^\top$, the one at its input. A frozen layer skips the
+# first, so its input $x$ need not be kept, unless an adapter is beside it: the gradient of $A$
+# needs the same $x$. And the way back itself needs what norms, attention and GELU remembered. The
+# drawing's lower half counts what is kept in units of the width $d$, for each token and block.
+# Attention's scores are computed again, and the $r$ numbers of each adapter's $x A$ are left out:
 # %%
 from lora_edu.plots import drawing
 

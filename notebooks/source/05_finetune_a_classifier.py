@@ -132,9 +132,9 @@ for message in (
     ask(model, message, ["ham", "spam"])
 # %% [markdown]
 # ## Bring your own data
-# Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file with a
-# `text` and a `label` in each line, and ten texts or more for a label. `load_texts` splits it, or says
-# what is wrong. The next cell writes one: who speaks, a pirate, a waiter or a friend?
+# Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file with
+# a `text` and a `label` in each line, and ten texts or more for a label. `load_texts` splits it, or
+# says what is wrong. The next cell writes one: who speaks, a pirate, a waiter or a friend?
 # %%
 # @title What it does: writes own_texts.csv into a temporary folder
 import csv
@@ -296,11 +296,12 @@ work = {"full": 3, "lora": 2, "head": 1}
 check("05.work", work)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# The $A$ and $B$ of the first block need a gradient too. How does the error get there from the
+# The $A$ and $B$ of the first block need a gradient too. How does the gradient get there from the
 # loss? And whose weights' gradients does nobody need?
 # </details>
 # %% [markdown]
-# [All solutions](https://github.com/lora-edu/lora_edu/blob/main/notebooks/solutions/05_finetune_a_classifier.ipynb)
+# [All
+# solutions](https://github.com/lora-edu/lora_edu/blob/main/notebooks/solutions/05_finetune_a_classifier.ipynb)
 #
 # Now the clock. Both take turns on one batch, up to eight times, so that a busy moment hits both.
 # %% tags=["nbval-ignore-output"]
@@ -312,17 +313,18 @@ batch = next(Batches(rows.train, 16).epoch(0)).to(device)
 timed = {"full": models["full"], "LoRA": model}
 takes = {name: training_step(each, batch, classification_loss) for name, each in timed.items()}
 times = interleaved_times(takes, rounds=8, limit_seconds=12)
-print(f"ms, {len(times['full'])} rounds | forward | backward | optimizer | whole step, its range")
+clock = []
 for name, steps in times.items():
-    forward, backward, optimizer = (1000 * median(part) for part in zip(*steps))
+    parts = [f"{1000 * median(part):.0f}" for part in zip(*steps)]
     whole = [1000 * sum(step) for step in steps]
-    spread = f"{median(whole):.0f}, {min(whole):.0f} to {max(whole):.0f}"
-    print(f"{name:12} | {forward:7.0f} | {backward:8.0f} | {optimizer:9.0f} | {spread}")
+    clock.append([name, *parts, f"{median(whole):.0f} ({min(whole):.0f} to {max(whole):.0f})"])
+print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range")
+table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# These are medians, and where the two ranges overlap, the clock names no winner. On our machine LoRA
-# saved no time: backward and in the optimizer it does less, but forward, two thin products a layer
-# come on top, and many small operations cost far more time than their arithmetic. Which wins depends
-# on machine, code and model, so the papers disagree:
+# These are medians. Ranges that overlap decide nothing; the same rounds side by side do, further
+# down. On our machine LoRA saved no time: backward and in the optimizer it does less, but forward,
+# two thin products a layer come on top, and many small operations cost far more time than their
+# arithmetic. It depends on machine, code and model, so papers disagree:
 #
 # - *faster:* the LoRA paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B,
 #   against 32.5
@@ -336,21 +338,22 @@ for name, steps in times.items():
 import math
 
 print(record["command"])
+guess = -ham * math.log(ham) - (1 - ham) * math.log(1 - ham)
+print(f"guessing ham's share, {100 * ham:.0f} %, for every message: a loss of {guess:.2f}")
+tried = []
 for method in models:
     runs = runs_of(record, stage="tune", base="mini", method=method)
     runs.sort(key=lambda run: run["key"]["lr"])
-    tried = ", ".join(f"{run['key']['lr']:g}: {run['validation_loss']:.2f}" for run in runs)
-    print(f"{method:4} | validation loss by learning rate | {tried}")
+    losses = ", ".join(f"{run['key']['lr']:g}: {run['validation_loss']:.2f}" for run in runs)
     runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
-    losses = [run["validation_loss"] for run in runs]
-    print(f"     | at {rates[method]:g}, five seeds: {min(losses):.2f} to {max(losses):.2f}")
-guess = -ham * math.log(ham) - (1 - ham) * math.log(1 - ham)
-print(f"guessing ham's share, {100 * ham:.0f} %, for every message: {guess:.2f}")
+    seeds = [run["validation_loss"] for run in runs]
+    tried.append([method, losses, f"{rates[method]:g}", f"{min(seeds):.2f} to {max(seeds):.2f}"])
+table(["", "validation loss by learning rate", "best rate", "at it, five seeds"], tried)
 
 
 # %% [markdown]
-# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. And the winners
-# are close: seeds differ by more than the two best rates.
+# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. And for each
+# method seeds differ by more than its two best rates.
 #
 # **Exercise 2, own code.** Write `choose(runs)`: given runs with the entries `"lr"`,
 # `"train_loss"`, `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
@@ -502,7 +505,8 @@ else:
     print("step, the peak of the GPU's memory, and the accuracy on validation.")
 # %% [markdown]
 # These rates are not tuned: compare time and memory. For accuracy: [appendix E's filter on GPT-2,
-# trained anew by a script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py).
+# trained anew by a
+# script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py).
 # %% [markdown]
 # ## Three sentences to remember
 # 1. LoRA made a spam filter with 5 % of the numbers, and full fine-tuning was not shown to do better.
@@ -519,9 +523,9 @@ else:
 #
 # <details><summary>Answers</summary>
 # (1) It alone has seen the whole message. (2) It saves the frozen weights' gradients, not the forward
-# pass and the error's way back. (3) The best of several scores would flatter. (4) They never change if
-# nothing inside learns; A and B change them at each step. (5) A small file and an untouched base; that
-# it fits anyway, and is as fast.
+# pass and the way back. (3) The best of several scores would flatter. (4) They never change if
+# nothing inside learns; A and B change them at each step. (5) A small file and an untouched base; for
+# full: it fits anyway, and is as fast.
 # </details>
 #
 # ## Where next

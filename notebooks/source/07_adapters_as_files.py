@@ -511,6 +511,8 @@ table(
 )
 # %%
 most = max(errors, key=lambda name: errors[name].update_lost)
+# %%
+# @title The answer: run it when you have predicted
 reveal(worst, most, because="it keeps 8 binary digits, float16 keeps 11, float32 24")
 # %% [markdown]
 # Merged or not, the output has the error of its type. Even bfloat16 loses less than a hundredth of

@@ -202,18 +202,17 @@ check("09.paired", paired)
 # That is an approximation: it takes both for normal, and the luck of the *training* set is left out.
 # %%
 from lora_edu.evaluation import accuracy_score, compare, f1_score, summarise
+from lora_edu.plots import table
 
-print("method | accuracy, 95 % interval  | from seeds | from messages | F1, 95 % interval")
-root5 = math.sqrt(5)
+root5, rows = math.sqrt(5), []
 for method in METHODS:
     runs = predictions_of(record, method=method)
     a, f = (summarise(truth, runs, s, groups=groups) for s in (accuracy_score, f1_score))
     from_seeds, from_sample = 277.6 * a.seed_sd / root5, 196 * a.sample_sd  # in points
-    print(
-        f"{method:6} | {100 * a.value:.1f} % ({100 * a.low:.1f} % to {100 * a.high:.1f} %) | "
-        f"±{from_seeds:.1f} pts   | ±{from_sample:.1f} pts      | "
-        f"{f.value:.3f} ({f.low:.3f} to {f.high:.3f})"
-    )
+    accuracy = f"{100 * a.value:.1f} % ({100 * a.low:.1f} % to {100 * a.high:.1f} %)"
+    luck = f"±{from_seeds:.1f} points", f"±{from_sample:.1f} points"
+    rows.append([method, accuracy, *luck, f"{f.value:.3f} ({f.low:.3f} to {f.high:.3f})"])
+table(["", "accuracy, 95 % interval", "from seeds", "from messages", "F1, 95 % interval"], rows)
 # %% [markdown]
 # Now the question that everybody asks: is full fine-tuning better than LoRA? Both are far above
 # laziness, so we ask by accuracy, in points. You may know the verdict from notebook 05. But how sure
@@ -243,11 +242,11 @@ full, lora = (summarise(truth, runs, accuracy_score, groups=groups) for runs in 
 seeds_apart = 2.306 * math.hypot(full.seed_sd, lora.seed_sd) / root5  # t for two times five values
 sample_apart = 1.96 * math.hypot(full.sample_sd, lora.sample_sd)
 from_sample = 1.96 * gap.sample_sd
-print("half the width       | in pairs    | not in pairs")
-print(f"luck of the seeds    | ±{100 * from_seeds:.1f} points | ±{100 * seeds_apart:.1f} points")
-print(f"luck of the messages | ±{100 * from_sample:.1f} points | ±{100 * sample_apart:.1f} points")
 together = torch.corrcoef(torch.tensor([accuracies["full"], accuracies["lora"]]))[0, 1].item()
 print(f"correlation of the two methods over the seeds: {together:.1f}")
+lucks = {"seeds": (from_seeds, seeds_apart), "messages": (from_sample, sample_apart)}
+rows = [[f"luck of the {of}", *(f"±{100 * half:.1f} points" for half in lucks[of])] for of in lucks]
+table(["half the width", "in pairs", "not in pairs"], rows)
 # %% [markdown]
 # The seeds' part is the larger one, so train more seeds. The table above would have told you the
 # opposite! But each method alone carries the whole luck of the messages, and the two share most of

@@ -51,6 +51,8 @@ plain, more_alpha, more_rank = (strengths_of_update(*each) for each in ((4, 1), 
 for name, strengths in {"plain": plain, "alpha × 2": more_alpha, "rank × 2": more_rank}.items():
     print(f"{name:9}  {len(strengths)} directions, the strongest {strengths[0]:.1f}")
 same = len(more_alpha) == len(plain)
+# %%
+# @title The answer: run it when you have predicted
 reveal(alpha_effect, effects[1 if same else 2], because="alpha multiplies the whole product")
 
 
@@ -219,7 +221,7 @@ record = read_record(data_path("results", "generator_bundled.json"))
 menu = {"stage": "tune", "task": "menu", "method": "lora"}
 losses = {rank: losses_by_rate(record, **menu, rank=rank) for rank in (1, 2, 8, 32)}
 steps = record["about"]["steps"]["menu"]
-print(f"validation loss after {steps} steps; – was not tried, * is the lowest")
+print(f"validation loss after {steps} steps; – was not tried, the lowest is bold (* in plain text)")
 table(
     ["learning rate", *(f"rank {rank}" for rank in losses)],
     [
