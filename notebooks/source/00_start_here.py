@@ -10,11 +10,11 @@
 #
 # **You need** a little Python and PyTorch: tensors and `nn.Module`.
 #
-# **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, on a CPU or a GPU.
+# **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# there again. **Only half an hour?** Take notebook 02 up to Exercise 2, in 03 “Replace the layers”
-# and “Train it”, and in 05 “Should I use LoRA, and with what?”.
+# there again. **Only half an hour?** Take notebook 02 through Exercise 2, in 03 “Replace the
+# layers” and “Train it”, and in 05 “Should I use LoRA, and with what?”.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
@@ -43,11 +43,12 @@ explorer
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts
 # of 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every
-# task. Most of that memory goes to what each number needs besides: a gradient, and two numbers of
-# twice the bytes for the optimizer. LoRA freezes the model and trains a small addition, here beside
-# two of every seven matrices (query and value). That takes 35 GB: 16 for the model and 19, in place
-# of 24, for its layers' outputs, which the backward pass needs (notebook 04). With most of the
-# frozen part packed into 4 bits it is 25. Either way, a task is a file of 7 MB.
+# task. Most of that memory goes to what each number needs besides: a gradient, and for the
+# optimizer two numbers, each of twice the bytes. LoRA freezes the model and trains a small
+# addition, here beside two of every seven matrices (query and value). That takes 35 GB: 16 for the
+# model and 19 for its layers' outputs, which the backward pass needs (24 in full fine-tuning;
+# notebook 04). With most of the frozen part packed into 4 bits it is 25. Either way, a task is a
+# file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -185,8 +186,8 @@ reveal(size, answer, because=f"it is {100 * share:.1f} %")
 # with fewer layers adapted, it is less still: Llama's 7 MB are 0.04 % of its 16 GB.
 #
 # ## Has the base forgotten anything?
-# A model trained on a new task can lose part of the old one. And ours? Take the adapter off and
-# compare every tensor with the file.
+# A model trained on a new task can lose part of the old one. Is ours still what it was? Take the
+# adapter off and compare every tensor with the file.
 # %%
 from lora_edu import detach, lora_layers, same_bits
 
@@ -196,7 +197,7 @@ now, stored = model.state_dict(), load_pretrained("mini", device=device).state_d
 changed = [name for name in stored if not same_bits(now[name], stored[name])]
 print(f"{len(changed)} of {len(stored)} tensors changed")
 # %% [markdown]
-# Putting on and taking off leaves no trace.
+# Putting on and taking off leaves no trace. Training left it alone, too: notebook 03 measures that.
 #
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
@@ -306,7 +307,7 @@ weights = sum(a.shape[0] * b.shape[1] for a, b in menu.matrices.values())
 extra = sum(a.numel() + b.numel() for a, b in menu.matrices.values())
 print(f"{100 * extra / weights:.1f} % more multiplications in the adapted layers")
 # %% [markdown]
-# That is the 8 % of the square layers and less in the wider ones. In notebook 02 you *merge*: you add
+# 8 % in the square layers, and less in the wider ones. In notebook 02 you *merge*: you add
 # $\Delta W$ into $W$, and this cost is gone.
 #
 # **Exercise 3.** True or false? Replace the dots by `True` or `False`.
@@ -362,8 +363,8 @@ print(f"about {made / seconds:.0f} tokens per second")
 #
 # The marked path of 00 to 05 takes under 90 minutes, in full under four hours.
 #
-# LoRA makes four promises, each measured: few trainable parameters (04), unchanged
-# weights (03), training of small matrices alone (05), one small file per task (07).
+# LoRA makes four promises, each measured: few trainable parameters (04), unchanged weights (03), a
+# task learnt well by training these alone (05), one small file per task (07).
 #
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.

@@ -10,7 +10,7 @@
 #
 # **You need** matrix products and a little PyTorch.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU or a GPU.
+# **Time:** {path} minutes on the marked path, {whole} in all, CPU or GPU.
 # %% bootstrap
 # %% [markdown]
 # ## What does a rank-1 update do?
@@ -189,9 +189,10 @@ reveal(worth, answer, because=because)
 # LoRA may be five points better or worse. A head alone is ruled out, halfway only just. Keep the task
 # in proportion: counting words, without a language model, gets 89.7 %.
 #
-# ΔW *cut* to rank 1 comes close, too. But LoRA *learns* its few directions; the cut takes them from
-# an update that was free to use all. Cut to rank 0, the matrices are the base's, and the head,
-# trained to work with ΔW, does worse than one trained alone.
+# ΔW *cut* to rank 1, with 23 % of its energy, comes close, too. But LoRA *learns* its few
+# directions; the cut takes them from an update that was free to use all. Cut to rank 0, only the
+# matrices are the base's. Embeddings, norms and head stay fine-tuned, and together do worse than a
+# head trained alone.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.
@@ -255,8 +256,9 @@ if check("01.energy", energy).passed:
     print(f"your energy by {float(energy(strengths, 2) - energy_kept(strengths)[1]):.4f}")
 # %% [markdown]
 # ## Deeper: which directions matter?
-# Is ΔW's strongest direction special, or would any push of that length do? Only the 36 matrices are
-# changed; embeddings, norms and head stay as full fine-tuning left them.
+# Is ΔW's strongest direction special, or would any push as long do? (The square of its length is
+# the energy.) Only the 36 matrices change; embeddings, norms and head stay as full fine-tuning left
+# them.
 # %%
 KINDS = {
     ("cut", 192): "all of them",
@@ -286,8 +288,7 @@ print(f"ΔW shrunk has a lower loss than the cut of its energy in {lower} of 25 
 # far*: all of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss.
 #
 # ## Deeper: put it back by hand
-# Those were recorded means of five seeds. Cut and test it yourself with seed 0, whose own rank 1 has
-# 28 % of its energy, not 23.
+# Those were means of five seeds. Test it yourself with seed 0, whose rank 1 has 28 % of the energy.
 # %%
 from torch import nn
 
@@ -331,8 +332,8 @@ put_back
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# Strictly, no: hardly any strength is exactly 0. But some are as small as rounding, so count again
-# the pieces for 90 % of the energy, now in all 36 matrices.
+# Strictly, no: hardly any strength is exactly 0. But some are as small as rounding, so count the
+# pieces for 90 % of the energy again, in all 36 matrices.
 # %%
 # @title The pieces of all 36 matrices
 from lora_edu.plots import heat_map
@@ -417,7 +418,7 @@ check("01.true_or_false", answers)
 # ## Three sentences to remember
 # 1. A rank-$r$ update reads $r$ directions and writes $r$ directions; the rest stays.
 # 2. The SVD's cut is the closest matrix of its rank: a promise about distance, not about tasks.
-# 3. Energy kept is not accuracy kept, so put the update back and test.
+# 3. Energy kept is not accuracy kept, so put the cut update back and test.
 #
 # ## Five questions
 # 1. Which inputs does a rank-1 update leave alone?

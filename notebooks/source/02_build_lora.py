@@ -11,7 +11,7 @@
 #
 # **You need** basic PyTorch: `nn.Module`, `nn.Parameter`, `backward`. Notebook 01, on rank, helps.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU or a GPU.
+# **Time:** {path} minutes on the marked path, {whole} in all, CPU or GPU.
 # %% bootstrap
 # %% [markdown]
 # ## What are we going to build?
@@ -32,7 +32,7 @@ drawing("side_path")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. Grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, says how strong the update is, as in Raschka's book (2024). The LoRA paper and PEFT divide it by the rank: their 16 at rank 8 is 2 here. Notebook 03 asks for that with `scaling="alpha/rank"`, and [notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. Grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, says how strong the update is, as in Raschka's book (2024). The LoRA paper, PEFT and notebook 00's adapters divide it by the rank: their 16 at rank 8 is 2 here. Notebook 03 asks for that with `scaling="alpha/rank"`, and [notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -307,7 +307,7 @@ check("02.gradient_at_start", has_gradient)
 # </details>
 #
 # ## Deeper: how do we get rid of the second path?
-# An update beside the layer costs two extra products per call. After training you can put it *into* the weight. LoRA is free at inference only when merged. Adding rounds a little (notebook 07).
+# An update beside the layer costs two extra products per call. *Merge* it into the weight after training, and it is free, though adding rounds a little (notebook 07).
 #
 # $$x W + \alpha\, x A B = x \, (W + \alpha A B)$$
 #
@@ -489,7 +489,7 @@ show(
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.
 # 2. $A$ starts random and $B$ at zero, so training starts exactly at the base, and $B$ moves first.
-# 3. The rank caps how many directions an update has. A rank too small shows in the loss; more than the task needs bring nothing.
+# 3. The rank caps how many directions an update has. ◇ A rank clearly too small shows in the loss; more than needed brings nothing.
 #
 # ## Five questions
 # 1. Why would an update with $A$ and $B$ both zero never learn?

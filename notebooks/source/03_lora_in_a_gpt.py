@@ -11,7 +11,7 @@
 #
 # **You need** basic PyTorch. Notebook 02 helps.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU or a GPU.
+# **Time:** {path} minutes on the marked path, {whole} in all, CPU or GPU.
 # %% bootstrap
 # %% [markdown]
 # ## Where does LoRA go?
@@ -193,7 +193,7 @@ reveal(change, shares[2], because="B acts on every token, and every later layer 
 # eight a step, and `held_out` 24 that are never trained on. The loss is in *nats* per token:
 # $-\ln p$, where $p$ is the probability that the model gave to the token that came.
 # %%
-# @title What it does: loads the tales, as `batches` and `held_out`, in rows of at most 96 tokens
+# @title What it does: loads tales as `batches` and `held_out`, imports `fit` and `next_token_loss`
 from lora_edu import Batches, fit, load_tales, mean_loss, next_token_loss, text_rows
 
 tales = load_tales()
@@ -239,7 +239,7 @@ verdict
 # A tensor's <code>.clone()</code> is a copy with memory of its own.
 # </details>
 # %% [markdown]
-# Now keep the state `before`, train for 40 steps, and watch the curve, and beneath it the tale.
+# Now train `model`, still untrained, for 40 steps, and watch the curve, and beneath it the tale.
 # **Stop** pauses training after the current step; **Go on** resumes from there.
 # (On Colab use the cell's own button.)
 # %%
@@ -306,8 +306,8 @@ for left, right in zip_longest(*columns, fillvalue=""):
 # notebook 04 counts what it saves.
 #
 # ## Deeper: targets by name and pattern
-# How do you name layers without typing 36 paths? A target is a path, or its end from any dot on, such
-# as `attention.out`. In it `*` stands for any text, `[45]` for a 4 or a 5.
+# How do you name layers without 36 paths? A target is a path, or its end from any dot on, such as
+# `attention.out`. In it `*` stands for any text, `[45]` for a 4 or a 5.
 # %%
 from lora_edu import find_targets
 
@@ -404,8 +404,9 @@ table(["trained by", "learning rate", "held-out loss", "layers with an intruder,
 # %% [markdown]
 # How much was learnt does not explain them: full fine-tuning at its two lower rates ends above and
 # below the first row's loss, without an intruder. Nor does LoRA as such: where $A$ begins smaller,
-# they are rare at rate 0.002, where it learnt least, and common at 0.01. But no LoRA with few
-# of them (3.96) learnt as much as full fine-tuning with none (3.32).
+# they are rare at rate 0.002, where it learnt least, and common at 0.01. But no LoRA with few of
+# them (3.96) learnt as much as full fine-tuning with none (3.32). Whether they cause forgetting is
+# not tested here.
 #
 # ## Deeper: frozen does not mean left alone
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -442,9 +443,9 @@ reveal(way, ways[1], because="block 2 acts on the loss through every later block
 
 
 # %% [markdown]
-# The output of block 2 reaches the loss through the attention and MLP of every later block,
-# and past them. Its gradient comes back both ways, on the first multiplied by each frozen $W$. All
-# that a frozen layer is spared is the gradient of its *own* weight.
+# The output of block 2 reaches the loss through the attention and MLP of every later block, and
+# past them, along the residual stream. Its gradient comes back both ways, on the first multiplied
+# by each frozen $W$. All that a frozen layer is spared is the gradient of its *own* weight.
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
 # %% exercise="03.backward"

@@ -11,7 +11,7 @@
 #
 # **You need** to know that LoRA learns two thin matrices `A` and `B` beside a frozen weight.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU or a GPU.
+# **Time:** {path} minutes on the marked path, {whole} in all, CPU or GPU.
 # %% bootstrap
 # %% [markdown]
 # ## How many numbers does LoRA train?
@@ -82,7 +82,7 @@ def fixed_bytes(total, trained):
 check("04.fixed_bytes", fixed_bytes)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Every weight is there, but what has only a trained one?
+# Every weight is there, but what does only a trained one need?
 # </details>
 #
 # # <student>
@@ -125,9 +125,9 @@ rows = {"batch_size": 4, "length_tokens": 1024}
 bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the blocks", **rows))
 bars
 # %% [markdown]
-# No card here takes full fine-tuning; LoRA fits on one. With as many tokens, 4,096, it saves more
-# than on GPT-2, because weights grow faster than activations. All this is an estimate, so leave a
-# tenth of the card free.
+# No card here takes full fine-tuning; LoRA fits on one. With as many tokens (8 × 512 there, 4 ×
+# 1,024 here) it saves more than on GPT-2, because weights grow faster than activations. All this is
+# an estimate, so leave a tenth of the card free.
 #
 # **To find out:** which card will do for LoRA on query and value alone? Does *checkpointing*, which
 # keeps each block's input and computes the rest again, make QLoRA fit a T4? Then go back to all
@@ -284,8 +284,8 @@ for_loss = 4 * tokens.numel() * mini.vocab_size  # float32
 print(f"LoRA in the last block alone: {100 * last / everything:.0f} %,", end=" ")
 print(f"of which the loss's array is {100 * for_loss / everything:.0f}")
 # %% [markdown]
-# Both columns include the loss's array, so they are above the drawing's 11 of 16. *Which* layers
-# learn decides what is spared, not how they learn, and below the lowest adapter nothing is kept.
+# With the loss's array, both columns are above the drawing's 11 of 16. *Which* layers learn decides
+# what is spared, not how they learn, and below the lowest adapter nothing is kept.
 #
 # **Exercise 5.** True or false?
 #
@@ -316,7 +316,7 @@ check("04.true_or_false", answers)
 # %%
 head = next(layer for layer in llama.projections if layer.target == "head")
 numbers = 2 * head.in_dim * head.out_dim  # the embedding has as many as the head
-for_loss = 4 * 4 * 1024 * head.out_dim  # as much as the file, as 4 × 1,024 is Llama's width
+for_loss = 4 * 4 * 1024 * head.out_dim  # 4 bytes for each of 4 × 1,024 tokens
 print(f"one array of tokens × vocabulary: {for_loss / 1e9:4.1f} GB while it trains")
 print(f"embedding and head, in full:      {2 * numbers / 1e9:4.1f} GB in the file,")
 print(f"gradients and Adam's states:      {(2 + 8) * numbers / 1e9:4.1f} GB while they train")
@@ -361,8 +361,7 @@ for method in ("full", "lora", "qlora"):
     smallest = (needs.cards_that_fit() or ["no single card"])[0]
     print(f"{method:5} {needs.total_bytes / 1e9:6.1f} GB: {smallest}")
 # %% [markdown]
-# It holds on paper, with 6 % of the card left. Our own rule, which this list ignores, asks for a
-# tenth.
+# It holds on paper, with 6 % of the card left, where our rule asks for a tenth.
 #
 # And the files that ship with this course?
 # %%

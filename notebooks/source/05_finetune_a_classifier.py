@@ -11,7 +11,7 @@
 #
 # **You need** notebook 03.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU or a GPU.
+# **Time:** {path} minutes on the marked path, {whole} in all, CPU or GPU.
 # %% bootstrap
 # %% [markdown]
 # ## Can a storyteller spot spam?
@@ -70,7 +70,7 @@ before = right(model, rows.validation)
 print(f"right before training: {100 * before:.0f} % of the validation messages")
 # %% [markdown]
 # ## LoRA learns the task
-# We recorded five runs, each with its own random seed. Yours repeats the first, with seed 0.
+# We recorded five runs that differ by their random seed. Yours repeats the first, seed 0.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, read_record
@@ -183,7 +183,7 @@ from lora_edu.evaluation import digits, runs_of
 
 models = {"head": load_pretrained("mini", device=device), "lora": model}
 models["full"] = load_pretrained("mini", device=device)
-for method in ("head", "full"):  # the head's steps are cheap: it makes 400, of 64 messages
+for method in ("head", "full"):  # a head's steps are cheap: whatever `steps`, it makes 400
     train_classifier(models[method], method, rows.train, lr=rates[method], steps=STEPS)
 # %%
 from lora_edu.plots import table
@@ -262,7 +262,7 @@ show(chart, alt=f"{shown}. {title}.")
 # **Takeaway:** LoRA is right about as often as full fine-tuning. It beats a new head alone by ten
 # points on our messages, by about one on real ones. It keeps 0.7 MB in float32 where full keeps 12.4.
 # Gradients and Adam's memory shrink by the same 95 %, and the base is untouched, so the next task
-# needs only another small file. On our machine LoRA saved no time (measured below).
+# needs only another small file. On our machine plain LoRA saved no time (measured below).
 #
 # ## Should I use LoRA, and with what?
 # Here is our answer, with the support for each line and what it does *not* show.
@@ -321,10 +321,10 @@ for name, steps in times.items():
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# These are medians. Ranges that overlap decide nothing; the same rounds side by side do, further
-# down. On our machine LoRA saved no time: backward and in the optimizer it does less, but forward,
-# two thin products a layer come on top, and many small operations cost far more time than their
-# arithmetic. It depends on machine, code and model, so papers disagree:
+# Ranges that overlap decide nothing; the same rounds side by side do, further down. On our machine
+# LoRA saved no time: backward and in the optimizer it does less, but forward, two thin products a
+# layer come on top, and many small operations cost far more time than their arithmetic. It depends
+# on machine, code and model, so papers disagree:
 #
 # - *faster:* the LoRA paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B,
 #   against 32.5
@@ -447,7 +447,7 @@ for name, steps in times.items():
 # At GPT-2's size the question is what a step needs in *memory*. First by arithmetic. On a GPU, `fit`
 # uses *autocast*: weights stay in float32, since small updates would vanish in 16 bits, but products
 # are computed in 16 bits, which is faster. So each weight and each adapted layer's input is copied
-# to 16 bits. The backward pass needs these copies again, so they stay, and count as activations.
+# to 16 bits. The backward pass needs these copies, so they count as activations.
 # %%
 from lora_edu import memory_budget
 from lora_edu.budget import MODEL_SHAPES

@@ -746,16 +746,19 @@ guess = "a blind guess among 2,048 tokens: ln 2,048 = 7.62"
 for height, name in ((untouched, "before training"), (math.log(2048), guess)):
     axis.axhline(height, color="#555555", linestyle=":")
     axis.text(axis.get_xlim()[1], height, f"{name} ", va="bottom", ha="right", fontsize=9)
-show(chart, alt=f"Loss on stories over loss on menus, a curve for each. {axis.get_title('left')}.")
+alt = "Loss on stories over loss on menus, a curve for each. Where little is learnt, the control's "
+alt += "is just below full's; where much is, far above it, beside LoRA's at rank 32."
+show(chart, alt=f"{alt} {axis.get_title('left')}.")
 # %%
-because = f"on average it has gone {100 * mean(ways_to_full):.0f} % of the way"
+because = f"each seed's share of the way is {100 * mean(ways_to_full):.0f} % on average"
 reveal(control, place, because=because)
 # %% [markdown]
-# **Takeaway:** at these levels the control is nearer to full fine-tuning: all the way where menus stand
-# at 0.30, and about three quarters of it at 0.25 and 0.23. So most of what LoRA forgets more there is
-# not the frozen embedding's doing, but comes from LoRA's way of changing those matrices. Then look
-# further left, at 0.22: the control has forgotten far more than full fine-tuning, nearly as much as
-# LoRA at rank 32. The curves cross, so who forgets less depends on how much was learnt.
+# **Takeaway:** at these levels the control is nearer to full fine-tuning: beyond it where menus
+# stand at 0.30, and about three quarters of the way at 0.25 and 0.23. So most of what LoRA forgets
+# more there comes from its way of changing those matrices, not from what it leaves frozen
+# elsewhere. But the control's curve crosses full's: in the figure at 0.22, the control has
+# forgotten far more than full, nearly as much as LoRA at rank 32. So which of these two forgets
+# less depends on how much was learnt.
 #
 # Is it the rank alone? That rank 32 forgets less than rank 8 speaks for it. But it is open, because
 # rate, alpha and the random start of $A$ differ too, and notebook 03 shows that rate and start leave
