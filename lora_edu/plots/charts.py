@@ -223,7 +223,10 @@ def heat_map(
     number_format: str = "",
     limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draws a matrix as coloured cells; with values of both signs, white is zero.
+    """Draws a matrix as coloured cells, whose colours go from the paper's to strong ones.
+
+    A strong one is a large value, or with values of both signs one far from zero. So a map reads
+    alike on white paper and on dark.
 
     Args:
         matrix: (rows, columns); row 0 at the top.
@@ -241,12 +244,14 @@ def heat_map(
     axis = made.axes[0]
     bound = float(np.abs(values).max()) or 1.0
     signed = values.min() < 0
+    more = "further from zero" if signed else "more"
     ends = limits or ((-bound, bound) if signed else (None, None))
     scale = {"cmap": DIVERGING if signed else SEQUENTIAL, "vmin": ends[0], "vmax": ends[1]}
     with house_style():
         image = axis.imshow(values, aspect="auto", interpolation="nearest", **scale)
-        made.colorbar(image, ax=axis, label=value_label)
+        made.colorbar(image, ax=axis, label=f"{value_label}\nstronger colour: {more}")
         axis.grid(False)
+        axis.spines[["top", "right"]].set_visible(True)  # the weakest cells are almost paper
         axis.locator_params(integer=True)
         if x_names:
             axis.set_xticks(range(len(x_names)), list(x_names))
@@ -285,5 +290,4 @@ def show(drawn: Figure, alt: str) -> None:
     """
     from lora_edu.plots.display import show_picture  # ipywidgets: only where a notebook shows
 
-    is_map = any(axis.images for axis in drawn.axes)
-    show_picture(png(drawn), alt, width_px=shown_width(drawn), keeps_colours=is_map)
+    show_picture(png(drawn), alt, width_px=shown_width(drawn))

@@ -23,8 +23,8 @@ _MARGIN_PX = 8  # of white around a picture
 _SMALLEST = 0.75  # of its width, and labels are 11 pixels high: a narrower page scrolls it
 # On a dark page a picture's paper is dark and its ink light, while hues stay: blue is still LoRA.
 # Said in an attribute or a class by JupyterLab, the course's site, Colab and VS Code. Where no such
-# rule applies, on paper or where a page drops styles, a picture is a white sheet. So is a map whose
-# colours are values everywhere: turned, its high ends would be dark and its low ones glaring.
+# rule applies, on paper or where a page drops styles, a picture is a white sheet. The colours of a
+# map go away from its paper; turned, they still do.
 _DARK_PAGES = '[data-jp-theme-light="false"],[data-theme="dark"],[theme="dark"],.vscode-dark'
 _TURNED = ".lora-figure{filter:invert(.93) hue-rotate(180deg)}"
 _FOLLOW_THE_PAGE = (
@@ -34,9 +34,7 @@ _FOLLOW_THE_PAGE = (
 LINE_CHARACTERS = 92  # pages made from a notebook break longer lines in the middle of a word
 
 
-def image_tag(
-    picture: bytes, alt: str, *, width_px: int | None = None, keeps_colours: bool = False
-) -> str:
+def image_tag(picture: bytes, alt: str, *, width_px: int | None = None) -> str:
     """Returns an HTML `<img>` with a PNG inside and its text alternative.
 
     A page with too little room for it scrolls it sideways; a dark page shows it dark.
@@ -45,7 +43,6 @@ def image_tag(
         picture: PNG.
         alt: The picture in words.
         width_px: How wide it is shown where there is room; by default, a pixel of it is a pixel.
-        keeps_colours: Whether a dark page shows it as it is, as its colours are values.
 
     Raises:
         ValueError: `alt` is empty.
@@ -60,8 +57,7 @@ def image_tag(
     sheet = f"background:#fff;padding:{_MARGIN_PX}px;border-radius:8px;box-sizing:content-box"
     style = f"{width}max-width:calc(100% - {2 * _MARGIN_PX}px);height:auto;{sheet}"
     source = f"data:image/png;base64,{data}"
-    kind = "lora-map" if keeps_colours else "lora-figure"
-    image = f'<img class="{kind}" alt="{html.escape(alt)}" style="{style}" src="{source}">'
+    image = f'<img class="lora-figure" alt="{html.escape(alt)}" style="{style}" src="{source}">'
     return f'{_FOLLOW_THE_PAGE}<div style="overflow-x:auto">{image}</div>'
 
 
@@ -116,16 +112,13 @@ def show_widget(widget: ipywidgets.Widget, text: str) -> None:
     display({WIDGET_VIEW: view, "text/plain": text}, raw=True)
 
 
-def show_picture(
-    picture: bytes, alt: str, *, width_px: int | None = None, keeps_colours: bool = False
-) -> None:
+def show_picture(picture: bytes, alt: str, *, width_px: int | None = None) -> None:
     """Shows a PNG with its text alternative.
 
     Args:
         picture: PNG.
         alt: The picture in words.
         width_px: How wide it is shown where there is room; by default, a pixel of it is a pixel.
-        keeps_colours: Whether a dark page shows it as it is, as its colours are values.
 
     Not as a widget: JupyterLab prefers a widget to all other forms in a notebook that it trusts,
     and shows an error instead once the kernel that made it has ended.
@@ -134,7 +127,7 @@ def show_picture(
         ValueError: `alt` is empty.
     """
     bundle = {
-        "text/html": image_tag(picture, alt, width_px=width_px, keeps_colours=keeps_colours),
+        "text/html": image_tag(picture, alt, width_px=width_px),
         "image/png": base64.b64encode(picture).decode(),
         "text/plain": alt,
     }

@@ -37,7 +37,9 @@ INK = "#1B1F24"  # of all words
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), "-")
 HATCHES = ("", "///", "...", "\\\\\\", "xx", "++", "oo")
-SEQUENTIAL, DIVERGING = "cividis", "PuOr"  # safe for colour-blind eyes
+#: Safe for colour-blind eyes. They begin at the paper, so that they still do on a dark page, which
+#: turns light into dark.
+SEQUENTIAL, DIVERGING = "GnBu", "PuOr"
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",

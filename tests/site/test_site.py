@@ -32,7 +32,7 @@ RAW_FORMULAS = r"""() => [...document.querySelectorAll('article p, article li, a
 UNFOLD = "() => document.querySelectorAll('details').forEach(fold => fold.open = true)"
 # Pictures and printed sentences that a reader must scroll to see whole; explorers draw their own,
 # and columns scroll.
-CUT = """() => [...document.querySelectorAll('.cell_output :is(.lora-figure, .lora-map, pre)')]
+CUT = """() => [...document.querySelectorAll('.cell_output :is(.lora-figure, pre)')]
   .filter(part => !part.closest('[data-lora], .columns')
     && part.scrollWidth + part.parentNode.scrollWidth
       > part.clientWidth + part.parentNode.clientWidth + 1)
@@ -113,7 +113,7 @@ def test_pictures_and_printed_sentences_are_whole(page: Page, width: int) -> Non
 def test_a_tap_enlarges_a_chart_on_a_phone_and_the_page_stays(page: Page) -> None:
     page.set_viewport_size({"width": WIDTHS["phone"], "height": 900})
     page.evaluate(UNFOLD)
-    drawn = page.locator(".cell_output :is(.lora-figure, .lora-map):not([data-lora] *)")
+    drawn = page.locator(".cell_output .lora-figure:not([data-lora] *)")
     charts = drawn.and_(page.locator(":visible")).all()
     assert charts or not drawn.count()
     for chart in charts[:1]:

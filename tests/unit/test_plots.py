@@ -26,9 +26,11 @@ from lora_edu.plots.style import (
     COLOURS,
     CONCEPTS,
     DASHES,
+    DIVERGING,
     DOTS_PER_INCH,
     HATCHES,
     MARKERS,
+    SEQUENTIAL,
     SHARPNESS,
     SIZE_INCHES,
     concept_of,
@@ -221,14 +223,25 @@ def test_heat_map_shows_the_matrix_and_its_names() -> None:
     assert np.array_equal(axis.images[0].get_array(), matrix)
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["c", "d"]
     assert [text.get_text() for text in axis.texts] == ["0", "1", "2", "3"]
-    assert [text.get_color() for text in axis.texts] == ["white", "white", "black", "black"]
-    assert bar.get_ylabel() == "weight"
+    assert [text.get_color() for text in axis.texts] == ["black", "black", "black", "white"]
+    assert bar.get_ylabel() == "weight\nstronger colour: more"
 
 
 def test_heat_map_of_both_signs_is_centred_on_zero() -> None:
     labels = {"title": "", "x_label": "", "y_label": "", "value_label": ""}
-    image = heat_map([[-1.0, 3.0]], **labels).axes[0].images[0]
-    assert image.get_clim() == (-3.0, 3.0)
+    axis, bar = heat_map([[-1.0, 3.0]], **labels).axes
+    assert axis.images[0].get_clim() == (-3.0, 3.0)
+    assert "further from zero" in bar.get_ylabel()
+
+
+def test_a_map_goes_from_the_papers_lightness_away_and_never_back() -> None:
+    one, both = (
+        [lightness(colour) for colour in matplotlib.colormaps[name](np.linspace(0, 1, 101))[:, :3]]
+        for name in (SEQUENTIAL, DIVERGING)
+    )
+    for way in (one, both[50:], both[50::-1]):
+        assert way[0] > 0.95 and way[-1] < 0.4
+        assert min(a - b for a, b in zip(way, way[1:])) >= 0
 
 
 def test_an_image_carries_picture_and_text() -> None:

@@ -30,7 +30,7 @@ for (const fold of document.querySelectorAll("details.hide > summary")) {
 
 // On a phone a tap makes a chart as large as its words can be read, and shows the place that was
 // tapped; a second one makes it as it was.
-for (const chart of document.querySelectorAll(".cell_output :is(.lora-figure, .lora-map)"))
+for (const chart of document.querySelectorAll(".cell_output .lora-figure"))
   chart.addEventListener("click", ({ clientX }) => {
     const { left, width } = chart.getBoundingClientRect();
     chart.classList.toggle("enlarged");

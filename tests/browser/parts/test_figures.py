@@ -71,17 +71,24 @@ def test_a_concept_keeps_its_hue(page: Page) -> None:
         assert any(abs(hue(each) - wanted) <= 6 and max(each) > 200 for each in areas), concept
 
 
-def test_a_map_keeps_its_colours_on_a_dark_page(
-    page: Page, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("host", [host for host, (_, dark) in HOSTS.items() if dark])
+def test_a_map_is_drawn_dark_and_its_larger_values_are_further_from_the_paper(
+    host: str, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[dict] = []
-    drawn = heat_map([[0.0, 1.0]], title="A map", x_label="", y_label="", value_label="")
+    drawn = heat_map([[0, 1, 2, 3]], title="A map", x_label="", y_label="", value_label="")
     monkeypatch.setattr(display, "display", lambda bundle, **_: shown.append(bundle))
-    show(drawn, "Two cells.")
-    tag = shown[0]["text/html"]
-    pages = [seen(page, f'<body data-theme="{theme}">', tag) for theme in ("light", "dark")]
-    assert all(nearest(each, (255, 255, 255)) == 0 for each in pages)
-    assert nearest(pages[1], (254, 232, 56)) <= 3  # the high end of cividis
+    show(drawn, "Four cells.")
+    box = drawn.axes[0].get_window_extent()  # in dots as shown
+    for body, paper in zip(HOSTS[host], (255, 18)):
+        picture = seen(page, body, shown[0]["text/html"])
+        assert abs(picture.convert("L").getpixel((2, 60)) - paper) <= 2
+        row = picture.height - 8 - (box.y0 + box.y1) / 2
+        places = [8 + box.x0 + box.width * (column + 0.5) / 4 for column in range(4)]
+        cells = [picture.convert("L").getpixel((round(x), round(row))) for x in places]
+        away = [abs(cell - paper) for cell in cells]
+        assert away[0] < 15 and away[3] > 130
+        assert all(b - a > 20 for a, b in zip(away, away[1:])), cells
 
 
 def test_it_is_printed_on_white(page: Page) -> None:
