@@ -21,6 +21,7 @@ from typing import Any
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
 SIZE_INCHES = (7.0, 3.8)
@@ -60,6 +61,18 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 1.8,
     "lines.markersize": 5,
 }
+
+
+class _Commas(ScalarFormatter):
+    """Writes the numbers of a linear axis in full: 6,000 and 2,000,000, not 6000 and 2 of 1e6."""
+
+    def __init__(self) -> None:
+        super().__init__(useOffset=False)
+        self.set_scientific(False)
+
+    def __call__(self, value: float, place: int | None = None) -> str:
+        whole, point, rest = super().__call__(value, place).partition(".")
+        return re.sub(r"(?<=\d)(?=(\d{3})+$)", ",", whole) + point + rest
 
 
 @contextmanager
@@ -105,6 +118,8 @@ def figure(
         axes = made.subplots(rows, panels // rows, squeeze=False)
         for axis in axes.flat:
             axis.set_xlabel(x_label)
+            axis.xaxis.set_major_formatter(_Commas())
+            axis.yaxis.set_major_formatter(_Commas())
         for first in axes[:, 0]:
             first.set_ylabel(y_label)
         if panels == 1:

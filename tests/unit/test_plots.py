@@ -171,6 +171,25 @@ def test_a_vertical_axis_by_powers_of_two_has_them_as_labels() -> None:
     assert {"1", "2", "4", "8", "16"} <= set(labels)
 
 
+@pytest.mark.parametrize(
+    ("ends", "labels"),
+    [
+        ((-1000, 2000), ["−1,000", "0", "1,000", "2,000"]),
+        ((0, 3e6), ["0", "1,000,000", "2,000,000", "3,000,000"]),
+        ((0, 1.5), ["0.0", "0.5", "1.0", "1.5"]),
+        ((12345, 12345.75), ["12,345.00", "12,345.25", "12,345.50", "12,345.75"]),
+        ((0, 3e-6), ["0.000000", "0.000001", "0.000002", "0.000003"]),
+    ],
+)
+def test_a_linear_axis_has_its_numbers_in_full_and_with_commas(
+    ends: tuple[float, float], labels: list[str]
+) -> None:
+    axis = line_chart([Line("", ends, ends)], **LABELS).axes[0]
+    for each, read in ((axis.xaxis, axis.get_xticklabels), (axis.yaxis, axis.get_yticklabels)):
+        each.set_ticks(np.linspace(*ends, 4))
+        assert [label.get_text() for label in read()] == labels
+
+
 def test_bars_have_their_heights_whiskers_values_and_baseline() -> None:
     values = {"head only": 0.9, "LoRA": 0.95}
     made = bar_chart(
