@@ -15,7 +15,7 @@ const STYLE = `
   .two { margin: 8px 0 4px; }
   .said { background: var(--card); border-left: 5px solid var(--lora); border-radius: 6px; padding: 5px 12px; }
   .base { border-left: 5px solid var(--bar-frozen); border-radius: 6px; padding: 0 12px; margin-top: 7px; font-size: 13px; line-height: 17px; color: var(--quiet); }
-  .said, .base { white-space: pre-line; }
+  .said, .base { white-space: pre-line; text-wrap: pretty; }
   .prompt { color: var(--quiet); }
   .words { font-size: 16px; line-height: 1.25; font-weight: 650; }
   /* All that may come lies unseen in the same place, so nothing moves when it comes. */
@@ -34,6 +34,12 @@ const STYLE = `
   .bars .now { top: 5px; height: 11px; background: var(--bar-lora); }
   .bars .other { opacity: .6; }
   .bars .was { top: 17px; height: 4px; background: var(--bar-frozen); }
+  /* Two answers fill the place of six. */
+  .bars.two-rows .track { height: 72px; }
+  .bars.two-rows .name { line-height: 58px; }
+  .bars.two-rows .says { top: 0; line-height: 58px; }
+  .bars.two-rows .now { top: 14px; height: 30px; }
+  .bars.two-rows .was { top: 46px; height: 10px; }
   .bars .says { position: absolute; top: 1px; padding-left: 6px; line-height: 19px; white-space: nowrap; font-size: 13px; font-variant-numeric: tabular-nums; }
   .legend { font-size: 12px; line-height: 17px; color: var(--quiet); }
   .explained { min-height: 34px; }

@@ -13,6 +13,7 @@ export function chart(place) {
   };
   return bars => {
     while (lines.length < bars.length) add();
+    place.classList.toggle("two-rows", bars.length === 2);
     lines.forEach((line, at) => {
       const bar = bars[at];
       line.name.hidden = line.track.hidden = !bar;

@@ -154,6 +154,21 @@ def test_nothing_moves_and_nothing_is_cut_at_any_state(page: Page, size: dict) -
         assert seen["heights"][0] <= 400
 
 
+@pytest.mark.parametrize("adapter", ["menu", "spam"])
+def test_bars_fill_their_place_however_many_there_are(kit: Locator, adapter: str) -> None:
+    kit.page.emulate_media(reduced_motion="reduce")  # none glides
+    kit.get_by_role("radio", name=adapter).click()
+    place = kit.locator(".bars").bounding_box()
+    last = kit.locator(".bars .was:visible").last.bounding_box()
+    assert 0 <= place["y"] + place["height"] - (last["y"] + last["height"]) <= 20
+    for now, says in zip(
+        kit.locator(".bars .now:visible").all(), kit.locator(".bars .says:visible").all()
+    ):
+        bar, number = now.bounding_box(), says.bounding_box()
+        middles = [box["y"] + box["height"] / 2 for box in (bar, number)]
+        assert abs(middles[0] - middles[1]) <= 2
+
+
 def test_the_legend_is_on_its_question_s_line_in_the_column_of_a_page(page: Page) -> None:
     page.set_viewport_size({"width": 734, "height": 760})  # of the site, on a laptop
     kit = show(page, EXPLORER)
