@@ -52,6 +52,11 @@ SAID_INSTEAD = (
         "set a rank. In JupyterLab or Colab, press **Run it live**, too.",
     ),
     ("Both axes are logarithmic; the cross is your prediction.", "Both axes are logarithmic."),
+    (
+        "**Stop** pauses training after the current step; **Go on** resumes from there. "
+        "(On Colab use the cell's own button.)",
+        "",
+    ),
 )
 # An output about what the learner wrote; on a page it is of the solution's code.
 YOURS = re.compile(r"\byour\b")

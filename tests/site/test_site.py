@@ -181,7 +181,13 @@ def test_no_page_speaks_to_a_kernel_as_if_it_had_one(page: Page) -> None:
     for sentence in re.split(r"(?<=[.!?]) ", told):
         for words in ("Shift+Enter", "Run it live", "prompt of your own", "No prediction recorded"):
             assert words not in sentence or "In JupyterLab or Colab" in sentence, sentence
-    for words in ("run this cell again", "while the model trains", "the cross is your prediction"):
+    for words in (
+        "run this cell again",
+        "while the model trains",
+        "the cross is your prediction",
+        "pauses training",
+        "own button",
+    ):
         assert words not in told
 
 
