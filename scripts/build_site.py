@@ -1,9 +1,9 @@
 """Builds the course's site: `make site`, then open build/site/index.html.
 
 Static pages of all learner's notebooks, with their outputs as they are stored, formulas typeset and
-explorers that work; nothing in them asks another host for anything. What a notebook keeps back as
-long as its question is open comes from the solution, folded. The front page is one explorer, one
-sentence and the map.
+explorers that work; nothing in them asks another host for anything. What a notebook keeps back
+comes from the solution: from a question to its answer folded, after that as in a finished run. The
+front page is one explorer, one sentence and the map.
 
 Formulas need node and KaTeX's style, which `npm ci` puts into docs/site/node_modules.
 """
@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # also when run as a file
+from scripts.notebook_answers import WITHHELD_TAG  # noqa: E402
 from scripts.notebook_format import repository_slug  # noqa: E402
 from scripts.notebook_times import FOLDED  # noqa: E402
 
@@ -30,6 +31,8 @@ NOTEBOOKS = ROOT / "notebooks"
 BADGE = re.compile(r"\[!\[[^]]*\]\(https://colab[^)]*badge\.svg\)\]\(([^)]*)\)")
 # No Python is behind a page: an explorer then does not offer to ask it.
 WAY_TO_PYTHON = re.compile(r'toPython\("[^"]*", \d+\)')
+# A cell that a learner runs after predicting; a page shows what it says, folded, and not the cell.
+ANSWER = "# @title The answer: run it"
 FIRST_CELL = "import lora_edu  # noqa"  # installs the course; a page needs none
 READING = (
     "Here you read, unfold and drag. To run the code and change it, "
@@ -60,10 +63,6 @@ SAID_INSTEAD = (
 )
 # An output about what the learner wrote; on a page it is of the solution's code.
 YOURS = re.compile(r"\byour\b")
-OF_THE_SOLUTION = {
-    "code_prompt_show": "Show the solution's {type}",
-    "code_prompt_hide": "Hide the solution's {type}",
-}
 # A prediction's answer folds itself; a page has folded the whole output already.
 UNFOLD = re.compile(
     r"<details><summary[^>]*>No prediction recorded[^<]*</summary>(.*)</details>", re.S
@@ -120,9 +119,9 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
     """Returns a learner's notebook as Sphinx is to read it; changes it in place.
 
     The badge becomes a sentence with its link, the cell that installs the course goes, a cell
-    without outputs takes those of its like in the solution, folded but for explorers and
-    predictions, and code that Jupyter folds is folded here too. What needs a kernel is said so, or
-    goes.
+    without outputs takes those of its like in the solution, folded between a question and its
+    answer but for explorers and predictions, and code that Jupyter folds is folded here too. What
+    needs a kernel is said so, or goes.
     """
     solved = {cell.id: cell for cell in solution.cells}
     for cell in learner.cells:
@@ -134,12 +133,16 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
             tags.append("remove-cell")
         if not cell.outputs and cell.id in solved:
             cell.outputs = solved[cell.id].outputs
-            tags += ["hide-output"] if any(map(may_answer, cell.outputs)) else []
-            if any(YOURS.search(output.get("text", "")) for output in cell.outputs):
-                cell.metadata["mystnb"] = OF_THE_SOLUTION
+            if WITHHELD_TAG not in tags and any(map(may_answer, cell.outputs)):
+                tags.append("hide-output")
+                within = named(cell)
+                cell.metadata["mystnb"] = {
+                    "code_prompt_show": f"Show {within}",
+                    "code_prompt_hide": f"Hide {within}",
+                }
         cell.outputs = [output for output in cell.outputs if not names_a_widget(output)]
         if cell.source.startswith(FOLDED):
-            tags.append("hide-input")
+            tags.append("remove-input" if cell.source.startswith(ANSWER) else "hide-input")
         for data in (output.get("data", {}) for output in cell.outputs):
             if "text/html" in data:
                 alone = UNFOLD.sub(r"\1", WAY_TO_PYTHON.sub("null", data["text/html"]))
@@ -147,6 +150,15 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
             if "text/markdown" in data:  # Sphinx follows links of cells, not of outputs
                 data["text/markdown"] = data["text/markdown"].replace(".ipynb)", ".html)")
     return learner
+
+
+def named(cell: NotebookNode) -> str:
+    """What a fold says of the outputs within; "{type}" stands for code or output."""
+    if any(YOURS.search(output.get("text", "")) for output in cell.outputs):
+        return "the solution's {type}"
+    pictures = any("image/png" in output.get("data", {}) for output in cell.outputs)
+    answers = "reveal(" in cell.source
+    return " and ".join(["the figure"] * pictures + ["the answer"] * answers) or "the {type}"
 
 
 def may_answer(output: NotebookNode) -> bool:

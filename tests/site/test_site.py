@@ -144,7 +144,18 @@ def test_a_phone_stacks_a_table_of_sentences(page: Page) -> None:
 
 def test_folded_code_says_what_it_does(page: Page) -> None:
     said = page.locator("details.hide.above-input > summary").all_inner_texts()
-    assert [each for each in said if re.search("source|@title|`", each)] == []
+    assert [each for each in said if re.search("source|@title|`|run it", each)] == []
+
+
+def test_a_figure_beneath_its_answer_is_open_and_a_folded_one_is_named(page: Page) -> None:
+    beneath = page.locator(".tag_withheld")
+    assert beneath.locator("details.below-input").count() == 0
+    assert (page.name[:2] in ("06", "09", "10")) == (
+        beneath.locator(".lora-figure:not([data-lora] *)").count() > 0
+    )
+    for fold in page.locator("details.below-input").all():
+        said = fold.locator(".collapsed").text_content()
+        assert ("the figure" in said) == (fold.locator(".lora-figure").count() > 0)
 
 
 def test_nothing_on_the_front_page_is_left_as_markdown(page: Page) -> None:
