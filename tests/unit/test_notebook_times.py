@@ -3,8 +3,10 @@
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from lora_edu.widgets.choosing import decision_tables
 from scripts.notebook_format import to_notebook
 from scripts.notebook_times import (
+    SHOWN_WORDS,
     count_words,
     path_minutes,
     sections,
@@ -97,3 +99,10 @@ def test_both_versions_tell_the_same_time() -> None:
 """
     versions = [to_notebook(source, version, "x", "o/n") for version in ("student", "solution")]
     assert versions[0].cells[0].source == versions[1].cells[0].source == "# Title\n5 5"
+
+
+def test_text_that_a_cell_shows_is_counted() -> None:
+    (shown,) = SHOWN_WORDS
+    found = sections([opening(), new_code_cell(f"import it\n\n{shown}"), new_code_cell("x")])
+    assert found[0].words == sections([opening()])[0].words + SHOWN_WORDS[shown]
+    assert {"decision_tables()": count_words(decision_tables().text)} == SHOWN_WORDS
