@@ -13,7 +13,7 @@ from lora_edu.exercises.statements import choices, judge_statements
 
 _MISTAKES = {
     "each time it is loaded, the same messages get other labels": "head lost",
-    "at strength 0 the outputs are still not the base's": "merged twice",
+    "at strength 0 the outputs are still not the base's": "there twice",
     "outputs equal the base's, bit for bit": "not loaded",
 }
 
@@ -31,19 +31,19 @@ def mistakes(answer: Any) -> None:
             "Without its head the adapter's A and B would still move every output a little. Equal "
             "bit for bit means that no A and no B takes part."
         )
-    if equal_to_base == "merged twice":
+    if equal_to_base == "there twice":
         raise Wrong("With the update in it twice, outputs differ from the base's, and too much.")
     if changing == "not loaded":
         raise Wrong(
             "Where no A and no B is loaded, every load gives the same outputs, the base's. What "
             "else was trained for the labels, and is random in a fresh model?"
         )
-    if changing == "merged twice":
+    if changing == "there twice":
         raise Wrong(
             "Too large an update does harm, but the same harm at every load. What is random is a "
             "new layer, the one that turns 192 numbers into two labels."
         )
-    if twice != "merged twice":
+    if twice != "there twice":
         raise Wrong(
             "Strength 0 takes away the update beside the weights. Where the outputs are still not "
             "the base's, an update must be in the weights themselves."
@@ -208,7 +208,7 @@ def _blends_mistaken(a1: Tensor, b1: Tensor, a2: Tensor, b2: Tensor) -> list[tup
 _TIED = {"beside": False, "merged": True, "untied": True}
 
 
-@exercise("08.tied", praise="One matrix with two jobs: an update for one of them reaches both.")
+@exercise("08.tied", praise="One matrix with two jobs: an update merged for one reaches both.")
 def tied(answer: Any) -> None:
     """Judges three statements about a head that shares its matrix with the embedding."""
     judge_statements(

@@ -8,12 +8,12 @@
 # - put an adapter on a language model, set its strength, take it off
 # - say what an adapter's file holds, and why the model beneath never changes
 #
-# **You need** a little Python and PyTorch: tensors and `nn.Module`.
+# **You need** a little PyTorch (tensors, `nn.Module`, training) and a first idea of a transformer.
 #
 # **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# there again. **Only half an hour?** Take notebook 02 through Exercise 2, in 03 “Replace the
+# again from there. **Only half an hour?** Take notebook 02 through Exercise 2, in 03 “Replace the
 # layers” and “Train it”, and in 05 “Should I use LoRA, and with what?”.
 # %% bootstrap
 # %% [markdown]
@@ -37,18 +37,18 @@ explorer
 # <em>away</em> from pirates, and in the end from good English, or goes round in circles.
 # </details>
 # %% [markdown]
-# Write a prompt of **your own**, too, and the model answers.
+# Write a prompt of **your own**, too.
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts
 # of 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every
 # task. Most of that memory goes to what each number needs besides: a gradient, and for the
-# optimizer two numbers, each of twice the bytes. LoRA freezes the model and trains a small
-# addition, here beside two of every seven matrices (query and value). That takes 35 GB: 16 for the
-# model and 19 for its layers' outputs, which the backward pass needs (24 in full fine-tuning;
-# notebook 04). With most of the frozen part packed into 4 bits it is 25. Either way, a task is a
-# file of 7 MB.
+# optimizer two numbers, each twice as large. LoRA freezes the model and trains a small addition, in
+# this estimate beside two of each block's seven matrices (query and value). That takes 35 GB: 16
+# for the model and 19 for its layers' outputs, which the backward pass needs (24 in full
+# fine-tuning; notebook 04). With most of the frozen part packed into 4 bits it is 25. Either way, a
+# task is a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -297,8 +297,8 @@ for what, (right, low, high) in (
 ):
     print(f"right: {100 * right:.0f} ± {50 * (high - low):.0f} % by {what}")
 # %% [markdown]
-# Counting words gets nearly as far, so most of that score needs no language model! Whether such a
-# small lead is luck, you judge in notebook 09. On messages unlike these, expect less.
+# Counting words gets nearly as far, so most of that score needs no language model! Is such a small
+# lead luck? See notebook 09. On messages unlike these, expect less.
 #
 # ## Deeper: what it costs
 # When the model runs, each adapted layer multiplies by two thin matrices more:
@@ -364,12 +364,12 @@ print(f"about {made / seconds:.0f} tokens per second")
 # The marked path of 00 to 05 takes under 90 minutes, in full under four hours.
 #
 # LoRA makes four promises, each measured: few trainable parameters (04), unchanged weights (03), a
-# task learnt well by training these alone (05), one small file per task (07).
+# task learnt well by training so few (05), one small file per task (07).
 #
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.
 # 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base.
-#    (A new last layer, a *head*, would stay.)
+#    (Strength does not touch a new last layer, a *head*.)
 # 3. Each further task costs one small file, and a little work until you add it into $W$.
 #
 # ## Five questions

@@ -29,9 +29,9 @@ with torch.no_grad():
         change = layer(torch.tensor([x]))[0]
         print(f"x = {x}  changes the output by  {[round(c, 2) + 0.0 for c in change.tolist()]}")
 # %% [markdown]
-# **One direction is read, one direction is written.** The last $x$ is perpendicular to $A$, so it
-# does not change at all. Turn both directions yourself: on the left the inputs, on the right where a
-# frozen $W$ takes them (grey), and $W$ plus the update (blue).
+# **One direction is read, one direction is written.** The last $x$ is perpendicular to $A$, so its
+# output does not change at all. Turn both directions yourself: on the left the inputs, on the right
+# where a frozen $W$ takes them (grey), and $W$ plus the update (blue).
 # %%
 from lora_edu.widgets.playground import playground
 
@@ -75,8 +75,8 @@ check("01.make_update", (A, B))
 # \dots \ge 0$$
 #
 # In $x M$, each $u$ reads and each $v$ writes; PyTorch stores a layer's weight transposed, so there
-# it is the other way round. All have length 1; the $u$ are perpendicular to one another, and so are
-# the $v$. The rank is the number of pieces with $\sigma > 0$.
+# it is the other way round. All $u$ and $v$ have length 1; the $u$ are perpendicular to one
+# another, and so are the $v$. The rank is the number of pieces with $\sigma > 0$.
 #
 # To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. No matrix of rank $r$ is closer to
 # $M$, if you add up the squared differences of all entries (Eckart and Young, 1936). What is kept is
@@ -167,7 +167,7 @@ ways = {
     "LoRA at rank 1": lora_one,
 }
 percent = {way: round(100 * accuracy.mean().item(), 1) for way, accuracy in ways.items()}
-percent["words and pairs counted"] = round(100 * record.words, 1)
+percent["counting words, no language model"] = round(100 * record.words, 1)
 least = percent["a head on the frozen base"]
 ranked = sorted(percent.items(), key=lambda each: each[1])
 rows = [[way, f"{share:.1f}", f"{share - least:.1f}"] for way, share in ranked]
@@ -187,12 +187,12 @@ reveal(worth, answer, because=because)
 # %% [markdown]
 # **LoRA at rank 1 does about as well as the whole ΔW.** The ± is a 95 % interval over five seeds:
 # LoRA may be five points better or worse. A head alone is ruled out, halfway only just. Keep the task
-# in proportion: counting words, without a language model, gets 89.7 %.
+# in proportion: counting words gets 89.7 %.
 #
 # ΔW *cut* to rank 1, with 23 % of its energy, comes close, too. But LoRA *learns* its few
-# directions; the cut takes them from an update that was free to use all. Cut to rank 0, only the
-# matrices are the base's. Embeddings, norms and head stay fine-tuned, and together do worse than a
-# head trained alone.
+# directions; the cut takes them from an update that was free to use all. At rank 0 the matrices are
+# the base's again; embeddings, norms and head stay fine-tuned, and do worse than a head trained
+# alone.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.
@@ -226,7 +226,7 @@ check("01.cut", cut)
 # The first <code>rank</code> columns of U, numbers of S and rows of Vh.
 # </details>
 # %% [markdown]
-# So a cut *is* a product $A B$, like LoRA's.
+# So a cut *is* a product $A B$: of `U * S` and `Vh`, each cut.
 #
 # **Exercise 3, own code.** Which share of the energy does the cut keep? Use the strengths alone.
 # %% exercise="01.energy"
@@ -256,9 +256,8 @@ if check("01.energy", energy).passed:
     print(f"your energy by {float(energy(strengths, 2) - energy_kept(strengths)[1]):.4f}")
 # %% [markdown]
 # ## Deeper: which directions matter?
-# Is ΔW's strongest direction special, or would any push as long do? (The square of its length is
-# the energy.) Only the 36 matrices change; embeddings, norms and head stay as full fine-tuning left
-# them.
+# Is ΔW's strongest direction special, or would any other of the same length do? (Length squared
+# is the energy.) Only the 36 matrices change; all else stays as full fine-tuning left it.
 # %%
 KINDS = {
     ("cut", 192): "all of them",
@@ -283,7 +282,7 @@ lower = sum(int((record.loss("shrunk", r) < record.loss("cut", r)).sum()) for r 
 print(f"ΔW shrunk has a lower loss than the cut of its energy in {lower} of 25 comparisons")
 # %% [markdown]
 # *Direction matters*: at the same length the second does far less than the first, and the eighth
-# hardly more than none. *Not even the strongest is indispensable*: without it, ΔW does about as well
+# hardly more than none. *The strongest is rarely indispensable*: without it, ΔW does about as well
 # with four seeds of five, but seed 0, the ΔW that you have, falls to 74 %. And *a short push goes
 # far*: all of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss.
 #
@@ -323,8 +322,8 @@ put_back = cut_back(live=accuracy_at)
 put_back
 # %% [markdown]
 # **To find out:** set a rank and press **Run it live**. Energy grows with each rank: does accuracy?
-# Your star is one seed, the curves are means of five. “Random directions” keeps of ΔW what it writes
-# along $r$ directions drawn by chance.
+# Your star is one seed, the curves are means of five. “ΔW in random directions” keeps what it
+# writes along $r$ of them; “random update” has nothing of ΔW.
 #
 # <details><summary>What to look for</summary>
 # From rank 1 to 8 energy goes from 23 to 60 %, but accuracy stays at 88 to 89 %, flat within the

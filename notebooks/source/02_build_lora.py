@@ -32,7 +32,7 @@ drawing("side_path")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. Grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, says how strong the update is, as in Raschka's book (2024). The LoRA paper, PEFT and notebook 00's adapters divide it by the rank: their 16 at rank 8 is 2 here. Notebook 03 asks for that with `scaling="alpha/rank"`, and [notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, says how strong the update is, as in Raschka's book (2024). The LoRA paper, the PEFT library and notebook 00's adapters divide it by the rank: their 16 at rank 8 is 2 here. Notebook 03 asks for that with `scaling="alpha/rank"`, and [notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -186,7 +186,7 @@ found = options[A_moves + 2 * B_moves]
 # @title The answer: run it when you have predicted
 reveal(first, found, because="while B is 0, a change of A changes nothing; one of B does")
 # %% [markdown]
-# After one step $B$ is no longer zero, and from then on both learn. So why this start and no other? Let us try all four on a small task from the folded cell. `base` is a frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` hides a change in it, here of rank 4, and `examples` gives inputs with the changed layer's answers, plus noise of size `NOISE`.
+# After one step $B$ is no longer zero, and from then on both learn. So why this start and no other? Let us try all four, zero or random, on a small task from the folded cell. `base` is a frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` makes a change to hide, here of rank 4, and `examples` gives inputs with the answers of a layer changed so, plus noise of size `NOISE`.
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1
@@ -331,7 +331,7 @@ check("02.merge", merged_weight)
 # %%
 drawing("merge")
 # %% [markdown]
-# The course's class has `merge()` and `unmerge()`. Does yours learn alike, and is its loss the same after merging?
+# The course's class has `merge()` and `unmerge()`. Does yours learn alike? And is the course's loss the same after merging?
 # %%
 mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())  # the same start
@@ -400,7 +400,7 @@ show(chart, f"Loss against rank: it falls to rank {found} and is flat from there
 # No matrix of rank r comes closer than the SVD's cut (notebook 01). Our inputs are independent with variance 1, so the loss is the squared strengths cut off, over the 48 outputs, plus the noise.
 # </details>
 # %% [markdown]
-# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. The lowest loss may lie beyond it, where losses still differ by a few per cent.
+# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Allow for chance: beyond it losses differ by a few per cent, and the lowest may lie there.
 # %% exercise="02.elbow"
 def find_rank(losses):
     """The smallest rank whose loss is about as low as the lowest."""
@@ -489,7 +489,7 @@ show(
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.
 # 2. $A$ starts random and $B$ at zero, so training starts exactly at the base, and $B$ moves first.
-# 3. The rank caps how many directions an update has. ◇ A rank clearly too small shows in the loss; more than needed brings nothing.
+# 3. The rank caps how many directions an update has. ◇ A rank clearly too small shows in the loss; in our toy, more than needed brought nothing.
 #
 # ## Five questions
 # 1. Why would an update with $A$ and $B$ both zero never learn?

@@ -7,9 +7,9 @@
 # - say which layers of a GPT LoRA adapts, and why
 # - replace them with a recursive function of your own, and read the training loop
 # - prove that nothing changed at step 0, and that the base stays frozen, bit for bit
-# - ◇ explain why a frozen layer still takes part in the backward pass
+# - ◇ say which way the gradient takes through frozen layers
 #
-# **You need** basic PyTorch. Notebook 02 helps.
+# **You need** basic PyTorch. Notebooks 01 and 02 help.
 #
 # **Time:** {path} minutes on the marked path, {whole} in all, CPU or GPU.
 # %% bootstrap
@@ -99,8 +99,8 @@ def replace(module, rank, alpha, targets):
     # </student>
 
 
-verdict = check("03.replace", replace)
-verdict
+replace_verdict = check("03.replace", replace)
+replace_verdict
 # %% [markdown]
 # <details><summary>Hint</summary>
 # Loop over <code>module.named_children()</code>. Where the name is known only as text, use
@@ -114,7 +114,7 @@ verdict
 # @title What it does: compares your function with the course's, tensor by tensor
 from lora_edu import lora_layers, replace_linear_with_lora, same_bits
 
-if not verdict.passed:
+if not replace_verdict.passed:
 
     def replace(module, rank, alpha, targets):
         replace_linear_with_lora(module, rank, alpha, targets=targets)
@@ -128,7 +128,8 @@ names = replace_linear_with_lora(theirs, 8, 2.0, targets={"query", "value"})
 assert list(lora_layers(mine)) == names
 pairs = list(zip(mine.state_dict().values(), theirs.state_dict().values(), strict=True))
 equal = sum(torch.equal(*pair) for pair in pairs)
-whose = "yours and the course's" if verdict.passed else "not yours yet, the course's twice"
+own = replace_verdict.passed
+whose = "yours and the course's" if own else "not yours yet, the course's twice"
 print(f"{whose}: {len(names)} layers (query, value) wrapped, {equal} of {len(pairs)} tensors equal")
 
 
@@ -136,7 +137,7 @@ print(f"{whose}: {len(names)} layers (query, value) wrapped, {equal} of {len(pai
 # The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. With
 # `scaling="alpha/rank"` it divides by the rank, as the paper does and PEFT, Hugging Face's library:
 # 16 / 8 = 2. Without, the multiplier is alpha, as in the printed book (Raschka 2024). `freeze` sets
-# `requires_grad` to `False`. Why it comes *first* is exercise 4.
+# `requires_grad` to `False`. It comes *first*, or $A$ and $B$ freeze too (exercise 4).
 # %%
 from lora_edu import freeze
 
@@ -232,8 +233,8 @@ def snapshot(model):
     # </student>
 
 
-verdict = check("03.snapshot", snapshot)
-verdict
+snapshot_verdict = check("03.snapshot", snapshot)
+snapshot_verdict
 # %% [markdown]
 # <details><summary>Hint</summary>
 # A tensor's <code>.clone()</code> is a copy with memory of its own.
@@ -246,7 +247,7 @@ verdict
 # @title What it does: `tale` lets the model speak; a `snapshot`, if yours has not passed
 from lora_edu import generate_text
 
-if not verdict.passed:
+if not snapshot_verdict.passed:
 
     def snapshot(model):
         return {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -281,7 +282,7 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 #
 # In 40 steps no tale came twice, so both are losses on tales not yet learnt. Why is the loss on
 # next batches so much lower? The 380 tales tell 19 plots over and over, and the held-out ones tell
-# others. What was learnt of plots does not carry over, a gap in *generalisation*, but the voice does.
+# others. Plots do not carry over, a gap in *generalisation*, but the voice does.
 #
 # Now the fun part: one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
@@ -404,11 +405,11 @@ table(["trained by", "learning rate", "held-out loss", "layers with an intruder,
 # %% [markdown]
 # How much was learnt does not explain them: full fine-tuning at its two lower rates ends above and
 # below the first row's loss, without an intruder. Nor does LoRA as such: where $A$ begins smaller,
-# they are rare at rate 0.002, where it learnt least, and common at 0.01. But no LoRA with few of
-# them (3.96) learnt as much as full fine-tuning with none (3.32). Whether they cause forgetting is
+# they are rare at rate 0.002, where it learnt least, and common at 0.01. But LoRA with few of them
+# (3.96) learnt less than full fine-tuning with none (3.69, 3.32). Whether they cause forgetting is
 # not tested here.
 #
-# ## Deeper: frozen does not mean left alone
+# ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
 # %%
 ways = ["straight to block 2", "through blocks 5, 4 and 3 into 2", "through all six blocks"]
@@ -444,8 +445,9 @@ reveal(way, ways[1], because="block 2 acts on the loss through every later block
 
 # %% [markdown]
 # The output of block 2 reaches the loss through the attention and MLP of every later block, and
-# past them, along the residual stream. Its gradient comes back both ways, on the first multiplied
-# by each frozen $W$. All that a frozen layer is spared is the gradient of its *own* weight.
+# past them, along the residual stream. Its gradient comes back both ways, through the layers
+# multiplied by each frozen $W$. All that a frozen layer is spared is the gradient of its *own*
+# weight.
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
 # %% exercise="03.backward"
@@ -493,8 +495,8 @@ print(textwrap.fill(f"Warning: {caught[0].message}", 92))
 why = "12 blocks × 16 × 13,824, and 16 × 770 for the head"
 reveal(published, learnt, because=why, tolerance=0.01)
 # %% [markdown]
-# But the new head stays frozen at random numbers, and LoRA trains 12,320 numbers to steer its 1,536.
-# That is why this course trains a new head in full.
+# The warning is about the head: frozen at random numbers, it gets 12,320 from LoRA to steer its
+# 1,536. That is why this course trains a new head in full.
 #
 # ## Three sentences to remember
 # 1. $B$ starts at zero, so at step 0 the adapted model answers as the base does.
@@ -524,5 +526,3 @@ reveal(published, learnt, because=why, tolerance=0.01)
 #   2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/)
 # - Shuttleworth et al. 2024, [LoRA vs Full Fine-tuning: An Illusion of
 #   Equivalence](https://arxiv.org/abs/2410.21228)
-# - Raschka 2024, *Build a Large Language Model (From Scratch)*, appendix E. Its repository divides by
-#   the rank, since September 2025

@@ -125,13 +125,13 @@ rows = {"batch_size": 4, "length_tokens": 1024}
 bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the blocks", **rows))
 bars
 # %% [markdown]
-# No card here takes full fine-tuning; LoRA fits on one. With as many tokens (8 × 512 there, 4 ×
-# 1,024 here) it saves more than on GPT-2, because weights grow faster than activations. All this is
-# an estimate, so leave a tenth of the card free.
+# No single card here takes full fine-tuning; LoRA needs only one. With as many tokens (8 × 512
+# there, 4 × 1,024 here) it saves more than on GPT-2, because weights grow faster than activations.
+# All this is an estimate, so leave a tenth of the card free.
 #
-# **To find out:** which card will do for LoRA on query and value alone? Does *checkpointing*, which
-# keeps each block's input and computes the rest again, make QLoRA fit a T4? Then go back to all
-# layers without checkpointing: what do 32 rows do?
+# **To find out:** which is the smallest card for LoRA on query and value alone? Does
+# *checkpointing*, which keeps each block's input and computes the rest again, make QLoRA fit a T4?
+# Then go back to all layers without checkpointing: what do 32 rows do?
 #
 # <details><summary>What to look for</summary>
 # An A100 of 40 GB, just. With checkpointing QLoRA fits a T4, but a step takes one more forward
@@ -230,11 +230,12 @@ check("04.explorer", smallest_rank)
 #
 # ## Deeper: why the activations stay
 # For a layer $y = x W$ and $g$, the loss's gradient at its output, the backward pass computes
-# $x^\top g$, the gradient of $W$, and $g W^\top$, the one at its input. A frozen layer skips the
-# first, so its input $x$ need not be kept, unless an adapter is beside it: the gradient of $A$
-# needs the same $x$. And the way back itself needs what norms, attention and GELU remembered. The
-# drawing's lower half counts what is kept in units of the width $d$, for each token and block.
-# Attention's scores are computed again, and the $r$ numbers of each adapter's $x A$ are left out:
+# $x^\top g$, the gradient of $W$, and $g W^\top$, the one at the layer's input. A frozen layer
+# skips the first, so its input $x$ need not be kept, unless an adapter is beside it: the gradient
+# of $A$ needs the same $x$. And the way back itself needs what norms, attention and GELU
+# remembered. The drawing's lower half counts what is kept in units of the width $d$, for each token
+# and block. Not counted are attention's scores, which are computed anew, and the $r$ numbers of
+# each $x A$:
 # %%
 from lora_edu.plots import drawing
 
@@ -318,9 +319,9 @@ head = next(layer for layer in llama.projections if layer.target == "head")
 numbers = 2 * head.in_dim * head.out_dim  # the embedding has as many as the head
 for_loss = 4 * 4 * 1024 * head.out_dim  # 4 bytes for each of 4 × 1,024 tokens
 print(f"one array of tokens × vocabulary: {for_loss / 1e9:4.1f} GB while it trains")
-print(f"embedding and head, in full:      {2 * numbers / 1e9:4.1f} GB in the file,")
+print(f"embedding and head, in full:      {2 * numbers / 1e9:4.1f} GB in the file")
 print(f"gradients and Adam's states:      {(2 + 8) * numbers / 1e9:4.1f} GB while they train")
-print(f"LoRA of rank 8 on the blocks:     {adapter_bytes(llama, 8, in_blocks, 2) / 1e6:4.0f} MB")
+print(f"LoRA of rank 8 on the blocks:     {adapter_bytes(llama, 8, in_blocks, 2) / 1e6:4.0f} MB in the file")
 # %% [markdown]
 # ## Deeper: published figures, checked
 # Which of these hold?
@@ -348,8 +349,8 @@ for size, published in (("medium (355M)", "0.35 M"), ("large (774M)", "0.77 M"))
 rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 # %% [markdown]
-# 35 MB is a round number: section 7.1 says "roughly". No whole rank on query and value gives the
-# counts for GPT-2, although the [released
+# Section 4.2's 35 MB is round: section 7.1 says "roughly". The 0.4 % we cannot explain, and no
+# whole rank on query and value gives the counts for GPT-2, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #
 # QLoRA's headline is 65 billion parameters on one card of 48 GB, where full fine-tuning in 16 bits
@@ -363,7 +364,7 @@ for method in ("full", "lora", "qlora"):
 # %% [markdown]
 # It holds on paper, with 6 % of the card left, where our rule asks for a tenth.
 #
-# And the files that ship with this course?
+# And the files that ship?
 # %%
 from lora_edu import data_path, load_adapter
 

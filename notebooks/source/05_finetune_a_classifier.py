@@ -16,8 +16,8 @@
 # %% [markdown]
 # ## Can a storyteller spot spam?
 # Our base writes small stories. Nobody has ever told it which messages are wanted (*ham*) and which
-# are not (*spam*). Here are some with the answer, written for this course. Change `"bundled"` to
-# `"real"`, and the SMS Spam Collection is fetched instead. The text is about ours.
+# are not (*spam*). Here are some of ours with the answer. Change `"bundled"` to `"real"` to
+# fetch the SMS Spam Collection instead; the text is about ours.
 # %%
 from lora_edu import choose_device, load_pretrained, load_spam, load_tokenizer
 
@@ -35,10 +35,10 @@ print(f"always to say ham is right in {100 * ham:.0f} % of validation")
 #
 # ## Before: the base with a new head
 # A GPT ends in a layer that scores each of 2,048 tokens. We replace it by a **head** with two
-# outputs, ham and spam. It reads the last token of the message, because only the last has seen all
-# the others. And LoRA is what you know: freeze everything, then put $A$ and $B$ beside the layers.
-# The start `init="peft"` draws a smaller $A$, as Hugging Face's PEFT does; our learning rates
-# were found with it (notebook 10).
+# outputs, ham and spam, which is trained in full (386 numbers). It reads the last token of the
+# message, because only the last has seen all the others. And LoRA is what you know: freeze
+# everything, then put $A$ and $B$ beside the layers. The start `init="peft"` draws a smaller $A$,
+# as Hugging Face's PEFT does; our learning rates were found with it (notebook 10).
 # %%
 import torch
 from torch import nn
@@ -133,8 +133,8 @@ for message in (
 # %% [markdown]
 # ## Bring your own data
 # Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file with
-# a `text` and a `label` in each line, and ten texts or more for a label. `load_texts` splits it, or
-# says what is wrong. The next cell writes one: who speaks, a pirate, a waiter or a friend?
+# a `text` and a `label` in each line, and ten texts or more for a label. `load_texts` splits it. The
+# next cell writes one: who speaks, a pirate, a waiter or a friend?
 # %%
 # @title What it does: writes own_texts.csv into a temporary folder
 import csv
@@ -150,10 +150,10 @@ speakers = {
     "friend": [text for text, label in load_spam().train if label == 0],
 }
 with FILE.open("w", newline="", encoding="utf-8") as file:
-    table = csv.writer(file)
-    table.writerow(["text", "label"])
+    lines = csv.writer(file)
+    lines.writerow(["text", "label"])
     for who, texts in speakers.items():
-        table.writerows((text, who) for text in texts[:100])
+        lines.writerows((text, who) for text in texts[:100])
 # %%
 from lora_edu import load_texts
 from lora_edu.tasks import train_classifier
@@ -200,13 +200,14 @@ for method, each in models.items():
 baselines = json.loads(data_path("results", "baselines.json").read_text())
 counted = f"{100 * baselines[SOURCE]['words_and_pairs']['accuracy'][0]:.0f}"
 compared.append(["words counted", counted, "–", "–", "–"])
-table(["", "right, %", "answers as recorded", "five seeds, %", "numbers trained"], compared)
+head = ["", "right, %", "answers as recorded", "five seeds, % (range)", "numbers trained"]
+table(head, compared)
 # %% [markdown]
 # Your runs answer as the recorded ones did, message by message; on a GPU a few answers may differ.
 # Other seeds differ more: full's range holds all of LoRA's. So one run cannot rank these two, but a
 # head alone is below both.
 #
-# ✓ **Training of small matrices alone: measured**, in the last column. 5 % of the numbers did about
+# ✓ **The promise of a task learnt by small matrices alone: measured.** 5 % of the numbers did about
 # what all do. And if all train on real messages?
 # %%
 from lora_edu.widgets import predict, reveal
@@ -231,7 +232,7 @@ reveal(versus, verdict, because=f"LoRA minus head alone is {gap:.1f} points over
 # There a head alone is nearly as good, and counted words win. Ten points were about *our* messages.
 #
 # ## What LoRA won here
-# Five seeds (not notebook 01's), with intervals (notebook 09):
+# The same five seeds, with intervals (notebook 09):
 # %%
 # @title What it does: accuracy over five recorded seeds, beside the bytes to keep
 from lora_edu.evaluation import accuracy_score, predictions_of, summarise
@@ -283,7 +284,7 @@ decision_tables()
 #
 # **Exercise 1.** How many of the three does a step through the whole model need in each method?
 # Count a stage as 0 if hardly anything of it is left. For the head, suppose that
-# the base's outputs are computed anew at every step.
+# the base runs anew at every step.
 # %% exercise="05.work"
 from lora_edu.exercises import check
 
@@ -296,7 +297,7 @@ work = {"full": 3, "lora": 2, "head": 1}
 check("05.work", work)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# The $A$ and $B$ of the first block need a gradient too. How does the gradient get there from the
+# The A and B of the first block need a gradient too. How does the gradient get there from the
 # loss? And whose weights' gradients does nobody need?
 # </details>
 # %% [markdown]
@@ -322,9 +323,9 @@ print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
 # Ranges that overlap decide nothing; the same rounds side by side do, further down. On our machine
-# LoRA saved no time: backward and in the optimizer it does less, but forward, two thin products a
-# layer come on top, and many small operations cost far more time than their arithmetic. It depends
-# on machine, code and model, so papers disagree:
+# LoRA saved no time. It does less in the backward pass and the optimizer, but two thin products
+# more per layer in the forward pass, and small operations cost far more time than their arithmetic.
+# It depends on machine, code and model, so papers disagree:
 #
 # - *faster:* the LoRA paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B,
 #   against 32.5
@@ -337,7 +338,7 @@ table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %%
 import math
 
-print(record["command"])
+print("recorded by:", record["command"])
 guess = -ham * math.log(ham) - (1 - ham) * math.log(1 - ham)
 print(f"guessing ham's share, {100 * ham:.0f} %, for every message: a loss of {guess:.2f}")
 tried = []
@@ -352,8 +353,8 @@ table(["", "validation loss by learning rate", "best rate", "at it, five seeds"]
 
 
 # %% [markdown]
-# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. And for each
-# method seeds differ by more than its two best rates.
+# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. And seeds
+# differ by more than each method's two best rates, so these are tied.
 #
 # **Exercise 2, own code.** Write `choose(runs)`: given runs with the entries `"lr"`,
 # `"train_loss"`, `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
@@ -402,7 +403,7 @@ check("05.share", share)
 # Add up in × out over the six layers, and rank × (in + out). How often does a step need which sum?
 # </details>
 # %% [markdown]
-# PyTorch can count the operations of one step in the whole model.
+# PyTorch can count the operations of a step:
 # %%
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -525,7 +526,7 @@ else:
 # (1) It alone has seen the whole message. (2) It saves the frozen weights' gradients, not the forward
 # pass and the way back. (3) The best of several scores would flatter. (4) They never change if
 # nothing inside learns; A and B change them at each step. (5) A small file and an untouched base; for
-# full: it fits anyway, and is as fast.
+# full: it fits anyway, and plain LoRA is no faster.
 # </details>
 #
 # ## Where next

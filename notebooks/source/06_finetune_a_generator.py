@@ -14,7 +14,7 @@
 # **You need** notebook 03, or: you know that LoRA trains a small update beside frozen layers.
 #
 # **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU. These sums
-# include this opening and the end, which have no minutes of their own; *in all*, also the hints.
+# count this opening and the end, too; *in all* counts the hints as well.
 # %% bootstrap
 # %% [markdown]
 # ## Teach a model to say what you mean
@@ -376,7 +376,7 @@ reveal(
     because=f"the interval of the difference {reason}",
 )
 # %% [markdown]
-# **Takeaway:** our small base gains nothing from examples; large models gain a lot. And don't trust
+# **Takeaway:** here the examples bring nothing; large models gain a lot from them. And don't trust
 # the loss or BLEU alone: in both, LoRA at rank 8 is close to full here, but it makes three times as
 # many slot errors.
 #
@@ -635,13 +635,13 @@ reveal(helped, found, because=because)
 # minutes.
 #
 # Who learns less also forgets less, so the fair question is who has forgotten less *at equal
-# learning*. In the record each method was trained at several learning rates, three
-# seeds each, for 375 steps. A higher rate learns more and forgets more. So from rate to rate, each
-# method moves along a curve: its loss on menus falls while its loss on stories rises.
+# learning*. In the record each method was trained at several learning rates, three seeds each, for
+# 375 steps. Up to the best rate, a higher one learns more and forgets more. So from rate to rate,
+# each method moves along a curve: its loss on menus falls, and its loss on stories rises.
 #
 # On each curve we stop where the loss on menus is 0.30, then 0.25, then 0.23, and read the loss on
-# stories there. Between two rates we draw a straight line. LoRA is in it twice, at rank 8 and at rank
-# 32, to see whether the rank matters.
+# stories there. Between two rates we draw a straight line. LoRA has two curves, at rank 8 and at
+# rank 32, to see whether the rank matters.
 # %%
 question = "Where they have learnt menus equally well, which has forgotten less?"
 tendency = predict(question, ["LoRA, rank 8", "full", "can't say"])
@@ -733,7 +733,7 @@ place = PLACES[0 if mean(ways_to_full) < 1 / 3 else 1 if mean(ways_to_full) < 2 
 # @title What it does: draws the curves
 chart = line_chart(
     [Line(name, *list(zip(*whole))[1:]) for name, (whole, _) in arms.items()],
-    title=f"At equal learning, the same matrices trained whole lie {place}",
+    title=f"At these levels, the same matrices trained whole lie {place}",
     x_label="validation loss on menus (nats per token); left is better learnt\n"
     "dots: single runs; lines: their means",
     y_label="loss on held-out stories",
@@ -750,15 +750,15 @@ alt = "Loss on stories over loss on menus, a curve for each. Where little is lea
 alt += "is just below full's; where much is, far above it, beside LoRA's at rank 32."
 show(chart, alt=f"{alt} {axis.get_title('left')}.")
 # %%
-because = f"each seed's share of the way is {100 * mean(ways_to_full):.0f} % on average"
+because = f"on average over levels and seeds, {100 * mean(ways_to_full):.0f} % of the way"
 reveal(control, place, because=because)
 # %% [markdown]
 # **Takeaway:** at these levels the control is nearer to full fine-tuning: beyond it where menus
 # stand at 0.30, and about three quarters of the way at 0.25 and 0.23. So most of what LoRA forgets
 # more there comes from its way of changing those matrices, not from what it leaves frozen
-# elsewhere. But the control's curve crosses full's: in the figure at 0.22, the control has
-# forgotten far more than full, nearly as much as LoRA at rank 32. So which of these two forgets
-# less depends on how much was learnt.
+# elsewhere. But the control's curve crosses full's between 0.30 and 0.25. At 0.22, in the figure,
+# it has forgotten far more than full, nearly as much as LoRA at rank 32. So which of these two
+# forgets less depends on how much was learnt.
 #
 # Is it the rank alone? That rank 32 forgets less than rank 8 speaks for it. But it is open, because
 # rate, alpha and the random start of $A$ differ too, and notebook 03 shows that rate and start leave

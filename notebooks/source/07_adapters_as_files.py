@@ -14,7 +14,7 @@
 # **You need** basic PyTorch and LoRA's formula, repeated below. Notebook 03 helps.
 #
 # **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU. These sums
-# include this opening and the end, which have no minutes of their own; *in all*, also the hints.
+# count this opening and the end, too; *in all* counts the hints as well.
 # %% bootstrap
 # %% [markdown]
 # ## What is there to save?
@@ -99,10 +99,10 @@ for name in sorted(header)[:2]:
     print(name, header[name]["dtype"], header[name]["shape"])
 print(f"{len(header)} tensors; stated beside them: {', '.join(sorted(stated))}")
 # %% [markdown]
-# Here, too, names and layout are PEFT's, which stores $A$ and $B$ transposed to ours.
-# `base_fingerprint` is our own addition. A **fingerprint** is a checksum of the base's file. An adapter
-# means nothing without its base, so give `load_adapter` the fingerprint of yours, and it refuses an
-# adapter made for another one.
+# Here, too, names and layout are PEFT's, which stores $A$ and $B$ transposed to ours. What is
+# stated beside them, except `format`, is our own addition. A **fingerprint** is a checksum of the
+# base's file. An adapter means nothing without its base, so give `load_adapter` the fingerprint of
+# yours, and it refuses an adapter made for another one.
 # %% [markdown]
 # ## Does it come back?
 # The test is another Python process, which shares nothing with this one but the files.
@@ -211,7 +211,7 @@ update = layer.lora.delta().T
 print(f"in the weight: {(moved.norm() / update.norm()):.1f} times the update; beside it: another")
 detach(base)  # takes tales off again, and out of the weights
 # %% [markdown]
-# **Exercise 1.** Which mistake has which symptom? Fill in `"merged twice"`, `"not loaded"` or
+# **Exercise 1.** Which mistake has which symptom? Fill in `"there twice"`, `"not loaded"` or
 # `"head lost"`. *Strength* is a factor on what stands beside the weights: 1 as trained, 0 off.
 # %% exercise="07.mistakes"
 symptoms = [
@@ -220,7 +220,7 @@ symptoms = [
     "outputs equal the base's, bit for bit",
 ]
 # <solution>
-mistakes = dict(zip(symptoms, ["head lost", "merged twice", "not loaded"]))
+mistakes = dict(zip(symptoms, ["head lost", "there twice", "not loaded"]))
 # </solution>
 # <student>
 # mistakes = dict(zip(symptoms, [..., ..., ...]))
@@ -233,7 +233,7 @@ check("07.mistakes", mistakes)
 # %%
 print(f"1. loaded by hand: largest difference of a logit from the base's: {first_to_base}")
 right = 100 * accuracy(with_head)
-print(f"2. accuracy with its head {right:.0f} %, always “ham” {100 * ham:.0f} %,", end=" ")
+print(f"2. right of these {len(rows)}: with its head {right:.0f} %, always “ham” {100 * ham:.0f} %,", end=" ")
 print(f"with five new heads {100 * min(guessed):.0f} to {100 * max(guessed):.0f} %")
 if lora_layers(twice):
     set_strength(twice, 0)
@@ -295,11 +295,11 @@ print(f"{unchanged} of {len(after)} tensors are as before, bit for bit")
 # </details>
 # %% [markdown]
 # ## Merge: what is gained, what is lost?
-# Why merge? An attached adapter costs two more products in each layer: 5 to 17 % of a forward pass,
-# without gradients and in layers written for speed (`benchmarks/RESULTS.md`). Once a model is only
-# used, you can save that time. The update has the weight's own shape, so add it to the weight. If
-# you did that to one layer in notebook 02, the next exercise is a repetition; here you merge a
-# whole model, and take the update out again.
+# Why merge? An attached adapter costs two more products in each layer. In our layers written for
+# speed, a forward pass without gradients takes 5 to 17 % longer (`benchmarks/RESULTS.md`). Once a
+# model is only used, you can save that time. The update has the weight's own shape, so add it to
+# the weight. If you did that to one layer in notebook 02, the next exercise is a repetition; here
+# you merge a whole model, and take the update out again.
 # %%
 drawing("merge")
 # %% [markdown]
@@ -409,7 +409,8 @@ verdict
 # dim=1)</code> puts matrices side by side, <code>dim=0</code> below each other.
 # </details>
 # %% [markdown]
-# Is it right, and how far off is the tempting way?
+# Is it right, and how far off is the tempting way? Try that with the menu adapter written in
+# another way, too, as $A_2 M$ and $M^{-1} B_2$, which have the same product.
 # %%
 # @title What it does: takes the course's function where yours does not pass yet
 if not verdict.passed:
@@ -447,11 +448,11 @@ def missed_by_averaging(turn):
 rotation = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(0))).Q
 straight, turned = 100 * missed_by_averaging(torch.eye(8)), 100 * missed_by_averaging(rotation)
 print(f"averaging A and B misses by {straight:.0f} % of the average's size")
-print(f"with the same menu adapter, its A and B turned: by {turned:.0f} %")
+print(f"with the same menu adapter, written as A M and M⁻¹ B: by {turned:.0f} %")
 # %% [markdown]
 # Why? $(A_1 + A_2)(B_1 + B_2) / 4$ is *half* of what we want, plus cross terms that no task has
 # learnt. And there is a deeper reason: $A$ and $B$ are not determined. For any invertible matrix
-# $M$, $A M$ and $M^{-1} B$ are the same adapter, but they have another average, as you just saw.
+# $M$, $A M$ and $M^{-1} B$ are the same adapter, but as you just saw, they have another average.
 #
 # In PEFT's `add_weighted_adapter`, the exact way is `combination_type="cat"`. `"svd"` cuts the sum
 # down to a lower rank, and `"linear"` adds the factors, cross terms and all. Even in an exact sum,
@@ -562,7 +563,7 @@ verdict
 # What is stored once, and what is stored for every task?
 # </details>
 # %%
-saved = predict("16,384 tasks: how many times smaller than 16,384 full models?")
+saved = predict("16,384 tasks: how many times less room than 16,384 full models?")
 saved
 # %%
 # @title What it does: takes the course's function where yours does not pass yet

@@ -121,7 +121,7 @@ print("without the template:", go_on(question) or "(nothing at all)")
 # ## Can't I just ask for what I want?
 # You should always try that first, because it costs nothing. The task is the one from notebook 06:
 # say a list of facts in a sentence, with no fact missing, wrong or made up. Ask in three ways: the
-# bare facts, a polite request in the chat template, and the same request after five examples.
+# bare facts, a clear request in the chat template, and the same request after five examples.
 # %%
 import random
 
@@ -212,8 +212,8 @@ table(["asked with", "slot errors", "95 % interval", "values without their own w
 # %%
 reveal(asked, round(interval("examples")[0]), because="examples help, but not enough")
 # %% [markdown]
-# **Takeaway:** asking nicely helps, examples help more, and still much goes wrong, by either judge.
-# A large model would do far better here, and then you may need no training at all.
+# **Takeaway:** asking clearly helps, examples help more, and still much goes wrong, by either
+# judge. A large model would do far better here, and then you may need no training at all.
 #
 # ## What could LoRA adapt in it?
 # You know our GPT's layers by name. A new model has names and shapes of its own, so list them
@@ -230,9 +230,10 @@ table(
 )
 # %% [markdown]
 # The first four are attention. Two of them are narrow: nine query heads share three heads of keys
-# and values. That is called **grouped-query attention**, and it keeps the cache of keys and values
-# small. The MLP has three layers instead of two, because a *gate* decides how much of each hidden
-# number passes. And `lm_head` turns the last 576 numbers into a score for each of 49,152 tokens.
+# and values. That is called **grouped-query attention**, and fewer keys and values need storing
+# while it writes. The MLP has three layers instead of two, because a *gate* decides how much of
+# each hidden number passes. And `lm_head` turns the last 576 numbers into a score for each of
+# 49,152 tokens.
 #
 # **Exercise 2, fill in.** Adapt every layer in the blocks. Leave out the head, for a reason that the
 # last section gives.
@@ -275,7 +276,8 @@ counting
 # %% [markdown]
 # ## The three calls
 # Freeze, replace, and later fit. Not one of them knows what kind of model this is. (`init="peft"`
-# draws $A$ as PEFT does.) Before, we keep what the model says about one text, as a witness.
+# draws a smaller $A$, as PEFT does.) First we keep what the model says about one text, as a
+# witness.
 # %%
 # @title What it does: takes our targets where yours do not pass yet
 if not chosen.passed:
@@ -311,8 +313,8 @@ for method, numbers in trained.items():
     memory.append([method, f"{fixed:.1f} GB", f"{peak:.1f} GB"])
 table(["", "weights, gradients, optimizer", "measured: the whole process"], memory)
 # %% [markdown]
-# The rest of a process is Python, its libraries, and the **activations** that backward needs, which
-# LoRA hardly saves (notebook 04).
+# The rest of a process is Python, its libraries, and the **activations** that backward needs, of
+# which LoRA saves only a part (notebook 04).
 #
 # ## Train it
 # As in notebook 06, a row is the bare meaning, a line break and its sentence, and the loss counts the
@@ -418,7 +420,7 @@ print(write_sentences(model, encoding, [mine], max_new_tokens=40)[0])
 # We took one. Where does it come from? Not from a rule: from trying. In the record, runs of 100 steps
 # were judged on 100 validation sentences. Full fine-tuning trains all 134 million numbers.
 # %%
-factor = predict("How many times full fine-tuning's best rate is LoRA's?")
+factor = predict("LoRA's best rate is how many times that of full fine-tuning?")
 factor
 # %%
 # @title What it does: draws the recorded losses over learning rates
@@ -437,12 +439,12 @@ axis.set_xscale("log")
 axis.set_xticks(ticks := sorted(set().union(*tried.values())), [f"{rate:g}" for rate in ticks])
 axis.minorticks_off()
 show(chart, alt=f"Validation loss over learning rate, a valley for each method. {title}.")
-reveal(factor, round(times), because="Schulman et al. 2025 found about ten")
+reveal(factor, round(times), because="by few rates and one seed; Schulman et al. 2025 found about ten")
 # %%
 for name, losses in tried.items():
     print(name, "|", ", ".join(f"{rate:g}: {losses[rate]:.3f}" for rate in sorted(losses)))
 # %% [markdown]
-# **Exercise 4.** Someone will go on with your work. Which rate do you hand them for each method?
+# **Exercise 4.** By the loss on menus alone, which of these rates is best for each method?
 # %% exercise="08.rate"
 # <solution>
 rates = {"lora": best["LoRA, rank 8"], "full": best["full"]}
@@ -590,9 +592,9 @@ axis.text(axis.get_xlim()[1], start["story_loss"], "before ", va="bottom", ha="r
 show(chart, alt=f"Loss on stories over loss on menus, a curve for each method. {title}.")
 reveal(less, verdict, because=f"{sum(lower)} of {len(lower)} rows of the table are for LoRA")
 # %% [markdown]
-# Between two rates the curves are straight lines through one run each, so the last rows could turn
-# with another seed. What stands out is that full fine-tuning at a low rate learnt the menus and
-# forgot little, as in notebook 06.
+# Between two rates the curves are straight lines through one run each, so the rows at 0.31 could
+# turn with another seed. What stands out is that full fine-tuning at a low rate learnt the menus
+# and forgot less than LoRA, as in notebook 06.
 #
 # **Takeaway:** a model that was taught one thing has unlearnt others, by either method. LoRA's
 # difference is the switch: the old model is still there, and you can have it back at any moment.
@@ -652,7 +654,7 @@ again = AutoModelForCausalLM.from_pretrained(plain).eval()
 with torch.no_grad():
     off = (again(ids.cpu()).logits - ours_says).abs().max().item()
 megabytes = sum(path.stat().st_size for path in plain.glob("*.safetensors")) / 1e6
-print(f"{megabytes:.0f} MB; reloaded, its logits differ from ours by {off:.3f}")
+print(f"{megabytes:.0f} MB, in float32; reloaded, its logits differ from ours by {off:.3f}")
 # %% [markdown]
 # What to give to whom:
 #
@@ -716,7 +718,7 @@ check("08.tied", tied)
 #
 # <details><summary>Answers</summary>
 # (1) The likeliest text to come next is then an answer, by the one who speaks. (2) Key and value
-# are narrow, so their $B$ is, and the count is smaller. (3) The frozen weights are there too, and
+# are narrow, so their B is, and the count is smaller. (3) The frozen weights are there too, and
 # so are the activations that backward needs. (4) Whether that is each method's best rate: LoRA's
 # was larger here. (5) An adapter where one base serves several tasks, or you may want the base
 # back; a merged model for tools that know nothing of LoRA.

@@ -12,7 +12,7 @@ Pair = tuple[Tensor, Tensor]
 
 MISTAKES = {
     "each time it is loaded, the same messages get other labels": "head lost",
-    "at strength 0 the outputs are still not the base's": "merged twice",
+    "at strength 0 the outputs are still not the base's": "there twice",
     "outputs equal the base's, bit for bit": "not loaded",
 }
 _CHANGING, _TWICE, _BASE = MISTAKES
@@ -55,9 +55,9 @@ SAMPLES = {
         right=chosen(MISTAKES),
         wrong=[
             (MISTAKES | {_BASE: "head lost"}, "no A and no B takes part"),
-            (MISTAKES | {_BASE: "merged twice"}, "in it twice"),
+            (MISTAKES | {_BASE: "there twice"}, "in it twice"),
             (MISTAKES | {_CHANGING: "not loaded"}, "What else was trained for the labels"),
-            (MISTAKES | {_CHANGING: "merged twice"}, "the same harm at every load"),
+            (MISTAKES | {_CHANGING: "there twice"}, "the same harm at every load"),
             (
                 MISTAKES | {_TWICE: "not loaded"},
                 "an update must be in the weights themselves",

@@ -647,7 +647,6 @@ def test_a_field_without_effect_passes(tmp_path, fields):
         {"target_modules": ["query", 5]},
         {"modules_to_save": "head"},
         {"modules_to_save": ["head"]},
-        {"modules_to_save": ["score"]},
         {"use_rslora": "yes"},
         {"task_type": 3},
         {"lora_dropout": "0.1"},
@@ -658,26 +657,6 @@ def test_a_field_without_effect_passes(tmp_path, fields):
 def test_wrong_types_and_values_in_the_configuration_are_refused(tmp_path, fields):
     with pytest.raises(AdapterError):
         load_adapter(foreign(tmp_path, **fields))
-
-
-@pytest.mark.parametrize(
-    ("field", "wanted"), [("lora_alpha", "int or float"), ("modules_to_save", "list or null")]
-)
-def test_what_a_field_may_be_is_said(tmp_path, field, wanted):
-    with pytest.raises(AdapterError, match=f"{field} must be {wanted}, got 'head'"):
-        load_adapter(foreign(tmp_path, **{field: "head"}))
-
-
-@pytest.mark.parametrize("field", ["target_modules", "modules_to_save"])
-def test_a_list_that_holds_more_than_names_is_named(tmp_path, field):
-    with pytest.raises(AdapterError, match=f"adapter_config.json: {field} must list names"):
-        load_adapter(foreign(tmp_path, **{field: ["head", 5]}))
-
-
-@pytest.mark.parametrize("nothing", [None, [], ""], ids=repr)
-def test_a_list_that_excludes_nothing_leaves_all_targets_in_demand(tmp_path, nothing):
-    folder = foreign(tmp_path, target_modules=list(ALL), exclude_modules=nothing)
-    assert load_adapter(folder).targets == ALL
 
 
 @pytest.mark.parametrize("field", ["r", "lora_alpha", "target_modules", "peft_type"])
@@ -694,13 +673,6 @@ def test_a_configuration_that_is_no_object_is_refused(tmp_path):
     folder = foreign(tmp_path)
     (folder / CONFIG_NAME).write_text("[1, 2]")
     with pytest.raises(AdapterError, match="holds a list"):
-        load_adapter(folder)
-
-
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
-def test_a_number_that_json_does_not_have_is_refused_wherever_it_stands(tmp_path, number):
-    folder = foreign(tmp_path, eva_config={"tau": float(number)})
-    with pytest.raises(AdapterError, match=f"adapter_config.json is not JSON: {number} is not"):
         load_adapter(folder)
 
 
