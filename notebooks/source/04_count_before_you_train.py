@@ -321,7 +321,8 @@ for_loss = 4 * 4 * 1024 * head.out_dim  # 4 bytes for each of 4 × 1,024 tokens
 print(f"one array of tokens × vocabulary: {for_loss / 1e9:4.1f} GB while it trains")
 print(f"embedding and head, in full:      {2 * numbers / 1e9:4.1f} GB in the file")
 print(f"gradients and Adam's states:      {(2 + 8) * numbers / 1e9:4.1f} GB while they train")
-print(f"LoRA of rank 8 on the blocks:     {adapter_bytes(llama, 8, in_blocks, 2) / 1e6:4.0f} MB in the file")
+small_mb = adapter_bytes(llama, 8, in_blocks, 2) / 1e6
+print(f"LoRA of rank 8 on the blocks:     {small_mb:4.0f} MB in the file")
 # %% [markdown]
 # ## Deeper: published figures, checked
 # Which of these hold?

@@ -233,7 +233,8 @@ check("07.mistakes", mistakes)
 # %%
 print(f"1. loaded by hand: largest difference of a logit from the base's: {first_to_base}")
 right = 100 * accuracy(with_head)
-print(f"2. right of these {len(rows)}: with its head {right:.0f} %, always “ham” {100 * ham:.0f} %,", end=" ")
+print(f"2. right of these {len(rows)}: with its head {right:.0f} %,", end=" ")
+print(f"always “ham” {100 * ham:.0f} %,", end=" ")
 print(f"with five new heads {100 * min(guessed):.0f} to {100 * max(guessed):.0f} %")
 if lora_layers(twice):
     set_strength(twice, 0)

@@ -439,7 +439,8 @@ axis.set_xscale("log")
 axis.set_xticks(ticks := sorted(set().union(*tried.values())), [f"{rate:g}" for rate in ticks])
 axis.minorticks_off()
 show(chart, alt=f"Validation loss over learning rate, a valley for each method. {title}.")
-reveal(factor, round(times), because="by few rates and one seed; Schulman et al. 2025 found about ten")
+why = "by few rates and one seed; Schulman et al. 2025 found about ten"
+reveal(factor, round(times), because=why)
 # %%
 for name, losses in tried.items():
     print(name, "|", ", ".join(f"{rate:g}: {losses[rate]:.3f}" for rate in sorted(losses)))
