@@ -1,3 +1,4 @@
+from .beside import Cards, cards
 from .charts import (
     SMOOTHED_STEPS,
     Line,
@@ -32,6 +33,7 @@ from .tables import Table, table
 
 __all__ = [
     "CONCEPTS",
+    "Cards",
     "DIVERGING",
     "INK",
     "LINE_CHARACTERS",
@@ -42,6 +44,7 @@ __all__ = [
     "Table",
     "alert_paragraph",
     "bar_chart",
+    "cards",
     "drawing",
     "faced",
     "figure",

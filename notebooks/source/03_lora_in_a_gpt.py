@@ -288,19 +288,16 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # %% tags=["nbval-ignore-output"]
 # @title What it does: lets the model tell the tale with its updates off, then on
 import re
-import textwrap
-from itertools import zip_longest
 
 from lora_edu import set_strength
+from lora_edu.plots import cards
 
-columns = []
-for name, strength in (("BASE", 0), ("WITH 40 STEPS OF LORA", 1)):
+told = {}
+for name, strength in (("base", 0), ("with 40 steps of LoRA", 1)):
     set_strength(model, strength)
-    told = " ".join(generate_text(model, encoding, "One day, Tom went to the", 40).split())
-    told = re.match(r'.*[.!?]"?|.*', told)[0]  # up to the last whole sentence
-    columns.append([name, *textwrap.wrap(told, 42)])
-for left, right in zip_longest(*columns, fillvalue=""):
-    print(f"{left:45} {right}".rstrip())
+    text = " ".join(generate_text(model, encoding, "One day, Tom went to the", 40).split())
+    told[name] = re.match(r'.*[.!?]"?|.*', text)[0]  # up to the last whole sentence
+cards(told)
 # %% [markdown]
 # Forty steps, and Tom goes to sea. The model has *forgotten* nothing for good: with the updates off
 # the base is back. With them on, it may be worse at its old stories. So LoRA works;
@@ -353,6 +350,7 @@ check("03.order", learns)
 # %% [markdown]
 # Neither wrong order raises an error. That is why `fit` looks before it starts:
 # %%
+import textwrap
 import warnings
 
 unfrozen, all_frozen = load_pretrained("mini"), load_pretrained("mini")

@@ -599,12 +599,16 @@ for temperature, top_k in ((0.0, None), (0.7, None), (2.0, None), (2.0, 5)):
 # The second task changes not what is said, but how: tales, in a pirate's voice. In the record each
 # run made 120 steps, five passes over 380 tales.
 # %%
+from lora_edu.plots import cards
+
 pirate = load_pretrained("mini", device=device)
 attach(pirate, load_adapter(data_path("adapters", "tales")))
-for opening in ("One day, the captain", "There was a little girl"):
-    for name, model in (("base", base), ("pirate", pirate)):
-        text = generate_text(model, encoding, opening, 40)
-        print(textwrap.fill(f"{name:6}: {' '.join(text.split())}", 92), "\n")
+openings = ("One day, the captain", "There was a little girl")
+told = {}
+for name, model in (("base", base), ("pirate, by LoRA", pirate)):
+    texts = [generate_text(model, encoding, opening, 40).split() for opening in openings]
+    told[name] = "\n\n".join(map(" ".join, texts))
+cards(told)
 # %% [markdown]
 # *The sea were* is how the pirate's tales talk, but *the captain Sam and the tale of Captain Sam*
 # is no sentence: 380 tales taught words, not yet grammar. Could the base do without training, if a

@@ -142,6 +142,16 @@ def test_a_phone_stacks_a_table_of_sentences(page: Page) -> None:
         assert cell.get_attribute("data-column")
 
 
+def test_tales_stand_beside_each_other_and_on_a_phone_beneath(page: Page) -> None:
+    cards = page.locator(".cell_output div[style*='display:grid'] > div")
+    assert (cards.count() == 2) == (page.name[:2] in ("03", "06"))
+    for width, lines in ((WIDTHS["desktop"], 1), (WIDTHS["phone"], 2)):
+        page.set_viewport_size({"width": width, "height": 900})
+        boxes = [card.bounding_box() for card in cards.all()]
+        assert len({box["y"] for box in boxes}) == (lines if boxes else 0)
+        assert all(box["width"] > 260 for box in boxes)
+
+
 def test_folded_code_says_what_it_does(page: Page) -> None:
     said = page.locator("details.hide.above-input > summary").all_inner_texts()
     assert [each for each in said if re.search("source|@title|`|run it", each)] == []

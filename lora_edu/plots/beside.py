@@ -1,0 +1,67 @@
+"""Texts beside each other: what two models say, each on a card, left-aligned as prose is."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from html import escape
+
+from lora_edu.plots.display import LINE_CHARACTERS
+from lora_edu.plots.style import CONCEPTS, concept_of
+
+# As many columns as there is room for: on a phone, one. The letters are the page's, and the cards a
+# shade of its paper, light or dark.
+_GRID = (
+    "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(240px,100%),1fr));"
+    "gap:12px;max-width:780px;margin:4px 0"
+)
+_CARD = "border-radius:6px;padding:8px 14px;background:rgba(128,128,128,.1);text-align:left"
+
+
+class Cards:
+    """Texts on cards, shown when a cell ends in it.
+
+    Args:
+        texts: Who says it → what; a blank line begins a paragraph.
+    """
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts = {name: text.split("\n\n") for name, text in texts.items()}
+
+    def __repr__(self) -> str:
+        """Returns the texts beneath each other, each beneath its name."""
+        return "\n\n".join(
+            f"{name}:\n" + "\n\n".join(textwrap.fill(part, LINE_CHARACTERS) for part in parts)
+            for name, parts in self.texts.items()
+        )
+
+    def _repr_html_(self) -> str:
+        cards = "".join(_card(name, parts) for name, parts in self.texts.items())
+        return f'<div style="{_GRID}">{cards}</div>'
+
+
+def _card(name: str, parts: list[str]) -> str:
+    edge = CONCEPTS[concept_of(name) or "frozen"]
+    said = "".join(
+        f'<p style="margin:4px 0 0;line-height:1.5">{escape(part)}</p>' for part in parts
+    )
+    return f'<div style="{_CARD};border-left:5px solid {edge}"><b>{escape(name)}</b>{said}</div>'
+
+
+def cards(texts: Mapping[str, str]) -> Cards:
+    """Returns texts to show beside each other in a notebook, as the last line of a cell.
+
+    A name that speaks of a concept, such as "LoRA", gives its card the concept's colour.
+
+    Args:
+        texts: Who says it → what; a blank line begins a paragraph.
+
+    Example:
+        >>> cards({"base": "Tom went to the park.", "LoRA": "Tom went to the sea."})
+        base:
+        Tom went to the park.
+        <BLANKLINE>
+        LoRA:
+        Tom went to the sea.
+    """
+    return Cards(texts)
