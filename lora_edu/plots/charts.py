@@ -43,6 +43,7 @@ __all__ = [
 
 _ROOM = 1.12  # above bars, for the labels of the highest
 _LABEL_SHARE = 0.1  # of the highest bar: what a label takes, at most
+_LEGEND_CHARACTERS, _KEY_CHARACTERS = 84, 9  # of a row, and those that a line's sign takes of it
 SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
 
 
@@ -111,9 +112,15 @@ def line_chart(
             axis.set_yscale("log")
             axis.yaxis.set_major_formatter(_plain)
         if any(line.label for line in lines) and not name_curves(axis, curves):
-            longest = max(len(line.label) for line in lines)
-            made.legend(loc="outside lower center", ncols=3 if longest <= 20 else 2)
+            made.legend(loc="outside lower center", ncols=_columns([line.label for line in lines]))
     return made
+
+
+def _columns(names: Sequence[str]) -> int:
+    """How many columns a legend has: all names in one row, where there is room for it."""
+    if sum(len(name) + _KEY_CHARACTERS for name in names) <= _LEGEND_CHARACTERS:
+        return len(names)
+    return 3 if max(map(len, names)) <= 20 else 2
 
 
 def _plain(value: float, _: int) -> str:

@@ -739,13 +739,14 @@ chart = line_chart(
     [Line(name, *list(zip(*whole))[1:]) for name, (whole, _) in arms.items()],
     title=f"At these levels, the same matrices trained whole lie {place}",
     x_label="validation loss on menus (nats per token); left is better learnt\n"
-    "dots: single runs; lines: their means",
+    "points: means over three seeds; crosses: as far as the seeds reach",
     y_label="loss on held-out stories",
 )
 axis = chart.axes[0]
-for line, (_, seeds) in zip(list(axis.lines), arms.values()):
-    for points in seeds:
-        axis.plot(*list(zip(*points))[1:], ".", color=line.get_color(), markersize=4, alpha=0.6)
+for line, (_, seeds) in zip(axis.lines, arms.values()):
+    for _, menus, stories in (zip(*runs) for runs in zip(*seeds)):  # of one rate
+        axis.hlines(mean(stories), min(menus), max(menus), line.get_color())
+        axis.vlines(mean(menus), min(stories), max(stories), line.get_color())
 guess = "a blind guess among 2,048 tokens: ln 2,048 = 7.62"
 for height, name in ((untouched, "before training"), (math.log(2048), guess)):
     axis.axhline(height, color="#555555", linestyle=":")

@@ -340,6 +340,26 @@ def test_where_names_find_no_room_there_is_a_legend(lines: list[Line]) -> None:
     assert [text.get_text() for text in legend.get_texts()] == [line.label for line in lines]
 
 
+@pytest.mark.parametrize(
+    ("names", "rows"),
+    [
+        (["LoRA, rank 8", "LoRA, rank 32", "full", "36 matrices, whole"], 1),
+        (["LoRA trained at rank r", "ΔW of full fine-tuning, cut to rank r"], 1),
+        (["6 equal: 66 % at rank 4", "6, each half the one before: 98 %", "all 48 equal: 8 %"], 2),
+        ([f"number {number}" for number in range(6)], 2),
+    ],
+)
+def test_a_legend_is_one_row_where_its_names_fit_and_is_never_cut(
+    names: list[str], rows: int
+) -> None:
+    made = line_chart([Line(name, [1, 2], [3, 4]) for name in names], **LABELS)
+    made.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in made.legends[0].get_texts()]
+    assert len({round(box.y0) for box in boxes}) == rows
+    whole = made.legends[0].get_window_extent()
+    assert whole.x0 >= 0 and whole.x1 <= made.bbox.x1
+
+
 def test_names_move_apart_no_further_than_they_must() -> None:
     assert spread([40, 10], [10, 10], 0, 50) == [40, 10]
     assert spread([25, 25, 25], [10, 10, 10], 0, 50) == [15, 25, 35]
