@@ -11,9 +11,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from adapter_models import logits, make_adapted, make_base
 from full_disk import room_for
@@ -145,21 +147,39 @@ def test_two_saves_that_overlap_leave_the_one_that_ends_last(tmp_path):
     assert contents(tmp_path) == {"file": b"first"}
 
 
-def test_a_save_that_comes_between_the_two_files_of_another_wins_whole(tmp_path, monkeypatch):
-    """Weights of the first, all of the second, then the configuration of the first."""
-    first, second = make_adapted(rank=2, seed=1), make_adapted(rank=5, seed=2)
+def overtake(monkeypatch: pytest.MonkeyPatch, save: Callable[[], object]) -> None:
+    """Lets another save come once, between the two files of the next one."""
     replace, came = os.replace, []
 
     def replace_and_be_overtaken(source: Path, target: Path) -> None:
         replace(source, target)
         if target.name == WEIGHTS_NAME and not came:
             came.append(True)
-            save_adapter(second, tmp_path)
+            save()
 
     monkeypatch.setattr(os, "replace", replace_and_be_overtaken)
+
+
+def test_a_save_that_comes_between_the_two_files_of_another_wins_whole(tmp_path, monkeypatch):
+    """Weights of the first, all of the second, then the configuration of the first."""
+    first, second = make_adapted(rank=2, seed=1), make_adapted(rank=5, seed=2)
+    overtake(monkeypatch, lambda: save_adapter(second, tmp_path))
     save_adapter(first, tmp_path)
-    assert came and load_adapter(tmp_path).rank == 5
+    assert load_adapter(tmp_path).rank == 5
     assert_is_one_of_the_two(tmp_path)
+
+
+def test_weights_of_another_program_between_the_two_files_are_not_taken_for_ours(
+    tmp_path, monkeypatch
+):
+    """Of the same shapes and without a word of ours: with our configuration they would load."""
+    other = save_adapter(make_adapted(seed=2), tmp_path / "other")
+    tensors = safetensors.torch.load_file(other / WEIGHTS_NAME)
+    folder = tmp_path / "adapter"
+    overtake(monkeypatch, lambda: safetensors.torch.save_file(tensors, folder / WEIGHTS_NAME))
+    save_adapter(make_adapted(seed=1), folder)
+    with pytest.raises(AdapterError, match="not JSON"):
+        load_adapter(folder)
 
 
 @pytest.mark.parametrize("room", [0, 300, 2_000, 10_000], ids="{} bytes".format)
