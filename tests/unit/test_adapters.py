@@ -18,9 +18,12 @@ from torch import Tensor, nn
 
 from lora_edu.adapters.adapter import Adapter, AdapterError
 from lora_edu.adapters.attachment import attach, detach, set_strength, switch
+from lora_edu.adapters.config import to_peft
+from lora_edu.adapters.files import write_files
 from lora_edu.adapters.peft_gpt2 import load_from_gpt2, save_for_gpt2
 from lora_edu.adapters.saving import adapter_of, load_adapter, save_adapter
-from lora_edu.adapters.weights_file import CONFIG_NAME, WEIGHTS_NAME
+from lora_edu.adapters.tensors import to_tensors
+from lora_edu.adapters.weights_file import CONFIG_NAME, WEIGHTS_NAME, digest_of, serialize
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import (
     SCALINGS,
@@ -419,15 +422,14 @@ def test_a_folder_that_may_not_be_entered_is_refused_as_an_adapter(tmp_path, mon
         load(folder)
 
 
-@pytest.mark.parametrize("characters", [600, 2_000])
-def test_a_layer_deep_inside_is_read_back_or_not_saved(tmp_path, characters):
-    model: nn.Module = nn.Linear(4, 4)
-    for _ in range(characters // 40):
-        model = nn.ModuleDict({"a_level_that_has_a_name_of_39_characters": model})
+@pytest.mark.parametrize("characters", [1_000, 1_001])
+def test_a_tensor_of_a_long_name_is_read_back_or_not_saved(tmp_path, characters):
+    long = "a" * (characters - len("base_model.model..lora_A.weight"))
+    model = nn.ModuleDict({long: nn.Linear(4, 4), "z": nn.Linear(4, 4)})
     freeze(model)
-    (name,) = replace_linear_with_lora(model, 2, 4)
-    if characters == 600:
-        assert list(load_adapter(save_adapter(model, tmp_path)).matrices) == [name]
+    replace_linear_with_lora(model, 2, 4)
+    if characters == 1_000:
+        assert list(load_adapter(save_adapter(model, tmp_path)).matrices) == [long, "z"]
     else:
         with pytest.raises(AdapterError, match="characters, at most 1000"):
             save_adapter(model, tmp_path)
@@ -445,16 +447,19 @@ def test_a_head_named_like_a_part_of_lora_comes_back(tmp_path, name):
 
 
 @pytest.mark.parametrize("targets", [["fc", "12"], ["fc"]])
-def test_heads_whose_names_end_alike_are_told_apart(tmp_path, targets):
+@pytest.mark.parametrize("trained", [["2"], ["2", "22.2"]], ids=str)
+def test_heads_whose_names_end_alike_are_told_apart(tmp_path, targets, trained):
     def make() -> nn.Module:
-        return nn.ModuleDict({name: nn.Linear(4, 4) for name in ("2", "12", "fc")})
+        layers = {name: nn.Linear(4, 4) for name in ("2", "12", "fc")}
+        return nn.ModuleDict(layers | {"22": nn.ModuleDict({"2": nn.Linear(4, 4)})})
 
     model = make()
     freeze(model)
-    model["2"].requires_grad_(True)
+    for name in trained:
+        model.get_submodule(name).requires_grad_(True)
     replace_linear_with_lora(model, 2, 4, targets=targets)
     adapter = load_adapter(save_adapter(model, tmp_path))
-    assert list(adapter.heads) == ["2"] and set(adapter.matrices) == set(targets)
+    assert sorted(adapter.heads) == trained and set(adapter.matrices) == set(targets)
     attach(make(), adapter)
 
 
@@ -502,9 +507,13 @@ DAMAGES = {
     ),
     "config too large": (lambda f: (f / CONFIG_NAME).write_bytes(b" " * 1_000_001), "larger than"),
     "config edited": (lambda f: edit_config(f, lora_alpha=99), "changed after"),
-    "tensor removed": (
+    "A removed": (
         lambda f: edit_tensors(f, lambda t: t.pop(QUERY + "lora_A.weight")),
-        "no lora_A",
+        r"query' has no lora_A;",
+    ),
+    "B removed": (
+        lambda f: edit_tensors(f, lambda t: t.pop(QUERY + "lora_B.weight")),
+        r"query' has no lora_B;",
     ),
     "layer removed": (
         lambda f: edit_tensors(f, lambda t: [t.pop(QUERY + f"lora_{x}.weight") for x in "AB"]),
@@ -512,11 +521,11 @@ DAMAGES = {
     ),
     "not finite": (
         lambda f: edit_tensors(f, lambda t: t[QUERY + "lora_B.weight"].fill_(float("inf"))),
-        "not finite",
+        r"query\.lora_B\.weight' is not finite",
     ),
     "integers": (
         lambda f: edit_tensors(
-            f, lambda t: t.update({QUERY + "lora_B.weight": torch.ones(32, 3, dtype=torch.int8)})
+            f, lambda t: t.update({QUERY + "lora_B.weight": torch.ones(32, 3, dtype=torch.int64)})
         ),
         "floating point",
     ),
@@ -532,6 +541,13 @@ DAMAGES = {
         lambda f: edit_tensors(f, lambda t: t.update(extra=torch.ones(2))),
         "unknown tensor 'extra'",
     ),
+    "name without what PEFT puts before it": (
+        lambda f: edit_tensors(
+            f,
+            lambda t: rename(t, QUERY + "lora_A.weight", "blocks.0.attention.query.lora_A.weight"),
+        ),
+        "unknown tensor",
+    ),
     "head that was not announced": (
         lambda f: edit_tensors(
             f, lambda t: t.update({"base_model.model.head.weight": torch.ones(2, 32)})
@@ -540,6 +556,10 @@ DAMAGES = {
     ),
     "hash removed from a file of ours": (
         lambda f: edit_metadata(f, lambda stated: stated.pop("sha256")),
+        "changed after",
+    ),
+    "configuration removed from the weights' file": (
+        lambda f: edit_metadata(f, lambda stated: stated.pop("adapter_config")),
         "changed after",
     ),
     "name that climbs out": (
@@ -579,6 +599,43 @@ def test_a_pipe_in_place_of_a_file_does_not_hang(tmp_path):
     os.mkfifo(folder / WEIGHTS_NAME)
     with pytest.raises(AdapterError, match="there is no file"):
         load_adapter(folder)
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ({"alpha": "9.0", "scaling": "alpha"}, r"multiplier 9\.0 \(alpha\) for .*json 0\.5"),
+        ({"alpha": "much", "scaling": "alpha"}, "a scaling that is none: could not convert"),
+        ({"alpha": "0.5", "scaling": "beta"}, "a scaling that is none: scaling must be"),
+        ({"alpha": "0.5", "scaling": "alpha", "alphas": "["}, "is none: alphas is not JSON"),
+    ],
+)
+def test_a_scaling_that_contradicts_the_configuration_is_refused(tmp_path, stated, message):
+    adapter = adapter_of(make_adapted(alpha=0.5))
+    write_files(tmp_path, to_peft(adapter), to_tensors(adapter), stated, base_fingerprint=None)
+    with pytest.raises(AdapterError, match=message):
+        load_adapter(tmp_path)
+
+
+def test_the_hash_is_of_names_shapes_types_numbers_and_what_is_stated():
+    tensors, stated = {"a": torch.zeros(2, 3)}, {"alpha": "1"}
+    others = [
+        ({"b": torch.zeros(2, 3)}, stated),
+        ({"a": torch.zeros(3, 2)}, stated),
+        ({"a": torch.zeros(2, 3, dtype=torch.int32)}, stated),
+        ({"a": torch.ones(2, 3)}, stated),
+        (tensors, {"alpha": "2"}),
+        (tensors, {}),
+    ]
+    assert len({digest_of(*file) for file in [(tensors, stated), *others]}) == 7
+    assert digest_of(tensors, stated | {"sha256": "of before"}) == digest_of(tensors, stated)
+
+
+@pytest.mark.parametrize("length", range(8))
+def test_our_bytes_are_those_of_the_library_where_it_has_no_choice_of_order(length):
+    tensors = {"b": torch.ones(3, dtype=torch.float16), "a": torch.arange(4.0).reshape(2, 2)}
+    stated = {"only": "x" * length}
+    assert serialize(tensors, stated) == safetensors.torch.save(tensors, stated)
 
 
 def foreign(tmp_path: Path, **fields) -> Path:
@@ -647,6 +704,7 @@ def test_a_field_without_effect_passes(tmp_path, fields):
         {"target_modules": ["query", 5]},
         {"modules_to_save": "head"},
         {"modules_to_save": ["head"]},
+        {"modules_to_save": ["score"]},
         {"use_rslora": "yes"},
         {"task_type": 3},
         {"lora_dropout": "0.1"},
@@ -657,6 +715,56 @@ def test_a_field_without_effect_passes(tmp_path, fields):
 def test_wrong_types_and_values_in_the_configuration_are_refused(tmp_path, fields):
     with pytest.raises(AdapterError):
         load_adapter(foreign(tmp_path, **fields))
+
+
+@pytest.mark.parametrize(
+    ("field", "wanted"), [("lora_alpha", "int or float"), ("modules_to_save", "list or null")]
+)
+def test_what_a_field_may_be_is_said(tmp_path, field, wanted):
+    with pytest.raises(AdapterError, match=f"{field} must be {wanted}, got 'head'"):
+        load_adapter(foreign(tmp_path, **{field: "head"}))
+
+
+@pytest.mark.parametrize("field", ["target_modules", "modules_to_save"])
+def test_a_list_that_holds_more_than_names_is_named(tmp_path, field):
+    with pytest.raises(AdapterError, match=f"adapter_config.json: {field} must list names"):
+        load_adapter(foreign(tmp_path, **{field: ["head", 5]}))
+
+
+@pytest.mark.parametrize("nothing", [None, [], ""], ids=repr)
+def test_a_list_that_excludes_nothing_leaves_all_targets_in_demand(tmp_path, nothing):
+    folder = foreign(tmp_path, target_modules=list(ALL), exclude_modules=nothing)
+    assert load_adapter(folder).targets == ALL
+
+
+@pytest.mark.parametrize("n_bytes", [1_000_000, 1_000_001])
+def test_a_configuration_has_a_million_bytes_at_most(tmp_path, n_bytes):
+    folder = foreign(tmp_path)
+    text = (folder / CONFIG_NAME).read_text()
+    (folder / CONFIG_NAME).write_text(text.ljust(n_bytes))
+    if n_bytes == 1_000_000:
+        assert load_adapter(folder).rank == 3
+    else:
+        with pytest.raises(AdapterError, match="larger than 1000000 bytes"):
+            load_adapter(folder)
+
+
+def test_a_target_that_neither_matrices_nor_a_head_answer_for_is_named(tmp_path):
+    folder = save(tmp_path, head=True)
+    (folder / WEIGHTS_NAME).write_bytes(without_metadata(folder))
+    edit_config(folder, target_modules=[*ALL, "gate"])
+    with pytest.raises(AdapterError, match="target_modules lists 'gate', but .* holds nothing"):
+        load_adapter(folder)
+
+
+def test_a_layer_that_is_adapted_and_stored_whole_is_refused(tmp_path):
+    folder = save(tmp_path, head=True)
+    pair = {"A": torch.ones(3, 32), "B": torch.ones(2, 3)}
+    halves = {f"base_model.model.head.lora_{x}.weight": tensor for x, tensor in pair.items()}
+    edit_tensors(folder, lambda t: t.update(halves))
+    edit_config(folder, target_modules=[*ALL, "head"])
+    with pytest.raises(AdapterError, match="layer 'head' has matrices, but is stored whole"):
+        load_adapter(folder)
 
 
 @pytest.mark.parametrize("field", ["r", "lora_alpha", "target_modules", "peft_type"])
@@ -673,6 +781,13 @@ def test_a_configuration_that_is_no_object_is_refused(tmp_path):
     folder = foreign(tmp_path)
     (folder / CONFIG_NAME).write_text("[1, 2]")
     with pytest.raises(AdapterError, match="holds a list"):
+        load_adapter(folder)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_json_does_not_have_is_refused_wherever_it_stands(tmp_path, number):
+    folder = foreign(tmp_path, eva_config={"tau": float(number)})
+    with pytest.raises(AdapterError, match=f"adapter_config.json is not JSON: {number} is not"):
         load_adapter(folder)
 
 

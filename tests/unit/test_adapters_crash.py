@@ -120,10 +120,15 @@ def test_a_killed_save_leaves_the_old_or_the_new_adapter_whole(tmp_path):
     )
 
 
-def test_a_save_cut_off_between_the_two_files_is_the_new_adapter(tmp_path):
+@pytest.mark.parametrize("first", [False, True], ids=["over another", "first of its folder"])
+def test_a_save_cut_off_between_the_two_files_is_the_new_adapter(tmp_path, first):
     old = save_adapter(make_adapted(rank=2, seed=1), tmp_path / "old")
     new = save_adapter(make_adapted(rank=5, seed=2), tmp_path / "new")
     (old / WEIGHTS_NAME).write_bytes((new / WEIGHTS_NAME).read_bytes())
+    (old / "README.md").write_text("of another kind")
+    (old / "runs").mkdir()
+    if first:
+        (old / CONFIG_NAME).unlink()
     with pytest.raises(AdapterError):  # without the waiting configuration this is a mixture
         load_adapter(old)
     (old / ".adapter_config.json.1234.partial").write_bytes((new / CONFIG_NAME).read_bytes())

@@ -20,7 +20,7 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 from adapter_models import make_adapted, make_base  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from lora_edu.adapters import weights_file  # noqa: E402
+from lora_edu.adapters import files, weights_file  # noqa: E402
 from lora_edu.adapters.adapter import AdapterError  # noqa: E402
 from lora_edu.adapters.attachment import attach, detach  # noqa: E402
 from lora_edu.adapters.blending import blend  # noqa: E402
@@ -365,10 +365,15 @@ def test_shards_that_do_not_fit_their_index_are_refused(tmp_path, spoil, message
         load_adapter(tmp_path)
 
 
-def test_an_index_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("module", "limit"), [(weights_file, "MAX_INDEX_BYTES"), (files, "MAX_CONFIG_BYTES")]
+)
+def test_beside_shards_an_index_or_a_configuration_that_is_too_large_is_not_read(
+    tmp_path, monkeypatch, module, limit
+):
     by_peft(net, tmp_path, target_modules=["final", "body.0"])
     in_shards(tmp_path)
-    monkeypatch.setattr(weights_file, "MAX_INDEX_BYTES", 10)
+    monkeypatch.setattr(module, limit, 10)
     with pytest.raises(AdapterError, match="larger than 10 bytes"):
         load_adapter(tmp_path)
 
