@@ -44,6 +44,14 @@ def test_our_adapter_loads_in_peft_with_equal_logits(tmp_path, scaling, head, dt
         )
 
 
+def test_our_configuration_is_the_one_that_peft_makes_of_the_same_settings(tmp_path):
+    save_adapter(make_adapted(rank=3, alpha=2.0), tmp_path)
+    ours = peft.LoraConfig.from_pretrained(tmp_path)
+    layers = ours.target_modules
+    assert ours == peft.LoraConfig(r=3, lora_alpha=6, target_modules=layers, inference_mode=True)
+    assert len(layers) == 12 and type(ours.lora_alpha) is int
+
+
 def train_a_little(model: nn.Module) -> None:
     """Moves every trainable number off its start, so that equality means something."""
     generator = torch.Generator().manual_seed(5)
@@ -62,6 +70,7 @@ def train_a_little(model: nn.Module) -> None:
         {"target_modules": list(ALL), "lora_dropout": 0.1, "lora_alpha": 5},
         {"target_modules": r".*\.(query|fc_out)", "init_lora_weights": "gaussian"},
         {"target_modules": ["query"], "layers_to_transform": [1], "layers_pattern": "blocks"},
+        {"target_modules": ["query"], "exclude_modules": ["blocks.1.attention.query"]},
         {"target_modules": ["query", "value"], "modules_to_save": ["head"]},
     ],
     ids=str,
