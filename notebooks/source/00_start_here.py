@@ -13,8 +13,9 @@
 # **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# again from there. **Only half an hour?** Take notebook 02 through Exercise 2, in 03 “Replace the
-# layers” and “Train it”, and in 05 “Should I use LoRA, and with what?”.
+# again from there. (Minutes in all count hints and endings.) **Only half an hour?** Take notebook
+# 02 through Exercise 2, in 03 “Replace the layers” and “Train it”, and in 05 “Should I use LoRA,
+# and with what?”.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
@@ -34,7 +35,7 @@ explorer
 # <details><summary>What to look for</summary>
 # A pirate: with the first prompt the word comes at 0.6 and a sentence of his at 0.9. Towards 2 the
 # change is exaggerated until the words break up. Below 0 it is subtracted: the model moves
-# <em>away</em> from pirates, and in the end from good English, or goes round in circles.
+# <em>away</em> from pirates, and in the end from good English.
 # </details>
 # %% [markdown]
 # Write a prompt of **your own**, too.
@@ -43,12 +44,12 @@ explorer
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts
 # of 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every
-# task. Most of that memory goes to what each number needs besides: a gradient, and for the
-# optimizer two numbers, each twice as large. LoRA freezes the model and trains a small addition, in
+# task. Most of that memory goes to what each number needs besides: a gradient of 2 bytes, like
+# itself, and the optimizer's two, of 4 each. LoRA freezes the model and trains a small addition, in
 # this estimate beside two of each block's seven matrices (query and value). That takes 35 GB: 16
-# for the model and 19 for its layers' outputs, which the backward pass needs (24 in full
-# fine-tuning; notebook 04). With most of the frozen part packed into 4 bits it is 25. Either way, a
-# task is a file of 7 MB.
+# for the model, 19 for its layers' outputs, kept for the backward pass (in full fine-tuning 24;
+# notebook 04). With most of the frozen part in 4 bits, the total is 25. Either way, a task is a
+# file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -107,8 +108,8 @@ print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, 
 # %% [markdown]
 # **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to 192.
 # That few is the **rank**. A 192 × 192 matrix can have any rank up to 192; LoRA picks a *low* one,
-# hence *low-rank adaptation*. What is it here? `check` tells you if you are right, or why not, as
-# with 192. Then replace the dots:
+# hence *low-rank adaptation*. What is it here? `check` tells you if you are right, or why
+# not. Then replace the dots:
 # %%
 from lora_edu.exercises import check
 
@@ -197,7 +198,7 @@ now, stored = model.state_dict(), load_pretrained("mini", device=device).state_d
 changed = [name for name in stored if not same_bits(now[name], stored[name])]
 print(f"{len(changed)} of {len(stored)} tensors changed")
 # %% [markdown]
-# Putting on and taking off leaves no trace. Training left it alone, too: notebook 03 measures that.
+# Putting on and taking off leaves no trace, nor does training (notebook 03).
 #
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
@@ -327,7 +328,8 @@ answers = {"forgotten": False, "inside": False, "zero": True, "free": False}
 check("00.true_or_false", answers)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Two are measured above, two follow. Which numbers does training change? How small is the file?
+# <code>zero</code> and <code>free</code> are measured above, two follow. Which numbers does
+# training change? How small is the file?
 # </details>
 #
 # ## Deeper: is your machine fast enough?

@@ -98,7 +98,7 @@ layer_verdict
 # </details>
 # %% [markdown]
 # ## Exercise 2: where does it go?
-# Beside an existing layer. Your second class keeps that layer, pretrained weights and all, freezes nothing, and adds the update to its output. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`.
+# Beside an existing layer. Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing; whoever wraps does. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -170,7 +170,7 @@ print("learns:", [name for name, p in layer.named_parameters() if p.requires_gra
 # %% [markdown]
 # **Takeaway:** since $B$ is zero, the wrapped layer *is* the base at step 0, to the last bit. Training starts from the pretrained model itself.
 #
-# Your class freezes nothing, so whoever wraps a layer freezes it *first*. Without that $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. On a GPU, `torch.empty` still makes $A$ on the CPU: `.to(linear.weight.device)` after `LoRALayer(…)` mends that.
+# Your class freezes nothing, so whoever wraps a layer freezes it *first*. Without that $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. To wrap a layer that is on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`: `torch.empty` makes $A$ on the CPU.
 #
 # ## Who moves first?
 # $A$ is random, $B$ is zero, $W$ is frozen. Think about the first backward pass.
@@ -186,7 +186,7 @@ found = options[A_moves + 2 * B_moves]
 # @title The answer: run it when you have predicted
 reveal(first, found, because="while B is 0, a change of A changes nothing; one of B does")
 # %% [markdown]
-# After one step $B$ is no longer zero, and from then on both learn. So why this start and no other? Let us try all four, zero or random, on a small task from the folded cell. `base` is a frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` makes a change to hide, here of rank 4, and `examples` gives inputs with the answers of a layer changed so, plus noise of size `NOISE`.
+# After one step $B$ is no longer zero, and from then on both learn. So why this start and no other? Let us try all four, zero or random, on a small task from the folded cell. `base` is a frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` makes a hidden change, here of rank 4, and `examples` gives inputs with the changed layer's answers, plus noise of size `NOISE`.
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1

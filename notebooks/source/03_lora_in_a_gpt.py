@@ -137,7 +137,7 @@ print(f"{whose}: {len(names)} layers (query, value) wrapped, {equal} of {len(pai
 # The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. With
 # `scaling="alpha/rank"` it divides by the rank, as the paper does and PEFT, Hugging Face's library:
 # 16 / 8 = 2. Without, the multiplier is alpha, as in the printed book (Raschka 2024). `freeze` sets
-# `requires_grad` to `False`. It comes *first*, or $A$ and $B$ freeze too (exercise 4).
+# `requires_grad` to `False`. It comes *first*; exercise 4 asks why.
 # %%
 from lora_edu import freeze
 
@@ -300,8 +300,7 @@ for name, strength in (("base", 0), ("with 40 steps of LoRA", 1)):
 cards(told)
 # %% [markdown]
 # Forty steps, and Tom goes to sea. The model has *forgotten* nothing for good: with the updates off
-# the base is back. With them on, it may be worse at its old stories. So LoRA works;
-# notebook 04 counts what it saves.
+# the base is back. With them on, it may be worse at its old stories.
 #
 # ## Deeper: targets by name and pattern
 # How do you name layers without 36 paths? A target is a path, or its end from any dot on, such as
@@ -366,7 +365,7 @@ try:
 except ValueError as error:
     print(textwrap.fill(f"Error: {error}", 92))
 # %% [markdown]
-# ## Deeper: directions that W never had
+# ## Deeper: directions unlike any of W's
 # Full fine-tuning and LoRA can reach the same loss. Do they change $W$ in the same way?
 # Shuttleworth et al. 2024 compare the strongest singular directions of $W + \Delta W$ with *all*
 # directions of $W$. One that resembles none (each cosine below 0.5) is an **intruder dimension**.
@@ -401,11 +400,11 @@ for name, init, rates in (
         rows.append([name, f"{lr:g}", f"{loss:.2f}", layers])
 table(["trained by", "learning rate", "held-out loss", "layers with an intruder, of 36"], rows)
 # %% [markdown]
-# How much was learnt does not explain them: full fine-tuning at its two lower rates ends above and
-# below the first row's loss, without an intruder. Nor does LoRA as such: where $A$ begins smaller,
-# they are rare at rate 0.002, where it learnt least, and common at 0.01. But LoRA with few of them
-# (3.96) learnt less than full fine-tuning with none (3.69, 3.32). Whether they cause forgetting is
-# not tested here.
+# Across methods, how much was learnt does not explain them: full fine-tuning at its two lower rates
+# ends above and below the first row's loss, without an intruder. Nor does LoRA as such: where $A$
+# begins smaller, they are rare at rate 0.002, where it learnt least, and common at 0.01. Within
+# each method, the runs that learnt most have most. Whether they cause forgetting is not tested
+# here.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -444,13 +443,13 @@ reveal(way, ways[1], because="block 2 acts on the loss through every later block
 # %% [markdown]
 # The output of block 2 reaches the loss through the attention and MLP of every later block, and
 # past them, along the residual stream. Its gradient comes back both ways, through the layers
-# multiplied by each frozen $W$. All that a frozen layer is spared is the gradient of its *own*
+# multiplied by each frozen $W$. A frozen layer on that way is spared only the gradient of its *own*
 # weight.
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
 # %% exercise="03.backward"
 def blocks_entered(with_adapter, n_layer):
-    """Numbers of the blocks that the gradient enters, given the numbers of the adapted ones."""
+    """A list of the blocks that the gradient enters, by number, given those with adapters."""
     # <solution>
     return list(range(min(with_adapter), n_layer))
     # </solution>
@@ -493,8 +492,8 @@ print(textwrap.fill(f"Warning: {caught[0].message}", 92))
 why = "12 blocks × 16 × 13,824, and 16 × 770 for the head"
 reveal(published, learnt, because=why, tolerance=0.01)
 # %% [markdown]
-# The warning is about the head: frozen at random numbers, it gets 12,320 from LoRA to steer its
-# 1,536. That is why this course trains a new head in full.
+# The warning is about the head: its updates have rank 2 at most, so LoRA spends 12,320 numbers to
+# steer 1,536 frozen, random ones. That is why this course trains a new head in full.
 #
 # ## Three sentences to remember
 # 1. $B$ starts at zero, so at step 0 the adapted model answers as the base does.

@@ -109,7 +109,7 @@ print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {10
 # validation. But is it *good*? Rivals will tell, on the test messages, which turn out easier.
 #
 # ## Type your own message
-# You have a spam filter: use it! Change the messages and run again. Can you write spam that it
+# You have a spam filter: use it! Change the messages. Can you write spam that it
 # takes for ham?
 # %%
 from lora_edu import Example
@@ -120,7 +120,7 @@ def ask(model, text, classes):
     row = classification_rows([Example(text, 0)], encoding, max_tokens=64)
     chances = classify(model, Batches(row, 1)).probabilities[0]
     best = int(chances.argmax())
-    print(f"{classes[best]:6} | {chances[best]:.1f} sure | {text}")
+    print(f"{classes[best]:6} | {100 * chances[best]:.0f} % sure | {text}")
 
 
 # %%
@@ -204,10 +204,10 @@ head = ["", "right, %", "answers as recorded", "five seeds, % (range)", "numbers
 table(head, compared)
 # %% [markdown]
 # Your runs answer as the recorded ones did, message by message; on a GPU a few answers may differ.
-# Other seeds differ more: full's range holds all of LoRA's. So one run cannot rank these two, but a
-# head alone is below both.
+# Other seeds differ more: full's range holds all of LoRA's. (Notebook 01's runs made 96 steps, not
+# 64.) So one run cannot rank these two, but a head alone is below both.
 #
-# ✓ **The promise of a task learnt by small matrices alone: measured.** 5 % of the numbers did about
+# ✓ **The promise of a task learnt well by training so few: measured.** 5 % of the numbers did about
 # what all do. And if all train on real messages?
 # %%
 from lora_edu.widgets import predict, reveal
@@ -229,7 +229,8 @@ gap = means["lora"] - means["head"]
 verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
 reveal(versus, verdict, because=f"LoRA minus head alone is {gap:.1f} points over five seeds")
 # %% [markdown]
-# There a head alone is nearly as good, and counted words win. Ten points were about *our* messages.
+# There a head alone is nearly as good, and counted words win. LoRA's lead of ten holds for *our*
+# messages.
 #
 # ## What LoRA won here
 # The same five seeds, with intervals (notebook 09):
@@ -464,8 +465,8 @@ for method in ("lora", "full"):
         f" | activations {need.activations_bytes / 1e9:.2f} GB"
     )
 # %% [markdown]
-# **That is an estimate:** we had no GPU, so nothing here was measured on one. With yours, the cells
-# below measure it, and `scripts/gpu_check.sh OUT` measures more and keeps a record.
+# **That is an estimate:** we had no GPU. With yours, the cells below measure it, and
+# `scripts/gpu_check.sh OUT` measures more.
 # %%
 # @title What it does: loads GPT-2, and the messages in its tokens
 from lora_edu import GPT, DownloadError, GPTConfig

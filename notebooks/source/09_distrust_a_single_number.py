@@ -13,7 +13,7 @@
 # **You need** notebook 05, or: you know that a head alone, LoRA and full fine-tuning are three ways
 # to make a spam filter of a small GPT.
 #
-# **Time:** {whole} minutes on a CPU, less on a GPU.
+# **Time:** {whole} minutes, on a CPU or a GPU.
 # %% bootstrap
 # %% [markdown]
 # ## What does an accuracy hide?
@@ -127,10 +127,10 @@ width_verdict
 #
 # The formula takes messages for strangers to each other. But ours were made from templates, and the
 # messages of one template, a **family**, tend to be right or wrong together. In other words, 515 of
-# them tell less than 515 strangers would, and the formula's interval is too narrow. To see by how
-# much, play the luck of the test set: draw as many families as there are, with replacement, so that
-# some come twice and some not at all. Score that set, draw again, and look how far the scores spread.
-# This is the **bootstrap**.
+# them tell less than 515 strangers would, and the formula's interval, like notebook 00's ± 2 %, is
+# too narrow. To see by how much, play the luck of the test set: draw as many families as there are,
+# with replacement, so that some come twice and some not at all. Score that set, draw again, and
+# look how far the scores spread. This is the **bootstrap**.
 # %%
 groups = torch.tensor(record["about"]["test_groups"])  # the family of each message
 right = (predictions_of(record, method="lora")[0] == truth).double()  # of the first seed
@@ -195,11 +195,12 @@ check("09.paired", paired)
 # seed. Still open is how to put them together.
 #
 # ## Which method is better?
-# The course's `summarise` does that for one method, and `compare` for the difference of two. The two
-# kinds of luck are independent, so their variances add, and half the width is the root of a sum of
-# squares: $\sqrt{(2.776 \, s / \sqrt 5)^2 + (1.96 \, s_\text{sample})^2}$. As before, $s$ is the
-# standard deviation between seeds; $s_\text{sample}$ is the one between test sets drawn by family.
-# That is an approximation: it takes both for normal, and the luck of the *training* set is left out.
+# The course's `summarise` does that for one method, and `compare` for the difference of two. The
+# two kinds of luck are independent, so their variances add, and half the width is the root of a sum
+# of squares: $\sqrt{(2.776 \, s / \sqrt 5)^2 + (1.96 \, s_\text{sample})^2}$. As before, $s$ is the
+# standard deviation between seeds, for `compare` that of the differences; $s_\text{sample}$ is the
+# one between test sets drawn by family. That is an approximation: it takes both for normal, and the
+# luck of the *training* set is left out.
 # %%
 from lora_edu.evaluation import accuracy_score, compare, f1_score, summarise
 from lora_edu.plots import table
@@ -218,7 +219,7 @@ table(["", "accuracy, 95 % interval", "from seeds", "from messages", "F1, 95 % i
 # laziness, so we ask by accuracy, in points. You may know the verdict from notebook 05. But how sure
 # is it?
 # %%
-question = f"Five seeds, {len(truth)} messages: how many points from end to end has the interval?"
+question = f"Five seeds, {len(truth)} messages: how many points wide is it, from end to end?"
 versus = predict(question)
 versus
 # %%
@@ -253,9 +254,10 @@ table(["half the width", "in pairs", "not in pairs"], rows)
 # it: a family that is hard for one is hard for the other. Subtract message by message, and that
 # cancels.
 #
-# Pairing by seed helped only a little here, because a bad seed for one method was not always bad for
-# the other, and the larger $t$ of five values took the gain back. If the messages' part were the
-# larger, you would need more *families*: more messages of the old ones tell little.
+# Pairing by seed did not help here. A bad seed for one method was not always bad for the other, and
+# the larger $t$ (2.776 for five pairs, 2.306 for two times five values) cost more than pairing
+# gained. If the messages' part were the larger, you would need more *families*: more messages of
+# the old ones tell little.
 #
 # So whether full fine-tuning beats LoRA is not shown, and you know what would help. But both are far
 # above laziness. To what do they owe that?
@@ -320,7 +322,8 @@ print(f"LoRA on shuffled labels: {100 * shuffled:.0f} % right; always ham: {100 
 # %% [markdown]
 # So the head on a random base is hardly above calling everything spam. And from shuffled labels
 # nothing was learnt: LoRA then does no better than the lazy classifier, so what it scores otherwise
-# comes from the labels. A leak of test messages would not show here; the parts share no family.
+# comes from the labels. A leak of test messages would not show here, but there is none: the parts
+# share no family.
 # %%
 CONTROLS = {
     "LoRA minus head alone": ({"method": "lora"}, {"method": "head"}),

@@ -12,10 +12,14 @@
 #
 # **You need** notebook 02: what $A$ and $B$ are, and why $B$ starts at zero.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU. These sums include this opening and the end, which have no minutes of their own; *in all*, also the hints.
+# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU or a GPU.
 # %% bootstrap
 # %% [markdown]
-# If you only want values to begin with, take the table at the end of [notebook 05](05_finetune_a_classifier.ipynb). Recipes also name *targets*, the layers to adapt; [notebook 03](03_lora_in_a_gpt.ipynb) chooses those. Here you learn the reasons for the other three settings, mostly from the first step of training. Then you choose a rate and a rank yourself, from recorded runs.
+# If you only want values to begin with, take the table “With what?” in [notebook
+# 05](05_finetune_a_classifier.ipynb). Recipes also name *targets*, the layers to adapt; [notebook
+# 03](03_lora_in_a_gpt.ipynb) chooses those. Here you learn the reasons for the other three
+# settings, mostly from the first step of training. Then you choose a rate and a rank yourself, from
+# recorded runs.
 #
 # ## Is a bigger alpha a bigger rank?
 # Both numbers sound like "more LoRA". An update is a multiplier times $A B$. Fill $A$ and $B$ at random, and look at the directions of the update and how strong each is.
@@ -57,9 +61,14 @@ reveal(alpha_effect, effects[1 if same else 2], because="alpha multiplies the wh
 
 
 # %% [markdown]
-# **Takeaway:** the rank caps how many directions there are, and alpha scales all of them at once. A bigger alpha is not a bigger rank. Why are the eight weaker than the four? This course draws a smaller $A$ at a higher rank, as you will see soon.
+# **Takeaway:** the rank caps how many directions there are, and alpha scales all of them at once. A
+# bigger alpha is not a bigger rank. Why is each of the eight weaker than one of the four? Unless
+# told otherwise, this course draws a smaller $A$ at a higher rank, as you will see soon.
 #
-# It is more like a bigger learning rate. With Adam, say Hu et al. in section 4.1, tuning alpha is roughly the same as tuning the learning rate, if the start is scaled to match. More exactly, $4 \cdot A B = (2A)(2B)$: four times the alpha does the same as twice the start and twice the learning rate, each for both matrices. The deeper section tests that.
+# It is more like a bigger learning rate. With Adam, say Hu et al. in section 4.1, tuning alpha is
+# roughly the same as tuning the learning rate, if the start is scaled to match. More exactly,
+# $4 \cdot A B = (2A)(2B)$: four times the alpha does the same as starting both matrices twice as large
+# (a zero stays zero) and doubling both learning rates. The deeper section tests that.
 #
 # ## What is A B multiplied by?
 # Three rules are in use, and all of them call the number that you pass "alpha":
@@ -122,12 +131,14 @@ table(["alpha 16 at rank", "1", "4", "16", "64"], rows)
 # ## Why does the same call draw two different A?
 # There is a second trap, and it is easier to miss. To fill $A$, the paper's code, PEFT, the book and this course all call `kaiming_uniform_(A, a=math.sqrt(5))`. It draws within ±1/√(number of inputs), and PyTorch takes the second dimension of the matrix for that number.
 #
-# - The book and this course store $A$ as (in_dim × rank): the bound is 1/√rank. In the code below this is `init="reference"`, and "the book's A" in the lists.
+# - The book and this course store $A$ as (in_dim × rank): the bound is 1/√rank, unless the course
+# is told to draw as PEFT does, as in notebook 05. In the code below this is `init="reference"`, and
+# "the book's A" in the lists.
 # - PEFT and the paper's code store it transposed: the bound is 1/√in_dim: `init="peft"`, "PEFT's A".
 #
 # At rank 16 and GPT-2's width of 768, one $A$ is √(768/16) = 6.9 times as large as the other. At "rank 16, alpha 16" one convention multiplies a large $A$ by 16, the other a small $A$ by 1. Adam's first step moves every entry of $B$ by the learning rate, up or down, however large its gradient is. So the entries of $B$ are equally large in both; only their signs depend on $A$.
 # %%
-guess = predict("After one step of Adam: how many times larger is the first convention's update?")
+guess = predict("After one step of Adam: how many times larger is the book's update than PEFT's?")
 guess
 # %%
 WIDTH = 768
@@ -191,7 +202,7 @@ shrinks = sizes[flat[0]][0] / sizes[flat[0]][-1]
 grows = falls[flat[1]][-1] / falls[flat[1]][0]
 titles = (
     f"Size: with alpha / rank it shrinks {shrinks:.0f} times, the others keep it",
-    f"Use: with alpha / rank it stays, with alpha / √rank it grows {grows:.0f} times",
+    f"Use: with alpha / rank it stays, with the others it grows, up to {grows:.0f} times",
 )
 labels = "size of the update, relative to W", "fall of the loss, in %"
 for title, label, curves in zip(titles, labels, (sizes, falls), strict=True):
@@ -208,7 +219,12 @@ for title, label, curves in zip(titles, labels, (sizes, falls), strict=True):
 # **Takeaway:** what stays the same depends on the yardstick. Dividing by the rank keeps the first step's *use*, dividing by its root its *size*. What surprised us: the printed book keeps the size as well, because it draws $A$ within ±1/√rank.
 #
 # ## Which rate, and then which rank?
-# Now choose, from whole runs. In the record behind [notebook 06](06_finetune_a_generator.ipynb) our small GPT learns by LoRA to make sentences from lists of facts, at four ranks, each with several learning rates. Alpha is twice the rank, which is the custom, so the multiplier `alpha / rank` is 2 at every rank. In other words, nothing shrinks as the rank grows, and by the section before this one the first step then has *more* use at a higher rank. What does that do to the best learning rate?
+# Now choose, from whole runs. In the record behind [notebook 06](06_finetune_a_generator.ipynb) our
+# small GPT learns by LoRA, with PEFT's A, to make sentences from lists of facts, at four ranks,
+# each with several learning rates. Alpha is twice the rank, which is the custom, so the multiplier
+# `alpha / rank` is 2 at every rank. In other words, nothing shrinks as the rank grows, and by the
+# section before this one the first step then has *more* use at a higher rank. What does that do to
+# the best learning rate?
 # %%
 WAYS = ["falls", "stays the same", "rises"]
 trend = predict("From rank 1 to rank 32, at a multiplier of 2, the best learning rate", WAYS)
@@ -237,9 +253,16 @@ for rank, lr in best.items():
 moved = WAYS[0 if best[32] < best[1] else 1 if best[32] == best[1] else 2]
 reveal(trend, moved, because="at the same multiplier, more directions do more at each step")
 # %% [markdown]
-# From rank 1 to 32 the best rate falls to a quarter. That it falls fits what you saw of the first step; how far, a single step can't say. So whoever keeps alpha at twice the rank has to choose the rate anew for each rank. And mind the cliff: two rates above the best one of rank 32, training ends at a loss of 4.5, hardly better than the 4.9 of the untouched base on the same 100 meanings. Notebook 06 says 4.8, because it takes half of them.
+# From rank 1 to 32 the best rate falls to a quarter. That it falls fits what you saw of the first
+# step; how far, a single step can't say. So whoever keeps alpha at twice the rank has to choose the
+# rate anew for each rank. And mind the cliff: two rates above the best one of rank 32, training
+# ends at a loss of 4.5, hardly better than the untouched base's 4.9.
 #
-# Now the rank. Which one is best at a rate of 0.02? Rank 2! But at 0.001 rank 32 wins by far. Such a comparison compares rates, not ranks. Give each rank its own best rate, and a higher rank ends lower each time: a lot from 1 to 8, and little from 8 to 32, for four times the numbers. Compare that with spam: there notebook 01 found rank 1 about as good as full fine-tuning, ± 5 points. How much rank you need depends on the task.
+# Now the rank. Which one is best at a rate of 0.02? Rank 2! But at 0.001 rank 32 wins by far. Such
+# a comparison compares rates, not ranks. Give each rank its own best rate, and a higher rank ends
+# lower each time: a lot from 1 to 8, and from 8 to 32 so little that it may be luck, for four times
+# the numbers. Compare that with spam: there notebook 01 found rank 1 about as good as full
+# fine-tuning, ± 5 points. How much rank you need depends on the task.
 #
 # Two cautions. Ranks 1 and 2 were tried with one seed, the others with three, and at rank 2 the best two rates are as good as equal. And alpha was never held fixed here, so we can't say whether dividing by the rank would keep *our* best rate, as Schulman et al. find.
 #
@@ -270,7 +293,8 @@ check("10.another_pair", another_pair)
 #
 # For every invertible $M$, $A M$ and $M^{-1} B$ are the same update. So single entries mean nothing, and averaging the $A$ and the $B$ of two adapters does not average their updates.
 #
-# The same update is not the same *training*, though. Adam moves an entry by about the learning rate, however large the entry is, so a large matrix may hardly turn.
+# The same update is not the same *training*, though. Adam moves an entry by about the learning
+# rate, however large the entry is.
 #
 # To watch a matrix turn, it must point somewhere from the start. So let us swap the roles: $A$ is zero and $B$ is random. That works as well. One zero is enough for step 0 to be the base, and notebook 02 finds that at equal size it does not matter which. At the first step only $A$ gets a gradient, and from then on both learn.
 #
@@ -362,7 +386,12 @@ for name, row in zip(("alpha 4", "alpha 1"), rows, strict=True):
 # 5. Why is it unfair to compare ranks at one learning rate?
 #
 # <details><summary>Answers</summary>
-# (1) 16, 1 and 4. (2) PyTorch takes the second dimension for the number of inputs: the rank in one, in_dim in the other. (3) It is about √8 = 2.8 times smaller and lowers the loss about as much: eight times as many directions, each with an eighth of the weight. (4) B did not turn, so the update wrote in the directions it started with; its steps add up to little beside its entries. But at ten times that rate it did not turn either, and why we don't know. (5) Each rank has a best rate of its own. At 0.02 rank 2 beat rank 32, which was the best of the four at its own rate.
+# (1) 16, 1 and 4. (2) PyTorch takes the second dimension for the number of inputs: the rank in one,
+# in_dim in the other. (3) It is about √8 = 2.8 times smaller and lowers the loss about as much:
+# eight times as many directions, each with an eighth of the weight. (4) B did not turn, so the
+# update wrote in the directions it started with; its steps add up to little beside its entries. But
+# at ten times that rate it did not turn either, and why we don't know. (5) Each rank has a best
+# rate of its own. At 0.02 rank 2 beat rank 32, which ended lowest of the four at its own rate.
 # </details>
 #
 # ## Where next
