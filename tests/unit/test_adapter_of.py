@@ -285,6 +285,15 @@ def test_where_nobody_knows_the_base_and_all_is_frozen_it_is_refused():
         adapter_of(model)
 
 
+def test_a_frozen_model_is_saved_where_each_linear_layer_is_accounted_for():
+    by_hand = nn.Sequential(LinearWithLoRA(nn.Linear(4, 3), 2, 1)).requires_grad_(False)
+    assert list(adapter_of(by_hand).matrices) == ["0"]
+    adapter, model = adapter_of(make_adapted(head=True)), make_base()
+    attach(model, adapter)
+    freeze(model)
+    assert torch.equal(adapter_of(model).heads["head"]["weight"], adapter.heads["head"]["weight"])
+
+
 def test_lora_put_on_a_part_of_a_model_knows_that_part_only():
     model = make_base()
     replace_linear_with_lora(model.blocks, 2, 1, targets="query")

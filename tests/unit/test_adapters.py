@@ -366,11 +366,17 @@ def test_a_failed_save_leaves_the_old_adapter(tmp_path):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_numbers_too_large_for_half_precision_are_refused(tmp_path):
-    model = make_adapted()
+@pytest.mark.parametrize("part", ["A", "B", "head.weight"])
+def test_numbers_too_large_for_half_precision_are_refused_by_name(tmp_path, part):
+    model = make_adapted(head=True)
+    query = model.blocks[0].attention.query.lora
+    tensor = model.head.weight if part == "head.weight" else getattr(query, part)
     with torch.no_grad():
-        lora_layers(model)["blocks.0.attention.query"].lora.A[0, 0] = 1e5
-    with pytest.raises(AdapterError, match="float16.*dtype=torch.float32"):
+        tensor[0, 0] = 1e6
+    name = part if part == "head.weight" else f"blocks.0.attention.query.{part}"
+    with pytest.raises(
+        AdapterError, match=f"^{name} holds numbers that are not finite in .*float16"
+    ):
         save_adapter(model, tmp_path, dtype=torch.float16)
 
 
@@ -794,7 +800,9 @@ def test_a_number_that_json_does_not_have_is_refused_wherever_it_stands(tmp_path
 def test_another_base_is_refused(tmp_path):
     folder = save(tmp_path)
     assert load_adapter(folder, base_fingerprint=FINGERPRINT).rank == 3
-    with pytest.raises(AdapterError, match="trained on the base 0123456789ab…, yours is ffff"):
+    with pytest.raises(
+        AdapterError, match="adapter was trained on the base 0123456789ab…, yours is ffff"
+    ):
         load_adapter(folder, base_fingerprint="f" * 64)
 
 
@@ -819,7 +827,7 @@ def no_head() -> GPT:
     ("make_model", "message"),
     [
         (wider, "maps 64 to 64, the adapter 32 to 32"),
-        (shallower, r"no linear layer 'blocks\.1\."),
+        (shallower, r"no linear layer 'blocks\.1\..* layers are blocks\.0\.attention\.query, "),
         (no_head, "stored layer 'head' and the model's Identity differ"),
         (lambda: make_adapted(), "detach"),
     ],

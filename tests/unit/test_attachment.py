@@ -24,6 +24,7 @@ from lora_edu import (
     save_adapter,
     save_pretrained,
 )
+from lora_edu.adapters.layers import base_modules
 from lora_edu.gpt import GPT, GPTConfig
 
 TINY = GPTConfig(vocab_size=12, context_length=8, n_layer=1, n_head=1, n_embd=4)
@@ -94,6 +95,56 @@ def test_an_adapter_that_states_another_rank_than_it_has_is_refused(columns: int
     with pytest.raises(AdapterError, match=f"says rank 4, but A has {columns} columns"):
         attach(model, cut)
     assert type(model[0]) is nn.Linear
+
+
+@pytest.mark.parametrize("half", ["A", "B"])
+def test_a_and_b_that_are_no_matrices_are_refused(half: str) -> None:
+    shapes = {"A": (4, 2), "B": (2, 3)} | {half: (2,)}
+    pair = torch.ones(shapes["A"]), torch.ones(shapes["B"])
+    with pytest.raises(AdapterError, match="layer '0': A and B must be matrices"):
+        attach(nn.Sequential(nn.Linear(4, 3)), Adapter(2, 1.0, "alpha", {"0": pair}))
+
+
+def with_a_head_of_two_layers() -> nn.ModuleDict:
+    head = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4))
+    return nn.ModuleDict({"fc": nn.Linear(4, 4), "norm": nn.LayerNorm(4), "head": head})
+
+
+def test_the_bases_modules_are_those_of_before_whatever_stands_in_a_heads_place() -> None:
+    model = with_a_head_of_two_layers()
+    before, stored = base_modules(model), model["head"].state_dict()
+    pair = torch.ones(4, 1), torch.ones(1, 4)
+    attach(model, Adapter(1, 2.0, "alpha", {"fc": pair}, heads={"head": stored}))
+    assert model["head"] is not before["head"] and base_modules(model) == before
+    model["head"] = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert base_modules(model) == before
+
+
+def test_a_part_that_a_stored_layer_lacks_is_named() -> None:
+    pair = torch.ones(4, 1), torch.ones(1, 4)
+    cut = Adapter(1, 2.0, "alpha", {"fc": pair}, heads={"norm": {"weight": torch.ones(4)}})
+    with pytest.raises(AdapterError, match=r"LayerNorm differ, in 'bias' of shape \(4,\)"):
+        attach(with_a_head_of_two_layers(), cut)
+
+
+@pytest.mark.parametrize("layer", ["fc", "norm"])
+def test_a_layer_without_numbers_is_named(layer: str) -> None:
+    model = with_a_head_of_two_layers()
+    model[layer].to("meta")
+    pair, whole = (torch.ones(4, 1), torch.ones(1, 4)), model["norm"].state_dict()
+    adapter = Adapter(1, 2.0, "alpha", {"fc": pair}, heads={"norm": whole})
+    with pytest.raises(AdapterError, match=f"'{layer}' is on the meta device"):
+        attach(model, adapter)
+
+
+def test_a_stored_head_takes_the_type_of_the_layer_in_its_place() -> None:
+    model = nn.ModuleDict({"fc": nn.Linear(4, 4), "head": nn.Linear(4, 3)}).double()
+    head = {"weight": torch.ones(2, 4), "bias": torch.ones(2)}
+    attach(
+        model,
+        Adapter(1, 1.0, "alpha", {"fc": (torch.ones(4, 1), torch.ones(1, 4))}, {"head": head}),
+    )
+    assert {tensor.dtype for tensor in model["head"].state_dict().values()} == {torch.float64}
 
 
 def test_names_that_are_no_words_come_back_and_a_nameless_layer_is_refused(tmp_path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from lora_edu.adapters.adapter import Adapter
+from lora_edu.adapters.adapter import Adapter, AdapterError
 from lora_edu.adapters.gpt2_layout import (
     STORED,
     our_stored_layer,
+    our_targets,
     their_stored_layer,
     to_our_layers,
     to_their_layers,
@@ -40,6 +42,16 @@ def test_an_a_that_the_first_and_the_last_share_is_stored_once():
     torch.testing.assert_close(a @ b, wanted)
 
 
+def test_a_part_that_is_turned_off_stays_so_beside_a_part_that_is_subtracted():
+    query, value = pair(2, 0), pair(2, 1)
+    matrices = {f"{ATTENTION}.query": query, f"{ATTENTION}.value": value}
+    alphas = {f"{ATTENTION}.value": 0.0}
+    theirs, multipliers = to_their_layers(Adapter(2, -0.5, "alpha", matrices, alphas=alphas))
+    a, b = theirs[FUSED]
+    wanted = torch.cat([-0.5 * query[0] @ query[1], torch.zeros(WIDTH, 2 * WIDTH)], dim=1).double()
+    torch.testing.assert_close(multipliers[FUSED] * a @ b, wanted)
+
+
 def test_a_direction_that_no_part_uses_stays_with_all_of_them():
     a, b = pair(3, 0)[0], torch.randn(3, 3 * WIDTH)
     b[1] = 0.0  # used by none
@@ -57,3 +69,27 @@ def test_each_layer_that_is_stored_whole_has_its_name_on_either_side():
         assert their_stored_layer(our_name) == their_name
         assert our_stored_layer(their_name) == our_name
     assert their_stored_layer("head") == "lm_head"
+
+
+@pytest.mark.parametrize(
+    "name", ["blocks.3.more.attention_norm", "blocks.3.mlp", "blocks.final_norm"]
+)
+def test_a_layer_of_another_place_has_no_name_on_their_side(name):
+    with pytest.raises(AdapterError, match=f"layer '{name}' is no linear layer of our GPT"):
+        their_stored_layer(name)
+
+
+@pytest.mark.parametrize("name", ["h.\u0663.ln_1", "more.ln_f"])
+def test_a_layer_of_another_place_has_no_name_on_our_side(name):
+    with pytest.raises(AdapterError, match="is no linear layer of GPT2LMHeadModel"):
+        our_stored_layer(name)
+
+
+def test_targets_are_asked_of_every_block_where_every_block_has_them():
+    layers = {
+        0: ("attention.query", "attention.value", "mlp.fc_in"),
+        1: ("attention.query", "mlp.fc_in"),
+    }
+    pairs = {f"blocks.{i}.{layer}": pair(1, 0) for i, names in layers.items() for layer in names}
+    assert our_targets(("c_attn", "c_fc"), pairs) == ("mlp.fc_in", "attention.query")
+    assert our_targets(("c_attn",), pairs) == ("attention.query",)

@@ -186,7 +186,7 @@ def test_an_adapter_for_gpt2_says_which_base_it_was_trained_on(tmp_path):
     known = replace(random_adapter(("query",)), base_fingerprint="ab12")
     save_for_gpt2(known, tmp_path / "known")
     assert load_from_gpt2(tmp_path / "known", base_fingerprint="ab12").base_fingerprint == "ab12"
-    with pytest.raises(AdapterError, match="trained on the base ab12…, yours is ffff…"):
+    with pytest.raises(AdapterError, match="known was trained on the base ab12…, yours is ffff…"):
         load_from_gpt2(tmp_path / "known", base_fingerprint="ffff")
     save_for_gpt2(replace(known, base_fingerprint=None), tmp_path / "unknown")
     with pytest.warns(UserWarning, match="does not say which base"):

@@ -85,6 +85,21 @@ def test_each_row_equals_its_adapter_run_alone_in_any_order(order):
     assert gaps[different].min() > 1e-2  # the adapters do tell the rows apart
 
 
+@pytest.mark.parametrize(
+    ("model_dtype", "stored", "tolerance"),
+    [(torch.float64, torch.float64, 1e-12), (torch.float32, torch.float16, 1e-5)],
+    ids=["a model in float64", "matrices in half precision"],
+)
+def test_rows_are_as_exact_as_an_attached_adapter(model_dtype, stored, tolerance):
+    matrices = ADAPTERS["task 2"].matrices.items()
+    matrices = {name: (a.to(stored), b.to(stored)) for name, (a, b) in matrices}
+    adapter = replace(ADAPTERS["task 2"], matrices=matrices)
+    model, attached, token_ids = make_base().to(model_dtype), make_base().to(model_dtype), tokens(2)
+    attach(attached, adapter)
+    with torch.no_grad(), MixedAdapters(model, {"it": adapter}).rows(["it", "it"]):
+        torch.testing.assert_close(model(token_ids), attached(token_ids), rtol=0, atol=tolerance)
+
+
 def test_a_permutation_of_the_rows_permutes_the_outputs():
     model, token_ids = make_base(), tokens(len(ROWS))
     mixed = MixedAdapters(model, ADAPTERS)
