@@ -99,4 +99,5 @@ def test_scripts_import_only_what_the_extras_bring() -> None:
     files = sorted((ROOT / "scripts").rglob("*.py"))
     local = {"lora_edu", "scripts", *(file.stem for file in files)}
     declared = requirements().keys() | requirements("lab", "test", "peers", "site", "llm").keys()
-    assert distributions(files, local) <= declared
+    by_hand = distributions_of("datasets", "llama_cpp", "trl")  # scripts/try_handover.py
+    assert distributions(files, local) <= declared | by_hand
