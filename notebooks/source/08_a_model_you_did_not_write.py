@@ -663,9 +663,19 @@ print(f"{megabytes:.0f} MB, in float32; reloaded, its logits differ from ours by
 # |---|---|---|
 # | PEFT | `AutoPeftModelForCausalLM.from_pretrained(folder)` | in the cell above |
 # | transformers | `AutoModelForCausalLM.from_pretrained(plain)` | in the cell above |
-# | TRL | `SFTTrainer(model=…, peft_config=LoraConfig(r=8, lora_alpha=16, target_modules=[…]))` trains such an adapter | no |
+# | TRL | `SFTTrainer(model=…, peft_config=LoraConfig(r=8, lora_alpha=16, target_modules=[…]))` trains such an adapter | TRL 1.16: its first loss is ours, and `load_adapter` reads what it saves: logits as PEFT's, to 0.0001 |
+# | TRL | `SFTTrainer(model=PeftModel.from_pretrained(model, folder, is_trainable=True))` goes on with this one | the same |
 # | vLLM | `vllm serve BASE --enable-lora --lora-modules menu=folder` | no |
-# | llama.cpp | in the course's own folder, `python -m scripts.export_gguf folder menu.gguf` merges into one file; then `llama-cli -m menu.gguf` | written and read back by transformers; llama.cpp itself not |
+# | llama.cpp | in the course's own folder, `python -m scripts.export_gguf folder menu.gguf` merges into one file; then `llama-completion -m menu.gguf -no-cnv --temp 0 -p 'name[Seven Plates], price[cheap]\n'` | llama.cpp 0.5: four prompts answered token for token as by transformers; logits differ by 0.06, in half precision |
+# | llama.cpp | `convert_lora_to_gguf.py folder --base BASE --outfile lora.gguf`, from its source, for the adapter alone; then `llama-completion -m base.gguf --lora lora.gguf` and so on | the same beside the base in half precision; beside the package's 4-bit file two of seven answers were others |
+#
+# `python -m scripts.try_handover trl` repeats TRL's trials, and `… llama.cpp` that of the one file.
+#
+# Two habits of these tools are good to know. **TRL** masks the prompt as we do if its rows have a
+# `prompt`, here the meaning and its line break, and a `completion`. But its own learning rate, 2e-5,
+# is 150 times lower than ours, so set `args=SFTConfig(learning_rate=3e-3)`, and on a CPU also
+# `bf16=False`. **llama.cpp** wraps what you say in the chat template, since the file has one. Our
+# adapter was trained without a template, so use `llama-completion` with `-no-cnv`, not `llama-cli`.
 #
 # `BASE` must be the model that the adapter was trained beside. Ours was trained beside a blurred
 # copy, so beside the published weights, measure again.
