@@ -661,15 +661,19 @@ print(f"{megabytes:.0f} MB, in float32; reloaded, its logits differ from ours by
 #
 # | tool | what you give it | tried here |
 # |---|---|---|
-# | PEFT | `AutoPeftModelForCausalLM.from_pretrained(folder)` | in the cell above |
-# | transformers | `AutoModelForCausalLM.from_pretrained(plain)` | in the cell above |
-# | TRL | `SFTTrainer(model=…, peft_config=LoraConfig(r=8, lora_alpha=16, target_modules=[…]))` trains such an adapter | TRL 1.16: its first loss is ours, and `load_adapter` reads what it saves: logits as PEFT's, to 0.0001 |
-# | TRL | `SFTTrainer(model=PeftModel.from_pretrained(model, folder, is_trainable=True))` goes on with this one | the same |
+# | PEFT | `AutoPeftModelForCausalLM.from_pretrained(folder)` | above |
+# | transformers | `AutoModelForCausalLM.from_pretrained(plain)` | above |
+# | TRL | `SFTTrainer(model=…, peft_config=LoraConfig(r=8, lora_alpha=16, target_modules=[…]))` trains such an adapter | yes, 1.16 |
+# | TRL | `SFTTrainer(model=PeftModel.from_pretrained(model, folder, is_trainable=True))` goes on with this one | yes, 1.16 |
 # | vLLM | `vllm serve BASE --enable-lora --lora-modules menu=folder` | no |
-# | llama.cpp | in the course's own folder, `python -m scripts.export_gguf folder menu.gguf` merges into one file; then `llama-completion -m menu.gguf -no-cnv --temp 0 -p 'name[Seven Plates], price[cheap]\n'` | llama.cpp 0.5: four prompts answered token for token as by transformers; logits differ by 0.06, in half precision |
-# | llama.cpp | `convert_lora_to_gguf.py folder --base BASE --outfile lora.gguf`, from its source, for the adapter alone; then `llama-completion -m base.gguf --lora lora.gguf` and so on | the same beside the base in half precision; beside the package's 4-bit file two of seven answers were others |
+# | llama.cpp | in the course's own folder, `python -m scripts.export_gguf folder menu.gguf` merges into one file; then `llama-completion -m menu.gguf -no-cnv --temp 0 -p 'name[Seven Plates], price[cheap]\n'` | yes, 0.5 |
+# | llama.cpp | for the adapter alone, `convert_lora_to_gguf.py folder --base BASE --outfile menu.gguf` from its source; then as above, with `-m base.gguf --lora menu.gguf` | yes, 0.5 |
 #
-# `python -m scripts.try_handover trl` repeats TRL's trials, and `… llama.cpp` that of the one file.
+# What came out? TRL's first loss is ours, and `load_adapter` reads what TRL saves: the logits are
+# PEFT's, to 0.0001. llama.cpp answered four prompts with the same tokens as transformers; logits
+# differ by 0.06, because it computes in half precision. So did the adapter alone, beside a base in
+# half precision. But beside the package's 4-bit file, two of seven answers were others.
+# `python -m scripts.try_handover trl` repeats TRL's trials, and `… llama.cpp` that of the merged file.
 #
 # Two habits of these tools are good to know. **TRL** masks the prompt as we do if its rows have a
 # `prompt`, here the meaning and its line break, and a `completion`. But its own learning rate, 2e-5,
