@@ -13,9 +13,9 @@
 # **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# again from there. (Minutes in all count hints and endings.) **Only half an hour?** Take notebook
-# 02 through Exercise 2, in 03 “Replace the layers” and “Train it”, and in 05 “Should I use LoRA,
-# and with what?”.
+# again from there. Totals count openings and ends; “in all” adds hints. **Only half an hour?**
+# Take notebook 02 through Exercise 2, in 03 “Replace the layers” and “Train it”, and in 05 “Should
+# I use LoRA, and with what?”.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
@@ -44,12 +44,11 @@ explorer
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts
 # of 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every
-# task. Most of that memory goes to what each number needs besides: a gradient of 2 bytes, like
-# itself, and the optimizer's two, of 4 each. LoRA freezes the model and trains a small addition, in
-# this estimate beside two of each block's seven matrices (query and value). That takes 35 GB: 16
-# for the model, 19 for its layers' outputs, kept for the backward pass (in full fine-tuning 24;
-# notebook 04). With most of the frozen part in 4 bits, the total is 25. Either way, a task is a
-# file of 7 MB.
+# task. Most of that goes to what each 2-byte number needs besides: a gradient of 2 bytes, and two
+# optimizer numbers of 4 each. LoRA freezes the model and trains a small addition, in this estimate
+# beside two of each block's seven matrices (query and value). That takes 35 GB: 16 for the model,
+# 19 for its layers' outputs, kept for the backward pass (in full fine-tuning 24; notebook 04). With
+# most of the frozen part in 4 bits, the total is 25. Either way, a task is a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -116,7 +115,7 @@ from lora_edu.exercises import check
 check("00.first", 192)
 # %% exercise="00.first"
 # <solution>
-rank = menu.rank
+rank = 8  # what the shapes of A and B share
 # </solution>
 # <student>
 # rank = ...  # a whole number
@@ -363,7 +362,7 @@ print(f"about {made / seconds:.0f} tokens per second")
 # | 10 | [Choose rank, alpha, rate](10_choose_rank_alpha_rate.ipynb) |
 # | 11–14 | Beyond LoRA, QLoRA, many machines, rewards (*to come*) |
 #
-# The marked path of 00 to 05 takes under 90 minutes, in full under four hours.
+# The marked path of 00 to 05 takes about 90 minutes, in full under four hours.
 #
 # LoRA makes four promises, each measured: few trainable parameters (04), unchanged weights (03), a
 # task learnt well by training so few (05), one small file per task (07).

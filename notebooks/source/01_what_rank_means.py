@@ -39,7 +39,7 @@ plane = playground()
 plane
 # %% [markdown]
 # **To find out:** at which angles of $A$ do two of the eight points stay where they are? Can a
-# rank-1 update ever move two points along *different* lines?
+# rank-1 update ever move two points along lines that are *not parallel*?
 #
 # <details><summary>What to look for</summary>
 # Two points stay whenever A is perpendicular to them, at multiples of 45°. All moves are parallel:
@@ -257,8 +257,7 @@ if check("01.energy", energy).passed:
     print(f"your energy by {float(energy(strengths, 2) - energy_kept(strengths)[1]):.4f}")
 # %% [markdown]
 # ## Deeper: which directions matter?
-# Is ΔW's strongest direction special, or would any other of the same length do? (Length squared
-# is the energy.) Only the 36 matrices change; all else stays as full fine-tuning left it.
+# Is ΔW's strongest direction special, or would any other of the same length do? (Energy is its square.) Only the 36 matrices change; all else stays as full fine-tuning left it.
 # %%
 KINDS = {
     ("cut", 192): "all of them",
@@ -286,7 +285,7 @@ print(f"ΔW shrunk has a lower loss than the cut of its energy in {lower} of 25 
 # hardly more than none. *The strongest is rarely indispensable*: without it, ΔW does about as well
 # with four seeds of five, but seed 0, the ΔW that you have, falls to 74 %. And *a short push goes
 # far*: all of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss. So the cut shows
-# how little is enough, not that few directions are.
+# how small a push is enough, not how few directions.
 #
 # ## Deeper: put it back by hand
 # Those were means of five seeds. Test it yourself with seed 0, whose rank 1 has 28 % of the energy.
@@ -325,7 +324,7 @@ put_back
 # %% [markdown]
 # **To find out:** set a rank and press **Run it live**. Energy grows with each rank: does accuracy?
 # Your star is one seed, the curves are means of five. “ΔW in random directions” keeps what ΔW
-# writes along $r$ of them; “random update” has nothing of ΔW.
+# writes along $r$ random directions; “random update” has nothing of ΔW.
 #
 # <details><summary>What to look for</summary>
 # From rank 1 to 8 energy goes from 23 to 60 %, but accuracy stays at 88 to 89 %, flat within the

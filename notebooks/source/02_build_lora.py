@@ -98,7 +98,7 @@ layer_verdict
 # </details>
 # %% [markdown]
 # ## Exercise 2: where does it go?
-# Beside an existing layer. Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing; whoever wraps does. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`.
+# Beside an existing layer. Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing; its user does. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -400,7 +400,7 @@ show(chart, f"Loss against rank: it falls to rank {found} and is flat from there
 # No matrix of rank r comes closer than the SVD's cut (notebook 01). Our inputs are independent with variance 1, so the loss is the squared strengths cut off, over the 48 outputs, plus the noise.
 # </details>
 # %% [markdown]
-# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Allow for chance: beyond it losses differ by a few per cent, and the lowest may lie there.
+# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Allow for chance: beyond the elbow losses differ by a few per cent, and the lowest may lie there.
 # %% exercise="02.elbow"
 def find_rank(losses):
     """The smallest rank whose loss is about as low as the lowest."""

@@ -304,7 +304,7 @@ cards(told)
 #
 # ## Deeper: targets by name and pattern
 # How do you name layers without 36 paths? A target is a path, or its end from any dot on, such as
-# `attention.out`. In it `*` stands for any text, `[45]` for a 4 or a 5.
+# `attention.out`. In it `*` stands for any text, `[12]` for a 1 or a 2.
 # %%
 from lora_edu import find_targets
 
@@ -390,7 +390,7 @@ from lora_edu.plots import table
 record, rows = read_record(data_path("results", "intruders.json")), []
 for name, init, rates in (
     ("LoRA", "reference", (2e-3,)),
-    ("LoRA, a smaller A (PEFT's)", "peft", (2e-3, 1e-2)),
+    ("LoRA, A five to ten times smaller (PEFT's)", "peft", (2e-3, 1e-2)),
     ("full fine-tuning", "", (2e-4, 5e-4, 1e-3)),
 ):
     for lr in rates:
@@ -401,10 +401,10 @@ for name, init, rates in (
 table(["trained by", "learning rate", "held-out loss", "layers with an intruder, of 36"], rows)
 # %% [markdown]
 # Across methods, how much was learnt does not explain them: full fine-tuning at its two lower rates
-# ends above and below the first row's loss, without an intruder. Nor does LoRA as such: where $A$
-# begins smaller, they are rare at rate 0.002, where it learnt least, and common at 0.01. Within
-# each method, the runs that learnt most have most. Whether they cause forgetting is not tested
-# here.
+# ends above and below the first row's loss, without an intruder. LoRA as such does not either:
+# where $A$ begins smaller, they are rare at rate 0.002, where it learnt least, and common at 0.01.
+# In the last two methods, the rate that learnt most has most. Whether they cause forgetting is not
+# tested here.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -475,6 +475,7 @@ check("03.backward", blocks_entered)
 published = predict("12 blocks, the head replaced by 768 → 2, rank 16: how many parameters learn?")
 published
 # %%
+# @title What it does: counts as the book does, on shapes alone
 from lora_edu import GPT, GPTConfig, count_parameters
 
 with torch.device("meta"):  # shapes only, no memory

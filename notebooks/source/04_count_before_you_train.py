@@ -126,10 +126,10 @@ bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the block
 bars
 # %% [markdown]
 # No single card here takes full fine-tuning; LoRA needs only one. With as many tokens (8 × 512
-# there, 4 × 1,024 here) it saves 67 %, not 46, because weights grow faster than activations. This
-# is an estimate, so leave a tenth of the card free.
+# there, 4 × 1,024 here) query and value save 71 %, not 46, because weights grow faster than
+# activations. This is an estimate, so leave a tenth of the card free.
 #
-# **To find out:** which is the smallest card for LoRA on query and value alone? Does
+# **To find out:** which is the smallest card for LoRA on query and value? With these, does
 # *checkpointing*, which keeps each block's input and computes the rest again, make QLoRA fit a T4?
 # Then go back to all layers without checkpointing: what do 32 rows do?
 #
@@ -286,7 +286,7 @@ print(f"LoRA in the last block alone: {100 * last / everything:.0f} %,", end=" "
 print(f"of which the loss's array is {100 * for_loss / everything:.0f}")
 # %% [markdown]
 # The drawing's 11 of 16 are 69 %; with the loss's array it is 71 or 72. *Which* layers learn
-# decides what is spared, not how they learn, and below the lowest adapter nothing is kept.
+# decides what is spared, not how they learn.
 #
 # **Exercise 5.** True or false?
 #

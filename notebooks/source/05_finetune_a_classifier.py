@@ -38,7 +38,7 @@ print(f"always to say ham is right in {100 * ham:.0f} % of validation")
 # outputs, ham and spam, which is trained in full (386 numbers). It reads the last token of the
 # message, because only the last has seen all the others. And LoRA is what you know: freeze
 # everything, then put $A$ and $B$ beside the layers. The start `init="peft"` draws a smaller $A$,
-# as Hugging Face's PEFT does; our learning rates were found with it (notebook 10).
+# as Hugging Face's PEFT does; our rates were found with it.
 # %%
 import torch
 from torch import nn
@@ -83,7 +83,7 @@ rates = {
 LR, STEPS, ROWS = rates["lora"], record["about"]["steps"], record["about"]["batch_rows"]
 print(f"learning rate {LR:g}, {STEPS} steps of {ROWS} messages")
 # %% [markdown]
-# `fit` is the loop of notebook 03, and `watch` draws it while it runs.
+# `fit` is notebook 03's loop, and `watch` draws it.
 # %%
 from lora_edu import classification_loss, fit
 from lora_edu.tasks import measures
@@ -200,7 +200,7 @@ for method, each in models.items():
 baselines = json.loads(data_path("results", "baselines.json").read_text())
 counted = f"{100 * baselines[SOURCE]['words_and_pairs']['accuracy'][0]:.0f}"
 compared.append(["words counted", counted, "–", "–", "–"])
-head = ["", "right, %", "answers as recorded", "five seeds, % (range)", "numbers trained"]
+head = ["", "right, %", "answers as recorded", "five seeds: mean (range), %", "numbers trained"]
 table(head, compared)
 # %% [markdown]
 # Your runs answer as the recorded ones did, message by message; on a GPU a few answers may differ.
@@ -262,9 +262,10 @@ shown = f"Head alone {head:.1f} %, LoRA {lora:.1f} %, full {full:.1f} % of the t
 show(chart, alt=f"{shown}. {title}.")
 # %% [markdown]
 # **Takeaway:** LoRA is right about as often as full fine-tuning. It beats a new head alone by ten
-# points on our messages, by about one on real ones. It keeps 0.7 MB in float32 where full keeps 12.4.
-# Gradients and Adam's memory shrink by the same 95 %, and the base is untouched, so the next task
-# needs only another small file. On our machine plain LoRA saved no time (measured below).
+# points on our messages, by about one on real ones, where counting words wins. It keeps 0.7 MB in
+# float32 where full keeps 12.4. Gradients and Adam's memory shrink by the same 95 %, and the base
+# is untouched, so the next task needs only another small file. On our machine plain LoRA saved no
+# time (measured below).
 #
 # ## Should I use LoRA, and with what?
 # Here is our answer, with the support for each line and what it does *not* show.
@@ -323,7 +324,7 @@ for name, steps in times.items():
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# Ranges that overlap decide nothing; the same rounds side by side do, further down. On our machine
+# Ranges that overlap decide nothing; the same rounds side by side do (at `fuse`). On our machine
 # LoRA saved no time. It does less in the backward pass and the optimizer, but two thin products
 # more per layer in the forward pass, and small operations cost far more time than their arithmetic.
 # It depends on machine, code and model, so papers disagree:

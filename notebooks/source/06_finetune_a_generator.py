@@ -486,8 +486,9 @@ for name, value in found.items():
 show(chart, alt=f"{alt}. {title}.")
 # %% [markdown]
 # **Takeaway:** with the adapter off, the base is there, bit for bit. While it is *on*, it changes
-# whatever the model reads. Full's tall bar is no verdict: its rate was chosen for menus alone, and
-# the deeper section on LoRA and full fine-tuning shows how much a rate decides.
+# whatever the model reads. Full's tall bar is no verdict: it learnt more, both rates were chosen
+# for menus alone, and the deeper section on LoRA and full fine-tuning shows how much a rate
+# decides.
 #
 # Between on and off there is *strength*, the knob of every adapter. The shipped one, turned down:
 # %%
@@ -497,7 +498,7 @@ for strength in (1.0, 0.9, 0.8, 0.7, 0.5, 0.0):
     set_strength(shipped, strength)
     learnt = mean_loss(shipped, Batches(menu_rows, 32, shuffle=False))
     rows_of_strength.append([strength, f"{learnt:.2f}", f"{math.log(on_stories(shipped)):.1f}"])
-table(["strength", "loss on menus", "loss on stories"], rows_of_strength)
+table(["strength", "loss on menus", "loss on the ten stories"], rows_of_strength)
 # %% [markdown]
 # At four fifths of its strength, it keeps most of what it learnt and gets back a third of what it
 # forgot. Wortsman et al. (2021) do this with full fine-tuning, by mixing the old weights with the
@@ -758,12 +759,12 @@ show(chart, alt=f"{alt} {axis.get_title('left')}.")
 because = f"on average over levels and seeds, {100 * mean(ways_to_full):.0f} % of the way"
 reveal(control, place, because=because)
 # %% [markdown]
-# **Takeaway:** at these levels the control is nearer to full fine-tuning: beyond it where menus
-# stand at 0.30, and about three quarters of the way at 0.25 and 0.23. So most of what LoRA forgets
-# more there comes from its way of changing those matrices, not from what it leaves frozen
-# elsewhere. But the control's curve crosses full's between 0.30 and 0.25. At 0.22, in the figure,
-# it has forgotten far more than full, nearly as much as LoRA at rank 32. So which of these two
-# forgets less depends on how much was learnt.
+# **Takeaway:** at these levels the control is nearer to full fine-tuning. With menus at 0.30 it
+# forgot even less than full; at 0.25 and 0.23 it is about three quarters of the way. So most of
+# what LoRA forgets more there comes from its way of changing those matrices, not from what it
+# leaves frozen elsewhere. But the control's curve crosses full's between 0.30 and 0.25. At 0.22, in
+# the figure, it has forgotten far more than full, nearly as much as LoRA at rank 32. So which of
+# these two forgets less depends on how much was learnt.
 #
 # Is it the rank alone? That rank 32 forgets less than rank 8 speaks for it. But it is open, because
 # rate, alpha and the random start of $A$ differ too, and notebook 03 shows that rate and start leave
@@ -779,8 +780,8 @@ reveal(control, place, because=because)
 #   may be noise, and these scores don't rank the three. The loss on
 #   Wikipedia rises by 0.03, 0.05 and 0.03
 # - Schulman et al. (2025): both *learn* alike, if all layers are adapted, the data fit into the
-#   adapter, batches are small, and LoRA's rate is about ten times full's. At five times, ours
-#   learnt less; why is open
+#   adapter, batches are small, and LoRA's rate is about ten times full's. Ours learnt
+#   less at five times, and less still at ten; why is open
 #
 # So measure your own case.
 # %% [markdown]
@@ -822,7 +823,7 @@ print(f"people's own sentences: {100 * about['slot_error_rate_of_references']:.1
 #
 # ## Where next
 # [Adapters as files](07_adapters_as_files.ipynb) saves, switches and blends what was learnt. [A model
-# you did not write](08_a_model_you_did_not_write.ipynb) learns the same menus, and hardly errs.
+# you did not write](08_a_model_you_did_not_write.ipynb) learns the same menus. How well?
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), table 3

@@ -148,7 +148,7 @@ asked
 from lora_edu.tasks import menu_patterns, slot_error_rate, slot_errors
 
 words = menu_patterns()
-# Meanings as long as the second one, because prompts of one length can be read as one batch.
+# Meanings as long as the second one, because prompts of one length need no filling in a batch.
 long = [len(encoding.encode_ordinary(pair.meaning)) for pair in data.validation]
 meanings = [p.meaning for p, tokens in zip(data.validation, long) if tokens == long[1]][:6]
 
@@ -170,11 +170,11 @@ for way, ids_of in WAYS.items():
     print(textwrap.fill(f"{way}: {lines[0]}", 92, subsequent_indent="    "))
     print(f"    slot errors of {len(meanings)} meanings: {judged(lines):.0f} %")
 # %% [markdown]
-# Is the judge fair? Slot errors know the menu's own wordings alone, so *the price is Fair* counts as
-# missing. A model that was never trained on our menu can't know that. So the table has a second
-# judge: how many values' own words, such as *fair*, are nowhere in the sentence? That one is too
-# strict in another way, because *low prices* says *cheap* without the word. So we let it judge the
-# menu's own sentences, too, and measure from there.
+# Is the judge fair? Slot errors know the menu's own wordings alone, so *the price is Fair* counts
+# as missing. A model that was never trained on our menu can't know that. So the table below has a
+# second judge: how many values' own words, such as *fair*, are nowhere in the sentence? That one is
+# too strict in another way, because *low prices* says *cheap* without the word. So we let it judge
+# the menu's own sentences, too, and measure from there.
 #
 # And six meanings are few, so here are 200 from the record. The interval is for the luck of which
 # meanings were asked.
@@ -575,7 +575,7 @@ for what, key in FORGOTTEN.items():
     for level in LEVELS:
         losses = (f"{loss:.2f}" for loss in forgotten(what, level).values())
         compared.append([what, f"{start[key]:.2f}", f"{level:.2f}", *losses])
-table(["loss on", "before training", "where menus have", *ARMS], compared)
+table(["loss on", "before training", "with menus at", *ARMS], compared)
 # %%
 # @title What it does: draws what was learnt against what was forgotten
 pairs = [forgotten(what, level).values() for what in FORGOTTEN for level in LEVELS]
@@ -693,8 +693,8 @@ shared = numbers if head.data_ptr() == table_of_words.data_ptr() else 0
 print(f"embedding {tuple(table_of_words.shape)}, head {tuple(head.shape)}")
 print(f"numbers that both share: {shared:,}, {100 * shared / whole:.0f} % of the model")
 # %% [markdown]
-# The model reads words and writes words with one matrix: they are **tied**. That saves a fifth of
-# its numbers, and it is a trap for LoRA.
+# The model reads words and writes words with one matrix: they are **tied**. That saves a sixth of
+# the numbers, and it is a trap for LoRA.
 #
 # **Exercise 5.** Suppose you put LoRA on the head, too. True or false?
 #
@@ -732,7 +732,7 @@ check("08.tied", tied)
 # 5. When do you hand over an adapter, and when a merged model?
 #
 # <details><summary>Answers</summary>
-# (1) The likeliest text to come next is then an answer, by the one who speaks. (2) Key and value
+# (1) The likeliest text to come next is then the assistant's answer. (2) Key and value
 # are narrow, so their B is, and the count is smaller. (3) The frozen weights are there too, and
 # so are the activations that backward needs. (4) Whether that is each method's best rate: LoRA's
 # was larger here. (5) An adapter where one base serves several tasks, or you may want the base
