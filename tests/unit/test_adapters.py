@@ -374,9 +374,8 @@ def test_numbers_too_large_for_half_precision_are_refused_by_name(tmp_path, part
     with torch.no_grad():
         tensor[0, 0] = 1e6
     name = part if part == "head.weight" else f"blocks.0.attention.query.{part}"
-    with pytest.raises(
-        AdapterError, match=f"^{name} holds numbers that are not finite in .*float16"
-    ):
+    words = f"^{name} holds numbers that are not finite in torch.float16;.*dtype=torch.float32"
+    with pytest.raises(AdapterError, match=words):
         save_adapter(model, tmp_path, dtype=torch.float16)
 
 
@@ -735,6 +734,12 @@ def test_what_a_field_may_be_is_said(tmp_path, field, wanted):
 def test_a_list_that_holds_more_than_names_is_named(tmp_path, field):
     with pytest.raises(AdapterError, match=f"adapter_config.json: {field} must list names"):
         load_adapter(foreign(tmp_path, **{field: ["head", 5]}))
+
+
+@pytest.mark.parametrize(("task", "base"), [("CAUSAL_LM", "their/model"), ("SEQ_CLS", None)])
+def test_a_base_is_named_for_the_task_that_it_can_be_loaded_for(tmp_path, task, base):
+    folder = foreign(tmp_path, task_type=task, base_model_name_or_path="their/model")
+    assert load_adapter(folder).base_model == base
 
 
 @pytest.mark.parametrize("nothing", [None, [], ""], ids=repr)
