@@ -58,9 +58,9 @@ FUSED = "attn.c_attn"
 PARTS = tuple(f"attention.{part}" for part in PROJECTIONS)
 # A block's other linear layers, Hugging Face's name → ours.
 LAYERS = {theirs: ours for theirs, ours in BLOCK_NAMES.items() if not theirs.startswith("ln_")}
-# Layers other than linear ones, which PEFT can store whole.
+# Layers other than linear ones, which PEFT can store whole: beside the blocks, and in each.
 STORED = {name.partition(".")[0]: ours.partition(".")[0] for name, ours in TOP_NAMES.items()}
-STORED |= {theirs: ours for theirs, ours in BLOCK_NAMES.items() if theirs.startswith("ln_")}
+STORED_IN_BLOCKS = {theirs: ours for theirs, ours in BLOCK_NAMES.items() if theirs not in LAYERS}
 HEADS = ("lm_head", "score")  # GPT2LMHeadModel's, GPT2ForSequenceClassification's
 _OURS = re.compile(r"blocks\.(?P<block>\d+)\.(?P<layer>\w+\.\w+)", re.ASCII)
 _THEIRS = re.compile(r"(transformer\.)?h\.(?P<block>\d+)\.(?P<layer>\w+\.\w+)", re.ASCII)
@@ -177,9 +177,10 @@ def their_stored_layer(name: str) -> str:
         AdapterError: it is another layer.
     """
     block, _, layer = name.removeprefix("blocks.").partition(".")
+    in_blocks = {ours: theirs for theirs, ours in STORED_IN_BLOCKS.items()}
     to_theirs = {ours: theirs for theirs, ours in STORED.items()}
-    if name.startswith("blocks.") and layer in to_theirs:
-        return f"transformer.h.{block}.{to_theirs[layer]}"
+    if name.startswith("blocks.") and layer in in_blocks:
+        return f"transformer.h.{block}.{in_blocks[layer]}"
     if name in to_theirs:
         return f"transformer.{to_theirs[name]}"
     return their_head(name)
@@ -192,8 +193,8 @@ def our_stored_layer(name: str) -> str:
         AdapterError: it is another layer. Those inside a block lie the other way round in memory.
     """
     place, _, layer = name.removeprefix("transformer.").rpartition(".")
-    if layer in STORED and re.fullmatch(r"h\.\d+", place, re.ASCII):
-        return f"blocks.{place[2:]}.{STORED[layer]}"
+    if layer in STORED_IN_BLOCKS and re.fullmatch(r"h\.\d+", place, re.ASCII):
+        return f"blocks.{place[2:]}.{STORED_IN_BLOCKS[layer]}"
     if layer in STORED and not place:
         return STORED[layer]
     if _THEIRS.fullmatch(name):

@@ -8,6 +8,7 @@ import torch
 from lora_edu.adapters.adapter import Adapter, AdapterError
 from lora_edu.adapters.gpt2_layout import (
     STORED,
+    STORED_IN_BLOCKS,
     our_stored_layer,
     our_targets,
     their_stored_layer,
@@ -62,24 +63,30 @@ def test_a_direction_that_no_part_uses_stays_with_all_of_them():
 
 
 def test_each_layer_that_is_stored_whole_has_its_name_on_either_side():
-    for theirs, ours in STORED.items():
-        inside = theirs.startswith("ln_") and theirs != "ln_f"
-        their_name = f"transformer.h.3.{theirs}" if inside else f"transformer.{theirs}"
-        our_name = f"blocks.3.{ours}" if inside else ours
-        assert their_stored_layer(our_name) == their_name
-        assert our_stored_layer(their_name) == our_name
+    names = {f"transformer.{theirs}": ours for theirs, ours in STORED.items()}
+    names |= {f"transformer.h.3.{t}": f"blocks.3.{ours}" for t, ours in STORED_IN_BLOCKS.items()}
+    assert len(names) == 5
+    for theirs, ours in names.items():
+        assert their_stored_layer(ours) == theirs and our_stored_layer(theirs) == ours
     assert their_stored_layer("head") == "lm_head"
 
 
 @pytest.mark.parametrize(
-    "name", ["blocks.3.more.attention_norm", "blocks.3.mlp", "blocks.final_norm"]
+    "name",
+    [
+        "attention_norm",
+        "blocks.3.final_norm",
+        "blocks.3.more.attention_norm",
+        "blocks.3.mlp",
+        "blocks.final_norm",
+    ],
 )
 def test_a_layer_of_another_place_has_no_name_on_their_side(name):
     with pytest.raises(AdapterError, match=f"layer '{name}' is no linear layer of our GPT"):
         their_stored_layer(name)
 
 
-@pytest.mark.parametrize("name", ["h.\u0663.ln_1", "more.ln_f"])
+@pytest.mark.parametrize("name", ["ln_1", "h.3.wte", "h.\u0663.ln_1", "more.ln_f"])
 def test_a_layer_of_another_place_has_no_name_on_our_side(name):
     with pytest.raises(AdapterError, match="is no linear layer of GPT2LMHeadModel"):
         our_stored_layer(name)
