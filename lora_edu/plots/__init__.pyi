@@ -2,6 +2,7 @@ from .beside import Cards, cards
 from .charts import (
     SMOOTHED_STEPS,
     Line,
+    add_level,
     bar_chart,
     heat_map,
     line_chart,
@@ -42,6 +43,7 @@ __all__ = [
     "SEQUENTIAL",
     "SMOOTHED_STEPS",
     "Table",
+    "add_level",
     "alert_paragraph",
     "bar_chart",
     "cards",

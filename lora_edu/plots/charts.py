@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -18,6 +19,7 @@ from lora_edu.plots.style import (
     CONCEPTS,
     DIVERGING,
     HATCHES,
+    INK,
     SEQUENTIAL,
     concept_of,
     figure,
@@ -29,6 +31,7 @@ from lora_edu.plots.style import (
 
 __all__ = [
     "Line",
+    "add_level",
     "bar_chart",
     "figure",
     "heat_map",
@@ -41,6 +44,7 @@ __all__ = [
     "stacked_bars",
 ]
 
+_GREY = "#555555"  # of levels
 _ROOM = 1.12  # above bars, for the labels of the highest
 _LABEL_SHARE = 0.1  # of the highest bar: what a label takes, at most
 _LEGEND_CHARACTERS, _KEY_CHARACTERS = 84, 9  # of a row, and those that a line's sign takes of it
@@ -116,6 +120,32 @@ def line_chart(
     return made
 
 
+def add_level(
+    axis: Axes,
+    height: float,
+    name: str,
+    *,
+    colour: str = _GREY,
+    right: float = 1.0,
+    above: bool = True,
+) -> None:
+    """Draws a dotted line across a chart, such as the loss before training, with its name.
+
+    Args:
+        axis: What it is drawn into.
+        height: Where, in the axis' unit.
+        name: Is written at the line, clear of it.
+        colour: Of the line.
+        right: Where the name ends, as a share of the width: left of a curve that comes near.
+        above: Whether the name is above the line, not below.
+    """
+    axis.axhline(height, color=colour, linestyle=":")
+    place = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points", "ha": "right"}
+    side = "bottom" if above else "top"
+    words = {"va": side, "fontsize": 9, "color": INK}
+    axis.annotate(name, (right, height), (-4, 4 if above else -4), **place, **words)
+
+
 def _columns(names: Sequence[str]) -> int:
     """How many columns a legend has: all names in one row, where there is room for it."""
     if sum(len(name) + _KEY_CHARACTERS for name in names) <= _LEGEND_CHARACTERS:
@@ -171,7 +201,7 @@ def bar_chart(
             place = {"textcoords": "offset points", "ha": "center", "bbox": paper}
             axis.annotate(label_format.format(value), (index, end), (0, 5), **place)
         if reference:
-            axis.axhline(reference[1], color="#555555", linestyle="--", label=reference[0])
+            axis.axhline(reference[1], color=_GREY, linestyle="--", label=reference[0])
             made.legend(loc="outside lower center")
         axis.set_xticks(range(len(values)), list(values))
         axis.grid(False, axis="x")

@@ -74,7 +74,12 @@ class RankRecord:
 
     def picture(self) -> Figure:
         """Draws accuracy against rank for LoRA and for ΔW cut, between what frames them."""
-        from lora_edu.plots import CONCEPTS, INK, line_chart  # training needs no matplotlib
+        from lora_edu.plots import (  # training needs no matplotlib
+            CONCEPTS,
+            INK,
+            add_level,
+            line_chart,
+        )
 
         made = line_chart(
             [
@@ -91,23 +96,12 @@ class RankRecord:
         )
         axis = made.axes[0]
         axis.set_xticks(self.ranks(CUT), self.ranks(CUT))
-        for accuracy, name, colour in (
-            (self.whole_accuracy.mean().item(), "ΔW whole", CONCEPTS["full"]),
-            (self.words, "words counted", INK),
-            (self.head_accuracy.mean().item(), "a head alone", CONCEPTS["head"]),
+        for accuracy, name, colour, above in (
+            (100 * self.whole_accuracy.mean().item(), "ΔW whole", CONCEPTS["full"], True),
+            (100 * self.words, "words counted", INK, False),
+            (100 * self.head_accuracy.mean().item(), "a head alone", CONCEPTS["head"], True),
         ):
-            axis.axhline(100 * accuracy, color=colour, linestyle=":")
-            up = name != "words counted"
-            axis.annotate(
-                f"{name}, {100 * accuracy:.1f} %",
-                (1.0, 100 * accuracy),
-                xycoords=("axes fraction", "data"),
-                xytext=(-4, 4 if up else -4),
-                textcoords="offset points",
-                ha="right",
-                va="bottom" if up else "top",
-                fontsize=9,
-            )
+            add_level(axis, accuracy, f"{name}, {accuracy:.1f} %", colour=colour, above=above)
         return made
 
     def _line(self, kind: str, label: str) -> Line:

@@ -736,6 +736,8 @@ for level, share in zip(LEVELS, ways_to_full):
 place = PLACES[0 if mean(ways_to_full) < 1 / 3 else 1 if mean(ways_to_full) < 2 / 3 else 2]
 # %%
 # @title What it does: draws the curves
+from lora_edu.plots import add_level
+
 chart = line_chart(
     [Line(name, *list(zip(*whole))[1:]) for name, (whole, _) in arms.items()],
     title=f"At these levels, the same matrices trained whole lie {place}",
@@ -748,10 +750,8 @@ for line, (_, seeds) in zip(axis.lines, arms.values()):
     for _, menus, stories in (zip(*runs) for runs in zip(*seeds)):  # of one rate
         axis.hlines(mean(stories), min(menus), max(menus), line.get_color())
         axis.vlines(mean(menus), min(stories), max(stories), line.get_color())
-guess = "a blind guess among 2,048 tokens: ln 2,048 = 7.62"
-for height, name in ((untouched, "before training"), (math.log(2048), guess)):
-    axis.axhline(height, color="#555555", linestyle=":")
-    axis.text(axis.get_xlim()[1], height, f"{name} ", va="bottom", ha="right", fontsize=9)
+add_level(axis, untouched, "before training")
+add_level(axis, math.log(2048), "a blind guess among 2,048 tokens: ln 2,048 = 7.62")
 alt = "Loss on stories over loss on menus, a curve for each. Where little is learnt, the control's "
 alt += "is just below full's; where much is, far above it, beside LoRA's at rank 32."
 show(chart, alt=f"{alt} {axis.get_title('left')}.")

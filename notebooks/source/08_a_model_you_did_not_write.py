@@ -578,6 +578,8 @@ for what, key in FORGOTTEN.items():
 table(["loss on", "before training", "with menus at", *ARMS], compared)
 # %%
 # @title What it does: draws what was learnt against what was forgotten
+from lora_edu.plots import add_level
+
 pairs = [forgotten(what, level).values() for what in FORGOTTEN for level in LEVELS]
 lower = [lora < full for lora, full in pairs]
 verdict = "LoRA" if all(lower) else "it depends" if any(lower) else "full"
@@ -587,9 +589,7 @@ both = curves["stories"]
 lines = [Line(name, *list(zip(*curve))[1:]) for name, curve in both.items()]
 learnt = "validation loss on menus; left is better learnt"
 chart = line_chart(lines, title=title, x_label=learnt, y_label="loss on stories")
-axis = chart.axes[0]
-axis.axhline(start["story_loss"], color="#555555", linestyle=":")
-axis.text(axis.get_xlim()[1], start["story_loss"], "before ", va="bottom", ha="right", fontsize=8)
+add_level(chart.axes[0], start["story_loss"], "before training", right=0.8)
 show(chart, alt=f"Loss on stories over loss on menus, a curve for each method. {title}.")
 reveal(less, verdict, because=f"{sum(lower)} of {len(lower)} rows of the table are for LoRA")
 # %% [markdown]

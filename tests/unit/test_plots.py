@@ -11,6 +11,7 @@ from PIL import Image
 
 from lora_edu.plots.charts import (
     Line,
+    add_level,
     bar_chart,
     figure,
     heat_map,
@@ -358,6 +359,17 @@ def test_a_legend_is_one_row_where_its_names_fit_and_is_never_cut(
     assert len({round(box.y0) for box in boxes}) == rows
     whole = made.legends[0].get_window_extent()
     assert whole.x0 >= 0 and whole.x1 <= made.bbox.x1
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_a_level_has_its_name_clear_of_its_line_and_inside(above: bool) -> None:
+    axis = line_chart([Line("", [1, 2], [3, 9])], **LABELS).axes[0]
+    add_level(axis, 6, "gently", right=0.5, above=above)
+    axis.figure.draw_without_rendering()
+    box, middle = axis.texts[0].get_window_extent(), axis.transData.transform((1.5, 6))
+    assert (box.y0 - middle[1] if above else middle[1] - box.y1) > 2
+    assert 0 < middle[0] - box.x1 < 15
+    assert axis.lines[-1].get_ydata() == [6, 6]
 
 
 def test_names_move_apart_no_further_than_they_must() -> None:
