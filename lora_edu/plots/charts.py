@@ -39,6 +39,7 @@ __all__ = [
     "line_chart",
     "line_style",
     "png",
+    "point_chart",
     "show",
     "smoothed",
     "stacked_bars",
@@ -46,6 +47,7 @@ __all__ = [
 
 _GREY = "#555555"  # of levels
 _ROOM = 1.12  # above bars, for the labels of the highest
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # of a value, above the grid
 _LABEL_SHARE = 0.1  # of the highest bar: what a label takes, at most
 _LEGEND_CHARACTERS, _KEY_CHARACTERS = 84, 9  # of a row, and those that a line's sign takes of it
 SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
@@ -197,8 +199,7 @@ def bar_chart(
         for index, (value, end) in enumerate(zip(values.values(), ends)):
             if reference and end < reference[1] < end + _LABEL_SHARE * top:
                 end = reference[1]  # upon the line, which would strike it out
-            paper = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # above the grid
-            place = {"textcoords": "offset points", "ha": "center", "bbox": paper}
+            place = {"textcoords": "offset points", "ha": "center", "bbox": _PAPER}
             axis.annotate(label_format.format(value), (index, end), (0, 5), **place)
         if reference:
             axis.axhline(reference[1], color=_GREY, linestyle="--", label=reference[0])
@@ -206,6 +207,42 @@ def bar_chart(
         axis.set_xticks(range(len(values)), list(values))
         axis.grid(False, axis="x")
         axis.set_ylim(top=_ROOM * top if top > 0 else None)
+    return made
+
+
+def point_chart(
+    values: Mapping[str, float],
+    intervals: Mapping[str, tuple[float, float]],
+    *,
+    title: str,
+    y_label: str,
+    label_format: str = "{:.3g}",
+) -> Figure:
+    """Draws one point a name, with its value written beside it and its interval as a whisker.
+
+    For values that are far from zero and near each other: a bar shows how far it is from zero, so
+    that theirs would be almost alike. The axis begins below the lowest interval.
+
+    Args:
+        values: Height of each point. A name that speaks of a concept has the concept's colour.
+        intervals: Lower and upper end for each name.
+        title: The finding.
+        y_label: What the heights are, with the unit.
+        label_format: How the values are written.
+    """
+    made = figure(title, "", y_label)
+    axis = made.axes[0]
+    with house_style():
+        for index, (name, value) in enumerate(values.items()):
+            low, high = intervals[name]
+            style = {"color": CONCEPTS[concept_of(name) or "frozen"], "fmt": "o", "capsize": 6}
+            axis.errorbar(index, value, [[value - low], [high - value]], markersize=9, **style)
+            beside = {"textcoords": "offset points", "va": "center", "bbox": _PAPER}
+            axis.annotate(label_format.format(value), (index, value), (12, 0), **beside)
+        axis.set_xticks(range(len(values)), list(values))
+        axis.set_xlim(-0.5, len(values) - 0.5)
+        axis.locator_params("y", steps=[1, 2, 5, 10])
+        axis.grid(False, axis="x")
     return made
 
 

@@ -237,7 +237,7 @@ reveal(versus, verdict, because=f"LoRA minus head alone is {gap:.1f} points over
 # %%
 # @title What it does: accuracy over five recorded seeds, beside the bytes to keep
 from lora_edu.evaluation import accuracy_score, predictions_of, summarise
-from lora_edu.plots import bar_chart, show
+from lora_edu.plots import point_chart, show
 
 about = record["about"]
 truth, groups = digits(about["test_labels"]), torch.tensor(about["test_groups"])
@@ -251,9 +251,9 @@ head, lora, full = (100 * each.value for each in sums.values())
 title = f"LoRA: {lora - head:.0f} points above a head alone, and "
 title += f"{100 * sizes['lora'] / sizes['full']:.0f} % of full's bytes"
 # %%
-chart = bar_chart(
+chart = point_chart(
     {name: 100 * each.value for name, each in sums.items()},
-    intervals={name: (100 * each.low, 100 * each.high) for name, each in sums.items()},
+    {name: (100 * each.low, 100 * each.high) for name, each in sums.items()},
     label_format="{:.1f} %",
     title=title,
     y_label="test messages right (%)",

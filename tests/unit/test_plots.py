@@ -18,6 +18,7 @@ from lora_edu.plots.charts import (
     line_chart,
     line_style,
     png,
+    point_chart,
     show,
     stacked_bars,
 )
@@ -212,6 +213,21 @@ def test_bars_have_their_heights_whiskers_values_and_baseline() -> None:
     assert np.allclose(ends, [0.93, 0.96])
     assert made.legends[0].get_texts()[0].get_text() == "majority"
     assert axis.get_ylim()[1] < 1.1  # shares: no room for a tick at 1.2
+
+
+def test_points_have_their_heights_whiskers_values_and_no_zero() -> None:
+    values = {"head only": 81.0, "LoRA": 90.7}
+    intervals = {"head only": (75.0, 87.0), "LoRA": (86.0, 95.0)}
+    labels = {"title": "LoRA wins", "y_label": "right (%)", "label_format": "{:.1f} %"}
+    axis = point_chart(values, intervals, **labels).axes[0]
+    points = [drawn.lines[0] for drawn in axis.containers]
+    assert [point.get_ydata().item() for point in points] == [81.0, 90.7]
+    assert [point.get_color() for point in points] == [CONCEPTS["head"], CONCEPTS["lora"]]
+    whiskers = [drawn.lines[2][0].get_segments()[0][:, 1] for drawn in axis.containers]
+    assert np.allclose(whiskers, list(intervals.values()))
+    assert [text.get_text() for text in axis.texts] == ["81.0 %", "90.7 %"]
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == list(values)
+    assert 70 < axis.get_ylim()[0] < 75
 
 
 @pytest.mark.parametrize("height", [0.5, 0.78, 0.82, 0.9])
