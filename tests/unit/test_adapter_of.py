@@ -385,6 +385,15 @@ def test_layers_of_different_rank_and_scaling_are_saved_exactly(tmp_path):
     assert [layer.lora.multiplier for layer in lora_layers(fresh).values()] == multipliers
 
 
+def test_scalings_that_differ_are_stated_as_the_multipliers_that_they_make():
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3))
+    freeze(model)
+    for name, scaling in (("0", "alpha/rank"), ("1", "alpha/sqrt(rank)")):
+        replace_linear_with_lora(model, 1, 3.0, targets=name, scaling=scaling)
+    adapter = adapter_of(model)  # at rank 1 they are the same number
+    assert (adapter.scaling, adapter.alpha, adapter.alphas) == ("alpha", 3.0, {})
+
+
 def test_shared_matrices_are_stored_for_each_layer(tmp_path):
     pair = torch.ones(32, 1), torch.ones(1, 32)
     names = ["blocks.0.attention.query", "blocks.0.attention.key"]
