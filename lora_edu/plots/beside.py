@@ -43,7 +43,7 @@ class Cards:
 def _card(name: str, parts: list[str]) -> str:
     edge = CONCEPTS[concept_of(name) or "frozen"]
     said = "".join(
-        f'<p style="margin:4px 0 0;line-height:1.5">{escape(part)}</p>' for part in parts
+        f'<p style="margin:.5em 0 0;line-height:1.5">{escape(part)}</p>' for part in parts
     )
     return f'<div style="{_CARD};border-left:5px solid {edge}"><b>{escape(name)}</b>{said}</div>'
 
