@@ -230,3 +230,11 @@ def test_few_parentheses_are_long(name: str) -> None:
     text = "\n".join(prose(cell.source) for cell in notebook.cells if cell.cell_type == "markdown")
     inside = [part for part in re.findall(r"\(([^()]*)\)", text) if count_words(part) > 8]
     assert 1000 * len(inside) <= 2 * count_words(text), inside
+
+
+def test_all_stored_pictures_together_are_under_3_megabytes() -> None:
+    stored = " ".join((ROOT / path).read_text(encoding="utf-8") for path in PATHS)
+    # In HTML as a picture's source, and once more beside it.
+    pictures = re.findall(r'(?:base64,|"image/png": ")([A-Za-z0-9+/]+)', stored)
+    assert len(pictures) > 50
+    assert sum(map(len, pictures)) * 3 / 4 < 3_000_000
