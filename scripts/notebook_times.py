@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from nbformat import NotebookNode
 
 WORDS_A_MINUTE, LINES_A_MINUTE, MINUTES_AN_EXERCISE = 180, 12, 4.5
-SHOWN_WORDS = {"decision_tables()": 500}  # of a cell that ends so; a test counts them
+SHOWN_WORDS = {"decision_tables()": 515}  # of a cell that ends so; a test counts them
 FOLDED = "# @title "  # a cell that begins with it is folded, on Colab by this very line
 DEEPER = "Deeper"
 BESIDE = ("Five questions", "Where next", "Further reading")
@@ -40,7 +40,6 @@ class Section:
 
     heading: str
     words: int = 0
-    folded_words: int = 0
     lines: int = 0
     exercises: int = 0
 
@@ -102,7 +101,6 @@ def sections(cells: Sequence[NotebookNode]) -> list[Section]:
 
 def _add_words(section: Section, text: str) -> None:
     section.words += count_words(_FOLD_OUT.sub("", text))
-    section.folded_words += sum(count_words(each) for each in _FOLD_OUT.findall(text))
 
 
 def path_minutes(found: Sequence[Section]) -> float:
@@ -110,10 +108,19 @@ def path_minutes(found: Sequence[Section]) -> float:
     return sum(section.minutes for section in found if section.on_path)
 
 
-def whole_minutes(found: Sequence[Section]) -> float:
-    """Returns how long all of them take, fold-outs included."""
-    folded = sum(section.folded_words for section in found) / WORDS_A_MINUTE
-    return sum(section.minutes for section in found) + folded
+def shown_minutes(found: Sequence[Section]) -> tuple[int, int]:
+    """Returns the two sums of a notebook's opening: of the marked path, and of all its sections.
+
+    They are sums of the minutes that stand beneath the headings, so that a reader can check them.
+    Hints come on top, and what has no minutes of its own: the opening and the last questions.
+    """
+    timed = [section for section in found[1:] if not section.heading.startswith(UNTIMED)]
+    path = sum(_rounded(section) for section in timed if section.on_path)
+    return path, sum(map(_rounded, timed))
+
+
+def _rounded(section: Section) -> int:
+    return max(1, round(section.minutes))
 
 
 def with_times(cells: list[NotebookNode]) -> None:
@@ -128,13 +135,12 @@ def with_times(cells: list[NotebookNode]) -> None:
         for cell in cells:
             if cell.cell_type == "markdown":
                 cell.source = _HEADING.sub(lambda match: match[0] + _line(next(timed)), cell.source)
-    opening.source = opening.source.replace(PATH, f"{path_minutes(found):.0f}")
-    opening.source = opening.source.replace(WHOLE, f"{whole_minutes(found):.0f}")
+    path, whole = shown_minutes(found)
+    opening.source = opening.source.replace(PATH, f"{path}").replace(WHOLE, f"{whole}")
 
 
 def _line(section: Section) -> str:
     if section.heading.startswith(UNTIMED):
         return ""
-    minutes = max(1, round(section.minutes))
     sign, where = ("◆", "On the marked path") if section.on_path else ("◇", "Beside the path")
-    return f"\n{sign} *{where}, {minutes} min.*\n"
+    return f"\n{sign} *{where}, {_rounded(section)} min.*\n"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from support.project import ROOT, SLUG, notebook_names
 
-from scripts.notebook_times import path_minutes, sections, whole_minutes
+from scripts.notebook_times import sections, shown_minutes
 
 DOCUMENTS = sorted(
     file
@@ -78,9 +78,10 @@ def test_the_course_map_has_every_notebook_with_its_badge_and_its_minutes() -> N
         assert f"]({path})" in row and f"/github/{SLUG}/blob/main/{path})" in row
         cells = nbformat.read(ROOT / path, as_version=4).cells
         found = sections(cells)
-        minutes = f"{whole_minutes(found):.0f} min"
+        path, whole = shown_minutes(found)
+        minutes = f"{whole} min"
         if "on the marked path" in cells[0].source:
-            minutes = f"{path_minutes(found):.0f} of {minutes}"
+            minutes = f"{path} of {minutes}"
         assert re.search(rf"\| {minutes} \| \d+ s \|", row), f"{name} takes {minutes}"
 
 

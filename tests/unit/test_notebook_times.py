@@ -10,7 +10,7 @@ from scripts.notebook_times import (
     count_words,
     path_minutes,
     sections,
-    whole_minutes,
+    shown_minutes,
     with_times,
 )
 
@@ -51,16 +51,22 @@ def test_code_formulas_tags_and_addresses_are_no_words() -> None:
     assert count_words(text) == 3
 
 
-@pytest.mark.parametrize("heading", ["Deeper: more", "Five questions", "Further reading"])
-def test_what_is_beside_the_path_counts_for_the_whole_alone(heading: str) -> None:
-    found = sections([new_markdown_cell(f"## On it\n{words(180)}\n## {heading}\n{words(180)}")])
-    assert (path_minutes(found), whole_minutes(found)) == (1, 2)
+def test_what_is_deeper_counts_for_the_whole_alone() -> None:
+    text = f"## On it\n{words(180)}\n## Deeper: more\n{words(180)}"
+    assert shown_minutes(sections([opening(), new_markdown_cell(text)])) == (1, 2)
 
 
-def test_a_fold_out_counts_for_the_whole_alone() -> None:
+@pytest.mark.parametrize("heading", ["Three sentences to remember", "Five questions", "Where next"])
+def test_what_has_no_minutes_of_its_own_counts_for_neither(heading: str) -> None:
+    text = f"## On it\n{words(180)}\n## {heading}\n{words(180)}"
+    assert shown_minutes(sections([opening(), new_markdown_cell(text)])) == (1, 1)
+
+
+def test_a_fold_out_does_not_count() -> None:
     folded = f"<details><summary>Hint</summary>\n{words(179)}\n</details>"
-    found = sections([new_markdown_cell(f"## On it\n{words(180)}\n\n{folded}")])
-    assert (path_minutes(found), whole_minutes(found)) == (1, 2)
+    found = sections([opening(), new_markdown_cell(f"## On it\n{words(360)}\n\n{folded}")])
+    assert path_minutes(found[1:]) == 2
+    assert shown_minutes(found) == (2, 2)
 
 
 def test_minutes_are_written_beneath_headings_and_into_the_opening() -> None:
@@ -70,7 +76,7 @@ def test_minutes_are_written_beneath_headings_and_into_the_opening() -> None:
         new_markdown_cell(f"## Deeper: far\n{words(900)}\n## Three sentences to remember\n1. x"),
     ]
     with_times(cells)
-    assert cells[0].source == "# Title\n\n**Time:** 2 and 7 minutes"
+    assert cells[0].source == "# Title\n\n**Time:** 2 and 7 minutes"  # the sums of those below
     assert cells[1].source.startswith("## Near\n\u25c6 *On the marked path, 2 min.*\n\nword")
     far, kept = cells[2].source.split("\n## ")
     assert far.startswith("## Deeper: far\n\u25c7 *Beside the path, 5 min.*\n\nword")
@@ -88,6 +94,8 @@ def test_both_versions_tell_the_same_time() -> None:
     source = """# %% [markdown]
 # # Title
 # {path} {whole}
+#
+# ## Try
 # %% exercise="99.f"
 # <solution>
 # a = 1
@@ -97,8 +105,9 @@ def test_both_versions_tell_the_same_time() -> None:
 # a = ...
 # </student>
 """
+    told = "# Title\n4 4\n\n## Try\n◆ *On the marked path, 4 min.*\n"
     versions = [to_notebook(source, version, "x", "o/n") for version in ("student", "solution")]
-    assert versions[0].cells[0].source == versions[1].cells[0].source == "# Title\n5 5"
+    assert versions[0].cells[0].source == versions[1].cells[0].source == told
 
 
 def test_text_that_a_cell_shows_is_counted() -> None:
