@@ -13,8 +13,9 @@
 # **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# again from there. Totals count openings and ends; “in all” adds hints. **Only half an hour?**
-# Take notebook 02 through Exercise 2, in 03 “Replace the layers” and “Train it”, and in 05 “Should
+# again from there. Hints and the questions at the end come on top. **Only half an hour?**
+# Take notebook 02 through Exercise 2, 03 through “Train
+# it”, and in 05 “Should
 # I use LoRA, and with what?”.
 # %% bootstrap
 # %% [markdown]
@@ -44,11 +45,12 @@ explorer
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts
 # of 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every
-# task. Most of that goes to what each 2-byte number needs besides: a gradient of 2 bytes, and two
-# optimizer numbers of 4 each. LoRA freezes the model and trains a small addition, in this estimate
-# beside two of each block's seven matrices (query and value). That takes 35 GB: 16 for the model,
-# 19 for its layers' outputs, kept for the backward pass (in full fine-tuning 24; notebook 04). With
-# most of the frozen part in 4 bits, the total is 25. Either way, a task is a file of 7 MB.
+# task. Most of the memory goes to what each 2-byte number needs besides: a gradient of 2 bytes and
+# two optimizer numbers of 4 bytes each. LoRA freezes the model and trains a small addition, in this
+# estimate beside two of each block's seven matrices (query and value). That takes 35 GB: 16 for the
+# model, 19 for its layers' outputs, kept for the backward pass (in full fine-tuning 24; notebook
+# 04). With most of the frozen part in 4 bits, the total is 25. Either way, a task is a file of 7
+# MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -107,8 +109,8 @@ print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, 
 # %% [markdown]
 # **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to 192.
 # That few is the **rank**. A 192 × 192 matrix can have any rank up to 192; LoRA picks a *low* one,
-# hence *low-rank adaptation*. What is it here? `check` tells you if you are right, or why
-# not. Then replace the dots:
+# hence *low-rank adaptation*. What is it here? `check` tells you if you are right, or why not:
+# first see it refuse 192, then replace the dots.
 # %%
 from lora_edu.exercises import check
 
@@ -149,9 +151,9 @@ set_strength(model, 0)
 with torch.no_grad():
     difference = (model(token_ids) - base(token_ids)).abs().max().item()
 set_strength(model, 1)
-print("largest difference:", difference)
 # %%
 # @title The answer: run it when you have predicted
+print("largest difference:", difference)
 reveal(zero, ANSWERS[0 if difference == 0 else 1], because="the update is multiplied by 0")
 # %% [markdown]
 # With strength $s$ the layer computes $x W + s \cdot x \Delta W$, so 1 is the adapter as trained.
@@ -185,9 +187,9 @@ reveal(size, answer, because=f"it is {100 * share:.1f} %")
 # 36,864 in $W$. That is 8 %; wider layers need less, and embeddings get no adapter. On larger models,
 # with fewer layers adapted, it is less still: Llama's 7 MB are 0.04 % of its 16 GB.
 #
-# ## Has the base forgotten anything?
-# A model trained on a new task can lose part of the old one. Is ours still what it was? Take the
-# adapter off and compare every tensor with the file.
+# ## Does switching change the base?
+# Training on a new task can lose part of the old one (notebook 06). Does putting on an adapter, and
+# taking it off? Compare every tensor with the file.
 # %%
 from lora_edu import detach, lora_layers, same_bits
 
@@ -362,7 +364,7 @@ print(f"about {made / seconds:.0f} tokens per second")
 # | 10 | [Choose rank, alpha, rate](10_choose_rank_alpha_rate.ipynb) |
 # | 11–14 | Beyond LoRA, QLoRA, many machines, rewards (*to come*) |
 #
-# The marked path of 00 to 05 takes about 90 minutes, in full under four hours.
+# The marked path of 00 to 05 takes under 90 minutes, in full under four hours.
 #
 # LoRA makes four promises, each measured: few trainable parameters (04), unchanged weights (03), a
 # task learnt well by training so few (05), one small file per task (07).

@@ -14,8 +14,9 @@
 # %% bootstrap
 # %% [markdown]
 # ## What does a rank-1 update do?
-# LoRA adds $x A B$ to a frozen layer's output. At rank 1, $A$ is a single column and $B$ a single
-# row. So $x A$ is one number, how far $x$ points along $A$, and this number times $B$ is the change.
+# LoRA adds $x A B$, times a multiplier that is 1 here, to a frozen layer's output. At rank 1, $A$
+# is a single column and $B$ a single row. So $x A$ is one number, how far $x$ points along $A$, and
+# this number times $B$ is the change.
 # %%
 import torch
 
@@ -74,9 +75,9 @@ check("01.make_update", (A, B))
 # $$M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots, \qquad \sigma_1 \ge \sigma_2 \ge
 # \dots \ge 0$$
 #
-# In $x M$, each $u$ reads and each $v$ writes; PyTorch stores a layer's weight transposed, so there
-# it is the other way round. All $u$ and $v$ have length 1; the $u$ are perpendicular to one
-# another, and so are the $v$. The rank is the number of pieces with $\sigma > 0$.
+# In $x M$, each $u$ reads and each $v$ writes. All $u$ and $v$ have length 1; the $u$ are
+# perpendicular to one another, and so are the $v$. The rank is the number of pieces with $\sigma >
+# 0$.
 #
 # To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. No matrix of rank $r$ is closer to
 # $M$, if you add up the squared differences of all entries (Eckart and Young, 1936). What is kept is
@@ -84,7 +85,7 @@ check("01.make_update", (A, B))
 #
 # Three matrices to cut: a picture, pure noise, and the real thing. We trained *all* weights of our
 # GPT to tell spam from other messages, and kept what that changed: the $\Delta W$ of *full*
-# fine-tuning, LoRA's rival. First take block 0's query.
+# fine-tuning, LoRA's rival.
 # %%
 # @title A picture, drawn as numbers
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
@@ -115,10 +116,10 @@ from lora_edu import energy_kept, singular_values
 torch.manual_seed(0)
 objects = (picture, torch.randn(192, 192), query)
 pieces = [int((energy_kept(singular_values(matrix)) < 0.9).sum()) + 1 for matrix in objects]
-for name, count in zip(NAMES, pieces):
-    print(f"{name:15} {count:4} of 192 pieces for 90 % of the energy")
 # %%
 # @title The answer: run it when you have predicted
+for name, count in zip(NAMES, pieces):
+    print(f"{name:15} {count:4} of 192 pieces for 90 % of the energy")
 reveal(hardest, NAMES[pieces.index(max(pieces))], because="in noise no direction is special")
 # %% tags=["withheld"]
 from lora_edu.widgets.svd_cut import svd_cut
@@ -192,15 +193,15 @@ reveal(worth, answer, because=because)
 #
 # ΔW *cut* to rank 1, with 23 % of its energy, comes close, too. But LoRA *learns* its few
 # directions; the cut takes them from an update that was free to use all. At rank 0 the matrices are
-# the base's again; embeddings, norms and head were tuned to go with ΔW, and without it do worse
-# than a head trained alone.
+# the base's again; embeddings, norms and head were tuned to go with ΔW, and without it do no better
+# than always saying “not spam” (59 %).
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.
 #
 # ## Deeper: cut it yourself
 # Take a matrix apart, and put it together from all its pieces. `U` has the $u$ as columns, `Vh` the
-# $v$ as rows:
+# $v$ as rows. PyTorch stores a layer's weight transposed, so there each $u$ writes.
 # %%
 torch.manual_seed(0)
 two_pieces = torch.randn(6, 2) @ torch.randn(2, 5)
@@ -254,16 +255,18 @@ if check("01.cut", cut).passed:
     print(f"your cut differs by {(cut(sample, 2) - truncate(sample, 2)).abs().max():.4f} at most")
 if check("01.energy", energy).passed:
     strengths = singular_values(sample)
-    print(f"your energy by {float(energy(strengths, 2) - energy_kept(strengths)[1]):.4f}")
+    kept = energy_kept(strengths)[1]  # the first entry is for one piece
+    print(f"your energy by {float(energy(strengths, 2) - kept):.4f}")
 # %% [markdown]
 # ## Deeper: which directions matter?
-# Is ΔW's strongest direction special, or would any other of the same length do? (Energy is its square.) Only the 36 matrices change; all else stays as full fine-tuning left it.
+# Is ΔW's strongest direction special, or would any other, scaled to the same energy, do? Only the
+# 36 matrices change; all else stays as full fine-tuning left it.
 # %%
 KINDS = {
     ("cut", 192): "all of them",
     ("cut", 1): "its strongest direction alone",
-    ("stretched", 2): "the second, as long as the first",
-    ("stretched", 8): "the eighth, as long as the first",
+    ("stretched", 2): "the second, with the first's energy",
+    ("stretched", 8): "the eighth, with the first's energy",
     ("shrunk", 1): "all, shrunk to the same energy",
     ("without", 1): "all but the strongest",
     ("without", 8): "all but the eight strongest",
@@ -279,13 +282,13 @@ for kind, name in KINDS.items():
 table(["ΔW's directions", "% of the 36's energy", "accuracy, %", "five seeds", "loss"], rows)
 # %%
 lower = sum(int((record.loss("shrunk", r) < record.loss("cut", r)).sum()) for r in (1, 2, 4, 8, 16))
-print(f"ΔW shrunk has a lower loss than the cut of its energy in {lower} of 25 comparisons")
+print(f"at equal energy, ΔW shrunk has a lower loss than the cut in {lower} of 25 pairs")
 # %% [markdown]
-# *Direction matters*: at the same length the second does far less than the first, and the eighth
+# *Direction matters*: at the same energy the second does far less than the first, and the eighth
 # hardly more than none. *The strongest is rarely indispensable*: without it, ΔW does about as well
 # with four seeds of five, but seed 0, the ΔW that you have, falls to 74 %. And *a short push goes
-# far*: all of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss. So the cut shows
-# how small a push is enough, not how few directions.
+# far*: all of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss. So the cut's good
+# score may come from a short push as well as from few directions.
 #
 # ## Deeper: put it back by hand
 # Those were means of five seeds. Test it yourself with seed 0, whose rank 1 has 28 % of the energy.

@@ -32,7 +32,7 @@ drawing("side_path")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, says how strong the update is, as in Raschka's book (2024). The LoRA paper, the PEFT library and notebook 00's adapters divide it by the rank: their 16 at rank 8 is 2 here. Notebook 03 asks for that with `scaling="alpha/rank"`, and [notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, says how strong the update is, as in Raschka's book (2024). The LoRA paper, the PEFT library and notebook 00's adapters use *alpha / rank* as the multiplier: their alpha 16 at rank 8 is 2 here. Notebook 03 asks for that with `scaling="alpha/rank"`, and [notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -57,7 +57,7 @@ for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
 # %% [markdown]
 # **Takeaway:** $x A$ says how much of each row of $B$ comes out. So at rank $r$ the update reads $r$ directions and writes $r$.
 #
-# Now write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` with `a=math.sqrt(5)`, which `nn.Linear` uses too, draws a random $A$ within $\pm 1/\sqrt{\text{rank}}$. You fill in three blanks: `self.A` is random, `self.B` is **zero**, and `forward` returns `alpha` times $x A B$.
+# Now write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` with `a=math.sqrt(5)` draws a random $A$ within $\pm 1/\sqrt{\text{rank}}$. You fill in three blanks: `self.A` is random, `self.B` is **zero**, and `forward` returns `alpha` times $x A B$.
 # %% exercise="02.lora_layer"
 class LoRALayer(nn.Module):
     """A trainable update: x -> alpha * x A B."""
@@ -98,7 +98,7 @@ layer_verdict
 # </details>
 # %% [markdown]
 # ## Exercise 2: where does it go?
-# Beside an existing layer. Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing; its user does. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`.
+# Beside an existing layer. Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -135,7 +135,7 @@ wrapper_verdict
 # Keep the layer you are given, and make a <code>LoRALayer</code> from its two sizes, the rank and alpha. <code>forward</code> adds their outputs.
 # </details>
 # %% [markdown]
-# And that is LoRA: a layer to put in the place of any `nn.Linear`, as notebook 03 does throughout a GPT. **The whole thing in 15 lines** is folded below; until yours passes, the notebook uses that.
+# And that is LoRA: a layer for the place of any `nn.Linear`, as in notebook 03's GPT. **The whole thing in 15 lines** is folded below; until yours passes, the notebook uses that.
 # %% tags=["long"]
 # @title The whole thing in 15 lines: unfold it when you are done, or stuck
 if not (layer_verdict.passed and wrapper_verdict.passed):
@@ -170,7 +170,7 @@ print("learns:", [name for name, p in layer.named_parameters() if p.requires_gra
 # %% [markdown]
 # **Takeaway:** since $B$ is zero, the wrapped layer *is* the base at step 0, to the last bit. Training starts from the pretrained model itself.
 #
-# Your class freezes nothing, so whoever wraps a layer freezes it *first*. Without that $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. To wrap a layer that is on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`: `torch.empty` makes $A$ on the CPU.
+# Whoever wraps a layer freezes it *first*. Without that $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. To wrap a layer that is on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`: `torch.empty` makes $A$ on the CPU.
 #
 # ## Who moves first?
 # $A$ is random, $B$ is zero, $W$ is frozen. Think about the first backward pass.
@@ -353,7 +353,7 @@ theirs.unmerge()
 print("unmerged: the weights differ by", (base.weight - W).abs().max().item())
 # %% [markdown]
 # ## Deeper: which rank does a task need?
-# $A B$ has at most rank $r$, because everything passes through $r$ numbers. So a rank that is too small must show. We hide a change of rank 6 in the layer, let students of rank 1 to 32 learn it from examples, and measure each on new examples. The folded cell does so with three seeds; their losses are in `sweeps`.
+# $A B$ has at most rank $r$, because everything passes through $r$ numbers. So a rank that is clearly too small should show. We hide a change of rank 6 in the layer, let students of rank 1 to 32 learn it from examples, and measure each on new examples. The folded cell does so with three seeds; their losses are in `sweeps`.
 # %%
 RANKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32)
 
@@ -397,7 +397,7 @@ show(chart, f"Loss against rank: it falls to rank {found} and is flat from there
 # **Takeaway:** each missing direction costs. From the planted rank on, more rank buys nothing. The bend is called the *elbow*.
 #
 # <details><summary>Where does the line of the best possible come from?</summary>
-# No matrix of rank r comes closer than the SVD's cut (notebook 01). Our inputs are independent with variance 1, so the loss is the squared strengths cut off, over the 48 outputs, plus the noise.
+# No matrix of rank r comes closer than the SVD's cut (notebook 01). Our inputs are independent with variance 1, so the loss is the squared strengths cut off, over the 48 outputs, plus the noise squared.
 # </details>
 # %% [markdown]
 # **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Allow for chance: beyond the elbow losses differ by a few per cent, and the lowest may lie there.
@@ -440,7 +440,7 @@ reveal(read_off, hidden_rank, because="that many directions were planted")
 
 
 # %% [markdown]
-# Does an elbow always tell how many directions there are? Here are two other changes of the same total size.
+# Does an elbow always tell how many directions there are? Here are two others of the same total size, beside the first.
 # %%
 def planted_like(strengths):
     """A change with these strengths, as large in all as six of strength 1."""
@@ -484,7 +484,7 @@ show(
     "fall that has not ended at rank 32.",
 )
 # %% [markdown]
-# **Takeaway:** no. A rule always answers, so look at the curve too. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost. A real task can be kinder: in notebook 01 one direction in each matrix did about as well as all, ± 5 points.
+# **Takeaway:** no. A rule always answers, with another threshold otherwise, so look at the curve too. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost. A real task can be kinder: in notebook 01 LoRA at rank 1 did about as well as the whole ΔW, ± 5 points.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.

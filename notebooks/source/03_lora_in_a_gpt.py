@@ -166,7 +166,7 @@ print(f"with LoRA: {count_parameters(model).trainable:,}")
 # %%
 from lora_edu.widgets import predict, reveal
 
-shares = ["nothing", "what it says of one token", "nearly everything"]
+shares = ["nothing", "what it says at one position", "nearly everything"]
 change = predict("Set one number of one B to 0.01. How much of the output changes?", shares)
 change
 # %%
@@ -218,7 +218,7 @@ for step, batch in zip(range(10), batches.epoch(0)):
 
 # %% [markdown]
 # The course's `fit` is this loop with *warm-up*, a rate that starts low, with *clipping*, a limit on
-# the gradient's length, and with a live view. Before you use it, secure the evidence.
+# the gradient's length, and with a live view. First secure the evidence.
 #
 # **Exercise 2, own code.** Write `snapshot(model)`: a dictionary from the name of each tensor in
 # `model.state_dict()` to its values *now*. Careful, the tensors there are the model's own memory.
@@ -390,7 +390,7 @@ from lora_edu.plots import table
 record, rows = read_record(data_path("results", "intruders.json")), []
 for name, init, rates in (
     ("LoRA", "reference", (2e-3,)),
-    ("LoRA, A five to ten times smaller (PEFT's)", "peft", (2e-3, 1e-2)),
+    ("LoRA, A drawn five to ten times smaller", "peft", (2e-3, 1e-2)),
     ("full fine-tuning", "", (2e-4, 5e-4, 1e-3)),
 ):
     for lr in rates:
@@ -403,7 +403,8 @@ table(["trained by", "learning rate", "held-out loss", "layers with an intruder,
 # Across methods, how much was learnt does not explain them: full fine-tuning at its two lower rates
 # ends above and below the first row's loss, without an intruder. LoRA as such does not either:
 # where $A$ begins smaller, they are rare at rate 0.002, where it learnt least, and common at 0.01.
-# In the last two methods, the rate that learnt most has most. Whether they cause forgetting is not
+# *Within* a method, as rows 2 to 6 show,
+# the rate that learnt most has most. Whether they cause forgetting is not
 # tested here.
 #
 # ## Deeper: which way does the gradient take?
@@ -442,9 +443,8 @@ reveal(way, ways[1], because="block 2 acts on the loss through every later block
 
 # %% [markdown]
 # The output of block 2 reaches the loss through the attention and MLP of every later block, and
-# past them, along the residual stream. Its gradient comes back both ways, through the layers
-# multiplied by each frozen $W$. A frozen layer on that way is spared only the gradient of its *own*
-# weight.
+# past them, along the drawing's long line. Its gradient comes back both ways; each layer multiplies
+# by its frozen $W$. A frozen layer on that way is spared only the gradient of its *own* weight.
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
 # %% exercise="03.backward"

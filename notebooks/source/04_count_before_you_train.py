@@ -126,7 +126,8 @@ bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the block
 bars
 # %% [markdown]
 # No single card here takes full fine-tuning; LoRA needs only one. With as many tokens (8 × 512
-# there, 4 × 1,024 here) query and value save 71 %, not 46, because weights grow faster than
+# there, 4 × 1,024 here) LoRA on query and value alone saves 71 % (35 GB), not
+# 46, because weights grow faster than
 # activations. This is an estimate, so leave a tenth of the card free.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? With these, does
@@ -152,7 +153,7 @@ print(f"trained: {trained:,} parameters, {100 * trained / llama.parameters:.2f} 
 # ✓ **LoRA's first promise, far fewer trainable parameters: counted.**
 #
 # ## Deeper: count for any model
-# At the explorer's *break-even rank* $A$ and $B$ hold as many numbers as $W$. For 768 → 768 it is
+# At the *break-even rank* $A$ and $B$ hold as many numbers as $W$. For 768 → 768 it is
 # 384, half the width. What is it where a layer is not square?
 #
 # **Exercise 2, fill in.** The result need not be whole.
@@ -283,10 +284,10 @@ for name, (found, targets, rank) in rows.items():
 last = measured(["blocks.5.attention.query", "blocks.5.attention.value"])
 for_loss = 4 * tokens.numel() * mini.vocab_size  # float32
 print(f"LoRA in the last block alone: {100 * last / everything:.0f} %,", end=" ")
-print(f"of which the loss's array is {100 * for_loss / everything:.0f}")
+print(f"the loss's array alone {100 * for_loss / everything:.0f} %")
 # %% [markdown]
-# The drawing's 11 of 16 are 69 %; with the loss's array it is 71 or 72. *Which* layers learn
-# decides what is spared, not how they learn.
+# The drawing's 11 of 16 are 69 %; with the loss's array 71, and 72 with each $x A$. *Which* layers
+# learn decides what is spared, not how they learn.
 #
 # **Exercise 5.** True or false?
 #

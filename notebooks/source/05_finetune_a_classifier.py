@@ -106,7 +106,7 @@ after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
 # Far better than always saying ham! The training loss jumps, because sixteen messages are few; trust
-# validation. But is it *good*? Rivals will tell, on the test messages, which turn out easier.
+# validation. But is it *good*? Rivals will tell, on the easier test messages.
 #
 # ## Type your own message
 # You have a spam filter: use it! Change the messages. Can you write spam that it
@@ -183,7 +183,7 @@ from lora_edu.evaluation import digits, runs_of
 
 models = {"head": load_pretrained("mini", device=device), "lora": model}
 models["full"] = load_pretrained("mini", device=device)
-for method in ("head", "full"):  # a head's steps are cheap: whatever `steps`, it makes 400
+for method in ("head", "full"):  # a head gets 400 steps: they are cheap
     train_classifier(models[method], method, rows.train, lr=rates[method], steps=STEPS)
 # %%
 from lora_edu.plots import table
@@ -264,8 +264,8 @@ show(chart, alt=f"{shown}. {title}.")
 # **Takeaway:** LoRA is right about as often as full fine-tuning. It beats a new head alone by ten
 # points on our messages, by about one on real ones, where counting words wins. It keeps 0.7 MB in
 # float32 where full keeps 12.4. Gradients and Adam's memory shrink by the same 95 %, and the base
-# is untouched, so the next task needs only another small file. On our machine plain LoRA saved no
-# time (measured below).
+# is untouched, so the next task needs only another small file. On our machine LoRA, unless fused,
+# saved no time (measured below).
 #
 # ## Should I use LoRA, and with what?
 # Here is our answer, with the support for each line and what it does *not* show.
@@ -306,7 +306,8 @@ check("05.work", work)
 # [All
 # solutions](https://github.com/lora-edu/lora_edu/blob/main/notebooks/solutions/05_finetune_a_classifier.ipynb)
 #
-# Now the clock. Both take turns on one batch, up to eight times, so that a busy moment hits both.
+# Now the clock. Full and LoRA take turns on one batch, up to eight times, so that a busy moment
+# hits both.
 # %% tags=["nbval-ignore-output"]
 from statistics import median
 
@@ -324,10 +325,10 @@ for name, steps in times.items():
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# Ranges that overlap decide nothing; the same rounds side by side do (at `fuse`). On our machine
-# LoRA saved no time. It does less in the backward pass and the optimizer, but two thin products
-# more per layer in the forward pass, and small operations cost far more time than their arithmetic.
-# It depends on machine, code and model, so papers disagree:
+# Ranges that overlap decide nothing; the same rounds side by side do, in the next section. On our
+# machine LoRA saved no time. It does less in the backward pass and the optimizer, but two thin
+# products more per layer in the forward pass, and small operations cost far more time than their
+# arithmetic. It depends on machine, code and model, so papers disagree:
 #
 # - *faster:* the LoRA paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B,
 #   against 32.5
@@ -447,10 +448,10 @@ for name, steps in times.items():
     print(f"{name:11} | {median(part):3.0f} % of a full step's time, {spread}")
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
-# At GPT-2's size the question is what a step needs in *memory*. First by arithmetic. On a GPU, `fit`
-# uses *autocast*: weights stay in float32, since small updates would vanish in 16 bits, but products
-# are computed in 16 bits, which is faster. So each weight and each adapted layer's input is copied
-# to 16 bits. The backward pass needs these copies, so they count as activations.
+# At GPT-2's size the question is what a step needs in *memory*. First by arithmetic. On a GPU,
+# `fit` uses *autocast*: weights stay in float32, since small updates would vanish in 16 bits, but
+# products are computed in 16 bits, which is faster. So each weight and each learning layer's input
+# is copied to 16 bits. The backward pass needs these copies, so they count as activations.
 # %%
 from lora_edu import memory_budget
 from lora_edu.budget import MODEL_SHAPES
@@ -459,6 +460,7 @@ SHAPE = MODEL_SHAPES["GPT-2 small (124M)"].with_classifier(2)
 GPU_ROWS, GPU_TOKENS = 16, 64
 for method in ("lora", "full"):
     size = {"batch_size": GPU_ROWS, "length_tokens": GPU_TOKENS, "storage": "mixed"}
+    # LoRA is on all six layers, so both keep all inputs for the backward pass
     need = memory_budget(SHAPE, method, rank=8, targets=layers, **size)
     fixed = need.weights_bytes + need.gradients_bytes + need.optimizer_bytes
     print(
@@ -528,7 +530,7 @@ else:
 # (1) It alone has seen the whole message. (2) It saves the frozen weights' gradients, not the forward
 # pass and the way back. (3) The best of several scores would flatter. (4) They never change if
 # nothing inside learns; A and B change them at each step. (5) A small file and an untouched base; for
-# full: it fits anyway, and plain LoRA is no faster.
+# full: it fits anyway, and LoRA, unless fused, is no faster.
 # </details>
 #
 # ## Where next

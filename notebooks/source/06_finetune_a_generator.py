@@ -13,8 +13,8 @@
 #
 # **You need** notebook 03, or: you know that LoRA trains a small update beside frozen layers.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU. These sums
-# count this opening and the end, too; *in all* counts the hints as well.
+# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU. Hints and
+# the questions at the end come on top.
 # %% bootstrap
 # %% [markdown]
 # ## Teach a model to say what you mean

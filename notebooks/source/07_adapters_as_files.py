@@ -13,8 +13,8 @@
 #
 # **You need** basic PyTorch and LoRA's formula, repeated below. Notebook 03 helps.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU. These sums
-# count this opening and the end, too; *in all* counts the hints as well.
+# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU. Hints and
+# the questions at the end come on top.
 # %% bootstrap
 # %% [markdown]
 # ## What is there to save?

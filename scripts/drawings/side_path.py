@@ -16,7 +16,7 @@ def draw() -> Sheet:
         "The input x takes two ways. One goes through the large frozen square W, in_dim × out_dim. "
         "The other goes through A, tall and thin, in_dim × r, then through B, short and wide, "
         "r × out_dim, and is multiplied by a fixed number. Their sum is the output: "
-        "y = x W + multiplier · x A B. Drawn to scale for 192 × 192 and rank r = 8.",
+        "y = x W + multiplier · x A B. Drawn to scale for a width of 192.",
     )
     thin = SIDE * RANK / WIDE
     up, down, middle, sum_at = 98, 296, 197, 404
@@ -40,5 +40,5 @@ def draw() -> Sheet:
     sheet.words(sum_at + 50, middle, "*y*", "name")
     formula = "*y*  =  *x* [frozen|*W*]  +  multiplier · *x* [lora|*A B*]"
     sheet.words(240, 398, formula, "formula")
-    sheet.words(240, 428, "to scale for 192 × 192 and rank r = 8", "small", colour="quiet")
+    sheet.words(240, 428, "to scale for a width of 192", "small", colour="quiet")
     return sheet
