@@ -46,8 +46,8 @@ SAID_INSTEAD = (
         "here, from the top. In JupyterLab or Colab, press Shift+Enter in each cell.",
     ),
     (
-        "Write a prompt of **your own**, too, and the model answers.",
-        "In JupyterLab or Colab, write a prompt of **your own**, too, and the model answers.",
+        "Write a prompt of **your own**, too.",
+        "In JupyterLab or Colab, write a prompt of **your own**, too.",
     ),
     ("choose an answer, then run on.", "choose an answer, then read on."),
     (
