@@ -454,6 +454,14 @@ def test_a_head_named_like_a_part_of_lora_comes_back(tmp_path, name):
     assert head[0] == f"x.{name}" and torch.equal(head[1]["weight"], model["x"][name].weight)
 
 
+def test_a_bases_own_tensor_below_a_layer_that_is_named_so_too_comes_back(tmp_path):
+    name, weight = "x.base_layer.fc", torch.randn(3, 4)
+    pair = torch.ones(4, 1), torch.ones(1, 3)
+    adapter = Adapter(1, 1.0, "alpha", {name: pair}, base_tensors={name: {"weight": weight}})
+    (found,) = load_adapter(save_adapter(adapter, tmp_path)).base_tensors.items()
+    assert found[0] == name and torch.equal(found[1]["weight"], weight)
+
+
 @pytest.mark.parametrize("targets", [["fc", "12"], ["fc"]])
 @pytest.mark.parametrize("trained", [["2"], ["2", "22.2"]], ids=str)
 def test_heads_whose_names_end_alike_are_told_apart(tmp_path, targets, trained):
