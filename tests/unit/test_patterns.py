@@ -64,6 +64,9 @@ def test_a_pattern_matches_what_pefts_regular_expression_does(pattern, names):
         (r"layers\.(1[0-9]|2)\..*", "model.layers.12.k_proj", True),
         (r"^model\.layers\.0\.q", "x.model.layers.0.q", False),
         ("", "a.", True),
+        ("(q)?", "qq", False),
+        ("q{2,2}", "qq", True),
+        ("(X)", "X", True),
     ],
 )
 def test_names_and_ends_of_names(pattern, name, wanted):
@@ -86,6 +89,18 @@ def test_a_pattern_that_keeps_re_busy_for_ever_is_answered_at_once(pattern):
 def test_what_is_not_read_is_refused(pattern):
     with pytest.raises(AdapterError):
         matches_pattern(pattern, "q")
+
+
+@pytest.mark.parametrize("before", ["", "(a)(b)"], ids=repr)
+def test_groups_are_read_to_a_depth_of_49_whatever_stands_before(before):
+    deepest = "(" * 49 + "q" + ")" * 49
+    assert matches_pattern(f"{before}{deepest}", re.sub("[()]", "", before) + "q")
+    with pytest.raises(AdapterError, match="not evaluated"):
+        matches_pattern(f"{before}({deepest})", "q")
+
+
+def test_a_name_that_matches_no_other_is_its_own_pattern():
+    assert pattern_of("blocks.0.fc", ("blocks.0.fc", "blocks.1.fc")) == "blocks.0.fc"
 
 
 @given(st.lists(st.text("ab1.+*(|-", min_size=1, max_size=5), min_size=1, max_size=6, unique=True))
