@@ -18,7 +18,9 @@ from lora_edu.exercises.statements import judge_statements
 RANK, ALPHA, LAYERS, WIDTH = 8, 16, 36, 192  # of the shipped adapters and their base
 
 
-@exercise("00.first", praise="A and B share the 8; the layer beside them is 192 wide.")
+@exercise(
+    "00.first", praise="A writes 8 numbers and B reads them; the layer beside them is 192 wide."
+)
 def first(answer: Any) -> None:
     """The rank of the shipped adapters, a whole number."""
     answer = number(answer)

@@ -55,7 +55,7 @@ _MISCONCEPTIONS = {
 
 @exercise(
     "04.true_or_false",
-    praise="Frozen layers stay in memory and, above an adapter, in the backward pass.",
+    praise="Frozen layers stay in memory and, after an adapter, in the backward pass.",
 )
 def true_or_false(answer: Any) -> None:
     """Judges four statements about memory."""

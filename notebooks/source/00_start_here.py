@@ -10,20 +10,20 @@
 #
 # **You need** a little PyTorch (tensors, `nn.Module`, training) and a first idea of a transformer.
 #
-# **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU.
+# **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU, plus
+# hints and final questions.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# again from there. Hints and the questions at the end come on top. **Only half an hour?**
-# Take notebook 02 through Exercise 2, 03 through “Train
+# again from there.  **Only half an hour in all?** Take 02 through Exercise 2, 03 through “Train
 # it”, and in 05 “Should
 # I use LoRA, and with what?”.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
 # Our model, the *base*, is tiny: 3 million parameters. It has read ten thousand children's stories
-# and nothing else, so expect a child's story: mostly good grammar, and a plot that wanders off. Three
-# small files, *adapters*, teach it more. The waiter turns data about a place into a sentence: **drag
-# Strength to 0 and back.**
+# and nothing else, so expect a child's story: mostly good grammar, and a plot that wanders off.
+# Three small files, *adapters*, teach it more. The waiter, `menu`, turns data about a place into a
+# sentence: **drag Strength to 0 and back.**
 # %%
 from lora_edu.widgets.strength_explorer import strength_explorer
 
@@ -48,9 +48,8 @@ explorer
 # task. Most of the memory goes to what each 2-byte number needs besides: a gradient of 2 bytes and
 # two optimizer numbers of 4 bytes each. LoRA freezes the model and trains a small addition, in this
 # estimate beside two of each block's seven matrices (query and value). That takes 35 GB: 16 for the
-# model, 19 for its layers' outputs, kept for the backward pass (in full fine-tuning 24; notebook
-# 04). With most of the frozen part in 4 bits, the total is 25. Either way, a task is a file of 7
-# MB.
+# model, 19 for its layers' outputs, kept for the backward pass (notebook 04). With most of the
+# frozen part in 4 bits, the total is 25. Either way, a task is a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -117,7 +116,7 @@ from lora_edu.exercises import check
 check("00.first", 192)
 # %% exercise="00.first"
 # <solution>
-rank = 8  # what the shapes of A and B share
+rank = 8  # the smaller number in both shapes
 # </solution>
 # <student>
 # rank = ...  # a whole number
@@ -125,7 +124,7 @@ rank = 8  # what the shapes of A and B share
 check("00.first", rank)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# It is the number that the two shapes above have in common. Stuck?
+# It is the smaller number in the two shapes above. Stuck?
 # <a href="https://github.com/lora-edu/lora_edu/tree/main/notebooks/solutions">Solutions</a>.
 # </details>
 #
@@ -136,7 +135,7 @@ check("00.first", rank)
 # %%
 from lora_edu.widgets import predict, reveal
 
-ANSWERS = ["exactly equal", "equal up to rounding", "still a little like a waiter's"]
+ANSWERS = ["exactly equal", "equal up to rounding", "different, a little like a waiter's"]
 zero = predict("With the adapter on at strength 0, the outputs and the base's are …", ANSWERS)
 zero
 # %%
@@ -188,8 +187,8 @@ reveal(size, answer, because=f"it is {100 * share:.1f} %")
 # with fewer layers adapted, it is less still: Llama's 7 MB are 0.04 % of its 16 GB.
 #
 # ## Does switching change the base?
-# Training on a new task can lose part of the old one (notebook 06). Does putting on an adapter, and
-# taking it off? Compare every tensor with the file.
+# Training on a new task can lose part of the old one (notebook 06). Does putting an adapter on and
+# off change anything? Compare every tensor with the file.
 # %%
 from lora_edu import detach, lora_layers, same_bits
 
@@ -222,8 +221,8 @@ check("00.side_path", side_path)
 # <code>@</code> multiplies matrices, and only what goes through A and B is multiplied by the strength.
 # </details>
 # %% [markdown]
-# Does the real layer do the same? It adds a bias, and has the multiplier, *alpha / rank* = 16 / 8,
-# which was chosen before training (notebook 10).
+# Does the real layer do the same? It adds a bias, and has the multiplier, *alpha / rank* = 16 / 8;
+# alpha is a number chosen before training (notebook 10).
 # %%
 switch(model, menu)
 layer = model.blocks[0].attention.query
@@ -384,8 +383,8 @@ print(f"about {made / seconds:.0f} tokens per second")
 #
 # <details><summary>Answers</summary>
 # (1) The memory, and a whole copy for each task. (2) x W plus strength times x ΔW. (3) A and B of
-# each adapted layer, and a new head if there is one. (4) Nothing writes to its numbers unless you
-# *merge*, adding ΔW into W. (5) The likeliest token changes where two probabilities cross.
+# each adapted layer, and a new head if there is one. (4) The update is times 0, or gone; W changes
+# only if you *merge* ΔW into it. (5) The likeliest token changes where two probabilities cross.
 # </details>
 #
 # ## Where next

@@ -132,7 +132,7 @@ knife
 #
 # <details><summary>What to look for</summary>
 # One piece has over 90 % of the energy and shows stripes, no house: energy does not know what you
-# look for. The house comes with the second. ΔW lies between: 8 pieces hold 73 %, but
+# look for. The house comes with the second. This ΔW lies between: 8 pieces hold 73 %, but
 # 90 % takes 26.
 # </details>
 #
@@ -140,9 +140,9 @@ knife
 # So full fine-tuning's update has dozens of directions. Does the *task* need them? The matrix
 # cannot tell, so ask the task. We trained LoRA on the same messages. At rank 1 each of the 36
 # matrices gets a single direction to read and one to write; a new last layer, the *head*, learns,
-# too. The rivals: the whole ΔW, that is, the fully fine-tuned model, and the least one can train, a
-# head alone on the frozen base. Each has five *seeds*, runs that differ by chance alone, and we
-# compare seed by seed.
+# too. The rivals: the whole ΔW (the fully fine-tuned model) and the least one can train (a head on
+# the frozen base). Each has five *seeds*, runs that differ by chance alone, and we compare seed by
+# seed.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
@@ -163,7 +163,7 @@ cut_none, cut_one = record.accuracy("cut", 0), record.accuracy("cut", 1)
 lora_one = record.accuracy("lora", 1)
 ways = {
     "a head on the frozen base": head,
-    "ΔW cut to rank 0": cut_none,
+    "all ΔW cut to rank 0, the rest tuned": cut_none,
     "ΔW cut to rank 1": cut_one,
     "ΔW whole: full fine-tuning": whole,
     "LoRA at rank 1": lora_one,
@@ -201,7 +201,7 @@ reveal(worth, answer, because=because)
 #
 # ## Deeper: cut it yourself
 # Take a matrix apart, and put it together from all its pieces. `U` has the $u$ as columns, `Vh` the
-# $v$ as rows. PyTorch stores a layer's weight transposed, so there each $u$ writes.
+# $v$ as rows. In a PyTorch weight, stored transposed, $u$ writes and $v$ reads.
 # %%
 torch.manual_seed(0)
 two_pieces = torch.randn(6, 2) @ torch.randn(2, 5)
@@ -233,7 +233,7 @@ check("01.cut", cut)
 # **Exercise 3, own code.** Which share of the energy does the cut keep? Use the strengths alone.
 # %% exercise="01.energy"
 def energy(strengths, rank):
-    """Share of the energy kept; strengths come largest first."""
+    """Share of the energy kept; strengths is a tensor, largest first."""
     # <solution>
     return (strengths[:rank] ** 2).sum() / (strengths**2).sum()
     # </solution>
@@ -279,10 +279,10 @@ for kind, name in KINDS.items():
     energy_share = f"{100 * record.energy(*kind):.0f}"
     loss = f"{record.loss(*kind).mean():.2f}"
     rows.append([name, energy_share, f"{accuracy.mean():.0f}", seeds, loss])
-table(["ΔW's directions", "% of the 36's energy", "accuracy, %", "five seeds", "loss"], rows)
+table(["ΔW's directions", "% of the energy", "accuracy, %", "five seeds", "loss"], rows)
 # %%
 lower = sum(int((record.loss("shrunk", r) < record.loss("cut", r)).sum()) for r in (1, 2, 4, 8, 16))
-print(f"at equal energy, ΔW shrunk has a lower loss than the cut in {lower} of 25 pairs")
+print(f"at equal energy, ΔW shrunk has the lower loss in {lower} of 25 (5 ranks, 5 seeds)")
 # %% [markdown]
 # *Direction matters*: at the same energy the second does far less than the first, and the eighth
 # hardly more than none. *The strongest is rarely indispensable*: without it, ΔW does about as well
@@ -326,12 +326,12 @@ put_back = cut_back(live=accuracy_at)
 put_back
 # %% [markdown]
 # **To find out:** set a rank and press **Run it live**. Energy grows with each rank: does accuracy?
-# Your star is one seed, the curves are means of five. “ΔW in random directions” keeps what ΔW
-# writes along $r$ random directions; “random update” has nothing of ΔW.
+# Your star is one seed, the curves are means of five. “ΔW in random directions” keeps ΔW's output
+# along $r$ of them; “random update” has nothing of ΔW.
 #
 # <details><summary>What to look for</summary>
-# From rank 1 to 8 energy goes from 23 to 60 %, but accuracy stays at 88 to 89 %, flat within the
-# scatter of the seeds. Then it slowly reaches that of the whole ΔW.
+# From rank 1 to 8 the 36's energy goes from 23 to 60 %, but accuracy stays at 88 to 89 %, flat
+# within the scatter of the seeds. Then it slowly reaches that of the whole ΔW.
 # </details>
 #
 # ## Deeper: is ΔW low in rank?

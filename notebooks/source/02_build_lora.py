@@ -32,7 +32,7 @@ drawing("side_path")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, says how strong the update is, as in Raschka's book (2024). The LoRA paper, the PEFT library and notebook 00's adapters use *alpha / rank* as the multiplier: their alpha 16 at rank 8 is 2 here. Notebook 03 asks for that with `scaling="alpha/rank"`, and [notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, scales the update and is fixed before training, as in Raschka's book (2024). The LoRA paper, the PEFT library and notebook 00's adapters use *alpha / rank* as the multiplier: their alpha 16 at rank 8 is 2 here. Notebook 03 asks for that with `scaling="alpha/rank"`, and [notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -57,7 +57,7 @@ for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
 # %% [markdown]
 # **Takeaway:** $x A$ says how much of each row of $B$ comes out. So at rank $r$ the update reads $r$ directions and writes $r$.
 #
-# Now write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` with `a=math.sqrt(5)` draws a random $A$ within $\pm 1/\sqrt{\text{rank}}$. You fill in three blanks: `self.A` is random, `self.B` is **zero**, and `forward` returns `alpha` times $x A B$.
+# Now write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` with `a=math.sqrt(5)` draws a random $A$ within $\pm 1/\sqrt{\text{rank}}$. You fill in three blanks: the two sizes of $A$, a **zero** `self.B`, and `forward`, which returns `alpha` times $x A B$.
 # %% exercise="02.lora_layer"
 class LoRALayer(nn.Module):
     """A trainable update: x -> alpha * x A B."""
@@ -135,7 +135,7 @@ wrapper_verdict
 # Keep the layer you are given, and make a <code>LoRALayer</code> from its two sizes, the rank and alpha. <code>forward</code> adds their outputs.
 # </details>
 # %% [markdown]
-# And that is LoRA: a layer for the place of any `nn.Linear`, as in notebook 03's GPT. **The whole thing in 15 lines** is folded below; until yours passes, the notebook uses that.
+# And that is LoRA: a layer in place of any `nn.Linear`, as in notebook 03's GPT. **The whole thing in 15 lines** is folded below; until yours passes, the notebook uses that.
 # %% tags=["long"]
 # @title The whole thing in 15 lines: unfold it when you are done, or stuck
 if not (layer_verdict.passed and wrapper_verdict.passed):
@@ -173,7 +173,7 @@ print("learns:", [name for name, p in layer.named_parameters() if p.requires_gra
 # Whoever wraps a layer freezes it *first*. Without that $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. To wrap a layer that is on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`: `torch.empty` makes $A$ on the CPU.
 #
 # ## Who moves first?
-# $A$ is random, $B$ is zero, $W$ is frozen. Think about the first backward pass.
+# $A$ is random, $B$ is zero, $W$ is frozen.
 # %%
 options = ["neither", "only A", "only B", "A and B"]
 first = predict("Which of A and B get a gradient other than zero at step 0?", options)
@@ -268,7 +268,7 @@ show(
     "matrix start at the same loss and fall. Both random starts far above them and falls.",
 )
 # %% [markdown]
-# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much depends on their size: try `(1, 0.01)` for `"both random"` in `STARTS` and run on: its curve joins the good ones.
+# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much, depends on the size of $A$ and $B$: try `(1, 0.01)` for `"both random"` in `STARTS` and run on: its curve joins the good ones.
 #
 # At equal size, in this toy, it does not matter *which* of the two is zero. For the sizes usually drawn it does: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
 #
@@ -440,7 +440,7 @@ reveal(read_off, hidden_rank, because="that many directions were planted")
 
 
 # %% [markdown]
-# Does an elbow always tell how many directions there are? Here are two others of the same total size, beside the first.
+# Does an elbow always tell how many directions there are? Here are two other changes of the same total size.
 # %%
 def planted_like(strengths):
     """A change with these strengths, as large in all as six of strength 1."""
@@ -484,7 +484,7 @@ show(
     "fall that has not ended at rank 32.",
 )
 # %% [markdown]
-# **Takeaway:** no. A rule always answers, with another threshold otherwise, so look at the curve too. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost. A real task can be kinder: in notebook 01 LoRA at rank 1 did about as well as the whole ΔW, ± 5 points.
+# **Takeaway:** no. A rule always answers, and another threshold answers otherwise, so look at the curve too. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost. A real task can be kinder: in notebook 01 LoRA at rank 1 did about as well as the whole ΔW, ± 5 points.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.

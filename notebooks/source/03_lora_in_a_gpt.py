@@ -66,7 +66,7 @@ drawing("side_path")
 from lora_edu import LinearWithLoRA
 
 attention = load_pretrained("mini").blocks[0].attention
-attention.query = LinearWithLoRA(attention.query, rank=8, alpha=2)
+attention.query = LinearWithLoRA(attention.query, rank=8, alpha=2)  # alpha is the multiplier here
 print(attention)
 
 
@@ -166,7 +166,7 @@ print(f"with LoRA: {count_parameters(model).trainable:,}")
 # %%
 from lora_edu.widgets import predict, reveal
 
-shares = ["nothing", "what it says at one position", "nearly everything"]
+shares = ["nothing", "the output at one position", "nearly everything"]
 change = predict("Set one number of one B to 0.01. How much of the output changes?", shares)
 change
 # %%
@@ -218,7 +218,7 @@ for step, batch in zip(range(10), batches.epoch(0)):
 
 # %% [markdown]
 # The course's `fit` is this loop with *warm-up*, a rate that starts low, with *clipping*, a limit on
-# the gradient's length, and with a live view. First secure the evidence.
+# the gradient's length, and with a live view. 
 #
 # **Exercise 2, own code.** Write `snapshot(model)`: a dictionary from the name of each tensor in
 # `model.state_dict()` to its values *now*. Careful, the tensors there are the model's own memory.
@@ -282,7 +282,7 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 #
 # In 40 steps no tale came twice, so both are losses on tales not yet learnt. Why is the loss on
 # next batches so much lower? The 380 tales tell 19 plots over and over, and the held-out ones tell
-# others. Plots do not carry over, a gap in *generalisation*, but the voice does.
+# others. Plots do not carry over, a gap in *generalisation*, but the pirates' words do.
 #
 # Now the fun part: one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
@@ -400,12 +400,10 @@ for name, init, rates in (
         rows.append([name, f"{lr:g}", f"{loss:.2f}", layers])
 table(["trained by", "learning rate", "held-out loss", "layers with an intruder, of 36"], rows)
 # %% [markdown]
-# Across methods, how much was learnt does not explain them: full fine-tuning at its two lower rates
-# ends above and below the first row's loss, without an intruder. LoRA as such does not either:
-# where $A$ begins smaller, they are rare at rate 0.002, where it learnt least, and common at 0.01.
-# *Within* a method, as rows 2 to 6 show,
-# the rate that learnt most has most. Whether they cause forgetting is not
-# tested here.
+# Across methods, the loss does not explain intruders: full fine-tuning has none at 3.69 and at
+# 3.32, LoRA at 3.59 in 29 layers. LoRA as such does not either: where $A$ begins smaller, they are
+# rare at rate 0.002, where it learnt least, and common at 0.01. *Within* a method, as rows 2 to 6
+# show, the rate that learnt most has most. Whether they cause forgetting is not tested here.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -443,8 +441,9 @@ reveal(way, ways[1], because="block 2 acts on the loss through every later block
 
 # %% [markdown]
 # The output of block 2 reaches the loss through the attention and MLP of every later block, and
-# past them, along the drawing's long line. Its gradient comes back both ways; each layer multiplies
-# by its frozen $W$. A frozen layer on that way is spared only the gradient of its *own* weight.
+# past them, along the long line of the block's drawing. Its gradient comes back both ways; each
+# layer multiplies by its frozen $W$. A frozen layer on that way is spared only the gradient of its
+# *own* weight.
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
 # %% exercise="03.backward"
@@ -461,7 +460,7 @@ def blocks_entered(with_adapter, n_layer):
 check("03.backward", blocks_entered)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Which one of several adapters decides how far down the gradient must go?
+# Which one of several adapters decides how far back the gradient must go?
 # </details>
 #
 # ## Deeper: what the bare call wraps
@@ -499,7 +498,7 @@ reveal(published, learnt, because=why, tolerance=0.01)
 # ## Three sentences to remember
 # 1. $B$ starts at zero, so at step 0 the adapted model answers as the base does.
 # 2. Freeze, replace, train, in this order: afterwards every bit of the base is still there.
-# 3. ◇ The backward pass crosses frozen layers, too, to reach the adapters below.
+# 3. ◇ The backward pass crosses frozen layers, too, to reach the adapters before them.
 #
 # ## Five questions
 # 1. Why does `replace` need `setattr`, and not an assignment to the loop's variable?

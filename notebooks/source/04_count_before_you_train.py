@@ -113,7 +113,8 @@ saved = 1 - lora.total_bytes / full.total_bytes
 size = next(s for s, least in zip(shares, (0.95, 0.6, 0.3, 0)) if saved >= least)
 spared = (full.activations_bytes - lora.activations_bytes) / full.total_bytes
 why = f"it is {100 * saved:.0f} %: {100 * (saved - spared):.0f} from gradients and Adam's numbers, "
-why += f"{100 * spared:.0f} from activations, of which {lora.activations_bytes / 1e9:.1f} GB stay"
+gb = full.activations_bytes / 1e9, lora.activations_bytes / 1e9
+why += f"{100 * spared:.0f} from activations, where {gb[1]:.1f} of {gb[0]:.1f} GB stay"
 reveal(saving, size, because=why)
 # %% [markdown]
 # Now Llama 3 8B beside real cards, with LoRA on all layers of the blocks. The 35 GB of notebook 00
@@ -125,10 +126,9 @@ rows = {"batch_size": 4, "length_tokens": 1024}
 bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the blocks", **rows))
 bars
 # %% [markdown]
-# No single card here takes full fine-tuning; LoRA needs only one. With as many tokens (8 × 512
-# there, 4 × 1,024 here) LoRA on query and value alone saves 71 % (35 GB), not
-# 46, because weights grow faster than
-# activations. This is an estimate, so leave a tenth of the card free.
+# No single card here takes full fine-tuning; LoRA needs only one. With as many tokens as GPT-2
+# above, 4,096, LoRA on query and value alone needs 35 GB and saves 71 %, not 46, because weights
+# grow faster than activations. This is an estimate, so leave a tenth of the card free.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? With these, does
 # *checkpointing*, which keeps each block's input and computes the rest again, make QLoRA fit a T4?
@@ -234,9 +234,9 @@ check("04.explorer", smallest_rank)
 # $x^\top g$, the gradient of $W$, and $g W^\top$, the one at the layer's input. A frozen layer
 # skips the first, so its input $x$ need not be kept, unless an adapter is beside it: the gradient
 # of $A$ needs the same $x$. And the way back itself needs what norms, attention and GELU
-# remembered. The drawing's lower half counts what is kept in units of the width $d$, for each token
-# and block. Not counted are attention's scores, which are computed anew, and the $r$ numbers of
-# each $x A$:
+# remembered. The next drawing's lower half counts what is kept in units of the width $d$, for each
+# token and block. Not counted are attention's scores, which are computed anew, and the $r$ numbers
+# of each $x A$:
 # %%
 from lora_edu.plots import drawing
 
@@ -291,8 +291,8 @@ print(f"the loss's array alone {100 * for_loss / everything:.0f} %")
 #
 # **Exercise 5.** True or false?
 #
-# - `no_backward`: a frozen layer *above* an adapter takes no part in the backward pass.
-# - `last_block`: if only the last block has adapters, the blocks below keep nothing for the
+# - `no_backward`: a frozen layer *after* an adapter takes no part in the backward pass.
+# - `last_block`: if only the last block has adapters, the blocks before it keep nothing for the
 #   backward pass.
 # - `share`: if LoRA trains 0.2 % of the parameters and the weights stay in 16 bits, it saves at
 #   least 90 % of full fine-tuning's memory.

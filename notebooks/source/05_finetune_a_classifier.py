@@ -31,7 +31,7 @@ for part, messages in data._asdict().items():
 print(f"always to say ham is right in {100 * ham:.0f} % of validation")
 # %% [markdown]
 # The messages come in three parts: **train** to learn from, **validation** to make choices by, and
-# **test** to report on, never to choose by.
+# **test** to report on, never to choose by: the best of several scores flatters.
 #
 # ## Before: the base with a new head
 # A GPT ends in a layer that scores each of 2,048 tokens. We replace it by a **head** with two
@@ -106,7 +106,7 @@ after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
 # Far better than always saying ham! The training loss jumps, because sixteen messages are few; trust
-# validation. But is it *good*? Rivals will tell, on the easier test messages.
+# validation. But is it *good*? Rivals will tell, on the test messages.
 #
 # ## Type your own message
 # You have a spam filter: use it! Change the messages. Can you write spam that it
@@ -262,10 +262,10 @@ shown = f"Head alone {head:.1f} %, LoRA {lora:.1f} %, full {full:.1f} % of the t
 show(chart, alt=f"{shown}. {title}.")
 # %% [markdown]
 # **Takeaway:** LoRA is right about as often as full fine-tuning. It beats a new head alone by ten
-# points on our messages, by about one on real ones, where counting words wins. It keeps 0.7 MB in
-# float32 where full keeps 12.4. Gradients and Adam's memory shrink by the same 95 %, and the base
-# is untouched, so the next task needs only another small file. On our machine LoRA, unless fused,
-# saved no time (measured below).
+# points on our messages, by about one on real ones. Counting words comes within a point on ours and
+# wins on real ones. It keeps 0.7 MB in float32 where full keeps 12.4. Gradients and Adam's memory
+# shrink by 95 %, and the next task needs only another small file. On our machine LoRA, unless
+# fused, saved no time (measured below).
 #
 # ## Should I use LoRA, and with what?
 # Here is our answer, with the support for each line and what it does *not* show.
@@ -428,8 +428,8 @@ for method, count in counted.items():
     print(f"{method:4} | {count / counted['full']:.3f} of the operations of a full step")
 print(f"by the formula, a block with LoRA: {block_share(model.config.n_embd, 8):.3f}")
 # %% [markdown]
-# The model needs a little less than its blocks, because with LoRA no gradient has to get below the
-# first block.
+# The model needs a little less than its blocks, because with LoRA no gradient has to go back past
+# the first adapters.
 #
 # Better code gets time back: `fuse` lets LoRA's layers compute in fewer, larger operations, with
 # the same loss and gradients.
@@ -527,10 +527,10 @@ else:
 # 5. You have one small model and one task. What speaks for LoRA, and what for full fine-tuning?
 #
 # <details><summary>Answers</summary>
-# (1) It alone has seen the whole message. (2) It saves the frozen weights' gradients, not the forward
-# pass and the way back. (3) The best of several scores would flatter. (4) They never change if
-# nothing inside learns; A and B change them at each step. (5) A small file and an untouched base; for
-# full: it fits anyway, and LoRA, unless fused, is no faster.
+# (1) It alone has seen the whole message. (2) It saves the frozen weights' gradients, not the
+# forward pass and the way back. (3) The best of several test scores is too good, by luck. (4) They
+# never change if nothing inside learns; A and B change them at each step. (5) A small file and an
+# untouched base; for full: it fits anyway, and LoRA, unless fused, is no faster.
 # </details>
 #
 # ## Where next

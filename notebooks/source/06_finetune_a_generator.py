@@ -186,7 +186,7 @@ print(f"{whose}: the same count in {agree} of {asked} sentences")
 # often than it is there: of *the the the*, one word counts if the reference has one *the*. The
 # geometric mean of the four shares, lowered for short texts, goes from 0 to 100. Said twice, our
 # references score 49. But BLEU can't tell a wrong price from another wording: references that say
-# *cheap* score 87 with *expensive* instead (`tests/unit/test_sweep_generator.py`).
+# *cheap* fall from 100 to 87 with *expensive* instead (`tests/unit/test_sweep_generator.py`).
 #
 # So you have two measures, and each sees what the other misses. Now you need a model to judge.
 # %% [markdown]
@@ -360,7 +360,8 @@ def side_by_side(record, ways, rates):
 rates_of_errors, gap = error_rates(record, WAYS)
 seeds, steps = len(finals(record, **TRAINED["LoRA"])), record["about"]["steps"]["menu"]
 print(f"{seeds} seeds for each but the base; LoRA and full made {steps} steps")
-print("± is the standard deviation over seeds, in parentheses is a 95 % interval")
+print("± is the standard deviation over seeds")
+print("in parentheses: a 95 % interval for the luck of seeds and of test meanings")
 print("values that nobody asked for are errors too, so they can be more than 100 %")
 side_by_side(record, WAYS, rates_of_errors)
 # %%
@@ -396,8 +397,8 @@ for name, key in WAYS.items():
 # it finds what it wrote likely. You will use ten that were written for this course. The record has 64
 # that were held out of pre-training.
 #
-# **Exercise 3, own code.** From each story's summed loss in nats, and its number of tokens, compute
-# the perplexity over all tokens: $\exp(\text{nats per token})$.
+# **Exercise 3, own code.** From each story's summed loss in nats, $-\ln p$ for each token, and its
+# number of tokens, compute the perplexity over all tokens: $\exp(\text{nats per token})$.
 # %% exercise="06.perplexity"
 def perplexity(nats, tokens):
     """Perplexity over all tokens; two lists, one number for each story."""
@@ -487,8 +488,7 @@ show(chart, alt=f"{alt}. {title}.")
 # %% [markdown]
 # **Takeaway:** with the adapter off, the base is there, bit for bit. While it is *on*, it changes
 # whatever the model reads. Full's tall bar is no verdict: it learnt more, both rates were chosen
-# for menus alone, and the deeper section on LoRA and full fine-tuning shows how much a rate
-# decides.
+# for menus alone, and notebook 08 shows how much a rate decides.
 #
 # Between on and off there is *strength*, the knob of every adapter. The shipped one, turned down:
 # %%
@@ -632,12 +632,11 @@ table(
 # %%
 change = mean(of_tales["examples"]) - mean(of_tales["base"])
 found = CHANGES[1] if abs(change) < 0.1 else CHANGES[0 if change < 0 else 2]
-because = f"its loss changes by {change:.3f}; this small base learns only by training"
+because = f"its loss changes by {change:.2f}; this small base learns only by training"
 reveal(helped, found, because=because)
 # %% [markdown]
 # ## Deeper: does LoRA forget less than full fine-tuning?
-# You often read so. Go slowly: this section and the next are dense, so allow twice the counted
-# minutes.
+# You often read so. Go slowly: this section and the next are dense.
 #
 # Who learns less also forgets less, so the fair question is who has forgotten less *at equal
 # learning*. In the record each method was trained at several learning rates, three seeds each, for
@@ -756,7 +755,8 @@ alt = "Loss on stories over loss on menus, a curve for each. Where little is lea
 alt += "is just below full's; where much is, far above it, beside LoRA's at rank 32."
 show(chart, alt=f"{alt} {axis.get_title('left')}.")
 # %%
-because = f"on average over levels and seeds, {100 * mean(ways_to_full):.0f} % of the way"
+low, high = (f"{100 * of(ways_to_full):.0f}" for of in (min, max))
+because = f"it is {low} to {high} % of the way, by level"
 reveal(control, place, because=because)
 # %% [markdown]
 # **Takeaway:** at these levels the control is nearer to full fine-tuning. With menus at 0.30 it

@@ -137,8 +137,8 @@ print(f"size of the adapter's file next to the base's: {100 * adapter_bytes / ba
 # %% [markdown]
 # It does, up to rounding, because the file keeps 11 binary digits of each number.
 #
-# **Modify:** save with `dtype=torch.float32`, and run the cells from there to here again. Then put
-# `float16` back.
+# **Modify:** save with `dtype=torch.float32`, and run the cells from there to here again. Then do
+# it again with `float16`.
 #
 # <details><summary>What to look for</summary>
 # On one machine the difference is 0, because both processes do the same arithmetic. With a GPU some
@@ -243,8 +243,8 @@ with torch.no_grad():
 print(f"3. merged, then attached: at strength 0, logits differ from the base's by up to {left:.0f}")
 # %% [markdown]
 # (On the test part it was 92 %, notebook 00.) Why do five new heads differ so much? What they read,
-# the adapter has already pulled apart into spam and ham. So a random head gets it right, or the
-# wrong way round, or something in between.
+# the adapter has already pulled apart into spam and not spam. So a random head gets it right, or
+# the wrong way round, or something in between.
 #
 # How would you notice? `load_adapter` translates PEFT's names and brings the head along. `attach`
 # refuses a model without the right layers, but it doesn't look at the weights. So the third mistake
@@ -297,11 +297,11 @@ print(f"{unchanged} of {len(after)} tensors are as before, bit for bit")
 # </details>
 # %% [markdown]
 # ## Merge: what is gained, what is lost?
-# Why merge? An attached adapter costs two more products in each layer. Even where our layers are
-# tuned for speed, a forward pass takes 5 to 17 % longer (`benchmarks/RESULTS.md`). Once a model is
-# only used, you can save that time. The update has the weight's own shape, so add it to the weight.
-# If you did that to one layer in notebook 02, the next exercise is a repetition; here you merge a
-# whole model, and take the update out again.
+# Why merge? An attached adapter costs two more products in each layer. In our measurements a
+# forward pass takes 5 to 17 % longer (`benchmarks/RESULTS.md`). Once a model is only used, you can
+# save that time. The update has the weight's own shape, so add it to the weight. If you did that to
+# one layer in notebook 02, the next exercise is a repetition; here you merge a whole model, and
+# take the update out again.
 # %%
 drawing("merge")
 # %% [markdown]
@@ -412,8 +412,8 @@ verdict
 # dim=1)</code> puts matrices side by side, <code>dim=0</code> below each other.
 # </details>
 # %% [markdown]
-# Is it right, and how far off is the tempting way? Try that with the menu adapter written in
-# another way, too, as $A_2 M$ and $M^{-1} B_2$, which have the same product.
+# Is it right, and how far off is the tempting way? Try that, too, with another way to write the
+# menu adapter: for any invertible matrix $M$, $A_2 M$ and $M^{-1} B_2$ have the same product.
 # %%
 # @title What it does: takes the course's function where yours does not pass yet
 if not verdict.passed:
@@ -453,9 +453,9 @@ straight, turned = 100 * missed_by_averaging(torch.eye(8)), 100 * missed_by_aver
 print(f"averaging A and B misses by {straight:.0f} % of the average's size")
 print(f"with the same menu adapter, written as A M and M⁻¹ B: by {turned:.0f} %")
 # %% [markdown]
-# Why? $(A_1 + A_2)(B_1 + B_2) / 4$ is *half* of what we want, plus cross terms that no task has
-# learnt. And there is a deeper reason: $A$ and $B$ are not determined. For any invertible matrix
-# $M$, $A M$ and $M^{-1} B$ are the same adapter, but as you just saw, they have another average.
+# Why? $(A_1 + A_2)(B_1 + B_2) / 4$ is *half* of what we want, which alone misses by 50 %, plus
+# cross terms that no task has learnt. And there is a deeper reason: $A$ and $B$ are not determined.
+# Written with $M$, the adapter is the same, but as you just saw, it has another average.
 #
 # In PEFT's `add_weighted_adapter`, the exact way is `combination_type="cat"`. `"svd"` cuts the sum
 # down to a lower rank, and `"linear"` adds the factors, cross terms and all. Even in an exact sum,
