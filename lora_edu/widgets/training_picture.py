@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from matplotlib.ticker import MaxNLocator
+
 from lora_edu.plots import SMOOTHED_STEPS, figure, house_style, line_style, smoothed
 from lora_edu.training import History
 from lora_edu.widgets.canvas import Canvas
 
 _LOSS_GRID = 0.5  # the loss axis ends at a multiple of this
+_ROOM_FOR = 100  # the layout is made once, with room for tick labels as wide as this one
 
 
 class TrainingPicture:
@@ -34,15 +37,17 @@ class TrainingPicture:
                 "training": self._curve(0, 0, f"mean of {SMOOTHED_STEPS} steps", marker=""),
                 "validation": self._curve(0, 1, "validation"),
             }
-            self._loss_axis.set_ylim(0, 1)
+            self._loss_axis.set_ylim(0, _ROOM_FOR)
             self._loss_axis.yaxis.set_major_formatter("{x:g}")
-            if accuracy:
-                self._curves["accuracy"] = self._curve(1, 2, "validation")
-                drawn.axes[1].set_ylabel("accuracy (%)")
+            self._loss_axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+            if accuracy:  # one curve, which its axis names
+                self._curves["accuracy"] = self._curve(1, 2, "accuracy")
+                drawn.axes[1].set_ylabel("accuracy on validation (%)")
                 drawn.axes[1].set_ylim(0, 105)
             for axis in drawn.axes:
                 axis.set_xlim(0, 1.03 * steps)  # room for the last marker
                 axis.set_title(" ")  # keeps a line free for the names of the curves
+        self._named: list[tuple[str, str]] = []
         self.canvas = Canvas(drawn, [self.title, *self._curves.values()])
 
     def _curve(self, panel: int, style: int, label: str, **changed: Any) -> Any:
@@ -59,6 +64,8 @@ class TrainingPicture:
         self.title.set_text(title)
         self._curves["batches"].set_data(history.steps, history.losses)
         self._curves["training"].set_data(history.steps, smoothed(history.losses))
+        alone = len(history.losses) == 1  # a line of one point is not seen
+        self._curves["training"].set_marker(line_style(0)["marker"] if alone else "")
         validation = _measured(history, "loss")
         self._curves["validation"].set_data(*validation)
         if "accuracy" in self._curves:
@@ -69,18 +76,18 @@ class TrainingPicture:
         self._loss_axis.set_ylim(0, top)
         return self.canvas.png(scale=(top, *self._name_curves()))
 
-    def _name_curves(self) -> list[str]:
-        """Gives each axes a legend of the curves that have begun; returns those."""
-        begun = [name for name, line in self._curves.items() if len(line.get_xdata())]
-        for axis in self.canvas.figure.axes:
-            lines = [self._curves[name] for name in begun if self._curves[name].axes is axis]
-            names = [] if axis.get_legend() is None else axis.get_legend().get_texts()
-            if len(names) != len(lines):
-                with house_style():
-                    above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-                    row = {"ncols": 3, "columnspacing": 1.2, "handlelength": 1.6}
-                    axis.legend(handles=lines, fontsize=8.5, **above, **row)
-        return begun
+    def _name_curves(self) -> list[tuple[str, str]]:
+        """Gives the losses a legend of those that have begun; returns their names and markers."""
+        axis = self._loss_axis
+        lines = [line for line in axis.get_lines() if len(line.get_xdata())]
+        names = [(str(line.get_label()), str(line.get_marker())) for line in lines]
+        if names != self._named:
+            with house_style():
+                above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+                row = {"ncols": 3, "columnspacing": 1.2, "handlelength": 1.6}
+                axis.legend(handles=lines, fontsize=8.5, **above, **row)
+            self._named = names
+        return names
 
 
 def _measured(history: History, measure: str) -> tuple[list[float], list[float]]:

@@ -313,23 +313,52 @@ def test_the_curve_of_batches_can_be_seen_on_white_and_turned_for_a_dark_page():
     assert (light(turned) + 0.05) / (light(paper) + 0.05) >= 3
 
 
-def test_the_legends_name_the_curves_that_have_begun_and_no_other():
+def test_the_legend_names_the_losses_that_have_begun_and_no_other():
     history = History()
     picture = TrainingPicture(10, accuracy=True)
 
-    def named() -> list[list[str]]:
+    losses, accuracy = picture.canvas.figure.axes
+
+    def named() -> list[str]:
         picture.png("so far", history)
-        legends = [axis.get_legend() for axis in picture.canvas.figure.axes]
-        return [[text.get_text() for text in each.get_texts()] if each else [] for each in legends]
+        legend = losses.get_legend()
+        return [text.get_text() for text in legend.get_texts()] if legend else []
 
     training = ["each batch", "mean of 6 steps"]
-    assert named() == [[], []]
+    assert named() == []
     history.record_step(2.0, 0.1, 1)
-    assert named() == [training, []]
-    history.evaluations = [{"step": 1, "validation_loss": 1.5}]
-    assert named() == [[*training, "validation"], []]
-    history.evaluations[0]["validation_accuracy"] = 0.5
-    assert named() == [[*training, "validation"], ["validation"]]
+    assert named() == training
+    history.evaluations = [{"step": 1, "validation_loss": 1.5, "validation_accuracy": 0.5}]
+    assert named() == [*training, "validation"]
+    assert accuracy.get_legend() is None and accuracy.get_ylabel() == "accuracy on validation (%)"
+
+
+@pytest.mark.parametrize("accuracy", [False, True])
+@pytest.mark.parametrize("loss", [0.01, 0.6, 1.2, 1.4, 2.3, 4.7, 11.0, 88.0])
+def test_every_word_of_the_picture_is_inside_it_whatever_the_loss(loss, accuracy):
+    history = History()
+    history.record_step(loss, 0.1, 1)
+    history.evaluations = [{"step": 1, "validation_loss": loss, "validation_accuracy": 0.5}]
+    picture = TrainingPicture(40, accuracy)
+    picture.png("so far", history)
+    whole = picture.canvas.figure.bbox
+    for axis in picture.canvas.figure.axes:
+        box = axis.get_tightbbox()  # with its labels, ticks and legend
+        assert min(box.x0, box.y0) >= 0 and box.x1 <= whole.x1 and box.y1 <= whole.y1
+    low, high = picture._loss_axis.get_ylim()
+    ticks = [tick for tick in picture._loss_axis.get_yticks() if low <= tick <= high]
+    labels = [f"{tick:g}" for tick in ticks]
+    assert len(labels) in range(3, 7) and all(len(label) <= 3 for label in labels), labels
+
+
+def test_a_run_of_one_step_is_a_dot_and_of_more_a_line():
+    history, picture = History(), TrainingPicture(40, False)
+    mean = picture._curves["training"]
+    for step, marker in ((1, "o"), (2, "")):
+        history.record_step(2.0, 0.1, step)
+        picture.png("so far", history)
+        sign = picture._loss_axis.get_legend().get_lines()[1]
+        assert [mean.get_marker(), sign.get_marker()] == [marker, marker]
 
 
 def test_watch_returns_what_fit_returns():
