@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 from lora_edu.plots.curve_names import name_curves
@@ -48,6 +49,7 @@ __all__ = [
 _GREY = "#555555"  # of levels
 _ROOM = 1.12  # above bars, for the labels of the highest
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # of a value, above the grid
+_MANY_DECADES = 3  # of a logarithmic axis, from which on its powers of ten are labels enough
 _LABEL_SHARE = 0.1  # of the highest bar: what a label takes, at most
 _LEGEND_CHARACTERS, _KEY_CHARACTERS = 84, 9  # of a row, and those that a line's sign takes of it
 SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
@@ -115,8 +117,7 @@ def line_chart(
             axis.set_yscale("log", base=2)
             axis.yaxis.set_major_formatter(_plain)
         if y_log10:
-            axis.set_yscale("log")
-            axis.yaxis.set_major_formatter(_plain)
+            _label_decades(axis)
         if any(line.label for line in lines) and not name_curves(axis, curves):
             made.legend(loc="outside lower center", ncols=_columns([line.label for line in lines]))
     return made
@@ -153,6 +154,16 @@ def _columns(names: Sequence[str]) -> int:
     if sum(len(name) + _KEY_CHARACTERS for name in names) <= _LEGEND_CHARACTERS:
         return len(names)
     return 3 if max(map(len, names)) <= 20 else 2
+
+
+def _label_decades(axis: Axes) -> None:
+    """Makes the vertical axis logarithmic, with 1, 2 and 5 of each decade where few are shown."""
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    few = np.log10(high / low) < _MANY_DECADES
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    axis.yaxis.set_major_formatter(_plain)
+    axis.yaxis.set_minor_formatter(NullFormatter())  # which else writes 3 × 10⁰ between them
 
 
 def _plain(value: float, _: int) -> str:

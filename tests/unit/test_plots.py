@@ -176,6 +176,26 @@ def test_a_vertical_axis_by_powers_of_two_has_them_as_labels() -> None:
 @pytest.mark.parametrize(
     ("ends", "labels"),
     [
+        ((0.3, 3.5), ["0.5", "1", "2"]),
+        ((0.012, 0.11), ["0.02", "0.05", "0.1"]),
+        ((6, 400), ["10", "20", "50", "100", "200"]),
+        ((0.016, 6.9), ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5"]),
+        ((0.5, 5000), ["1", "10", "100", "1,000"]),
+    ],
+)
+def test_a_logarithmic_axis_of_few_decades_has_labels_within_each(ends, labels) -> None:
+    axis = line_chart([Line("a", [1, 2], ends)], **LABELS, y_log10=True).axes[0]
+    axis.figure.canvas.draw()
+    shown = [
+        tick for tick in axis.get_yticklabels() if ends[0] <= tick.get_position()[1] <= ends[1]
+    ]
+    assert [tick.get_text() for tick in shown] == labels
+    assert not any(tick.get_text() for tick in axis.get_yticklabels(minor=True))
+
+
+@pytest.mark.parametrize(
+    ("ends", "labels"),
+    [
         ((-1000, 2000), ["−1,000", "0", "1,000", "2,000"]),
         ((0, 3e6), ["0", "1,000,000", "2,000,000", "3,000,000"]),
         ((0, 1.5), ["0.0", "0.5", "1.0", "1.5"]),
