@@ -18,7 +18,7 @@ from lora_edu.lora import LoRALayer
 
 @exercise(
     "02.gradient_at_start",
-    praise="B's gradient carries x A, which is zero here; A's carries B, which is not.",
+    praise="B's gradient carries A, which is zero here; A's carries B, which is not.",
 )
 def gradient_at_start(answer: Any) -> None:
     """Judges which of W (frozen), A (zero) and B (random) get a gradient at step 0."""

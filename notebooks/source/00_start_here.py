@@ -14,9 +14,8 @@
 # hints and final questions.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# again from there.  **Only half an hour in all?** Take 02 through Exercise 2, 03 through “Train
-# it”, and in 05 “Should
-# I use LoRA, and with what?”.
+# again from there.  **Only half an hour in all?** Skip this; take 02 through Exercise 2, 03 through
+# “Train it”, and in 05 “Should I use LoRA, and with what?”.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
@@ -106,10 +105,10 @@ print(generate_text(model, encoding, meaning, 40))
 a, b = menu.matrices["blocks.0.attention.query"]
 print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, B {tuple(b.shape)}")
 # %% [markdown]
-# **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to 192.
-# That few is the **rank**. A 192 × 192 matrix can have any rank up to 192; LoRA picks a *low* one,
-# hence *low-rank adaptation*. What is it here? `check` tells you if you are right, or why not:
-# first see it refuse 192, then replace the dots.
+# **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to
+# 192. That few is the **rank**. $\Delta W$ could have any rank up to 192; through $A$ and $B$ it
+# has at most this few, hence *low-rank adaptation*. Which rank is it here? `check` tells you if you
+# are right, or why not: first see it refuse 192, then replace the dots.
 # %%
 from lora_edu.exercises import check
 
@@ -182,12 +181,12 @@ show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's 
 answer = SIZES[0] if share < 0.02 else SIZES[1] if share < 0.2 else SIZES[2]
 reveal(size, answer, because=f"it is {100 * share:.1f} %")
 # %% [markdown]
-# You can work this out. In the layer above, $A$ and $B$ hold 2 × 192 × 8 = 3,072 numbers beside
+# You can see why. In the layer above, $A$ and $B$ hold 2 × 192 × 8 = 3,072 numbers beside
 # 36,864 in $W$. That is 8 %; wider layers need less, and embeddings get no adapter. On larger models,
 # with fewer layers adapted, it is less still: Llama's 7 MB are 0.04 % of its 16 GB.
 #
 # ## Does switching change the base?
-# Training on a new task can lose part of the old one (notebook 06). Does putting an adapter on and
+# Full fine-tuning can lose part of the old task (notebook 06). Does putting an adapter on and
 # off change anything? Compare every tensor with the file.
 # %%
 from lora_edu import detach, lora_layers, same_bits
@@ -198,13 +197,13 @@ now, stored = model.state_dict(), load_pretrained("mini", device=device).state_d
 changed = [name for name in stored if not same_bits(now[name], stored[name])]
 print(f"{len(changed)} of {len(stored)} tensors changed")
 # %% [markdown]
-# Putting on and taking off leaves no trace, nor does training (notebook 03).
+# Putting on and taking off leaves no trace, nor does LoRA's training (notebook 03).
 #
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
 #
-# **Exercise 2, fill in.** Add two ways: $x$ through $W$, and $x$ through $A$ and $B$, times
-# `strength`, which here includes the multiplier.
+# **Exercise 2, fill in.** Add two ways: $x$ through $W$, and `strength` times $x$ through $A$ and
+# $B$. Here it includes the multiplier.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>
@@ -328,8 +327,8 @@ answers = {"forgotten": False, "inside": False, "zero": True, "free": False}
 check("00.true_or_false", answers)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# <code>zero</code> and <code>free</code> are measured above, two follow. Which numbers does
-# training change? How small is the file?
+# <code>zero</code> and <code>free</code> are answered above; work out the other two. Which numbers
+# does training change? How small is the file?
 # </details>
 #
 # ## Deeper: is your machine fast enough?

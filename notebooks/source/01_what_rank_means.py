@@ -84,7 +84,7 @@ check("01.make_update", (A, B))
 # measured as *energy*: the sum of all squared entries, which is also the sum of all $\sigma^2$.
 #
 # Three matrices to cut: a picture, pure noise, and the real thing. We trained *all* weights of our
-# GPT to tell spam from other messages, and kept what that changed: the $\Delta W$ of *full*
+# GPT to tell spam from other messages, and kept the change: from here, $\Delta W$ is that of *full*
 # fine-tuning, LoRA's rival.
 # %%
 # @title A picture, drawn as numbers
@@ -140,7 +140,7 @@ knife
 # So full fine-tuning's update has dozens of directions. Does the *task* need them? The matrix
 # cannot tell, so ask the task. We trained LoRA on the same messages. At rank 1 each of the 36
 # matrices gets a single direction to read and one to write; a new last layer, the *head*, learns,
-# too. The rivals: the whole ΔW (the fully fine-tuned model) and the least one can train (a head on
+# too. The rivals: the whole ΔW and the least one can train (a head on
 # the frozen base). Each has five *seeds*, runs that differ by chance alone, and we compare seed by
 # seed.
 # %%
@@ -163,7 +163,7 @@ cut_none, cut_one = record.accuracy("cut", 0), record.accuracy("cut", 1)
 lora_one = record.accuracy("lora", 1)
 ways = {
     "a head on the frozen base": head,
-    "all ΔW cut to rank 0, the rest tuned": cut_none,
+    "ΔW cut to rank 0": cut_none,
     "ΔW cut to rank 1": cut_one,
     "ΔW whole: full fine-tuning": whole,
     "LoRA at rank 1": lora_one,
@@ -286,9 +286,9 @@ print(f"at equal energy, ΔW shrunk has the lower loss in {lower} of 25 (5 ranks
 # %% [markdown]
 # *Direction matters*: at the same energy the second does far less than the first, and the eighth
 # hardly more than none. *The strongest is rarely indispensable*: without it, ΔW does about as well
-# with four seeds of five, but seed 0, the ΔW that you have, falls to 74 %. And *a short push goes
+# with four seeds of five, but seed 0, the ΔW that you have, falls to 74 %. And *a small change goes
 # far*: all of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss. So the cut's good
-# score may come from a short push as well as from few directions.
+# score may come from a small change as well as from few directions.
 #
 # ## Deeper: put it back by hand
 # Those were means of five seeds. Test it yourself with seed 0, whose rank 1 has 28 % of the energy.
@@ -327,10 +327,10 @@ put_back
 # %% [markdown]
 # **To find out:** set a rank and press **Run it live**. Energy grows with each rank: does accuracy?
 # Your star is one seed, the curves are means of five. “ΔW in random directions” keeps ΔW's output
-# along $r$ of them; “random update” has nothing of ΔW.
+# along $r$ random directions; “random update” has only the cut's energy.
 #
 # <details><summary>What to look for</summary>
-# From rank 1 to 8 the 36's energy goes from 23 to 60 %, but accuracy stays at 88 to 89 %, flat
+# From rank 1 to 8 energy over all 36 goes from 23 to 60 %, but accuracy stays at 88 to 89 %, flat
 # within the scatter of the seeds. Then it slowly reaches that of the whole ΔW.
 # </details>
 #
@@ -371,8 +371,8 @@ show(chart, alt=f"A table of pieces, layers by blocks; {fewer} of 36 are below n
 print(f"noise: {noise[0]} for a square layer, {noise[1]} for the MLP's")
 # %% [markdown]
 # So ΔW is far from noise, and yet not low in rank. Is that the task's doing, or the optimizer's?
-# Compare the gradient of a first batch with its *sign*. The sign is Adam's first step: Adam divides
-# each entry by its usual size, at first the entry's own.
+# Compare the gradient of a first batch with its *sign*. The sign is the first step of Adam, which
+# made ΔW: it divides each entry by its usual size, at first the entry's own.
 # %%
 import lora_edu
 from lora_edu.tasks import prepare_classifier

@@ -15,7 +15,7 @@
 # %% bootstrap
 # %% [markdown]
 # ## What are we going to build?
-# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$. The trouble is that $\Delta W$ has as many numbers as $W$, for every task anew. So LoRA leaves $W$ alone and bets that a useful change can be written with few numbers, as a tall thin matrix times a short wide one.
+# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$. The trouble: $\Delta W$ has as many numbers as $W$, again for every task. So LoRA leaves $W$ alone and bets that a useful change can be written with few numbers, as a tall thin matrix times a short wide one.
 # %%
 import math
 
@@ -268,7 +268,7 @@ show(
     "matrix start at the same loss and fall. Both random starts far above them and falls.",
 )
 # %% [markdown]
-# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much, depends on the size of $A$ and $B$: try `(1, 0.01)` for `"both random"` in `STARTS` and run on: its curve joins the good ones.
+# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much, depends on the size of $A$ and $B$: set `"both random"` to `(1, 0.01)` in `STARTS` and run on. Where does its curve go?
 #
 # At equal size, in this toy, it does not matter *which* of the two is zero. For the sizes usually drawn it does: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
 #
@@ -331,7 +331,7 @@ check("02.merge", merged_weight)
 # %%
 drawing("merge")
 # %% [markdown]
-# The course's class has `merge()` and `unmerge()`. Does yours learn alike? And is the course's loss the same after merging?
+# The course's class has `merge()` and `unmerge()`. Does your class learn as the course's does? And is the latter's loss the same after merging?
 # %%
 mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())  # the same start
@@ -456,16 +456,6 @@ controls = {
 
 
 # %%
-# @title What the rule says
-def first_low(losses):
-    """The rule of the hint, for as long as yours is not written."""
-    return min(rank for rank, loss in losses.items() if loss < 1.5 * min(losses.values()))
-
-
-rule = find_rank if elbow_verdict.passed else first_low
-for name, losses in controls.items():
-    print(f"{name}: the rule says {rule(losses)}")
-# %%
 # @title Draw the three curves
 untouched = NOISE**2 + 6 / OUT  # the loss without any update
 shares = {n: (untouched - loss[4]) / (untouched - NOISE**2) for n, loss in controls.items()}
@@ -483,6 +473,18 @@ show(
     "Halving directions: steep to rank 3, nearly flat from there. All 48 equal: a slow straight "
     "fall that has not ended at rank 32.",
 )
+
+
+# %%
+# @title What the rule says
+def first_low(losses):
+    """The rule of the hint, for as long as yours is not written."""
+    return min(rank for rank, loss in losses.items() if loss < 1.5 * min(losses.values()))
+
+
+rule = find_rank if elbow_verdict.passed else first_low
+for name, losses in controls.items():
+    print(f"{name}: the rule says {rule(losses)}")
 # %% [markdown]
 # **Takeaway:** no. A rule always answers, and another threshold answers otherwise, so look at the curve too. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost. A real task can be kinder: in notebook 01 LoRA at rank 1 did about as well as the whole ΔW, ± 5 points.
 #

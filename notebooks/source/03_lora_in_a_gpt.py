@@ -284,7 +284,7 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # next batches so much lower? The 380 tales tell 19 plots over and over, and the held-out ones tell
 # others. Plots do not carry over, a gap in *generalisation*, but the pirates' words do.
 #
-# Now the fun part: one opening, told twice. `set_strength(model, 0)` switches all updates off.
+# Now one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
 # @title What it does: lets the model tell the tale with its updates off, then on
 import re
@@ -347,7 +347,7 @@ check("03.order", learns)
 # Which parameters exist when <code>freeze</code> is called?
 # </details>
 # %% [markdown]
-# Neither wrong order raises an error. That is why `fit` looks before it starts:
+# Neither mistake raises an error by itself, so `fit` looks before it starts:
 # %%
 import textwrap
 import warnings
@@ -401,9 +401,10 @@ for name, init, rates in (
 table(["trained by", "learning rate", "held-out loss", "layers with an intruder, of 36"], rows)
 # %% [markdown]
 # Across methods, the loss does not explain intruders: full fine-tuning has none at 3.69 and at
-# 3.32, LoRA at 3.59 in 29 layers. LoRA as such does not either: where $A$ begins smaller, they are
-# rare at rate 0.002, where it learnt least, and common at 0.01. *Within* a method, as rows 2 to 6
-# show, the rate that learnt most has most. Whether they cause forgetting is not tested here.
+# 3.32, LoRA at 3.59 in 29 or 30
+# layers. Nor does LoRA as such: with a smaller $A$ they are rare at 0.002, where it learnt least,
+# and common at 0.01. *Within* a method, as rows 2 to 6 show, the rate that learnt most has most.
+# Whether they cause forgetting is not tested here.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -436,7 +437,7 @@ for targets in ("blocks.2.*", "blocks.[14].*", "blocks.5.*"):
     print(f"adapters in {targets:14} gradient in blocks {entered}, in {frozen} frozen weights")
 # %%
 # @title The answer: run it when you have predicted
-reveal(way, ways[1], because="block 2 acts on the loss through every later block")
+reveal(way, ways[1], because="block 2 acts on the loss through each later block, not only past it")
 
 
 # %% [markdown]

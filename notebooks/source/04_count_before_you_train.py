@@ -102,7 +102,7 @@ for_loss = 4 * 8 * 512 * small.vocab_size  # float32, for each token and entry o
 print(f"Of the activations the loss alone keeps {for_loss / 1e9:.2f} GB.")
 # %% [markdown]
 # LoRA spares some of them, too: a frozen layer without an adapter need not keep its input. But the
-# gradient still travels back through every frozen layer to the adapters below.
+# gradient still travels back through every frozen layer to the adapters before it.
 # %%
 shares = ["over 95 %", "about 70 %", "about half", "under 30 %"]
 saving = predict("How much of the total does LoRA save, at rank 8 on query and value?", shares)
@@ -130,8 +130,8 @@ bars
 # above, 4,096, LoRA on query and value alone needs 35 GB and saves 71 %, not 46, because weights
 # grow faster than activations. This is an estimate, so leave a tenth of the card free.
 #
-# **To find out:** which is the smallest card for LoRA on query and value? With these, does
-# *checkpointing*, which keeps each block's input and computes the rest again, make QLoRA fit a T4?
+# **To find out:** which is the smallest card for LoRA on query and value? On the same layers, does
+# QLoRA fit a T4 with *checkpointing*, which keeps each block's input and computes the rest again?
 # Then go back to all layers without checkpointing: what do 32 rows do?
 #
 # <details><summary>What to look for</summary>
