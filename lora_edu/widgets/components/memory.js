@@ -43,7 +43,7 @@ const STYLE = `
 :host { --weights: #b4bcc5; --activations: #d3a2c0; }
 :host([data-theme="dark"]) { --weights: #a3adb8; }
 .row { gap: 8px 11px; font-size: 13px; }
-.sliders { column-gap: 22px; }
+.sliders { column-gap: 36px; }
 select { padding: 4px 5px; }
 .slider, .slider input { flex-basis: 230px; min-width: min(230px, 100%); }
 .tick { align-self: center; }
@@ -64,7 +64,7 @@ select { padding: 4px 5px; }
 .bar i { background: var(--fill); }
 .why { margin: 7px 0 0; font-size: 12.5px; line-height: 18px; min-height: 54px; }
 @container (max-width: 800px) {
-  .row { gap: 8px 7px; } .sliders { column-gap: 16px; } .row:not(.sliders) { font-size: 12.5px; } .field { gap: 4px; } select { padding: 4px 1px; }
+  .row { gap: 8px 7px; } .sliders { column-gap: 28px; } .row:not(.sliders) { font-size: 12.5px; } .field { gap: 4px; } select { padding: 4px 1px; }
   .bars { grid-template-columns: 202px minmax(0, 1fr); gap: 9px; } .parts { font-size: 11.5px; } .parts span { margin-right: 8px; } }
 @container (min-width: 400px) and (max-width: 730px) { .field { flex: 0 0 calc(50% - 4px); } }
 @container (max-width: 620px) { .bars { grid-template-columns: minmax(0, 1fr); gap: 2px; padding-top: 0; } .method { margin-top: 8px; } .full .bar { margin-top: 44px; } }

@@ -63,10 +63,10 @@ function layerAt({ target, m, n, copies }, rank) {
 const STYLE = `
 :host { --on-frozen: #1b1f24; }
 :host([data-theme="dark"]) { --on-frozen: #ffffff; }
-.kinds { display: grid; grid-template-columns: 12fr 10fr 12fr 10fr 11fr 11fr 12fr 12fr; gap: 4px 6px; margin: 6px 0 0; padding: 0; border: 0; min-width: 0; }
+.kinds { display: grid; grid-template-columns: repeat(8, max-content); justify-content: space-between; gap: 4px 8px; margin: 6px 0 0; padding: 0; border: 0; min-width: 0; }
 .kinds legend { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-.kinds > div { position: relative; display: flex; justify-content: space-between; align-items: center; height: 28px; padding-bottom: 8px; }
-.kinds .share { font-size: 11px; color: var(--quiet); white-space: nowrap; font-variant-numeric: tabular-nums; }
+.kinds > div { position: relative; display: flex; gap: 4px; align-items: center; height: 28px; padding-bottom: 8px; }
+.kinds .share { min-width: 35px; font-size: 11px; color: var(--quiet); white-space: nowrap; font-variant-numeric: tabular-nums; }
 .kinds .tick { font-size: 13px; gap: 4px; }
 .kinds .bar { position: absolute; left: 0; right: 0; bottom: 0; height: 5px; border-radius: 3px; background: var(--card); overflow: hidden; }
 .kinds .bar i { display: block; height: 100%; background: var(--bar-lora); }
@@ -84,7 +84,7 @@ const STYLE = `
 .judged { margin: 0; font-size: 13px; line-height: 18px; font-weight: 600; }
 svg.chart .tag { font-size: 12px; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
 .slider, .slider input { min-width: 0; }
-@container (max-width: 800px) { .kinds { grid-template-columns: repeat(4, minmax(0, 1fr)); } .kinds > div { height: 25px; } .layer { grid-template-columns: 120px minmax(0, 1fr); gap: 0 6px; } }
+@container (max-width: 815px) { .kinds { grid-template-columns: repeat(4, minmax(0, 1fr)); } .kinds > div { height: 25px; } .layer { grid-template-columns: 120px minmax(0, 1fr); gap: 0 6px; } }
 @container (max-width: 730px) { .two { grid-template-columns: minmax(0, 1fr); } }
 @container (max-width: 480px) { .kinds { grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); } .layer { grid-template-columns: 104px minmax(0, 1fr); } }
 @container (max-width: 350px) { .layer { grid-template-columns: minmax(0, 1fr); } }

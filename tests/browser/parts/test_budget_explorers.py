@@ -94,7 +94,7 @@ def test_nothing_is_cut_off_at_the_side(name: str, width: int, page: Page) -> No
 
 
 # Sets every model and output with each layer alone, at the least and the greatest rank; returns
-# where something is beyond the box, and where a share comes near the name beside it.
+# where something is beyond the box, and where a share touches its name or is near the next one.
 EVERY_LAYER = """box => {
   const [model, output] = box.querySelectorAll("select"), rank = box.querySelector("[type=range]");
   const change = (field, values, kind) => values.forEach(value => {
@@ -115,8 +115,13 @@ EVERY_LAYER = """box => {
       const parts = [...box.querySelectorAll(".layer *")];
       if (parts.some(part => right(part) > edge + 0.5)) found.add(name);
       const [label, share] = layer.closest("div").children;
-      if (share.textContent && share.getBoundingClientRect().left - right(label) < 4)
-        found.add(`${name}: touches its share`);
+      const words = document.createRange();
+      words.selectNodeContents(share);
+      const said = words.getBoundingClientRect(), next = layer.closest("div").nextElementSibling;
+      const nearest = said.left - right(label), other = next?.getBoundingClientRect();
+      if (share.textContent && nearest < 3.9) found.add(`${name}: touches its share`);
+      if (share.textContent && other?.left > said.left && other.left - said.right < 2 * nearest)
+        found.add(`${name}: its share is near the next name`);
     };
     for (let place = 0; place < model.options.length; place++) {
       change(model, [place], "change");
