@@ -13,11 +13,13 @@ from typing import Any, Protocol
 from lora_edu.widgets.component import Component
 from lora_edu.widgets.strength_record import (
     CLASSES,
+    MOST_ROWS,
     STRENGTHS,
     Answer,
     Prompt,
     Recording,
     read_recording,
+    with_others,
 )
 
 
@@ -123,9 +125,10 @@ def strength_explorer(
     names = [name for name in TASKS if name in recording]
     first = recording[names[0]][0]
     lines = [explain(first.text, strength, first.at(strength)) for strength in _STRENGTHS_IN_TEXT]
+    adapters = [_adapter(name, recording[name]) for name in names]
     return Component(
         "strength",
-        {"strengths": STRENGTHS, "adapters": [_adapter(name, recording[name]) for name in names]},
+        {"strengths": STRENGTHS, "most": MOST_ROWS, "adapters": adapters},
         alt=describe(names[0], first, 1.0),
         text="\n".join([f"{names[0]}: {TASKS[names[0]].does}", *lines]),
         ask=_Asked(make_responder),
@@ -141,15 +144,15 @@ def _adapter(name: str, prompts: list[Prompt]) -> dict[str, Any]:
         "example": task.example,
         "ends": task.ends,
         "classifies": set(prompts[0].rows) == set(CLASSES),
-        "prompts": [
-            {
-                "text": prompt.text,
-                "rows": prompt.rows,
-                "answers": [_answer(answer, prompt.rows) for answer in prompt.answers],
-            }
-            for prompt in prompts
-        ],
+        "prompts": [_prompt(prompt) for prompt in prompts],
     }
+
+
+def _prompt(prompt: Prompt) -> dict[str, Any]:
+    """A recorded prompt as the page has it."""
+    rows = with_others(prompt.rows, prompt.answers[0])
+    answers = [_answer(answer, rows) for answer in prompt.answers]
+    return {"text": prompt.text, "rows": rows, "answers": answers}
 
 
 def _answer(answer: Answer, rows: tuple[str, ...]) -> dict[str, Any]:
@@ -183,6 +186,6 @@ class _Asked:
             self._responder = self._make_responder()
         adapter, prompt = request["adapter"], request["prompt"]
         answer = self._responder.answer(adapter, prompt, request["strength"])
-        rows = self._responder.rows(adapter, prompt)
+        rows = with_others(self._responder.rows(adapter, prompt), answer)
         unread = self._responder.unread_tokens(prompt)
         return {"answer": _answer(answer, rows), "rows": rows, "unread": unread}

@@ -54,6 +54,16 @@ class Prompt:
         return matter({name: max(a.shares[name] for a in answers) for name in answers[0].shares})
 
 
+def with_others(rows: Sequence[str], answer: Answer) -> tuple[str, ...]:
+    """Returns the rows, and behind them the other watched tokens, for where one is likeliest.
+
+    Example:
+        >>> with_others(["b"], Answer("", {"a": 0.1, "b": 0.6}))
+        ('b', 'a')
+    """
+    return (*rows, *(name for name in answer.shares if name not in rows))
+
+
 Recording = Mapping[str, Sequence[Prompt]]
 
 

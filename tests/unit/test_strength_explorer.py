@@ -159,8 +159,8 @@ def test_an_own_prompt_is_answered_by_the_model_at_the_strength_asked_for():
     reply = asking(responder).ask({"adapter": "tales", "prompt": "The ship", "strength": 0.5})
     assert responder.asked == [("tales", "The ship", 0.5)]
     assert reply == {
-        "answer": {"text": " live", "shares": [0.9, 0.04], "first": 0},
-        "rows": ("live", "rest"),
+        "answer": {"text": " live", "shares": [0.9, 0.04, 0.06], "first": 0},
+        "rows": ("live", "rest", "play"),
         "unread": 0,
     }
 

@@ -84,31 +84,37 @@ export function answer({ adapter, prompt, strength }, data) {
     prompt: text,
     said: said(now),
     base: said(base),
-    bars: now ? bars(rows, now, base, classifies) : [],
+    bars: now ? bars(data.most, rows, now, base, classifies) : [],
   };
 }
 
-/** A bar for each row, and one for all other words. */
-function bars(rows, now, base, classifies) {
+/** A bar for each of the first rows, and one for all other words; the likeliest is always there. */
+function bars(most, rows, now, base, classifies) {
+  const places = rows.map((_, place) => place).slice(0, most);
+  if (now.first >= most) places[most - 1] = now.first;
   const bar = (word, share, was, first, other = false) =>
     ({ token: word[0], rest: word[1], share, was, says: wholePercent(share), first, other });
-  const shown = rows.map((row, place) => bar(
-    classifies ? [row, ""] : word(row, place === now.first ? now.text : ""),
+  const shown = places.map(place => bar(
+    classifies ? [rows[place], ""] : word(rows[place], place === now.first ? now.text : ""),
     now.shares[place], base?.shares[place] ?? null, place === now.first));
   if (classifies) return shown;
-  const left = each => Math.max(0, 1 - each.shares.reduce((sum, share) => sum + share, 0));
+  const left = each => Math.max(0, 1 - places.reduce((sum, place) => sum + each.shares[place], 0));
   return [...shown, bar(["any other", ""], left(now), base ? left(base) : null, false, true)];
 }
+
+const LONGEST = 11; // letters of a word beside its bar: a text such as "mermermer" has no end
 
 /** "p(irate)" → the token and the rest of its word; the rest is that of the text, where it is said. */
 function word(row, text) {
   const [, token, rest] = row.match(/^([^(]+)\((.+)\)$/) ?? [null, row, ""];
   const said = text.trimStart();
-  return [token, said.startsWith(token) ? said.slice(token.length).match(/^\p{L}*/u)[0] : rest];
+  if (!said.startsWith(token)) return [token, rest];
+  const whole = token + said.slice(token.length).match(/^\p{L}*/u)[0];
+  return [token, (whole.length > LONGEST ? `${whole.slice(0, LONGEST - 1)}…` : whole).slice(token.length)];
 }
 
-export function mount(host, { strengths, adapters }, ask) {
-  const data = { strengths, adapters: adapters.map(each => ({ ...each, prompts: [...each.prompts] })) };
+export function mount(host, { strengths, most, adapters }, ask) {
+  const data = { strengths, most, adapters: adapters.map(each => ({ ...each, prompts: [...each.prompts] })) };
   const zero = strengths.indexOf(0), trained = strengths.indexOf(1);
   const state = { adapter: 0, prompt: 0, strength: trained };
   const chosen = () => data.adapters[state.adapter].prompts[state.prompt];

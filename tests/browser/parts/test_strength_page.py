@@ -109,7 +109,10 @@ def test_every_state_says_what_was_recorded(page: Page) -> None:
             assert shown["base"] == f"{base.likeliest}, {chance(max(base.shares.values()))}"
         else:
             assert (shown["said"], shown["base"]) == (now.text, base.text)
-        for bar, row in zip(shown["bars"], prompt.rows):
+        rows = list(prompt.rows)
+        if now.likeliest not in rows and now.text.strip().startswith(now.likeliest.split("(")[0]):
+            rows[-1] = now.likeliest
+        for bar, row in zip(shown["bars"], rows):
             assert bar["share"] == now.shares[row] and bar["was"] == base.shares[row]
             assert bar["says"] == chance(now.shares[row])
             assert bar["token"] == row.partition("(")[0]
@@ -124,6 +127,16 @@ def test_the_bars_of_a_state_are_all_that_can_come(page: Page) -> None:
         assert sum(bar["was"] for bar in shown["bars"]) == pytest.approx(1, abs=3e-4)
 
 
+def test_one_row_is_the_word_that_is_said_away_from_the_adapter_too(page: Page) -> None:
+    """At −1 the likeliest word is none that matters between the base and too much."""
+    state = {"adapter": NAMES.index("menu"), "prompt": 0, "strength": STRENGTHS.index(-1.0)}
+    shown = load(page, EXPLORER).answers([state])[0]
+    (first,) = [bar for bar in shown["bars"] if bar["first"]]
+    assert shown["bars"].index(first) == 4 and len(shown["bars"]) == 6
+    assert first["share"] == max(bar["share"] for bar in shown["bars"][:-1])
+    assert shown["said"].strip().startswith(first["token"])
+
+
 def test_the_likeliest_row_is_the_word_that_is_said(page: Page) -> None:
     for state, shown in zip(STATES, load(page, EXPLORER).answers(STATES), strict=True):
         if NAMES[state["adapter"]] == "spam":
@@ -131,7 +144,8 @@ def test_the_likeliest_row_is_the_word_that_is_said(page: Page) -> None:
         for bar in shown["bars"]:
             if bar["first"] and bar["token"].isalpha():
                 word = re.match(r"\s*([^\W\d_]*)", shown["said"])[1]
-                assert bar["token"] + bar["rest"] == word, shown
+                written = word if len(word) <= 11 else f"{word[:10]}…"
+                assert bar["token"] + bar["rest"] == written, shown
             assert "(" not in bar["token"] + bar["rest"]
 
 
