@@ -93,13 +93,14 @@ check("04.fixed_bytes", fixed_bytes)
 # they are the largest part:
 # %%
 from lora_edu import MODEL_SHAPES, memory_budget
+from lora_edu.plots import table
 
 small, step = MODEL_SHAPES["GPT-2 small (124M)"], {"batch_size": 8, "length_tokens": 512}
 full = memory_budget(small, "full", **step)
-for part in ("weights", "gradients", "optimizer", "activations", "total"):
-    print(f"{part:12} {getattr(full, f'{part}_bytes') / 1e9:5.2f} GB")
+parts = ("weights", "gradients", "optimizer", "activations", "total")
 for_loss = 4 * 8 * 512 * small.vocab_size  # float32, for each token and entry of the vocabulary
 print(f"Of the activations the loss alone keeps {for_loss / 1e9:.2f} GB.")
+table(["", "GB"], [[part, f"{getattr(full, f'{part}_bytes') / 1e9:.2f}"] for part in parts])
 # %% [markdown]
 # LoRA spares some of them, too: a frozen layer without an adapter need not keep its input. But the
 # gradient still travels back through every frozen layer to the adapters before it.
@@ -177,8 +178,8 @@ check("04.break_even", break_even)
 # Newer models share keys and values between query heads (*grouped-query attention*), and their MLP
 # has a third matrix, the *gate*:
 # %%
-for layer in llama.projections:
-    print(f"{layer.target:7} {layer.in_dim:6,} → {layer.out_dim:7,}   {layer.copies} ×")
+rows = [[p.target, f"{p.in_dim:,}", f"{p.out_dim:,}", p.copies] for p in llama.projections]
+table(["layer", "inputs", "outputs", "copies"], rows)
 
 
 # %% [markdown]
@@ -210,9 +211,11 @@ def parity(rank):
         yield name, count_lora(layers, rank), lora_parameters(shape, rank, targets)
 
 
+rows = []
 for name, yours, package in parity(rank=8):
-    off = "not tried yet" if yours is None else f"differs by {yours - package}"
-    print(f"{name:20} rank 8, head included: {package:13,}  yours {off}")
+    off = "not tried yet" if yours is None else yours - package
+    rows.append([name, f"{package:,}", "agrees" if off == 0 else off])
+table(["at rank 8, head included", "the package's count", "yours, off by"], rows)
 # %% [markdown]
 # **Exercise 4.** In the explorer above, take Llama 3 8B and tick all layers of the blocks, the gate
 # too, but not the head. What is the slider's first stop above 1 % of the model's parameters?
@@ -276,15 +279,17 @@ rows = {
     "W of query, value": (measured(learn=[".query.weight", ".value.weight"]), pair, 0),
     "LoRA on all six": (measured(six), six, 8),
 }
+kept = []
 for name, (found, targets, rank) in rows.items():
     row = {"batch_size": 4, "length_tokens": 128, "number_bytes": 4}
     formula = activation_bytes(mini, targets, rank=rank, **row)
     both = 100 * found / everything, 100 * formula / everything
-    print(f"{name:20} {both[0]:3.0f} %, and the formula's {both[1]:3.0f} %")
+    kept.append([name, *(f"{share:.0f}" for share in both)])
 last = measured(["blocks.5.attention.query", "blocks.5.attention.value"])
 for_loss = 4 * tokens.numel() * mini.vocab_size  # float32
-print(f"LoRA in the last block alone: {100 * last / everything:.0f} %,", end=" ")
-print(f"the loss's array alone {100 * for_loss / everything:.0f} %")
+kept.append(["LoRA in the last block alone", f"{100 * last / everything:.0f}", "–"])
+kept.append(["the loss's array alone", "–", f"{100 * for_loss / everything:.0f}"])
+table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept)
 # %% [markdown]
 # The drawing's 11 of 16 are 69 %; with the loss's array 71, and 72 with each $x A$. *Which* layers
 # learn decides what is spared, not how they learn.
@@ -328,15 +333,16 @@ print(f"LoRA of rank 8 on the blocks:     {small_mb:4.0f} MB in the file")
 # ## Deeper: published figures, checked
 # Which of these hold?
 # %%
-# @title What it does: prints a published figure beside the computed one
+# @title What it does: sets a published figure beside the computed one
 def compare(what, published, computed):
     now, then = (float(said.split()[0].replace(",", "")) for said in (computed, published))
     off = f"differs by {100 * (now / then - 1):+.1f} %".replace("-", "−")
     verdict = "as published" if published == computed else off
-    print(f"{what:44} {published:>12} | {computed:>12}  {verdict}")
+    compared.append([what, published, computed, verdict])
 
 
 # %%
+compared = []
 two_classes, gpt3 = small.with_classifier(2), MODEL_SHAPES["GPT-3 175B"]
 every = [layer.target for layer in two_classes.projections]
 compare("Raschka 2024, appendix E: all parameters", "124,441,346", f"{two_classes.parameters:,}")
@@ -350,6 +356,7 @@ for size, published in (("medium (355M)", "0.35 M"), ("large (774M)", "0.77 M"))
     compare(f"table 3: GPT-2 {size}, rank 4", published, f"{count:.2f} M")
 rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
+table(["", "published", "computed", ""], compared)
 # %% [markdown]
 # Section 4.2's 35 MB is round: section 7.1 says "roughly". The 0.4 % we cannot explain, and no
 # whole rank on query and value gives the counts for GPT-2, although the [released
@@ -359,10 +366,12 @@ compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 # needs more than 780 GB. We take one row of 512 tokens, rank 64 on all layers, and checkpointing.
 # %%
 settings = {"rank": 64, "length_tokens": 512, "checkpointing": True, "targets": in_blocks}
+rows = []
 for method in ("full", "lora", "qlora"):
     needs = memory_budget(MODEL_SHAPES["LLaMA 65B"], method, **settings)
-    smallest = (needs.cards_that_fit() or ["no single card"])[0]
-    print(f"{method:5} {needs.total_bytes / 1e9:6.1f} GB: {smallest}")
+    smallest = (needs.cards_that_fit() or ["none"])[0]
+    rows.append([method, f"{needs.total_bytes / 1e9:.1f}", smallest])
+table(["", "GB", "smallest single card"], rows)
 # %% [markdown]
 # It holds on paper, with 6 % of the card left, where our rule asks for a tenth.
 #

@@ -244,6 +244,7 @@ for name, history in histories.items():
     print(f"{name:4} | {learning:9,} numbers learn, {part:.1f} % of the base's", end="")
     print(f" | validation loss from {before:.1f} to {after:.1f} nats per token")
 # %%
+# @title What it does: draws both losses
 lines = []
 for name, history in histories.items():
     points = [(row["step"], row["validation_loss"]) for row in history.evaluations]
@@ -474,6 +475,7 @@ found["LoRA,\nmerged"] = on_stories(lora)
 unmerge(lora)
 print(f"adapter off: the largest difference of a logit from the base's is {apart}")
 # %% tags=["withheld"]
+# @title What it does: draws the five
 from lora_edu.plots import bar_chart
 
 title = "With the adapter off nothing is forgotten" + ("; with it on, much is" if harder else "")
