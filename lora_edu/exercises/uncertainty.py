@@ -176,6 +176,7 @@ def rates(answer: Any) -> None:
     """Judges {"lora": …, "full": …}, the learning rates to go on with, by the record's losses."""
     record = read_record(data_path("results", "llm_menu.json"))
     arms = {"lora": {"method": "lora", "rank": 8}, "full": {"method": "full", "rank": 0}}
+    arms = {name: arm | {"seed": 0} for name, arm in arms.items()}  # the one that all rates have
     if not isinstance(answer, dict) or answer.keys() != arms.keys():
         raise Wrong("Keep the dict with the names lora, full.")
     given = {name: number(rate) for name, rate in answer.items()}

@@ -73,7 +73,7 @@ def _as_if_strangers(first: Scores, second: Scores) -> float:
 def _best_rates() -> dict[str, float]:
     record = read_record(data_path("results", "llm_menu.json"))
     arms = {"lora": {"method": "lora", "rank": 8}, "full": {"method": "full", "rank": 0}}
-    return {name: best_rate(record, stage="tune", **key) for name, key in arms.items()}
+    return {name: best_rate(record, stage="tune", seed=0, **key) for name, key in arms.items()}
 
 
 RATES = _best_rates()
