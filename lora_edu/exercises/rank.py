@@ -164,7 +164,7 @@ _MISCONCEPTIONS = {
 
 @exercise(
     "01.true_or_false",
-    praise="Closest in norm is a statement about numbers, not about what they are for.",
+    praise="Closest in energy says nothing of the task. And 2 A and B / 2 have the same product.",
 )
 def true_or_false(answer: Any) -> None:
     """Judges four statements about rank."""

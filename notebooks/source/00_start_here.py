@@ -14,7 +14,7 @@
 # hints and final questions.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# again from there.  **Only half an hour in all?** Skip this; take 02 through Exercise 2, 03 through
+# again from the top.  **Only 35 minutes in all?** Skip this; take 02 through Exercise 2, 03 through
 # “Train it”, and in 05 “Should I use LoRA, and with what?”.
 # %% bootstrap
 # %% [markdown]
@@ -47,8 +47,8 @@ explorer
 # task. Most of the memory goes to what each 2-byte number needs besides: a gradient of 2 bytes and
 # two optimizer numbers of 4 bytes each. LoRA freezes the model and trains a small addition, in this
 # estimate beside two of each block's seven matrices (query and value). That takes 35 GB: 16 for the
-# model, 19 for its layers' outputs, kept for the backward pass (notebook 04). With most of the
-# frozen part in 4 bits, the total is 25. Either way, a task is a file of 7 MB.
+# model, 19 for what LoRA's backward pass needs of its layers' outputs (notebook 04). With most of
+# the frozen part in 4 bits, the total is 25. Either way, a task is a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -81,7 +81,7 @@ drawing("side_path")
 # $B$, and the results are added. Only $A$ and $B$, the *adapter*, are trained. So the layer acts as
 # if its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed *multiplier*.
 #
-# ## The same by hand
+# ## The same in code
 # First the base alone, which was never taught what this list means:
 # %%
 from lora_edu import choose_device, generate_text, load_pretrained, load_tokenizer
@@ -106,9 +106,9 @@ a, b = menu.matrices["blocks.0.attention.query"]
 print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, B {tuple(b.shape)}")
 # %% [markdown]
 # **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to
-# 192. That few is the **rank**. $\Delta W$ could have any rank up to 192; through $A$ and $B$ it
-# has at most this few, hence *low-rank adaptation*. Which rank is it here? `check` tells you if you
-# are right, or why not: first see it refuse 192, then replace the dots.
+# 192. That few is the **rank**. An update of 192 × 192 could have rank 192; $A B$ has this few at
+# most, hence *low-rank adaptation*. Which rank is it here? `check` tells you if you are right, or
+# why not: first see it refuse 192, then replace the dots.
 # %%
 from lora_edu.exercises import check
 
@@ -203,7 +203,7 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # The drawing is a single line of code.
 #
 # **Exercise 2, fill in.** Add two ways: $x$ through $W$, and `strength` times $x$ through $A$ and
-# $B$. Here it includes the multiplier.
+# $B$. Here `strength` includes the multiplier.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>
@@ -327,7 +327,7 @@ answers = {"forgotten": False, "inside": False, "zero": True, "free": False}
 check("00.true_or_false", answers)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# <code>zero</code> and <code>free</code> are answered above; work out the other two. Which numbers
+# All are answered above. Which numbers
 # does training change? How small is the file?
 # </details>
 #

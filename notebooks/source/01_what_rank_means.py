@@ -39,8 +39,8 @@ from lora_edu.widgets.playground import playground
 plane = playground()
 plane
 # %% [markdown]
-# **To find out:** at which angles of $A$ do two of the eight points stay where they are? Can a
-# rank-1 update ever move two points along lines that are *not parallel*?
+# **To find out:** at which angles of $A$ do two of the eight points stay where $W$ takes them? Can
+# a rank-1 update ever move two points along lines that are *not parallel*?
 #
 # <details><summary>What to look for</summary>
 # Two points stay whenever A is perpendicular to them, at multiples of 45°. All moves are parallel:
@@ -137,12 +137,11 @@ knife
 # </details>
 #
 # ## The finding: does low rank do the task?
-# So full fine-tuning's update has dozens of directions. Does the *task* need them? The matrix
-# cannot tell, so ask the task. We trained LoRA on the same messages. At rank 1 each of the 36
-# matrices gets a single direction to read and one to write; a new last layer, the *head*, learns,
-# too. The rivals: the whole ΔW and the least one can train (a head on
-# the frozen base). Each has five *seeds*, runs that differ by chance alone, and we compare seed by
-# seed.
+# So full fine-tuning's update needs dozens of directions for 90 %. Does the *task* need them? The
+# matrix cannot tell, so ask the task. We trained LoRA on the same messages. At rank 1 each of the
+# 36 matrices gets a single direction to read and one to write; a new last layer, the *head*,
+# learns, too. The rivals: the whole ΔW and the least one can train (a head on the frozen base).
+# Each has five *seeds*, runs that differ by chance alone, and we compare seed by seed.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
@@ -163,7 +162,7 @@ cut_none, cut_one = record.accuracy("cut", 0), record.accuracy("cut", 1)
 lora_one = record.accuracy("lora", 1)
 ways = {
     "a head on the frozen base": head,
-    "ΔW cut to rank 0": cut_none,
+    "ΔW cut to rank 0, all else as tuned": cut_none,
     "ΔW cut to rank 1": cut_one,
     "ΔW whole: full fine-tuning": whole,
     "LoRA at rank 1": lora_one,
@@ -201,7 +200,7 @@ reveal(worth, answer, because=because)
 #
 # ## Deeper: cut it yourself
 # Take a matrix apart, and put it together from all its pieces. `U` has the $u$ as columns, `Vh` the
-# $v$ as rows. In a PyTorch weight, stored transposed, $u$ writes and $v$ reads.
+# $v$ as rows. PyTorch stores a weight transposed: there $u$ writes and $v$ reads.
 # %%
 torch.manual_seed(0)
 two_pieces = torch.randn(6, 2) @ torch.randn(2, 5)
@@ -371,8 +370,8 @@ show(chart, alt=f"A table of pieces, layers by blocks; {fewer} of 36 are below n
 print(f"noise: {noise[0]} for a square layer, {noise[1]} for the MLP's")
 # %% [markdown]
 # So ΔW is far from noise, and yet not low in rank. Is that the task's doing, or the optimizer's?
-# Compare the gradient of a first batch with its *sign*. The sign is the first step of Adam, which
-# made ΔW: it divides each entry by its usual size, at first the entry's own.
+# Compare the gradient of a first batch with its *sign*. Adam, which made ΔW, divides each entry by
+# its usual size; at the first step that is its own, so the sign is left.
 # %%
 import lora_edu
 from lora_edu.tasks import prepare_classifier

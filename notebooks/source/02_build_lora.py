@@ -186,7 +186,7 @@ found = options[A_moves + 2 * B_moves]
 # @title The answer: run it when you have predicted
 reveal(first, found, because="while B is 0, a change of A changes nothing; one of B does")
 # %% [markdown]
-# After one step $B$ is no longer zero, and from then on both learn. So why this start and no other? Let us try all four, zero or random, on a small task from the folded cell. `base` is a frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` makes a hidden change, here of rank 4, and `examples` gives inputs with the changed layer's answers, plus noise of size `NOISE`.
+# After one step $B$ is no longer zero. So why this start and no other? Let us try all four, zero or random, on a small task from the folded cell below. Here `base` is one frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` makes a hidden change, here of rank 4, and `examples` gives inputs with the changed layer's answers, plus noise of size `NOISE`.
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1
@@ -268,7 +268,7 @@ show(
     "matrix start at the same loss and fall. Both random starts far above them and falls.",
 )
 # %% [markdown]
-# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much, depends on the size of $A$ and $B$: set `"both random"` to `(1, 0.01)` in `STARTS` and run on. Where does its curve go?
+# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much, depends on the size of $A$ and $B$: set `"both random"` to `(1, 0.01)` in `STARTS` and run from there. Where does its curve go?
 #
 # At equal size, in this toy, it does not matter *which* of the two is zero. For the sizes usually drawn it does: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
 #
@@ -331,7 +331,7 @@ check("02.merge", merged_weight)
 # %%
 drawing("merge")
 # %% [markdown]
-# The course's class has `merge()` and `unmerge()`. Does your class learn as the course's does? And is the latter's loss the same after merging?
+# The course's class has `merge()` and `unmerge()`. Does your class learn as the course's does? And is the course's loss the same after merging?
 # %%
 mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())  # the same start

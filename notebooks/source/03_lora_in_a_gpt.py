@@ -135,8 +135,8 @@ print(f"{whose}: {len(names)} layers (query, value) wrapped, {equal} of {len(pai
 
 # %% [markdown]
 # The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. With
-# `scaling="alpha/rank"` it divides by the rank, as the paper does and PEFT, Hugging Face's library:
-# 16 / 8 = 2. Without, the multiplier is alpha, as in the printed book (Raschka 2024). `freeze` sets
+# `scaling="alpha/rank"` it divides by the rank, as the paper and Hugging Face's PEFT do: below, 16
+# / 8 = 2. Without, the multiplier is alpha, as in the printed book (Raschka 2024). `freeze` sets
 # `requires_grad` to `False`. It comes *first*; exercise 4 asks why.
 # %%
 from lora_edu import freeze
@@ -282,7 +282,7 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 #
 # In 40 steps no tale came twice, so both are losses on tales not yet learnt. Why is the loss on
 # next batches so much lower? The 380 tales tell 19 plots over and over, and the held-out ones tell
-# others. Plots do not carry over, a gap in *generalisation*, but the pirates' words do.
+# others. Plots do not carry over, a gap in *generalisation*; the words seem to.
 #
 # Now one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
@@ -400,11 +400,10 @@ for name, init, rates in (
         rows.append([name, f"{lr:g}", f"{loss:.2f}", layers])
 table(["trained by", "learning rate", "held-out loss", "layers with an intruder, of 36"], rows)
 # %% [markdown]
-# Across methods, the loss does not explain intruders: full fine-tuning has none at 3.69 and at
-# 3.32, LoRA at 3.59 in 29 or 30
-# layers. Nor does LoRA as such: with a smaller $A$ they are rare at 0.002, where it learnt least,
-# and common at 0.01. *Within* a method, as rows 2 to 6 show, the rate that learnt most has most.
-# Whether they cause forgetting is not tested here.
+# Across methods, the loss does not explain intruders: at 3.69 and 3.32 full fine-tuning has none;
+# at 3.59 LoRA has them in 29 or 30 layers. Nor is it LoRA as such: with a smaller $A$ they are rare
+# at rate 0.002, where it learnt least, and common at 0.01. *Within* a method, as rows 2 to 6 show,
+# the rate that learnt most has most. Whether they cause forgetting is not tested here.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -437,14 +436,14 @@ for targets in ("blocks.2.*", "blocks.[14].*", "blocks.5.*"):
     print(f"adapters in {targets:14} gradient in blocks {entered}, in {frozen} frozen weights")
 # %%
 # @title The answer: run it when you have predicted
-reveal(way, ways[1], because="block 2 acts on the loss through each later block, not only past it")
+reveal(way, ways[1], because="block 2 acts on the loss through each later block, too")
 
 
 # %% [markdown]
 # The output of block 2 reaches the loss through the attention and MLP of every later block, and
-# past them, along the long line of the block's drawing. Its gradient comes back both ways; each
-# layer multiplies by its frozen $W$. A frozen layer on that way is spared only the gradient of its
-# *own* weight.
+# past them, along the drawing's long line, the *residual stream*. Its gradient comes back both
+# ways; each layer multiplies by its frozen $W$. A frozen layer on that way is spared only the
+# gradient of its *own* weight.
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
 # %% exercise="03.backward"
@@ -472,7 +471,7 @@ check("03.backward", blocks_entered)
 #
 # The book counts this call on GPT-2 small. A block's six layers have 13,824 inputs and outputs.
 # %%
-published = predict("12 blocks, the head replaced by 768 → 2, rank 16: how many parameters learn?")
+published = predict("12 blocks, a head 768 → 2, all frozen, rank 16: how many parameters learn?")
 published
 # %%
 # @title What it does: counts as the book does, on shapes alone

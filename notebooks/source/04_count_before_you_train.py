@@ -89,8 +89,8 @@ check("04.fixed_bytes", fixed_bytes)
 # Stuck? See [the solutions](solutions/04_count_before_you_train.ipynb).
 # # </student>
 # %% [markdown]
-# And the activations? In full fine-tuning of GPT-2 small with 8 rows, that is texts, of 512 tokens
-# they are the largest part:
+# And the activations? In full fine-tuning of GPT-2 small, with 8 texts (*rows*) of 512 tokens, they
+# are the largest part:
 # %%
 from lora_edu import MODEL_SHAPES, memory_budget
 from lora_edu.plots import table
@@ -128,8 +128,8 @@ bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the block
 bars
 # %% [markdown]
 # No single card here takes full fine-tuning; LoRA needs only one. With as many tokens as GPT-2
-# above, 4,096, LoRA on query and value alone needs 35 GB and saves 71 %, not 46, because weights
-# grow faster than activations. This is an estimate, so leave a tenth of the card free.
+# above, 4,096, LoRA on query and value alone needs 35 GB and saves 71 %, not 46, because in wider
+# models weights outgrow activations. This is an estimate, so leave a tenth of the card free.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? On the same layers, does
 # QLoRA fit a T4 with *checkpointing*, which keeps each block's input and computes the rest again?
@@ -291,8 +291,8 @@ kept.append(["LoRA in the last block alone", f"{100 * last / everything:.0f}", "
 kept.append(["the loss's array alone", "–", f"{100 * for_loss / everything:.0f}"])
 table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept)
 # %% [markdown]
-# The drawing's 11 of 16 are 69 %; with the loss's array 71, and 72 with each $x A$. *Which* layers
-# learn decides what is spared, not how they learn.
+# The drawing's 11 of 16 are 69 %; with loss and head about 71, and 72 with each $x A$. *Which*
+# layers learn decides what is spared, not how they learn.
 #
 # **Exercise 5.** True or false?
 #
@@ -359,7 +359,7 @@ compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 table(["", "published", "computed", ""], compared)
 # %% [markdown]
 # Section 4.2's 35 MB is round: section 7.1 says "roughly". The 0.4 % we cannot explain, and no
-# whole rank on query and value gives the counts for GPT-2, although the [released
+# whole rank on query and value gives table 3's counts, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #
 # QLoRA's headline is 65 billion parameters on one card of 48 GB, where full fine-tuning in 16 bits

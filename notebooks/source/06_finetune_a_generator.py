@@ -192,9 +192,9 @@ print(f"{whose}: the same count in {agree} of {asked} sentences")
 # %% [markdown]
 # ## Train one yourself
 # LoRA and full fine-tuning each need a learning rate of their own. To find it, both were trained
-# beforehand at several rates, each time for 375 steps, that is, four passes over the data. What came
-# out ships with the course, as a **record**. So read the best rate of each from there, and then train
-# both for 50 steps yourself.
+# beforehand at several rates, each time for 375 steps, that is, four passes over the data. What
+# came out ships with the course, as a **record**. So read the best rate of each from there, and
+# then train both for 50 steps yourself. The rates were chosen for 375 steps, so 50 give no verdict.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, losses_by_rate, read_record
@@ -378,9 +378,9 @@ reveal(
     because=f"the interval of the difference {reason}",
 )
 # %% [markdown]
-# **Takeaway:** here the examples bring nothing; large models gain a lot from them. And don't trust
-# the loss or BLEU alone: in both, LoRA at rank 8 is close to full here, but it makes three times as
-# many slot errors.
+# **Takeaway:** here, on menus, the examples bring nothing; large models gain a lot from them. And
+# don't trust the loss or BLEU alone: in both, LoRA at rank 8 is close to full here, but it makes
+# three times as many slot errors.
 #
 # **Investigate:** what did seed 0 of each say? Choose another number below 20.
 # %%
@@ -450,7 +450,8 @@ harder = found["LoRA,\nadapter on"] > 1.5 * found["base"]
 reason = "the update is added to any text" if harder else "so little training moves little"
 reveal(after, outcomes[1] if harder else outcomes[0], because=reason)
 # %% [markdown]
-# **Exercise 4.** Which of these models tell stories *exactly* as the base does?
+# **Exercise 4.** Which of these models tell stories *exactly* as the base does? *Merged* means the
+# update added into $W$.
 # %% exercise="06.forgot"
 # <solution>
 as_before = {"adapter on": False, "adapter off": True, "merged": False, "full": False}
@@ -502,9 +503,9 @@ for strength in (1.0, 0.9, 0.8, 0.7, 0.5, 0.0):
     rows_of_strength.append([strength, f"{learnt:.2f}", f"{math.log(on_stories(shipped)):.1f}"])
 table(["strength", "loss on menus", "loss on the ten stories"], rows_of_strength)
 # %% [markdown]
-# At four fifths of its strength, it keeps most of what it learnt and gets back a third of what it
-# forgot. Wortsman et al. (2021) do this with full fine-tuning, by mixing the old weights with the
-# new. Another remedy is *replay*: old text in every batch.
+# At four fifths of its strength, its loss on menus hardly rises (count the slots, too), and over a
+# third of what it forgot is back. Wortsman et al. (2021) do this with full fine-tuning, by mixing
+# the old weights with the new. Another remedy is *replay*: old text in every batch.
 #
 # This is the end of the marked path. You can train a generator, say how true its sentences are, and
 # measure and undo what it forgot. Still open is whether LoRA forgets less than full fine-tuning: two
@@ -763,14 +764,15 @@ reveal(control, place, because=because)
 # %% [markdown]
 # **Takeaway:** at these levels the control is nearer to full fine-tuning. With menus at 0.30 it
 # forgot even less than full; at 0.25 and 0.23 it is about three quarters of the way. So most of
-# what LoRA forgets more there comes from its way of changing those matrices, not from what it
+# LoRA's extra forgetting there comes from its way of changing those matrices, not from what it
 # leaves frozen elsewhere. But the control's curve crosses full's between 0.30 and 0.25. At 0.22, in
 # the figure, it has forgotten far more than full, nearly as much as LoRA at rank 32. So which of
 # these two forgets less depends on how much was learnt.
 #
 # Is it the rank alone? That rank 32 forgets less than rank 8 speaks for it. But it is open, because
-# rate, alpha and the random start of $A$ differ too, and notebook 03 shows that rate and start leave
-# traces. Open as well: LoRA with the embedding trained. This is one small model, one task, three seeds.
+# LoRA and the control also differ in rate, alpha and the random start of $A$, and notebook 03 shows
+# that rate and start leave traces. Open as well: LoRA with the embedding trained. This is one small
+# model, one task, three seeds.
 #
 # Then why LoRA? You can switch it off or turn it down, and a task is 5 % of the numbers. Others
 # find:
@@ -783,7 +785,7 @@ reveal(control, place, because=because)
 #   Wikipedia rises by 0.03, 0.05 and 0.03
 # - Schulman et al. (2025): both *learn* alike, if all layers are adapted, the data fit into the
 #   adapter, batches are small, and LoRA's rate is about ten times full's. Ours learnt
-#   less at five times, and less still at ten; why is open
+#   less than full at five times, and less still at ten; why is open
 #
 # So measure your own case.
 # %% [markdown]

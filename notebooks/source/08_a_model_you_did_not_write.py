@@ -119,9 +119,9 @@ print("without the template:", go_on(question) or "(nothing at all)")
 # on, `encoding.chat(text)` writes the template for you, system turn included, and gives tokens.
 #
 # ## Can't I just ask for what I want?
-# You should always try that first, because it costs nothing. The task is the one from notebook 06:
-# say a list of facts in a sentence, with no fact missing, wrong or made up. Ask in three ways: the
-# bare facts, a clear request in the chat template, and the same request after five examples.
+# You should always try that first, because it costs no training. The task is the one from notebook
+# 06: say a list of facts in a sentence, with no fact missing, wrong or made up. Ask in three ways:
+# the bare facts, a clear request in the chat template, and the same request after five examples.
 # %%
 import random
 
@@ -380,7 +380,7 @@ from lora_edu.plots import Line, line_chart, show, smoothed
 
 losses = ours["losses"]
 later = sum(losses[15:25]) / 10
-title = f"Most of it is learnt in 20 steps: from {losses[0]:.1f} to {later:.1f} nats"
+title = f"Most of the loss is gone in 20 steps: from {losses[0]:.1f} to {later:.1f} nats"
 lines = [Line("LoRA", range(1, len(losses) + 1), smoothed(losses), points=False)]
 labels = {"x_label": "step", "y_label": "training loss, smoothed (nats per token)"}
 chart = line_chart(lines, title=title, **labels)
@@ -445,7 +445,7 @@ axis.set_xscale("log")
 axis.set_xticks(ticks := sorted(set().union(*tried.values())), [f"{rate:g}" for rate in ticks])
 axis.minorticks_off()
 show(chart, alt=f"Validation loss over learning rate, a valley for each method. {title}.")
-why = "by few rates and one seed; Schulman et al. 2025 found about ten"
+why = "that is from few rates and one seed; Schulman et al. 2025 found about ten"
 reveal(factor, round(times), because=why)
 # %%
 for name, losses in tried.items():
@@ -466,7 +466,7 @@ check("08.rate", rates)
 # </details>
 # %% [markdown]
 # Someone who takes LoRA's rate for full fine-tuning, or the other way round, compares two rates and
-# believes that they have compared two methods. At its own rate, how do the two stand?
+# believes that they have compared two methods. Each at its own rate, how do the two stand?
 # %%
 # @title What it does: sums up the recorded runs at each method's best rate
 from statistics import mean
@@ -493,7 +493,7 @@ table(["", "validation loss", "slot errors"], compared)
 # The first row's slot errors are those of 200 test meanings, the methods' of 60
 # validation meanings. Read the table with care:
 # this part of the data also chose the rates, and one run each can't tell such small differences
-# apart. Full's valley is flat, too, so don't take our factor to heart. What the table can tell is
+# apart. And full's valley is flat, so don't take our factor to heart. What the table can tell is
 # that LoRA gets there with 1.8 % of the numbers.
 #
 # In notebook 06, LoRA made three times as many slot errors as full fine-tuning. Why not here? We
@@ -607,9 +607,10 @@ reveal(less, verdict, because=f"{sum(lower)} of {len(lower)} rows of the table a
 # difference is the switch: the old model is still there, and you can have it back at any moment.
 #
 # ## How do I hand it to others?
-# Save the adapter in half precision. `base_model` writes down where other tools find the model that it
-# belongs to. Here that is a folder on your machine; for others, write a name that they know too, such
-# as the published model's, `HuggingFaceTB/SmolLM2-135M-Instruct`.
+# Save the adapter in half precision. `base_model` writes down where other tools find the model that
+# it belongs to. Here that is a folder on your machine; for others, write a name that they know too,
+# such as the published model's, `HuggingFaceTB/SmolLM2-135M-Instruct`, and measure there again,
+# since ours is a blurred copy.
 # %%
 import tempfile
 from pathlib import Path
@@ -648,7 +649,8 @@ if find_spec("peft"):
 else:
     print("PEFT is not installed here.")
 # %% [markdown]
-# Some tools know nothing of adapters. For them, merge, and save a plain model:
+# Some tools know nothing of adapters. For them, merge, that is, add the update into the weights,
+# and save a plain model:
 # %%
 from transformers import AutoModelForCausalLM
 
@@ -669,17 +671,17 @@ print(f"{megabytes:.0f} MB, in float32; reloaded, its logits differ from ours by
 # |---|---|---|
 # | PEFT | `AutoPeftModelForCausalLM.from_pretrained(folder)` | above |
 # | transformers | `AutoModelForCausalLM.from_pretrained(plain)` | above |
-# | TRL | `SFTTrainer(model=…, peft_config=LoraConfig(r=8, lora_alpha=16, target_modules=[…]))` trains such an adapter | yes, 1.16 |
+# | TRL, which trains | `SFTTrainer(model=…, peft_config=LoraConfig(r=8, lora_alpha=16, target_modules=[…]))` trains such an adapter | yes, 1.16 |
 # | TRL | `SFTTrainer(model=PeftModel.from_pretrained(model, folder, is_trainable=True))` goes on with this one | yes, 1.16 |
-# | vLLM | `vllm serve BASE --enable-lora --lora-modules menu=folder` | no |
-# | llama.cpp | in the course's own folder, `python -m scripts.export_gguf folder menu.gguf` merges into one file; then `llama-completion -m menu.gguf -no-cnv --temp 0 -p 'name[Seven Plates], price[cheap]\n'` | yes, 0.5 |
+# | vLLM, which serves | `vllm serve BASE --enable-lora --lora-modules menu=folder` | no |
+# | llama.cpp, which runs without Python | in the course's own folder, `python -m scripts.export_gguf folder menu.gguf` merges into one file; then `llama-completion -m menu.gguf -no-cnv --temp 0 -p 'name[Seven Plates], price[cheap]\n'` | yes, 0.5 |
 # | llama.cpp | for the adapter alone, `convert_lora_to_gguf.py folder --base BASE --outfile menu.gguf` from its source; then as above, with `-m base.gguf --lora menu.gguf` | yes, 0.5 |
 #
 # What came out? TRL's first loss is ours, and `load_adapter` reads what TRL saves: the logits are
 # PEFT's, to 0.0001. llama.cpp answered four prompts with the same tokens as transformers; logits
-# differ by 0.06, because it computes in half precision. The adapter alone, beside a base in half
-# precision, gave the same tokens, too; beside the package's 4-bit file, two of seven prompts were
-# answered otherwise. `python -m scripts.try_handover trl` repeats TRL's trials, and `… llama.cpp`
+# differ by 0.06, because it computes in half precision. The adapter alone was tried on seven
+# prompts: beside a base in half precision all answers were the same, beside the package's 4-bit
+# file two were others. `python -m scripts.try_handover trl` repeats TRL's trials, and `… llama.cpp`
 # that of the merged file.
 #
 # Two habits of these tools are good to know. **TRL** masks the prompt as we do if its rows have a
@@ -721,7 +723,8 @@ check("08.tied", tied)
 # The embedding looks up a row of W. Who sees what is added to the head's output?
 # </details>
 # %% [markdown]
-# Our `merge` gives such a head a weight of its own and leaves the embedding as it was.
+# Our `merge` gives such a head a weight of its own and leaves the embedding as it was, so the file
+# grows by a fifth. Leaving the head out spares you that.
 #
 # ## Three sentences to remember
 # 1. The three calls are the same for any model; its names, its shapes and its template are what you
