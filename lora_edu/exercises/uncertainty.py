@@ -176,11 +176,11 @@ def rates(answer: Any) -> None:
     """Judges {"lora": …, "full": …}, the learning rates to go on with, by the record's losses."""
     record = read_record(data_path("results", "llm_menu.json"))
     arms = {"lora": {"method": "lora", "rank": 8}, "full": {"method": "full", "rank": 0}}
-    arms = {name: arm | {"seed": 0} for name, arm in arms.items()}  # the one that all rates have
     if not isinstance(answer, dict) or answer.keys() != arms.keys():
         raise Wrong("Keep the dict with the names lora, full.")
     given = {name: number(rate) for name, rate in answer.items()}
-    tried = {name: losses_by_rate(record, stage="tune", **key) for name, key in arms.items()}
+    same_seed = {"stage": "tune", "seed": 0}  # the one that all rates have
+    tried = {name: losses_by_rate(record, **same_seed, **key) for name, key in arms.items()}
     best = {name: min(losses, key=losses.get) for name, losses in tried.items()}
     if given["lora"] == given["full"]:
         raise Wrong(
