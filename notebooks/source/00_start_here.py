@@ -106,9 +106,9 @@ a, b = menu.matrices["blocks.0.attention.query"]
 print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, B {tuple(b.shape)}")
 # %% [markdown]
 # **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to
-# 192. That few is the **rank**. An update of 192 × 192 could have rank 192; $A B$ has this few at
-# most, hence *low-rank adaptation*. Which rank is it here? `check` tells you if you are right, or
-# why not: first see it refuse 192, then replace the dots.
+# 192. That few is the **rank**. An update of 192 × 192 could have rank 192; $A B$ has a *low* one,
+# hence *low-rank adaptation*. Which rank is it here? `check` tells you if you are right, or why
+# not: first see it refuse 192, then replace the dots.
 # %%
 from lora_edu.exercises import check
 

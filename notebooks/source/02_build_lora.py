@@ -268,7 +268,7 @@ show(
     "matrix start at the same loss and fall. Both random starts far above them and falls.",
 )
 # %% [markdown]
-# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much, depends on the size of $A$ and $B$: set `"both random"` to `(1, 0.01)` in `STARTS` and run from there. Where does its curve go?
+# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much depends on the size of $A$ and $B$: set `"both random"` to `(1, 0.01)` in `STARTS` and run from there. Where does its curve go?
 #
 # At equal size, in this toy, it does not matter *which* of the two is zero. For the sizes usually drawn it does: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
 #
