@@ -29,7 +29,7 @@ from .style import (
     house_style,
     line_style,
     png,
-    with_palette,
+    shown_width,
 )
 from .tables import Table, table
 
@@ -61,8 +61,8 @@ __all__ = [
     "point_chart",
     "show",
     "show_widget",
+    "shown_width",
     "smoothed",
     "stacked_bars",
     "table",
-    "with_palette",
 ]

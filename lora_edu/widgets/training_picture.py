@@ -7,7 +7,15 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
-from lora_edu.plots import SMOOTHED_STEPS, figure, house_style, line_style, smoothed
+from lora_edu.plots import (
+    SMOOTHED_STEPS,
+    figure,
+    house_style,
+    line_style,
+    png,
+    shown_width,
+    smoothed,
+)
 from lora_edu.training import History
 from lora_edu.widgets.canvas import Canvas
 
@@ -75,6 +83,13 @@ class TrainingPicture:
         top = _LOSS_GRID * math.ceil(max(seen, default=1) * 1.05 / _LOSS_GRID)
         self._loss_axis.set_ylim(0, top)
         return self.canvas.png(scale=(top, *self._name_curves()))
+
+    def still(self) -> tuple[bytes, int]:
+        """The last picture again, as sharp as all that are kept, and how wide it is shown."""
+        self.title.set_animated(False)  # a figure's own text is left out otherwise, also of a file
+        picture = png(self.canvas.figure)
+        self.title.set_animated(True)
+        return picture, shown_width(self.canvas.figure)
 
     def _name_curves(self) -> list[tuple[str, str]]:
         """Gives the losses a legend of those that have begun; returns their names and markers."""

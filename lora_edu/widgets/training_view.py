@@ -29,7 +29,6 @@ from lora_edu.plots import (
     live_paragraph,
     show_widget,
     smoothed,
-    with_palette,
 )
 from lora_edu.training import History, evaluation_mode
 from lora_edu.widgets.error_line import ErrorLine, type_and_message
@@ -244,10 +243,11 @@ class TrainingView:
 
         JupyterLab prefers a widget to all else in an output, and shows an error once it is gone.
         """
-        words, picture = escape(self.verdict()), image_tag(with_palette(self.png), self.verdict())
-        still = f'{_STILL_STYLE}<div class="lora-still">{picture}'
+        words, (picture, width) = escape(self.verdict()), self._drawing.still()
+        image = image_tag(picture, self.verdict(), width_px=width)
         bundle = {
-            "text/html": f"{still}<p>{words}</p>{self._said()}</div>",
+            "text/html": f'{_STILL_STYLE}<div class="lora-still">{image}'
+            f"<p>{words}</p>{self._said()}</div>",
             "text/plain": textwrap.fill(self.verdict(), LINE_CHARACTERS),
         }
         display(bundle, raw=True, display_id=self._display_id, update=update)

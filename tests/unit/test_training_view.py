@@ -2,14 +2,17 @@
 
 import _thread
 import asyncio
+import io
 import re
 import signal
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
+from PIL import Image
 from torch import nn
 
 from lora_edu.tasks.classifier import FeatureBatches, feature_loss
@@ -349,6 +352,24 @@ def test_every_word_of_the_picture_is_inside_it_whatever_the_loss(loss, accuracy
     ticks = [tick for tick in picture._loss_axis.get_yticks() if low <= tick <= high]
     labels = [f"{tick:g}" for tick in ticks]
     assert len(labels) in range(3, 7) and all(len(label) <= 3 for label in labels), labels
+
+
+def test_the_picture_that_is_kept_is_sharper_and_shows_all_that_the_last_one_did():
+    history = History()
+    for step in range(1, 8):
+        history.record_step(2.0 / step, 0.1, step)
+    picture = TrainingPicture(10, accuracy=False)
+
+    def small(data: bytes) -> np.ndarray:
+        image = Image.open(io.BytesIO(data)).convert("L")
+        return np.asarray(image.resize((19, 8), Image.Resampling.BOX), dtype=float)
+
+    last = picture.png("seven steps", history)
+    still, width = picture.still()
+    assert Image.open(io.BytesIO(still)).width >= 1.4 * width
+    # A title, a curve or an axis that is left out makes one of these fields paler by more.
+    assert np.abs(small(still) - small(last)).max() < 8
+    assert picture.png("seven steps", history) == last
 
 
 def test_a_run_of_one_step_is_a_dot_and_of_more_a_line():
