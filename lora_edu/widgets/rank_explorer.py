@@ -100,7 +100,7 @@ def explain(state: ExplorerState) -> str:
 def judge_prediction(prediction: float | None, asked: ExplorerState) -> str:
     """Compares the learner's number with the count for the setting it was asked for."""
     if prediction is None:
-        return "No prediction recorded."
+        return "No prediction recorded. Make one above and run this cell again to compare."
     count = lora_parameters(asked.shape, asked.rank, asked.targets_there)
     if prediction <= 0:
         return f"Your prediction, {in_words(prediction)}, is not a count."

@@ -54,7 +54,7 @@ def test_without_a_layer_the_words_ask_for_one() -> None:
 @pytest.mark.parametrize(
     ("number", "verdict"),
     [
-        (None, "No prediction recorded."),
+        (None, "No prediction recorded. Make one above and run this cell again to compare."),
         (294_912.0, "is right."),
         (589_824.0, "is 2 times too many."),
         (29_491.2, "is 10 times too few."),
