@@ -3,39 +3,43 @@ import { box, chips, choice, el, fixed, signed, slider } from "./kit.js";
 import { chart } from "./strength_chart.js";
 
 const STYLE = `
-  .kit { padding-block: 10px; }
-  .top { align-items: center; }
+  .kit { padding-block: 8px 5px; }
+  .knobs { align-items: center; }
   .note { flex: 1 1 260px; min-height: 19px; line-height: 19px; }
   .note .wrong { margin: 0; color: var(--ink); }
   .row + .row { margin-top: 6px; }
-  .field { flex: 1 1 100%; }
-  .field > span:first-child { flex: none; min-width: 84px; }
-  .field select, .field input { flex: 1 1 0; width: 0; }
-  .field :is(select, input, button) { height: 28px; padding-block: 2px; }
-  .two { margin: 8px 0 4px; }
-  .said { background: var(--card); border-left: 5px solid var(--lora); border-radius: 6px; padding: 5px 12px; }
-  .base { border-left: 5px solid var(--bar-frozen); border-radius: 6px; padding: 0 12px; margin-top: 7px; font-size: 13px; line-height: 17px; color: var(--quiet); }
+  /* JupyterLab shows the lower 288 px when the cell has run: all but the prompts. */
+  .prompts { gap: 6px 10px; }
+  .field { flex: 2.2 1 300px; }
+  .field > span { display: none; }
+  .field select, .own input { flex: 1 1 0; width: 0; }
+  .own { flex: 1 1 200px; display: flex; gap: 6px; }
+  .own:focus-within { flex-grow: 3; }
+  .prompts :is(select, input, button) { height: 28px; padding-block: 2px; }
+  .two { margin: 6px 0; }
+  .said { background: var(--card); border-left: 5px solid var(--lora); border-radius: 6px; padding: 4px 12px; }
+  .base { border-left: 5px solid var(--bar-frozen); border-radius: 6px; padding: 0 12px; margin-top: 5px; font-size: 13px; line-height: 17px; color: var(--quiet); }
   .said, .base { white-space: pre-line; text-wrap: pretty; }
   .prompt { color: var(--quiet); }
-  .words { font-size: 16px; line-height: 1.25; font-weight: 650; }
+  .words { font-size: 15.5px; line-height: 1.25; font-weight: 650; }
   /* All that may come lies unseen in the same place, so nothing moves when it comes. */
   .room { display: grid; }
   .room > * { grid-area: 1 / 1; }
   .room > .ghost { visibility: hidden; }
   .room > .seen { height: 0; min-height: 100%; overflow-y: auto; }
   .next { display: grid; align-content: start; }
-  .bars { display: grid; grid-template-columns: fit-content(45%) minmax(0, 1fr); gap: 0 9px; align-content: start; min-height: 144px; }
+  .bars { display: grid; grid-template-columns: fit-content(45%) minmax(0, 1fr); gap: 0 9px; align-content: start; min-height: 138px; }
   .bars .name { text-align: right; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; line-height: 22px; }
   .bars .name i { font-style: normal; color: var(--quiet); }
   .bars > [hidden] { display: none; }
   .bars .first { font-weight: 700; }
-  .bars .track { position: relative; height: 24px; margin-right: 60px; border-left: 1px solid var(--line); }
+  .bars .track { position: relative; height: 23px; margin-right: 60px; border-left: 1px solid var(--line); }
   .bars .now, .bars .was { position: absolute; left: 0; min-width: 1px; border-radius: 0 3px 3px 0; }
   .bars .now { top: 5px; height: 11px; background: var(--bar-lora); }
   .bars .other { opacity: .6; }
   .bars .was { top: 17px; height: 4px; background: var(--bar-frozen); }
   /* Two answers fill the place of six. */
-  .bars.two-rows .track { height: 72px; }
+  .bars.two-rows .track { height: 69px; }
   .bars.two-rows .name { line-height: 58px; }
   .bars.two-rows .says { top: 0; line-height: 58px; }
   .bars.two-rows .now { top: 14px; height: 30px; }
@@ -48,21 +52,25 @@ const STYLE = `
   .legend i { display: inline-block; width: 16px; border-radius: 0 3px 3px 0; margin: 0 5px 0 9px; vertical-align: middle; }
   .legend .now { height: 10px; background: var(--bar-lora); }
   .legend .was { height: 4px; background: var(--bar-frozen); }
-  .drag { align-items: center; }
   .drag .slider .say output { font-size: 20px; line-height: 20px; }
   .play { min-width: 84px; }
-  @container (min-width: 621px) { .two { grid-template-columns: minmax(0, 1.7fr) minmax(275px, 1fr); } }
+  @container (min-width: 621px) {
+    .two { grid-template-columns: minmax(0, 1fr) 270px; gap: 14px; }
+    /* Name, groove and number in one line. */
+    .drag .slider { display: grid; grid-template-columns: auto 1fr 54px; gap: 0 6px; align-items: center; }
+    .drag .say { display: contents; }
+    .drag .say output { grid-area: 1 / 3; text-align: right; }
+    .drag .groove { grid-area: 1 / 2; }
+    .drag :is(.ticks, .marks) { grid-column: 2; }
+  }
   /* On a phone the slider is right beneath the words that it moves; what they are compared with comes after it. */
   @container (max-width: 620px) {
     .kit { display: flex; flex-direction: column; }
     .two, .two > :first-child { display: contents; }
     .said { margin-top: 8px; }
-    .drag { order: 1; margin-top: 8px; }
+    .knobs { order: 1; margin-top: 8px; }
     .base { order: 2; margin-top: 12px; }
     .next { order: 2; margin-top: 12px; }
-    .field > span:first-child { min-width: 0; }
-    .field:has(input) { flex-wrap: wrap; }
-    .field:has(input) > span:first-child { flex-basis: 100%; }
   }
 `;
 
@@ -136,8 +144,8 @@ export function mount(host, { strengths, most, adapters }, ask) {
     base.replaceChildren(...beneath((now.base ?? "…").trim(), classifies));
     draw(now.bars);
     question.textContent = classifies ? "Which of the two?" : "What comes next?";
-    explained.textContent = classifies ? "Probability of the two answers that this adapter can give."
-      : "Probability of the next token: the strong letters. The pale ones are how its word goes on.";
+    explained.textContent = classifies ? "How likely each of the adapter's two answers is."
+      : "How likely each next token is, in strong letters. Pale is how its word goes on.";
   };
 
   // Controls.
@@ -154,7 +162,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
   const offer = () => {
     const { prompts, example } = data.adapters[state.adapter];
     list.offer(prompts.map((each, place) => [place, label(each)]), state.prompt);
-    own.placeholder = `such as: ${example}`;
+    own.title = `Such as: ${example}`;
     start();
   };
   const drag = slider({ label: "Strength of the adapter", stops: strengths, value: 1, say: each => signed(each, 1),
@@ -181,7 +189,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
   } }, "▶ Play");
 
   // The learner's own prompt: one request for each strength, the nearest to the slider first.
-  const own = el("input", { type: "text", "aria-label": "Your own prompt", keydown: event => event.key === "Enter" && answerOwn() });
+  const own = el("input", { type: "text", "aria-label": "Your own prompt", placeholder: "or write your own", keydown: event => event.key === "Enter" && answerOwn() });
   const button = el("button", { type: "button", click: () => answerOwn() }, "Ask");
   const placeOf = text => {
     const { prompts, ends } = data.adapters[state.adapter];
@@ -229,9 +237,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
   const ghosts = (find, dressed) => longest(adapters, find).map(([prompt, words]) =>
     el("div", { class: "ghost", "aria-hidden": "true" }, ...dressed(prompt, words)));
   inside.append(
-    el("div", { class: "row top" }, chip.element, status),
-    el("div", { class: "row" }, list.element),
-    ...(ask ? [el("div", { class: "row" }, el("label", { class: "field" }, el("span", {}, "or your own"), own, button))] : []),
+    el("div", { class: "row prompts" }, list.element, ...(ask ? [el("span", { class: "own" }, own, button)] : [])),
     el("div", { class: "two" },
       el("div", {},
         el("div", { class: "said room" }, ...ghosts(each => each.text, pieces), said),
@@ -239,7 +245,8 @@ export function mount(host, { strengths, most, adapters }, ask) {
       el("div", { class: "next" },
         el("div", { class: "legend" }, question, " ", el("span", { class: "key" }, el("i", { class: "now" }), "now"), el("span", { class: "key" }, el("i", { class: "was" }), "base")),
         rows, explained)),
-    el("div", { class: "row drag" }, play, drag.element));
+    el("div", { class: "row knobs" }, chip.element, status),
+    el("div", { class: "row knobs drag" }, play, drag.element));
   offer();
 }
 

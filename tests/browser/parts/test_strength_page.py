@@ -168,6 +168,15 @@ def test_nothing_moves_and_nothing_is_cut_at_any_state(page: Page, size: dict) -
         assert seen["heights"][0] <= 400
 
 
+def test_the_part_that_jupyterlab_shows_after_a_run_has_all_but_the_prompts(page: Page) -> None:
+    """On 1366 × 768 it puts the next cell half-way down, so that its lower 288 px are seen."""
+    page.set_viewport_size({"width": 1366, "height": 768})
+    kit = show(page, EXPLORER)
+    box = kit.bounding_box()
+    for part in (".said", ".base", ".bars", ".chips", ".drag"):
+        assert kit.locator(part).first.bounding_box()["y"] >= box["y"] + box["height"] - 289, part
+
+
 @pytest.mark.parametrize("adapter", ["menu", "spam"])
 def test_bars_fill_their_place_however_many_there_are(kit: Locator, adapter: str) -> None:
     kit.page.emulate_media(reduced_motion="reduce")  # none glides
@@ -189,13 +198,14 @@ def test_the_legend_is_on_its_question_s_line_in_the_column_of_a_page(page: Page
     assert kit.locator(".legend").first.bounding_box()["height"] < 25
 
 
-def test_on_a_phone_the_slider_is_right_beneath_the_words_that_it_moves(page: Page) -> None:
+def test_on_a_phone_the_knobs_are_right_beneath_the_words_that_they_move(page: Page) -> None:
     page.set_viewport_size(PHONE)
     kit = show(page, EXPLORER)
-    said, drag, base = (
-        kit.locator(part).first.bounding_box() for part in (".said", ".drag", ".base")
+    said, chips, drag, base = (
+        kit.locator(part).first.bounding_box() for part in (".said", ".chips", ".drag", ".base")
     )
-    assert 0 < drag["y"] - (said["y"] + said["height"]) <= 12
+    assert 0 < chips["y"] - (said["y"] + said["height"]) <= 12
+    assert 0 < drag["y"] - (chips["y"] + chips["height"]) <= 40
     assert base["y"] >= drag["y"] + drag["height"]
 
 
@@ -207,11 +217,17 @@ def test_it_opens_with_a_sentence_and_not_with_nonsense(kit: Locator) -> None:
     assert kit.get_by_role("slider").get_attribute("aria-valuetext") == "1.0"
 
 
-def test_prompts_and_ones_own_are_read_whole(kit: Locator) -> None:
-    for role, name in (("combobox", "Prompt"), ("textbox", "Your own prompt")):
-        assert kit.get_by_role(role, name=name).bounding_box()["width"] >= 600
+def test_a_prompt_is_read_whole_and_the_place_for_ones_own_grows_when_it_is_used(
+    kit: Locator,
+) -> None:
+    prompts = kit.get_by_role("combobox", name="Prompt")
     own = kit.get_by_role("textbox", name="Your own prompt")
-    assert own.evaluate("field => field.scrollWidth <= field.clientWidth")  # its example, too
+    text = RECORDING["menu"][0].text.strip()
+    assert kit.locator(".said .seen .prompt").inner_text().strip() == text
+    assert prompts.bounding_box()["width"] >= 480
+    assert own.evaluate("field => field.scrollWidth <= field.clientWidth")  # what stands in it
+    own.focus()
+    assert own.bounding_box()["width"] >= 300
 
 
 # The keyboard
