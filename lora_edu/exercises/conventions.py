@@ -49,12 +49,12 @@ def scaling(answer: Any) -> None:
     praise="Both multiply by 2. Going the other way, to PEFT, alpha is multiplied by the rank.",
 )
 def translate(answer: Any) -> None:
-    """Judges the alpha of `LoRALayer` for PEFT's rank 8 and lora_alpha 16."""
-    if same(answer, 16):
-        raise Wrong("Unchanged, the update is 8 times too strong: PEFT divides 16 by the rank.")
-    if same(answer, 128):
-        raise Wrong("16 × 8 is the way from your class to PEFT; you go the other way.")
-    if same(answer, 16 / math.sqrt(8)):
+    """Judges the alpha of `LoRALayer` for PEFT's rank 16 and lora_alpha 24."""
+    if same(answer, 24):
+        raise Wrong("Unchanged, the update is 16 times too strong: PEFT divides 24 by the rank.")
+    if same(answer, 24 * 16):
+        raise Wrong("24 × 16 is the way from your class to PEFT; you go the other way.")
+    if same(answer, 24 / math.sqrt(16)):
         raise Wrong("That is rsLoRA's rule. PEFT's default divides by the rank, not by its root.")
-    if not same(answer, 2):
+    if not same(answer, 1.5):
         raise Wrong("PEFT multiplies by lora_alpha / rank. Which alpha gives that by itself?")
