@@ -22,9 +22,9 @@ Curve = Mapping[int, float]  # by rank
 KINDS = {
     "cut": "ΔW cut to rank r",
     "lora": "LoRA trained at rank r",
-    "shrunk": "ΔW shrunk, as long as the cut",
+    "shrunk": "ΔW shrunk, to the cut's energy",
     "subspace": "ΔW in r random directions",
-    "random": "random update, as long as the cut",
+    "random": "random update, of the cut's energy",
 }
 _WITH_ENERGY = ("cut", "subspace")  # the others have the cut's, or none of ΔW's
 _PLACES = 6  # kept of a mean: its last digit may differ between machines
