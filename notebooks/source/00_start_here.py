@@ -44,11 +44,11 @@ explorer
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts
 # of 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every
-# task. Most of the memory goes to what each 2-byte number needs besides: a gradient of 2 bytes and
-# two optimizer numbers of 4 bytes each. LoRA freezes the model and trains a small addition, in this
-# estimate beside two of each block's seven matrices (query and value). That takes 35 GB: 16 for the
-# model, 19 for what LoRA's backward pass needs of its layers' outputs (notebook 04). With most of
-# the frozen part in 4 bits, the total is 25. Either way, a task is a file of 7 MB.
+# task. Each 2-byte number also needs a 2-byte gradient and two optimizer numbers of 4 bytes; layer
+# outputs take the rest. LoRA freezes the model and trains a small addition, here to two of each
+# block's seven matrices (query and value). That takes 35 GB: 16 for the model, 19 for layer outputs
+# kept for the backward pass (notebook 04). With most of the frozen part in 4 bits, the total is 25.
+# Either way, a task is a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -160,7 +160,7 @@ reveal(zero, ANSWERS[0 if difference == 0 else 1], because="the update is multip
 # Predict first:
 # %%
 SIZES = ["about 0.5 %", "about 5 %", "about 50 %"]
-size = predict("How large is an adapter's file, beside the file of the base?", SIZES)
+size = predict("How large is an adapter's file, compared with the base's?", SIZES)
 size
 # %%
 # @title The files, measured
@@ -181,9 +181,9 @@ show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's 
 answer = SIZES[0] if share < 0.02 else SIZES[1] if share < 0.2 else SIZES[2]
 reveal(size, answer, because=f"it is {100 * share:.1f} %")
 # %% [markdown]
-# You can see why. In the layer above, $A$ and $B$ hold 2 × 192 × 8 = 3,072 numbers beside
-# 36,864 in $W$. That is 8 %; wider layers need less, and embeddings get no adapter. On larger models,
-# with fewer layers adapted, it is less still: Llama's 7 MB are 0.04 % of its 16 GB.
+# You can see why. In the layer above, $A$ and $B$ hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in
+# $W$. That is 8 %; wider layers need less, and embeddings get no adapter. On larger models, with
+# fewer layers adapted, it is less still: Llama's 7 MB are 0.04 % of its 16 GB.
 #
 # ## Does switching change the base?
 # Full fine-tuning can lose part of the old task (notebook 06). Does putting an adapter on and
@@ -203,7 +203,7 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # The drawing is a single line of code.
 #
 # **Exercise 2, fill in.** Add two ways: $x$ through $W$, and `strength` times $x$ through $A$ and
-# $B$. Here `strength` includes the multiplier.
+# $B$. Here `strength` is already times the multiplier.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>
@@ -282,7 +282,7 @@ for message in (
         said = model(message_ids)[0, -1].argmax().item()
     print(f"{('not spam', 'spam')[said]:9}| {message}")
 # %% [markdown]
-# The last is a miss! On 515 test messages, invented like those it learned from, with 95 % intervals:
+# The last is a miss! On 515 test messages, made up like its training messages, with 95 % intervals:
 # %%
 import json
 

@@ -162,7 +162,7 @@ cut_none, cut_one = record.accuracy("cut", 0), record.accuracy("cut", 1)
 lora_one = record.accuracy("lora", 1)
 ways = {
     "a head on the frozen base": head,
-    "ΔW cut to rank 0, all else as tuned": cut_none,
+    "ΔW cut to rank 0, all else tuned to ΔW": cut_none,
     "ΔW cut to rank 1": cut_one,
     "ΔW whole: full fine-tuning": whole,
     "LoRA at rank 1": lora_one,
@@ -187,11 +187,11 @@ because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole
 reveal(worth, answer, because=because)
 # %% [markdown]
 # **LoRA at rank 1 does about as well as the whole ΔW.** The ± is a 95 % interval over five seeds:
-# LoRA may be five points better or worse. A head alone is ruled out, halfway only just. Keep the task
-# in proportion: counting words gets 89.7 %.
+# LoRA may be five points better or worse. A head alone is ruled out, halfway only just. Keep the
+# task in proportion: counting words gets 89.7 %.
 #
-# ΔW *cut* to rank 1, with 23 % of its energy, comes close, too. But LoRA *learns* its few
-# directions; the cut takes them from an update that was free to use all. At rank 0 the matrices are
+# LoRA's lead over ΔW *cut* to rank 1 (23 % of its energy) may be chance. Yet LoRA *learns* its few
+# directions; the cut takes them from an update free to use all. At rank 0 the matrices are
 # the base's again; embeddings, norms and head were tuned to go with ΔW, and without it do no better
 # than always saying “not spam” (59 %).
 #
@@ -281,13 +281,13 @@ for kind, name in KINDS.items():
 table(["ΔW's directions", "% of the energy", "accuracy, %", "five seeds", "loss"], rows)
 # %%
 lower = sum(int((record.loss("shrunk", r) < record.loss("cut", r)).sum()) for r in (1, 2, 4, 8, 16))
-print(f"at equal energy, ΔW shrunk has the lower loss in {lower} of 25 (5 ranks, 5 seeds)")
+print(f"ΔW, shrunk to the cut's energy, has a lower loss than the cut in {lower} of 25 cases")
 # %% [markdown]
 # *Direction matters*: at the same energy the second does far less than the first, and the eighth
 # hardly more than none. *The strongest is rarely indispensable*: without it, ΔW does about as well
-# with four seeds of five, but seed 0, the ΔW that you have, falls to 74 %. And *a small change goes
-# far*: all of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss. So the cut's good
-# score may come from a small change as well as from few directions.
+# with four seeds of five, but the lowest, seed 0, whose ΔW you have, falls to 74 %. And *a small
+# change goes far*: all of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss. So
+# the cut's good score may come from a small change as well as from few directions.
 #
 # ## Deeper: put it back by hand
 # Those were means of five seeds. Test it yourself with seed 0, whose rank 1 has 28 % of the energy.
@@ -325,8 +325,8 @@ put_back = cut_back(live=accuracy_at)
 put_back
 # %% [markdown]
 # **To find out:** set a rank and press **Run it live**. Energy grows with each rank: does accuracy?
-# Your star is one seed, the curves are means of five. “ΔW in random directions” keeps ΔW's output
-# along $r$ random directions; “random update” has only the cut's energy.
+# Your star is one seed, the curves are means of five. “ΔW in r random directions” is ΔW projected
+# onto them; “random update” has only the cut's energy.
 #
 # <details><summary>What to look for</summary>
 # From rank 1 to 8 energy over all 36 goes from 23 to 60 %, but accuracy stays at 88 to 89 %, flat
@@ -334,7 +334,7 @@ put_back
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# Strictly, no: hardly any strength is exactly 0. But some are as small as rounding, so count the
+# Strictly, no: hardly any strength is exactly 0. But rounding alone would see to that, so count the
 # pieces for 90 % of the energy again, in all 36 matrices.
 # %%
 # @title The pieces of all 36 matrices
@@ -371,7 +371,7 @@ print(f"noise: {noise[0]} for a square layer, {noise[1]} for the MLP's")
 # %% [markdown]
 # So ΔW is far from noise, and yet not low in rank. Is that the task's doing, or the optimizer's?
 # Compare the gradient of a first batch with its *sign*. Adam, which made ΔW, divides each entry by
-# its usual size; at the first step that is its own, so the sign is left.
+# its usual size, at the first step its own size: the sign is left.
 # %%
 import lora_edu
 from lora_edu.tasks import prepare_classifier
@@ -430,9 +430,9 @@ check("01.true_or_false", answers)
 # 5. Why does ΔW cut to rank $r$ not limit what LoRA reaches at rank $r$?
 #
 # <details><summary>Answers</summary>
-# (1) Those perpendicular to A. (2) No few directions stand out. (3) That the closest matrix does the
-# task best. (4) About as much as the whole ΔW, ± 5 points, and as counted words; ten points above a
-# head alone. (5) LoRA learns its directions; the cut is only closest to ΔW.
+# (1) Those perpendicular to A. (2) No few directions stand out. (3) That the closest matrix does
+# the task best. (4) About as much as the whole ΔW, ± 5 points, and as counted words; ten points
+# above a head alone. (5) LoRA learns its directions; the cut is only closest to ΔW.
 # </details>
 #
 # ## Where next

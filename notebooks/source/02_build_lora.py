@@ -168,7 +168,7 @@ layer = LinearWithLoRA(linear, rank=4, alpha=2.0)
 print("largest difference from the bare layer:", (layer(x) - linear(x)).abs().max().item())
 print("learns:", [name for name, p in layer.named_parameters() if p.requires_grad])
 # %% [markdown]
-# **Takeaway:** since $B$ is zero, the wrapped layer *is* the base at step 0, to the last bit. Training starts from the pretrained model itself.
+# **Takeaway:** since $B$ is zero, the wrapped layer *is* the bare one at step 0, to the last bit. Training starts from the pretrained model itself.
 #
 # Whoever wraps a layer freezes it *first*. Without that $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. To wrap a layer that is on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`: `torch.empty` makes $A$ on the CPU.
 #
@@ -257,7 +257,7 @@ reveal(stuck, never[0], because="moving one changes nothing while the other is 0
 worse = curves["both random"][0] / curves["both zero"][0]
 chart = line_chart(
     [Line(name, range(40), losses[:40], points=False) for name, losses in curves.items()],
-    title=f"{never[0].capitalize()} never moves; both random starts {worse:.0f} times worse",
+    title=f"{never[0].capitalize()} never moves; both random starts at {worse:.0f} times the loss",
     x_label="training step",
     y_label="loss (mean squared error), log scale",
     y_log10=True,
@@ -268,9 +268,9 @@ show(
     "matrix start at the same loss and fall. Both random starts far above them and falls.",
 )
 # %% [markdown]
-# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much depends on the size of $A$ and $B$: set `"both random"` to `(1, 0.01)` in `STARTS` and run from there. Where does its curve go?
+# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much depends on the size of $A$ and $B$: set `"both random"` to `(1, 0.01)` in `STARTS` and run from there: its curve joins those with one zero.
 #
-# At equal size, in this toy, it does not matter *which* of the two is zero. For the sizes usually drawn it does: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
+# At equal size, in this toy, it does not matter *which* of the two is zero. At the usual random sizes it does: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
 #
 # ## Deeper: what are the two gradients?
 # Let $x$ be a batch, one example per row, and $L$ its loss. Full fine-tuning would give $W$ the gradient $H = x^\top G$, shaped like $W$, where $G$ is the gradient of $L$ at the layer's output. $A$ and $B$ each see a part of it:
@@ -331,7 +331,7 @@ check("02.merge", merged_weight)
 # %%
 drawing("merge")
 # %% [markdown]
-# The course's class has `merge()` and `unmerge()`. Does your class learn as the course's does? And is the course's loss the same after merging?
+# The course's class has `merge()`; its `unmerge()` puts back the kept $W$. Does your class learn as the course's does? And is the course's loss the same after merging?
 # %%
 mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())  # the same start
@@ -463,7 +463,7 @@ labels = {name: f"{name}: {100 * share:.0f} % at rank 4" for name, share in shar
 low, high = (f"{100 * share:.0f}" for share in (min(shares.values()), max(shares.values())))
 chart = line_chart(
     [Line(labels[name], RANKS, list(losses.values())) for name, losses in controls.items()],
-    title=f"Rank 4 brings {low} to {high} % of the change",
+    title=f"Rank 4 brings {low} to {high} % of the possible gain",
     x_label="rank of the student",
     y_label="mean squared error on new examples",
 )
@@ -486,7 +486,7 @@ rule = find_rank if elbow_verdict.passed else first_low
 for name, losses in controls.items():
     print(f"{name}: the rule says {rule(losses)}")
 # %% [markdown]
-# **Takeaway:** no. A rule always answers, and another threshold answers otherwise, so look at the curve too. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost. A real task can be kinder: in notebook 01 LoRA at rank 1 did about as well as the whole ΔW, ± 5 points.
+# **Takeaway:** no elbow is proof. A rule always answers, and another threshold otherwise, so look at the curve too. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost. A real task can be kinder: in notebook 01 LoRA at rank 1 did about as well as the whole ΔW, ± 5 points.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.

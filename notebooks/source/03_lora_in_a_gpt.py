@@ -7,9 +7,9 @@
 # - say which layers of a GPT LoRA adapts, and why
 # - replace them with a recursive function of your own, and read the training loop
 # - prove that nothing changed at step 0, and that the base stays frozen, bit for bit
-# - ◇ say which way the gradient takes through frozen layers
+# - ◇ say which way the gradient takes
 #
-# **You need** basic PyTorch. Notebooks 01 and 02 help.
+# **You need** basic PyTorch and notebook 02.
 #
 # **Time:** {path} minutes on the marked path, {whole} in all, CPU or GPU.
 # %% bootstrap
@@ -28,9 +28,9 @@ print(model.blocks[0])
 # %% [markdown]
 # A block has six linear layers. Four belong to **attention**, where each token looks at those
 # before it: `query` asks, `key` offers, `value` is passed on, and `out` writes the result back. Two
-# belong to the **MLP**, which works on each token alone: `fc_in` widens 192 numbers to 768, a *GELU*
-# bends them (negative ones to nearly 0), and `fc_out` narrows them again. The *norms* keep numbers at
-# one scale. In the drawing each linear layer is grey, with a blue strip for $A$ and $B$.
+# belong to the **MLP**, which works on each token alone: `fc_in` widens 192 numbers to 768, a
+# *GELU* bends them (negative ones to nearly 0), and `fc_out` narrows them again. The *norms* keep
+# numbers at one scale. In the drawing each linear layer is grey, with a blue strip for $A$ and $B$.
 # %%
 # @title What it does: draws a block
 from lora_edu.plots import drawing
@@ -137,7 +137,7 @@ print(f"{whose}: {len(names)} layers (query, value) wrapped, {equal} of {len(pai
 # The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. With
 # `scaling="alpha/rank"` it divides by the rank, as the paper and Hugging Face's PEFT do: below, 16
 # / 8 = 2. Without, the multiplier is alpha, as in the printed book (Raschka 2024). `freeze` sets
-# `requires_grad` to `False`. It comes *first*; exercise 4 asks why.
+# `requires_grad` to `False`. It comes *first* (notebook 02).
 # %%
 from lora_edu import freeze
 
@@ -162,12 +162,13 @@ print(f"frozen:    {count_parameters(plain).trainable:,}")
 print(f"with LoRA: {count_parameters(model).trainable:,}")
 # %% [markdown]
 # ## Step 0: has anything changed?
-# The model has 72 new matrices, half of them random. While $B$ is 0, its output should be the base's.
+# The model has 72 new matrices, half of them random. While $B$ is 0, its output should be the
+# base's.
 # %%
 from lora_edu.widgets import predict, reveal
 
 shares = ["nothing", "the output at one position", "nearly everything"]
-change = predict("Set one number of one B to 0.01. How much of the output changes?", shares)
+change = predict("One number of block 0's value B becomes 0.01. How much output changes?", shares)
 change
 # %%
 base = load_pretrained("mini", device=device)
@@ -217,11 +218,12 @@ for step, batch in zip(range(10), batches.epoch(0)):
 
 
 # %% [markdown]
-# The course's `fit` is this loop with *warm-up*, a rate that starts low, with *clipping*, a limit on
-# the gradient's length, and with a live view. 
+# The course's `fit` is this loop with *warm-up*, a rate that starts low, and with *clipping*, a
+# limit on the gradient's length; `watch` draws it.
 #
-# **Exercise 2, own code.** Write `snapshot(model)`: a dictionary from the name of each tensor in
-# `model.state_dict()` to its values *now*. Careful, the tensors there are the model's own memory.
+# **Exercise 2, own code.** For the proof, write `snapshot(model)`: a dictionary from the name of
+# each tensor in `model.state_dict()` to its values *now*. Careful, the tensors there are the
+# model's own memory.
 # %% exercise="03.snapshot"
 def snapshot(model):
     """{name: a copy of the tensor} for every tensor of the model."""
@@ -282,7 +284,7 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 #
 # In 40 steps no tale came twice, so both are losses on tales not yet learnt. Why is the loss on
 # next batches so much lower? The 380 tales tell 19 plots over and over, and the held-out ones tell
-# others. Plots do not carry over, a gap in *generalisation*; the words seem to.
+# others. Words seem to carry over, plots do not: a gap in *generalisation*.
 #
 # Now one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
@@ -330,7 +332,7 @@ check("03.targets", last_attention)
 # </details>
 #
 # ## Deeper: freeze first, then replace
-# What if you do it the other way round, or forget to freeze? `replace_linear_with_lora` freezes
+# You know the order from notebook 02. What if you forget it? `replace_linear_with_lora` freezes
 # nothing.
 #
 # **Exercise 4.** What learns in each case? Put `"A and B"`, `"nothing"` or `"everything"`.
@@ -347,7 +349,7 @@ check("03.order", learns)
 # Which parameters exist when <code>freeze</code> is called?
 # </details>
 # %% [markdown]
-# Neither mistake raises an error by itself, so `fit` looks before it starts:
+# Forgetting to freeze raises no error, so `fit` looks before it starts:
 # %%
 import textwrap
 import warnings
@@ -367,9 +369,9 @@ except ValueError as error:
 # %% [markdown]
 # ## Deeper: directions unlike any of W's
 # Full fine-tuning and LoRA can reach the same loss. Do they change $W$ in the same way?
-# Shuttleworth et al. 2024 compare the strongest singular directions of $W + \Delta W$ with *all*
-# directions of $W$. One that resembles none (each cosine below 0.5) is an **intruder dimension**.
-# The authors blame intruders for what LoRA forgets.
+# Shuttleworth et al. 2024 compare the strongest singular directions (here ten) of $W + \Delta W$
+# with *all* directions of $W$. One that resembles none (each cosine below 0.5) is an **intruder
+# dimension**. The authors blame intruders for what LoRA forgets.
 # %% tags=["nbval-ignore-output"]
 from lora_edu.spectra import intruders
 
@@ -390,7 +392,7 @@ from lora_edu.plots import table
 record, rows = read_record(data_path("results", "intruders.json")), []
 for name, init, rates in (
     ("LoRA", "reference", (2e-3,)),
-    ("LoRA, A drawn five to ten times smaller", "peft", (2e-3, 1e-2)),
+    ("LoRA, A five to ten times smaller (PEFT)", "peft", (2e-3, 1e-2)),
     ("full fine-tuning", "", (2e-4, 5e-4, 1e-3)),
 ):
     for lr in rates:
@@ -402,13 +404,13 @@ table(["trained by", "learning rate", "held-out loss", "layers with an intruder,
 # %% [markdown]
 # Across methods, the loss does not explain intruders: at 3.69 and 3.32 full fine-tuning has none;
 # at 3.59 LoRA has them in 29 or 30 layers. Nor is it LoRA as such: with a smaller $A$ they are rare
-# at rate 0.002, where it learnt least, and common at 0.01. *Within* a method, as rows 2 to 6 show,
-# the rate that learnt most has most. Whether they cause forgetting is not tested here.
+# at rate 0.002, where it learnt least, and common at 0.01. *Within* a method the rate that learnt
+# most has most. Whether they cause forgetting is not tested here.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
 # %%
-ways = ["straight to block 2", "through blocks 5, 4 and 3 into 2", "through all six blocks"]
+ways = ["past frozen layers only", "also through blocks 5, 4 and 3", "through all six blocks"]
 way = predict("Only block 2 is adapted. Which way does the gradient take from the loss?", ways)
 way
 
@@ -469,9 +471,9 @@ check("03.backward", blocks_entered)
 # embedding: one tensor, used twice. If merging wrote into it, the model's input would change as
 # well, so merging unties the two first.
 #
-# The book counts this call on GPT-2 small. A block's six layers have 13,824 inputs and outputs.
+# The book counts this call on GPT-2 small. A block's six layers have 13,824 inputs plus outputs.
 # %%
-published = predict("12 blocks, a head 768 → 2, all frozen, rank 16: how many parameters learn?")
+published = predict("12 blocks, a new head 768 → 2, frozen, rank 16: how many parameters learn?")
 published
 # %%
 # @title What it does: counts as the book does, on shapes alone

@@ -127,9 +127,9 @@ rows = {"batch_size": 4, "length_tokens": 1024}
 bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the blocks", **rows))
 bars
 # %% [markdown]
-# No single card here takes full fine-tuning; LoRA needs only one. With as many tokens as GPT-2
-# above, 4,096, LoRA on query and value alone needs 35 GB and saves 71 %, not 46, because in wider
-# models weights outgrow activations. This is an estimate, so leave a tenth of the card free.
+# No single card here takes full fine-tuning; LoRA fits one of 48 GB. On query and value alone it
+# needs 35 GB and saves 71 %; GPT-2, with as many tokens, saved 46: with width, weights grow faster
+# than activations. This is an estimate, so leave a tenth of the card free.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? On the same layers, does
 # QLoRA fit a T4 with *checkpointing*, which keeps each block's input and computes the rest again?
@@ -217,7 +217,7 @@ for name, yours, package in parity(rank=8):
     rows.append([name, f"{package:,}", "agrees" if off == 0 else off])
 table(["at rank 8, head included", "the package's count", "yours, off by"], rows)
 # %% [markdown]
-# **Exercise 4.** In the explorer above, take Llama 3 8B and tick all layers of the blocks, the gate
+# **Exercise 4.** In the rank explorer, take Llama 3 8B and tick all layers of the blocks, the gate
 # too, but not the head. What is the slider's first stop above 1 % of the model's parameters?
 # %% exercise="04.explorer"
 # <solution>
@@ -246,8 +246,8 @@ from lora_edu.plots import drawing
 # inputs: query, key and value share 1, fc_in has 1, fc_out 4; out's is kept anyway, by attention
 drawing("kept")
 # %% [markdown]
-# Ask PyTorch. `kept_bytes` adds up what autograd stores. The third row is
-# a control without adapters, in which the weights of query and value learn.
+# Ask PyTorch. `kept_bytes` adds up what autograd stores. The third row, a control, has no
+# adapters: query's and value's weights learn.
 # %%
 from lora_edu import next_token_loss
 from lora_edu.budget import activation_bytes, kept_bytes
@@ -291,7 +291,7 @@ kept.append(["LoRA in the last block alone", f"{100 * last / everything:.0f}", "
 kept.append(["the loss's array alone", "–", f"{100 * for_loss / everything:.0f}"])
 table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept)
 # %% [markdown]
-# The drawing's 11 of 16 are 69 %; with loss and head about 71, and 72 with each $x A$. *Which*
+# The drawing's 11 of 16 are 69 %; with loss and head 71, and by formula 72 with each $x A$. *Which*
 # layers learn decides what is spared, not how they learn.
 #
 # **Exercise 5.** True or false?
@@ -400,9 +400,9 @@ for task in ("tales", "menu"):
 #
 # <details><summary>Answers</summary>
 # (1) The adapter grows with the width, the layer with its square. (2) Key and value have fewer
-# outputs. (3) The blocks do not know the vocabulary. (4) With
-# many or long rows, since activations dominate; checkpointing helps. (5) 0.35 M, 0.77 M, 35 MB and,
-# by 0.4 %, all of GPT-3.
+# outputs. (3) The blocks do not know the vocabulary. (4) With many or long rows, since activations
+# dominate; checkpointing helps. (5) 0.35 M, 0.77 M, by 0.4 % all of GPT-3, and 35 MB, which is
+# round.
 # </details>
 #
 # ## Where next

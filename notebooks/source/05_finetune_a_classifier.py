@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Fine-tune a classifier, on CPU or GPU
 #
-# Turn a storyteller into a spam filter by training 5 % of its numbers.
+# Turn a storyteller into a spam filter by training 5 % as many numbers.
 #
 # **You will be able to**
 # - train LoRA on a task, and try it on messages and data of your own
@@ -16,8 +16,8 @@
 # %% [markdown]
 # ## Can a storyteller spot spam?
 # Our base writes small stories. Nobody has ever told it which messages are wanted (*ham*) and which
-# are not (*spam*). Here are some of ours with the answer. Change `"bundled"` to `"real"` to fetch
-# the SMS Spam Collection instead.
+# are not (*spam*). Here are some that we invented, with the answer. Change `"bundled"` to `"real"`
+# to fetch the SMS Spam Collection instead.
 # %%
 from lora_edu import choose_device, load_pretrained, load_spam, load_tokenizer
 
@@ -37,8 +37,8 @@ print(f"always to say ham is right in {100 * ham:.0f} % of validation")
 # A GPT ends in a layer that scores each of 2,048 tokens. We replace it by a **head** with two
 # outputs, ham and spam, which is trained in full (386 numbers). It reads the last token of the
 # message, because only the last has seen all the others. And LoRA is what you know: freeze
-# everything, then put $A$ and $B$ beside the layers. The start `init="peft"` draws a smaller $A$,
-# as Hugging Face's PEFT does; so do our recorded runs.
+# everything, then put $A$ and $B$ beside the layers. As our recorded runs did, `init="peft"` draws
+# the smaller $A$ of Hugging Face's PEFT; notebook 03 compares.
 # %%
 import torch
 from torch import nn
@@ -174,7 +174,7 @@ ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew s
 #
 # ## Was LoRA worth it?
 # The cheapest way to make *this model* a spam filter is to train the **head alone**: what the base
-# tells it never changes, so it is computed once and kept. The most expensive is **full** fine-tuning.
+# tells it never changes, so it is computed once and kept. The other extreme is **full** fine-tuning.
 # And counting words, without any model, costs next to nothing.
 # %%
 import json
@@ -195,18 +195,20 @@ for method, each in models.items():
     said = classify(each, Batches(rows.test, 64, shuffle=False)).predicted
     alike = (said == digits(runs[0]["predicted"])).sum().item()
     seeds = f"{sum(five) / 5:.0f} ({min(five):.0f} to {max(five):.0f})"
-    told = [f"{100 * right(each, rows.test):.0f}", f"{alike} of {len(said)}", seeds]
+    shares = [f"{100 * right(each, part):.0f}" for part in (rows.validation, rows.test)]
+    told = [*shares, f"{alike} of {len(said)}", seeds]
     compared.append([method, *told, f"{count_parameters(each).trainable:,}"])
 baselines = json.loads(data_path("results", "baselines.json").read_text())
 counted = f"{100 * baselines[SOURCE]['words_and_pairs']['accuracy'][0]:.0f}"
-compared.append(["words counted", counted, "–", "–", "–"])
-head = ["", "test, %", "answers as recorded", "five seeds: mean (range), %", "numbers trained"]
-table(head, compared)
+compared.append(["words counted", "–", counted, "–", "–", "–"])
+seen = ["validation, %", "test, %", "same as recorded run", "five seeds on test: mean (range)"]
+table(["", *seen, "numbers trained"], compared)
+
 # %% [markdown]
-# Your runs answer as the recorded ones did, message by message; a GPU may change a few. LoRA had 84
-# % on validation, which is harder for each method. Other seeds differ more: full's range holds all
-# of LoRA's. (Full's 90.5 % in notebook 01 took 96 steps.) So one run cannot rank these two, but a
-# head alone is below both.
+# Your runs answer as the recorded ones did, message by message; a GPU may change a few. Validation
+# is harder for each method. Seeds differ more than machines: full's range holds all of LoRA's.
+# (Full's 90.5 % in notebook 01 took 96 steps.) So one run cannot rank these two, but a head alone
+# is below both.
 #
 # ✓ **The promise of a task learnt well by training so few: measured.** 5 % of the numbers did about
 # what all do. And on real messages?
@@ -265,8 +267,8 @@ show(chart, alt=f"{shown}. {title}.")
 # **Takeaway:** LoRA is right about as often as full fine-tuning. It beats a new head alone by ten
 # points on our messages, by about one on real ones. On ours it is a point above counting words,
 # which wins on real ones. LoRA keeps 0.7 MB in float32, full 12.4. Gradients and Adam's memory
-# shrink by 95 %, and the next task needs only another small file. On our machine LoRA, unless
-# fused, saved no time (measured below).
+# shrink by 95 %, and the next task needs only another small file. On our machine plain LoRA saved
+# no time (measured below).
 #
 # ## Should I use LoRA, and with what?
 # Here is our answer, with the support for each line and what it does *not* show.
@@ -276,7 +278,7 @@ from lora_edu.widgets.choosing import decision_tables
 decision_tables()
 # %% [markdown]
 # ## Deeper: does LoRA save time?
-# LoRA trains 5 % of the numbers. Why did that save no time? A training step has three
+# LoRA trains 5 % of the numbers. How much of a step is left? A training step has three
 # stages, each worth about one forward pass through the model:
 #
 # | stage | what it computes |
@@ -326,7 +328,7 @@ for name, steps in times.items():
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# Ranges that overlap decide nothing; the same rounds side by side do, two sections on. On our
+# Ranges that overlap decide nothing; two sections on, we compare round by round. On our
 # machine LoRA saved no time. It does less in the backward pass and the optimizer, but two thin
 # products more per layer in the forward pass, and small operations cost far more time than their
 # arithmetic. It depends on machine, code and model, so papers disagree:
@@ -357,8 +359,8 @@ table(["", "validation loss by learning rate", "best rate", "at it, five seeds"]
 
 
 # %% [markdown]
-# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. And seeds
-# differ by more than each method's two best rates, so these are tied.
+# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. Losses
+# differ more by seed than between a method's two best rates: a tie.
 #
 # **Exercise 2, own code.** Write `choose(runs)`: given runs with the entries `"lr"`,
 # `"train_loss"`, `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
@@ -381,8 +383,9 @@ check("05.choose", choose)
 # </details>
 #
 # ## Deeper: two thirds, and a little more
-# The thin products have all three stages. For example, a layer of $d$ inputs and $d$ outputs needs
-# $d^2$ multiplications a token for each stage, and $A$ and $B$ together $2rd$. LoRA's share is
+# LoRA's products with $A$ and $B$ have all three stages. For example, a layer of $d$ inputs and $d$
+# outputs needs $d^2$ multiplications a token for each stage, and $A$ and $B$ together $2rd$. LoRA's
+# share is
 #
 # $$\frac{2 \cdot d^2 + 3 \cdot 2 r d}{3 \cdot d^2} = \frac{2}{3} + 2\,\frac{r}{d}$$
 #
@@ -451,8 +454,9 @@ for name, steps in times.items():
 # ## Deeper: the same on a GPU, at 124 million parameters
 # At GPT-2's size the question is what a step needs in *memory*. First by arithmetic. On a GPU,
 # `fit` uses *autocast*: weights stay in float32, since small updates would vanish in 16 bits, but
-# products are computed in 16 bits, which is faster. So each weight and each learning layer's input
-# is copied to 16 bits. The backward pass needs these copies, so they count as activations.
+# products are computed in 16 bits, which is faster. So each weight, and the input of each layer
+# where $W$ or $A$ learns, is copied to 16 bits. The backward pass needs these copies, so they count
+# as activations.
 # %%
 from lora_edu import memory_budget
 from lora_edu.budget import MODEL_SHAPES
@@ -515,7 +519,8 @@ else:
 # script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py).
 # %% [markdown]
 # ## Three sentences to remember
-# 1. LoRA made a spam filter with 5 % of the numbers, and full fine-tuning was not shown to do better.
+# 1. LoRA made a spam filter with 5 % of the numbers, and full fine-tuning was not shown to do
+# better.
 # 2. ◇ A LoRA step still needs about two thirds of the arithmetic, because the gradient travels
 #    back through every frozen layer.
 # 3. ◇ Every method gets its own learning rate, chosen on validation, never on the test set.
@@ -531,7 +536,7 @@ else:
 # (1) It alone has seen the whole message. (2) It saves the frozen weights' gradients, not the
 # forward pass and the way back. (3) The best of several test scores is too good, by luck. (4) They
 # never change if nothing inside learns; A and B change them at each step. (5) A small file and an
-# untouched base; for full: it fits anyway, and LoRA, unless fused, is no faster.
+# untouched base; for full: it fits anyway, and plain LoRA is no faster.
 # </details>
 #
 # ## Where next

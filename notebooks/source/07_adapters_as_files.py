@@ -56,7 +56,7 @@ print(f"{history.trainable_parameters:,} numbers were trained in {history.last_s
 # The base has 3.1 million numbers of two bytes each, in half precision: 6.2 MB. The adapter will be
 # saved in half precision too.
 # %%
-size = predict("How many kB will the adapter's weights take?")
+size = predict("How many kB will the adapter's file take?")
 size
 # %%
 import tempfile
@@ -75,9 +75,10 @@ why = f"{history.trainable_parameters:,} numbers of {each} bytes, and a header"
 reveal(size, round(adapter_bytes / 1000), because=why)
 # %% [markdown]
 # ## What is in the two files?
-# One is JSON and says how to use the matrices. Its entries are those of PEFT, Hugging Face's library,
-# so that others can read it. `r` is the rank, and PEFT multiplies by `lora_alpha / r`, or by
-# `lora_alpha / √r` if `use_rslora` is true. `modules_to_save` would name a trained head; we have none.
+# One is JSON and says how to use the matrices. Its entries are those of PEFT, Hugging Face's
+# library, so that others can read it. `r` is the rank, and PEFT multiplies by `lora_alpha / r`, or
+# by `lora_alpha / √r` if `use_rslora` is true. `modules_to_save` would name a trained head; we have
+# none.
 # %%
 import json
 
@@ -102,8 +103,9 @@ print(f"{len(header)} tensors; stated beside them: {', '.join(sorted(stated))}")
 # %% [markdown]
 # Here, too, names and layout are PEFT's, which stores $A$ and $B$ transposed to ours. What is
 # stated beside them, except `format`, is our own addition. A **fingerprint** is a checksum of the
-# base's file. An adapter means nothing without its base, so give `load_adapter` the fingerprint of
-# yours, and it refuses an adapter made for another one.
+# base's file; `sha256` is one of this file's own content. An adapter means nothing without its
+# base, so give `load_adapter` the fingerprint of yours, and it refuses an adapter made for another
+# one.
 # %% [markdown]
 # ## Does it come back?
 # The test is another Python process, which shares nothing with this one but the files.
@@ -138,8 +140,8 @@ print(f"size of the adapter's file next to the base's: {100 * adapter_bytes / ba
 # %% [markdown]
 # It does, up to rounding, because the file keeps 11 binary digits of each number.
 #
-# **Modify:** save with `dtype=torch.float32`, and run the cells from there to here again. Then do
-# it again with `float16`.
+# **Modify:** in the first section save with `dtype=torch.float32`, and run from there to here
+# again. Then do it again with `float16`.
 #
 # <details><summary>What to look for</summary>
 # On one machine the difference is 0, because both processes do the same arithmetic. With a GPU some
@@ -243,9 +245,9 @@ with torch.no_grad():
     left = (twice(tokens) - base(tokens)).abs().max()
 print(f"3. merged, then attached: at strength 0, logits differ from the base's by up to {left:.0f}")
 # %% [markdown]
-# On 515 test messages it was 92 % (notebook 00); 96 are few. Why do five new heads differ so much?
-# What they read, the adapter has already pulled apart into spam and not spam. So a random head gets
-# it right, or the wrong way round, or something in between.
+# On 515 test messages it was 92 % (notebook 00); validation is harder (notebook 05). Why do five
+# new heads differ so much? What they read, the adapter has already pulled apart into spam and not
+# spam. So a random head gets it right, or the wrong way round, or something in between.
 #
 # How would you notice? `load_adapter` translates PEFT's names and brings the head along. `attach`
 # refuses a model without the right layers, but it doesn't look at the weights. So loading catches
@@ -383,8 +385,8 @@ reveal(cycles, GROWTH[0 if grown else 1], because=why)
 # That holds for one and the same update. With another adapter each time the error does add up,
 # because each sum drops other digits.
 #
-# A merged adapter costs no time, and with the old weight kept, it comes out again exactly. Still open
-# is whether all of a small update gets *in*, since each sum is rounded. A deeper section below
+# A merged adapter costs no time, and with the old weight kept, it comes out again exactly. Still
+# open is whether all of a small update gets *in*, since each sum is rounded. A deeper section below
 # measures that.
 #
 # ## Can you mix two adapters?
@@ -480,14 +482,14 @@ if find_spec("peft"):
 else:
     print("PEFT is not installed here.")
 # %% [markdown]
-# This is the end of the marked path. You can save an adapter, load it safely, switch, merge and blend
-# it, and hand it to others. Still open is what merging loses, what many tasks cost, and how one batch
-# serves them.
+# This is the end of the marked path. You can save an adapter, load it safely, switch, merge and
+# blend it, and hand it to others. Still open is what merging loses, what many tasks cost, and how
+# one batch serves them.
 #
 # ## Deeper: what does merging lose?
 # In exact arithmetic, nothing. In a computer, $W + \Delta W$ is rounded to the weight's type, and
-# the last digits of a small update fall off. In the table below *update lost* is the share that didn't
-# arrive, and the outputs are compared with those of float64, which has the most digits.
+# the last digits of a small update fall off. In the table below *update lost* is the share that
+# didn't arrive, and the outputs are compared with those of float64, which has the most digits.
 # %%
 types = ["float32", "bfloat16", "float16"]
 worst = predict("In which type does merging lose most of the update?", types)
@@ -511,7 +513,7 @@ def below(value):
 from lora_edu.plots import table
 
 table(
-    ["relative errors below, in", "output, unmerged", "output, merged", "update lost"],
+    ["computed in", "output, unmerged", "output, merged", "update lost"],
     [[name, *map(below, (e.unmerged, e.merged, e.update_lost))] for name, e in errors.items()],
 )
 # %%
@@ -651,8 +653,8 @@ spread = min((together[0] - row).abs().max().item() for row in together[1:])
 print(f"the first row against the others: by {spread:.1f} at least")
 # %% [markdown]
 # Inside the `with` block `generate` works too, even with prompts of different lengths. The shorter
-# ones are filled up on the right, and `lengths` says where each ends, so that no filling is ever read.
-# While a short prompt is already continued, a longer one still reads its own tokens.
+# ones are filled up on the right, and `lengths` says where each ends, so that no filling is ever
+# read. While a short prompt is already continued, a longer one still reads its own tokens.
 # %%
 from torch.nn.utils.rnn import pad_sequence
 
@@ -682,9 +684,9 @@ for (name, _), row, length in zip(asked, written.tolist(), lengths):
 # </details>
 # %% [markdown]
 # ## Deeper: three matrices in one
-# What if the other library cuts the model up in another way? Hugging Face's class for GPT-2 can hold
-# our weights, but its query, key and value are one matrix, `c_attn`. So three updates of rank 8 become
-# one of rank 24, whose $B$ has blocks:
+# What if the other library cuts the model up in another way? Hugging Face's class for GPT-2 can
+# hold our weights, but its query, key and value are one matrix, `c_attn`. So three updates of rank
+# 8 become one of rank 24, whose $B$ has blocks:
 #
 # $$x\,[A_q\;A_k\;A_v]\begin{bmatrix}B_q&0&0\\0&B_k&0\\0&0&B_v\end{bmatrix}
 # = [x A_q B_q,\; x A_k B_k,\; x A_v B_v]$$
@@ -716,15 +718,15 @@ print(f"written and read again: {sum(same)} of {len(same)} matrices the same, bi
 # 1. A task is a small file, and means nothing without its base.
 # 2. Only the product of A and B is determined: add updates, never average factors.
 # 3. A merged adapter adds no arithmetic; ◇ one beside the weights lets one base serve many tasks in
-#    one batch.
+# one batch.
 #
 # ## Five questions
 # 1. What is in the two files, and what of the training run is not?
 # 2. An adapter is loaded and the outputs equal the base's bit for bit. What happened?
 # 3. Why does the course keep the old weight instead of subtracting?
-# 4. ◇ Why does a bfloat16 weight lose more of a merged update than $A$ and $B$ lose beside it?
-# 5. ◇ Three updates of rank 8 for query, key and value: which rank do they get in `c_attn`, and what
-#    happens to alpha?
+# 4. ◇ Why does a bfloat16 weight lose more of a merged update than $A$ and $B$ lose beside it? 5. ◇
+# Three updates of rank 8 for query, key and value: which rank do they get in `c_attn`, and what
+# happens to alpha?
 #
 # <details><summary>Answers</summary>
 # (1) A, B, a trained head and how to use them; not the base, the optimizer's state or the data. (2)

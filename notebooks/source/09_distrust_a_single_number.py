@@ -17,10 +17,10 @@
 # %% bootstrap
 # %% [markdown]
 # ## What does an accuracy hide?
-# A head alone, LoRA and full fine-tuning were trained beforehand, with five seeds each, and what each
-# run said about each test message was recorded. So nothing trains here: we ask how far these numbers
-# can be trusted. For real messages change `SOURCE`, since the record of the SMS Spam Collection ships
-# as well. Our sentences below then still speak of the bundled set.
+# A head alone, LoRA and full fine-tuning were trained beforehand, with five seeds each, and what
+# each run said about each test message was recorded. So nothing trains here: we ask how far these
+# numbers can be trusted. For real messages change `SOURCE`, since the record of the SMS Spam
+# Collection ships as well. Our sentences below then still speak of the bundled set.
 # %%
 import json
 import math
@@ -35,7 +35,7 @@ SOURCE = "bundled"  # or "real"
 record = read_record(data_path("results", f"classifier_{SOURCE}.json"))
 truth = digits(record["about"]["test_labels"])  # 1 is spam, 0 is ham
 print(f"recorded by: {record['command']}")
-print(f"{len(truth)} test messages, {int(truth.sum())} of them spam")
+print(f"{len(truth)} test messages, {int(truth.sum())} of them spam, the rest ham")
 # %% [markdown]
 # Before you trust an accuracy, ask what it costs to reach it without any learning.
 # %%
@@ -100,12 +100,12 @@ for name, always in {"ham": 0, "spam": 1}.items():
 #
 # ## What if the test set had been another?
 # An accuracy on $n$ messages is a measurement, and another $n$ messages would give another one. If
-# the true share of right answers is $p$, each answer has variance $p(1-p)$, and the mean of $n$ answers
-# has $p(1-p)/n$. The root of that is the standard deviation of the measured share. In 95 % of cases the
-# measured share is within 1.96 such standard deviations of $p$.
+# the true share of right answers is $p$, each answer has variance $p(1-p)$, and the mean of $n$
+# answers has $p(1-p)/n$. The root of that is the standard deviation of the measured share. In 95 %
+# of cases the measured share is within 1.96 such standard deviations of $p$.
 #
 # **Exercise 2, own code.** Write `half_width(accuracy, messages)`: half the width of the 95 %
-# interval, as a share.
+# interval, as a share, with the measured accuracy for $p$.
 # %% exercise="09.half_width"
 def half_width(accuracy, messages):
     """Half the width of the 95 % interval of an accuracy, as a share."""
@@ -167,8 +167,8 @@ for method, found in accuracies.items():
 # five values, instead of 1.96.
 #
 # Two methods can share luck: with the same seed, LoRA and full fine-tuning see the same batches in
-# the same order. Whatever is bad for both cancels in their *difference*. So a fair comparison first
-# takes the differences, seed by seed, and then their $s$.
+# the same order. Whatever is bad for both cancels in their *difference*. So first take the
+# differences, seed by seed, and then their $s$: that is often narrower.
 #
 # **Exercise 3, own code.** Write `paired(first, second)`: given the five accuracies of each method,
 # return half the width of the 95 % interval of the mean difference.
@@ -219,7 +219,7 @@ table(["", "accuracy, 95 % interval", "from seeds", "from messages", "F1, 95 % i
 # laziness, so we ask by accuracy, in points. You may know the verdict from notebook 05. But how sure
 # is it?
 # %%
-question = f"Five seeds, {len(truth)} messages: how many points wide is it, from end to end?"
+question = "How many points wide, end to end, is the interval of full minus LoRA?"
 versus = predict(question)
 versus
 # %%
@@ -249,17 +249,18 @@ lucks = {"seeds": (from_seeds, seeds_apart), "messages": (from_sample, sample_ap
 rows = [[f"luck of the {of}", *(f"±{100 * half:.1f} points" for half in lucks[of])] for of in lucks]
 table(["half the width", "in pairs", "not in pairs"], rows)
 # %% [markdown]
-# The seeds' part is the larger one, so train more seeds. The table above would have told you the
-# opposite! But each method alone carries the whole luck of the messages, and the two share most of
-# it: a family that is hard for one is hard for the other. Subtract message by message, and that
-# cancels.
+# The seeds' part is the larger one, so train more seeds first. But if the gap stays at 1.1 points,
+# the messages' part still hides it. The table above says the opposite! But each method alone
+# carries the whole luck of the messages, and the two share most of it: a family that is hard for
+# one is hard for the other. Subtract message by message, and that cancels.
 #
 # Pairing by seed did not help here. A bad seed for one method was not always bad for the other, and
 # the larger $t$ (2.776 for five pairs, 2.306 for two times five values) cost more than pairing
 # gained. If the messages' part were the larger, you would need more *families*: more messages of
 # the old ones tell little.
 #
-# So whether full fine-tuning beats LoRA is not shown, and you know what would help. But both are far
+# So whether full fine-tuning beats LoRA is not shown, and you know what would help: more seeds,
+# then more families. But both are far
 # above laziness. To what do they owe that?
 #
 # ## What deserves the credit?
@@ -273,9 +274,9 @@ table(["half the width", "in pairs", "not in pairs"], rows)
 # - **shuffled labels**: what is left if there is nothing to learn?
 # - **all spam**: the 0.58 from above.
 #
-# A control needs a fair chance, or beating it means nothing. So the learning rate of each method was
-# chosen on the validation part with one seed, and chosen anew on the random base; only shuffled labels
-# took over LoRA's. The head made 400 steps of 64 messages, LoRA and full 64 steps of 16.
+# A control needs a fair chance, or beating it means nothing. So the learning rate of each method
+# was chosen on the validation part with one seed, and chosen anew on the random base; only shuffled
+# labels took over LoRA's. The head made 400 steps of 64 messages, LoRA and full 64 steps of 16.
 # %%
 question = "Does LoRA on the pre-trained GPT beat counting words and pairs?"
 credit = predict(question, ["yes", "no", "not shown"])
@@ -354,19 +355,20 @@ each = ", ".join(f"{gain:+.3f}" for gain in gains)
 kept = [gain for gain in gains if gain != max(gains)]
 print(f"difference        | {'':10} {each} | mean without the largest {sum(kept) / 4:+.3f}")
 # %% [markdown]
-# On the random base one seed went wrong. It widens the interval, and it also *makes* the gain: without
-# that seed, 0.09 becomes less than 0.01. You may not drop a seed that spoils the picture, but with
-# such an outlier among five do not trust the interval too far either. More seeds would tell how often
-# a run goes wrong. Always look at the single runs.
+# On the random base one seed went wrong. It widens the interval, and it also *makes* the gain:
+# without that seed, 0.09 becomes less than 0.01. You may not drop a seed that spoils the picture,
+# but with such an outlier among five do not trust the interval too far either. More seeds would
+# tell how often a run goes wrong. Always look at the single runs, LoRA's on the random base, too:
+# its interval is wide.
 #
 # One more warning. This notebook put intervals on six differences. If they were independent, the
 # chance that at least one misses the truth would be $1 - 0.95^6 = 26\,\%$. So say how many
 # comparisons you made, not only the one that came out well.
 #
-# **Takeaway:** what LoRA adds to a head on the same base is shown here. What the GPT adds to counting
-# words is not: it could be several hundredths of F1 either way, and the rival is a single fit. A
-# comparison earns trust by a learning rate for each method, several seeds, paired differences with
-# intervals, and controls that could have embarrassed it.
+# **Takeaway:** what LoRA adds to a head on the same base is shown here. What the GPT adds to
+# counting words is not: it could be several hundredths of F1 either way, and the rival is a single
+# fit. A comparison earns trust by a learning rate for each method, several seeds, paired
+# differences with intervals, and controls that could have embarrassed it.
 #
 # ## Three sentences to remember
 # 1. A number without an interval, seeds and controls is an anecdote.
@@ -391,8 +393,8 @@ print(f"difference        | {'':10} {each} | mean without the largest {sum(kept)
 # </details>
 #
 # ## Where next
-# Use it on the question of what is forgotten: [Fine-tune a
-# generator](06_finetune_a_generator.ipynb).
+# Use it: [Choose rank, alpha and learning rate](10_choose_rank_alpha_rate.ipynb). Or, if you have
+# not done it yet, on what is forgotten: [Fine-tune a generator](06_finetune_a_generator.ipynb).
 #
 # ## Further reading
 # - Efron 1979, [Bootstrap methods](https://doi.org/10.1214/aos/1176344552): drawing the sample again

@@ -62,7 +62,7 @@ reveal(alpha_effect, effects[1 if same else 2], because="alpha multiplies the wh
 
 # %% [markdown]
 # **Takeaway:** the rank caps how many directions there are, and alpha scales all of them at once. A
-# bigger alpha is not a bigger rank. Why is each of the eight weaker than one of the four? Unless
+# bigger alpha is not a bigger rank. Why is the strongest of eight weaker than that of four? Unless
 # told otherwise, this course draws a smaller $A$ at a higher rank, as you will see soon.
 #
 # It is more like a bigger learning rate. With Adam, say Hu et al. in section 4.1, tuning alpha is
@@ -106,10 +106,10 @@ scale_verdict
 # One divides alpha by the rank, the other by its square root, <code>math.sqrt(rank)</code>.
 # </details>
 #
-# **Exercise 2.** A colleague trained with PEFT's default at rank 8 and `lora_alpha=16`. Which `alpha` gives the `LoRALayer` of notebook 02 the same multiplier, at the same rank?
+# **Exercise 2.** A colleague trained with PEFT's default at rank 16 and `lora_alpha=24`. Which `alpha` gives the `LoRALayer` of notebook 02 the same multiplier, at the same rank?
 # %% exercise="10.translate"
 # <solution>
-my_alpha = 16 / 8
+my_alpha = 24 / 16
 # </solution>
 # <student>
 # my_alpha = ...  # a number
@@ -131,9 +131,8 @@ table(["alpha 16 at rank", "1", "4", "16", "64"], rows)
 # ## Why does the same call draw two different A?
 # There is a second trap, and it is easier to miss. To fill $A$, the paper's code, PEFT, the book and this course all call `kaiming_uniform_(A, a=math.sqrt(5))`. It draws within ±1/√(number of inputs), and PyTorch takes the second dimension of the matrix for that number.
 #
-# - The book and this course store $A$ as (in_dim × rank): the bound is 1/√rank, unless the course
-# is told to draw as PEFT does, as in notebook 05. In the code below this is `init="reference"`, and
-# "the book's A" in the lists.
+# - The book and this course store $A$ as (in_dim × rank): the bound is 1/√rank. Below this is
+# `init="reference"`, "the book's A". (In notebook 05 the course drew as PEFT does.)
 # - PEFT and the paper's code store it transposed: the bound is 1/√in_dim: `init="peft"`, "PEFT's A".
 #
 # At rank 16 and GPT-2's width of 768, one $A$ is √(768/16) = 6.9 times as large as the other. At "rank 16, alpha 16" one convention multiplies a large $A$ by 16, the other a small $A$ by 1. Adam's first step moves every entry of $B$ by the learning rate, up or down, however large its gradient is. So the entries of $B$ are equally large in both; only their signs depend on $A$.
@@ -170,7 +169,7 @@ reveal(guess, round(apart, -1), because=why, tolerance=0.4)
 # Because you would like to change the rank without tuning everything else again. Which convention allows that? Alpha stays 16, the rank goes from 1 to 256, and we measure the first step by two yardsticks. One is the update's **size**, beside $W$. The other is what it is good for: how much the loss falls by it. Let us call that its **use**.
 # %%
 flat = ["alpha / rank, PEFT's A", "alpha / √rank, PEFT's A", "alpha, the book's A"]
-steady = predict("Of these three, how many keep the update at about the same size? (0 to 3)")
+steady = predict("Of the three in the list above, how many keep the size about the same? (0 to 3)")
 steady
 # %%
 ranks = (1, 4, 16, 64, 256)
@@ -237,7 +236,8 @@ record = read_record(data_path("results", "generator_bundled.json"))
 menu = {"stage": "tune", "task": "menu", "method": "lora"}
 losses = {rank: losses_by_rate(record, **menu, rank=rank) for rank in (1, 2, 8, 32)}
 steps = record["about"]["steps"]["menu"]
-print(f"validation loss after {steps} steps; – was not tried, the lowest is bold (* in plain text)")
+print(f"validation loss after {steps} steps; ranks 1 and 2: one seed; 8 and 32: mean of three")
+print("– was not tried; the lowest is bold (* in plain text)")
 table(
     ["learning rate", *(f"rank {rank}" for rank in losses)],
     [
@@ -253,20 +253,21 @@ for rank, lr in best.items():
 moved = WAYS[0 if best[32] < best[1] else 1 if best[32] == best[1] else 2]
 reveal(trend, moved, because="at the same multiplier, more directions do more at each step")
 # %% [markdown]
-# From rank 1 to 32 the best rate falls to a quarter. That it falls fits what you saw of the first
+# From rank 1 to 32 the best rate tried falls to a quarter. That it falls fits what you saw of the first
 # step; how far, a single step can't say. So whoever keeps alpha at twice the rank has to choose the
-# rate anew for each rank. And mind the cliff: two rates above the best one of rank 32, training
-# ends at a loss of 4.5, hardly better than the untouched base's 4.9.
+# rate anew for each rank. And mind the cliff: at rank 1 the next rate
+# above the best ends at a loss of 5.2, worse than the untouched base's 4.9.
 #
-# Now the rank. Which one is best at a rate of 0.02? Rank 2! But at 0.001 rank 32 wins by far. Such
+# Now the rank. At a rate of 0.02 rank 2 beats rank 32! But at 0.001 rank 32 wins by far. Such
 # a comparison compares rates, not ranks. Give each rank its own best rate, and a higher rank ends
 # lower each time: a lot from 1 to 8, and from 8 to 32 so little that it may be luck, for four times
 # the numbers. Compare that with spam: there notebook 01 found rank 1 about as good as full
-# fine-tuning, ± 5 points. How much rank you need depends on the task.
+# fine-tuning, ± 5 points. How much a rank pays seems to depend on the task, though there it was
+# accuracy, here loss.
 #
-# Two cautions. Ranks 1 and 2 were tried with one seed, the others with three, and at rank 2 the best two rates are as good as equal. And alpha was never held fixed here, so we can't say whether dividing by the rank would keep *our* best rate, as Schulman et al. find.
+# Two cautions. Ranks 1 and 2 were tried with one seed, and at rank 2 the best two rates are as good as equal. And alpha was never held fixed here, so we can't say whether dividing by the rank would keep *our* best rate, as Schulman et al. find.
 #
-# **Takeaway:** choose in this order. Fix the convention. Fix the multiplier: here `alpha / rank` is 2 at every rank, so alpha is twice the rank. That 2 is a custom, which we compared with no other; but the rate does roughly the same work, so tune only the rate. For each rank, try rates until the best has a worse one on either side. Then take the smallest rank beyond which the validation loss hardly falls.
+# **Takeaway:** choose in this order. Fix the convention. Fix the multiplier (or alpha, which we did not test): here `alpha / rank` is 2 at every rank, so alpha is twice the rank. That 2 is a custom, which we compared with no other; but the rate does roughly the same work, so tune only the rate. For each rank, try rates until the best has a worse one on either side. Then take the smallest rank beyond which the validation loss hardly falls.
 #
 # This is the end of the marked path. Still open is what the size of $A$ and $B$ does once both learn.
 #
@@ -296,7 +297,7 @@ check("10.another_pair", another_pair)
 # The same update is not the same *training*, though. Adam moves an entry by about the learning
 # rate, however large the entry is.
 #
-# To watch a matrix turn, it must point somewhere from the start. So let us swap the roles: $A$ is zero and $B$ is random. That works as well. One zero is enough for step 0 to be the base, and notebook 02 finds that at equal size it does not matter which. At the first step only $A$ gets a gradient, and from then on both learn.
+# Only a random matrix points somewhere from the start. We watch $B$, whose rows are easy to picture, so we swap the roles: $A$ is zero and $B$ is random. That works as well. One zero is enough for step 0 to be the base, and notebook 02 finds that at equal size it does not matter which. At the first step only $A$ gets a gradient, and from then on both learn.
 #
 # The rows of $B$ are the directions in which the update can write. Ours are drawn at random, while the task needs four particular ones, so $B$ has to turn. How many of its four directions are still there at the end? Take four perpendicular directions for the rows at the start, four for those at the end, and add up the squared cosines of all 16 pairs. The sum is 4 if $B$ has not turned at all, and about 4 · 4/48 = 0.33 for random directions in 48 dimensions.
 # %%
