@@ -14,8 +14,8 @@
 # hints and final questions.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# again from the top.  **Only 35 minutes in all?** Skip this; take 02 through Exercise 2, 03 through
-# “Train it”, and in 05 “Should I use LoRA, and with what?”.
+# again from the top.  **Only 35 minutes in all?** Here “See it work”; then 02 through Exercise 2,
+# 03 through “Train it”, and in 05 “Should I use LoRA, and with what?”.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
@@ -43,12 +43,10 @@ explorer
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts
-# of 1,024 tokens a step, that takes about 121 GB of GPU memory and leaves a 16 GB file for every
-# task. Each 2-byte number also needs a 2-byte gradient and two optimizer numbers of 4 bytes; layer
-# outputs take the rest. LoRA freezes the model and trains a small addition, here to two of each
-# block's seven matrices (query and value). That takes 35 GB: 16 for the model, 19 for layer outputs
-# kept for the backward pass (notebook 04). With most of the frozen part in 4 bits, the total is 25.
-# Either way, a task is a file of 7 MB.
+# of 1,024 tokens a step, that takes about 121 GB of GPU memory, most of it for gradients and the
+# optimizer's own numbers, and leaves a 16 GB file for every task. LoRA freezes the model and trains
+# a small addition, here to two of each block's seven matrices (query and value). That takes 35 GB,
+# or 25 with most of the frozen part in 4 bits, and a task is a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -77,9 +75,10 @@ from lora_edu.plots import drawing
 drawing("side_path")
 # %% [markdown]
 # Follow the input $x$. One way leads through the pretrained matrix $W$, which is *frozen*: training
-# never changes it. The side path squeezes $x$ through a thin matrix $A$ and widens it with a thin
-# $B$, and the results are added. Only $A$ and $B$, the *adapter*, are trained. So the layer acts as
-# if its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed *multiplier*.
+# never changes it. The side path squeezes $x$ to $r$ numbers with a thin matrix $A$, widens them
+# with a thin $B$, and the results are added. Only $A$ and $B$, the *adapter*, are trained. So the
+# layer acts as if its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed
+# *multiplier*.
 #
 # ## The same in code
 # First the base alone, which was never taught what this list means:
@@ -106,7 +105,7 @@ a, b = menu.matrices["blocks.0.attention.query"]
 print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, B {tuple(b.shape)}")
 # %% [markdown]
 # **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to
-# 192. That few is the **rank**. An update of 192 × 192 could have rank 192; $A B$ has a *low* one,
+# 192. That few is the **rank**. An update of 192 × 192 could need 192; $A B$ gets by with few,
 # hence *low-rank adaptation*. Which rank is it here? `check` tells you if you are right, or why
 # not: first see it refuse 192, then replace the dots.
 # %%
@@ -203,7 +202,7 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # The drawing is a single line of code.
 #
 # **Exercise 2, fill in.** Add two ways: $x$ through $W$, and `strength` times $x$ through $A$ and
-# $B$. Here `strength` is already times the multiplier.
+# $B$. Here `strength` stands for strength times multiplier.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>
@@ -282,7 +281,8 @@ for message in (
         said = model(message_ids)[0, -1].argmax().item()
     print(f"{('not spam', 'spam')[said]:9}| {message}")
 # %% [markdown]
-# The last is a miss! On 515 test messages, made up like its training messages, with 95 % intervals:
+# The last is a miss! On 515 test messages, invented as its training messages were, with 95 %
+# intervals:
 # %%
 import json
 
@@ -371,7 +371,7 @@ print(f"about {made / seconds:.0f} tokens per second")
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.
 # 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base.
 #    (Strength does not touch a new last layer, a *head*.)
-# 3. Each further task costs one small file, and a little work until you add it into $W$.
+# 3. Each further task costs one small file, and a little computing until it is added into $W$.
 #
 # ## Five questions
 # 1. Why not fine-tune a whole model for each task?

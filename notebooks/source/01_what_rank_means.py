@@ -162,7 +162,7 @@ cut_none, cut_one = record.accuracy("cut", 0), record.accuracy("cut", 1)
 lora_one = record.accuracy("lora", 1)
 ways = {
     "a head on the frozen base": head,
-    "ΔW cut to rank 0, all else tuned to ΔW": cut_none,
+    "no ΔW, but embeddings, norms, head as tuned": cut_none,
     "ΔW cut to rank 1": cut_one,
     "ΔW whole: full fine-tuning": whole,
     "LoRA at rank 1": lora_one,
@@ -190,10 +190,10 @@ reveal(worth, answer, because=because)
 # LoRA may be five points better or worse. A head alone is ruled out, halfway only just. Keep the
 # task in proportion: counting words gets 89.7 %.
 #
-# LoRA's lead over ΔW *cut* to rank 1 (23 % of its energy) may be chance. Yet LoRA *learns* its few
-# directions; the cut takes them from an update free to use all. At rank 0 the matrices are
-# the base's again; embeddings, norms and head were tuned to go with ΔW, and without it do no better
-# than always saying “not spam” (59 %).
+# LoRA's lead over ΔW *cut* to rank 1 (23 % of its energy) may be chance. Still, the cut is no
+# limit: LoRA *learns* its few directions; the cut takes them from an update free to use all. At
+# rank 0 the matrices are the base's again; embeddings, norms and head were tuned to go with ΔW, and
+# without it do no better than always saying “not spam” (59 %).
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.
@@ -258,8 +258,8 @@ if check("01.energy", energy).passed:
     print(f"your energy by {float(energy(strengths, 2) - kept):.4f}")
 # %% [markdown]
 # ## Deeper: which directions matter?
-# Is ΔW's strongest direction special, or would any other, scaled to the same energy, do? Only the
-# 36 matrices change; all else stays as full fine-tuning left it.
+# Is each ΔW's strongest direction special, or would any other, scaled to the same energy, do? Only
+# the 36 matrices change; all else stays as full fine-tuning left it.
 # %%
 KINDS = {
     ("cut", 192): "all of them",
@@ -287,7 +287,7 @@ print(f"ΔW, shrunk to the cut's energy, has a lower loss than the cut in {lower
 # hardly more than none. *The strongest is rarely indispensable*: without it, ΔW does about as well
 # with four seeds of five, but the lowest, seed 0, whose ΔW you have, falls to 74 %. And *a small
 # change goes far*: all of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss. So
-# the cut's good score may come from a small change as well as from few directions.
+# the cut's good score may show that a weaker ΔW is enough, not that few directions are.
 #
 # ## Deeper: put it back by hand
 # Those were means of five seeds. Test it yourself with seed 0, whose rank 1 has 28 % of the energy.
@@ -325,16 +325,17 @@ put_back = cut_back(live=accuracy_at)
 put_back
 # %% [markdown]
 # **To find out:** set a rank and press **Run it live**. Energy grows with each rank: does accuracy?
-# Your star is one seed, the curves are means of five. “ΔW in r random directions” is ΔW projected
-# onto them; “random update” has only the cut's energy.
+# Do random directions do as well?
 #
 # <details><summary>What to look for</summary>
 # From rank 1 to 8 energy over all 36 goes from 23 to 60 %, but accuracy stays at 88 to 89 %, flat
-# within the scatter of the seeds. Then it slowly reaches that of the whole ΔW.
+# within the scatter of the seeds. Then it slowly reaches that of the whole ΔW. In r random
+# directions, that is, projected onto them, ΔW is worth little up to rank 16, and a random update of
+# the cut's energy nothing.
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# Strictly, no: hardly any strength is exactly 0. But rounding alone would see to that, so count the
+# Strictly, no: hardly any strength is exactly 0. But rounding alone lifts zeros, so count the
 # pieces for 90 % of the energy again, in all 36 matrices.
 # %%
 # @title The pieces of all 36 matrices
@@ -370,8 +371,8 @@ show(chart, alt=f"A table of pieces, layers by blocks; {fewer} of 36 are below n
 print(f"noise: {noise[0]} for a square layer, {noise[1]} for the MLP's")
 # %% [markdown]
 # So ΔW is far from noise, and yet not low in rank. Is that the task's doing, or the optimizer's?
-# Compare the gradient of a first batch with its *sign*. Adam, which made ΔW, divides each entry by
-# its usual size, at the first step its own size: the sign is left.
+# Compare the gradient of a first batch with its *sign*. Adam, which made ΔW, divides a gradient's
+# entry by its usual size. At step 1 that is its own size: the sign is left.
 # %%
 import lora_edu
 from lora_edu.tasks import prepare_classifier
@@ -431,7 +432,7 @@ check("01.true_or_false", answers)
 #
 # <details><summary>Answers</summary>
 # (1) Those perpendicular to A. (2) No few directions stand out. (3) That the closest matrix does
-# the task best. (4) About as much as the whole ΔW, ± 5 points, and as counted words; ten points
+# the task best. (4) About as much as the whole ΔW, ± 5 points, and as counting words; ten points
 # above a head alone. (5) LoRA learns its directions; the cut is only closest to ΔW.
 # </details>
 #

@@ -7,7 +7,7 @@
 # - write `LoRALayer` and `LinearWithLoRA`, and say what each line is for
 # - explain why one matrix starts at zero, and which moves first
 # - ◇ merge an update into a layer by hand
-# - ◇ read from a curve which rank a task needs
+# - ◇ find the elbow of a curve, and say what it does not prove
 #
 # **You need** basic PyTorch: `nn.Module`, `nn.Parameter`, `backward`. Notebook 01, on rank, helps.
 #
@@ -44,7 +44,7 @@ full, update = 192 * 768, 192 * 8 + 8 * 768
 print(f"W holds {full:,} numbers; A and B hold {update:,}, or {100 * update / full:.1f} % of that")
 reveal(numbers, update, because="A is 192 × 8 and B is 8 × 768: rank × (in_dim + out_dim)")
 # %% [markdown]
-# ## Exercise 1: how does one update work?
+# ## How does one update work?
 # At rank 2, $A$ has two columns and $B$ two rows:
 # %%
 A = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]])  # (3 × 2)
@@ -57,7 +57,7 @@ for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
 # %% [markdown]
 # **Takeaway:** $x A$ says how much of each row of $B$ comes out. So at rank $r$ the update reads $r$ directions and writes $r$.
 #
-# Now write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` with `a=math.sqrt(5)` draws a random $A$ within $\pm 1/\sqrt{\text{rank}}$. You fill in three blanks: the two sizes of $A$, a **zero** `self.B`, and `forward`, which returns `alpha` times $x A B$.
+# **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` with `a=math.sqrt(5)` draws a random $A$ within $\pm 1/\sqrt{\text{rank}}$. You fill in three blanks: the two sizes of $A$, a **zero** `self.B`, and `forward`, which returns `alpha` times $x A B$.
 # %% exercise="02.lora_layer"
 class LoRALayer(nn.Module):
     """A trainable update: x -> alpha * x A B."""
@@ -97,8 +97,10 @@ layer_verdict
 # Read <code>x @ A @ B</code> from the left: x has <code>in_dim</code> columns, so A has <code>in_dim</code> rows, and <code>x @ A</code> has <code>rank</code> columns.
 # </details>
 # %% [markdown]
-# ## Exercise 2: where does it go?
-# Beside an existing layer. Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`.
+# ## Where does it go?
+# Beside an existing layer.
+#
+# **Exercise 2, own code.** Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -184,7 +186,7 @@ A_moves, B_moves = (f.grad.any().item() for f in (layer.lora.A, layer.lora.B))
 found = options[A_moves + 2 * B_moves]
 # %%
 # @title The answer: run it when you have predicted
-reveal(first, found, because="while B is 0, a change of A changes nothing; one of B does")
+reveal(first, found, because="while B is 0, changing A changes nothing; changing B does")
 # %% [markdown]
 # After one step $B$ is no longer zero. So why this start and no other? Let us try all four, zero or random, on a small task from the folded cell below. Here `base` is one frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` makes a hidden change, here of rank 4, and `examples` gives inputs with the changed layer's answers, plus noise of size `NOISE`.
 # %%
@@ -257,7 +259,7 @@ reveal(stuck, never[0], because="moving one changes nothing while the other is 0
 worse = curves["both random"][0] / curves["both zero"][0]
 chart = line_chart(
     [Line(name, range(40), losses[:40], points=False) for name, losses in curves.items()],
-    title=f"{never[0].capitalize()} never moves; both random starts at {worse:.0f} times the loss",
+    title=f"{never[0].capitalize()} never moves; both random starts at {worse:.0f} times its loss",
     x_label="training step",
     y_label="loss (mean squared error), log scale",
     y_log10=True,
@@ -270,7 +272,7 @@ show(
 # %% [markdown]
 # **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much depends on the size of $A$ and $B$: set `"both random"` to `(1, 0.01)` in `STARTS` and run from there: its curve joins those with one zero.
 #
-# At equal size, in this toy, it does not matter *which* of the two is zero. At the usual random sizes it does: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
+# In this toy, with both drawn alike, it does not matter *which* of the two is zero. In large models, each drawn at its own usual size, it does: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
 #
 # ## Deeper: what are the two gradients?
 # Let $x$ be a batch, one example per row, and $L$ its loss. Full fine-tuning would give $W$ the gradient $H = x^\top G$, shaped like $W$, where $G$ is the gradient of $L$ at the layer's output. $A$ and $B$ each see a part of it:
@@ -429,6 +431,7 @@ chart = line_chart(
     title="Which rank was planted?",
     x_label="rank of the student",
     y_label="loss on new examples (mean squared error)",
+    x_log2=True,
 )
 show(chart, "Loss of one seed's students against rank: it falls steeply, then stays flat.")
 # %%
@@ -486,7 +489,7 @@ rule = find_rank if elbow_verdict.passed else first_low
 for name, losses in controls.items():
     print(f"{name}: the rule says {rule(losses)}")
 # %% [markdown]
-# **Takeaway:** no elbow is proof. A rule always answers, and another threshold otherwise, so look at the curve too. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost. A real task can be kinder: in notebook 01 LoRA at rank 1 did about as well as the whole ΔW, ± 5 points.
+# **Takeaway:** no elbow is proof. A rule always answers; another threshold, another answer. So look at the curve too. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost. A real task can be kinder: in notebook 01 LoRA at rank 1 did about as well as the whole ΔW, ± 5 points.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.

@@ -38,7 +38,7 @@ from lora_edu.plots import drawing
 drawing("gpt_block")
 # %% [markdown]
 # Which of them should you adapt? The LoRA paper tried attention's layers of GPT-3 on two tasks,
-# always with about 18 million trained numbers.
+# always with about 19 million trained numbers (“18M” there).
 #
 # <details><summary>Its table 5, accuracy in %</summary>
 #
@@ -51,7 +51,7 @@ drawing("gpt_block")
 # </details>
 #
 # All four at a low rank did best on one task, and tied with query and value on the other. Later
-# work went further: Dettmers et al. 2023 (QLoRA) needed all linear layers of the blocks
+# work went further: Dettmers et al. 2023 needed all linear layers of the blocks
 # to match full fine-tuning, and Schulman et al. 2025 found attention alone worse than the MLP. So
 # this course adapts all 36.
 #
@@ -168,7 +168,7 @@ print(f"with LoRA: {count_parameters(model).trainable:,}")
 from lora_edu.widgets import predict, reveal
 
 shares = ["nothing", "the output at one position", "nearly everything"]
-change = predict("One number of block 0's value B becomes 0.01. How much output changes?", shares)
+change = predict("Would the test notice 0.01 in block 0's value B? How much would change?", shares)
 change
 # %%
 base = load_pretrained("mini", device=device)
@@ -280,7 +280,7 @@ print(f"loss on held-out tales:  from {loss_before:.1f} to {loss_after:.1f}")
 print(f"A and B: {len(of_lora)} of 72 tensors changed")
 print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors changed")
 # %% [markdown]
-# ✓ **The promise that the original weights stay unchanged: measured**, bit for bit.
+# ✓ **LoRA's promise of unchanged weights: measured**, bit for bit.
 #
 # In 40 steps no tale came twice, so both are losses on tales not yet learnt. Why is the loss on
 # next batches so much lower? The 380 tales tell 19 plots over and over, and the held-out ones tell
@@ -314,8 +314,8 @@ for targets in ("query", ["query", "value"], "mlp.*", "blocks.0.*", "blocks.[12]
     found = find_targets(base, targets)
     print(f"{targets!s:28} {len(found):2} layers, the first is {found[0]}")
 # %% [markdown]
-# The worst mistake is quiet: a name that matches nothing. Here that is an error; for PEFT it passes
-# if another in the list matches, so count the layers.
+# The worst mistake is quiet: a name that matches nothing. Here that is an error; PEFT accepts it if
+# another name matches, so count the layers.
 #
 # **Exercise 3, fill in.** Choose all attention layers of the *last two* blocks, and nothing else.
 # %% exercise="03.targets"
@@ -368,10 +368,10 @@ except ValueError as error:
     print(textwrap.fill(f"Error: {error}", 92))
 # %% [markdown]
 # ## Deeper: directions unlike any of W's
-# Full fine-tuning and LoRA can reach the same loss. Do they change $W$ in the same way?
-# Shuttleworth et al. 2024 compare the strongest singular directions (here ten) of $W + \Delta W$
-# with *all* directions of $W$. One that resembles none (each cosine below 0.5) is an **intruder
-# dimension**. The authors blame intruders for what LoRA forgets.
+# Full fine-tuning and LoRA can reach a similar loss. Are their ΔW alike? Shuttleworth et al. 2024
+# compare the ten strongest singular directions (notebook 01) of $W + \Delta W$ with *all*
+# directions of $W$. One that resembles none (each cosine below 0.5) is an **intruder dimension**.
+# The authors blame them for forgetting with LoRA on.
 # %% tags=["nbval-ignore-output"]
 from lora_edu.spectra import intruders
 
@@ -383,7 +383,7 @@ with torch.no_grad():
     ]
 print(f"{sum(count > 0 for count in here)} of 36 layers have an intruder among their ten strongest")
 # %% [markdown]
-# That was one run. Here are eighteen, three seeds a row, recorded by `scripts/record_intruders.py`.
+# That was one run. Here are eighteen, three seeds a row; with PEFT's start $A$ is smaller.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import read_record, runs_of
@@ -410,23 +410,23 @@ table(["trained by", "learning rate", "held-out loss", "layers with an intruder,
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
 # %%
-ways = ["past frozen layers only", "also through blocks 5, 4 and 3", "through all six blocks"]
+ways = ["only around frozen layers", "through blocks 5, 4, 3 as well", "through all six blocks"]
 way = predict("Only block 2 is adapted. Which way does the gradient take from the loss?", ways)
 way
 
 
 # %%
-# @title What it does: `entered_blocks` asks each block whether a gradient arrived at its end
+# @title What it does: `entered_blocks` asks each block's MLP whether a gradient came through it
 def entered_blocks(targets):
     """The blocks that the gradient enters, and how many frozen weights got one of their own."""
     model = adapted(targets)
     outputs = []
     for block in model.blocks:
-        block.register_forward_hook(lambda block, inputs, output: outputs.append(output))
+        block.mlp_norm.register_forward_hook(lambda _, inputs, output: outputs.append(output))
     logits = model(ids)
     for output in outputs:
         if output.requires_grad:
-            output.retain_grad()  # keep what arrives at the end of the block
+            output.retain_grad()  # it comes back through the MLP alone
     nn.functional.cross_entropy(logits[0, :-1], ids[0, 1:]).backward()
     entered = [number for number, output in enumerate(outputs) if output.grad is not None]
     return entered, sum(p.grad is not None for p in model.parameters() if not p.requires_grad)
@@ -444,8 +444,8 @@ reveal(way, ways[1], because="block 2 acts on the loss through each later block,
 # %% [markdown]
 # The output of block 2 reaches the loss through the attention and MLP of every later block, and
 # past them, along the drawing's long line, the *residual stream*. Its gradient comes back both
-# ways; each layer multiplies by its frozen $W$. A frozen layer on that way is spared only the
-# gradient of its *own* weight.
+# ways; each layer multiplies by its frozen $W$. A frozen layer on that way is spared only the work
+# for its *own* weight's gradient.
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
 # %% exercise="03.backward"
@@ -473,7 +473,7 @@ check("03.backward", blocks_entered)
 #
 # The book counts this call on GPT-2 small. A block's six layers have 13,824 inputs plus outputs.
 # %%
-published = predict("12 blocks, a new head 768 → 2, frozen, rank 16: how many parameters learn?")
+published = predict("12 blocks, a new head 768 → 2, all frozen, rank 16: how many numbers learn?")
 published
 # %%
 # @title What it does: counts as the book does, on shapes alone

@@ -27,7 +27,7 @@ print(f"A and B: {r} × ({m} + {n}) = {r * (m + n):,} numbers, trained")
 # %%
 from lora_edu.widgets import predict, reveal
 
-guess = predict("GPT-2 small has 12 blocks. How many numbers does LoRA of rank 8 on both train?")
+guess = predict("12 blocks: how many numbers does LoRA of rank 8 on query and value train?")
 guess
 # %%
 import torch
@@ -61,7 +61,8 @@ explorer
 # ## What must fit into memory?
 # A training step keeps four things: the **weights**, a **gradient** for each trained weight, the
 # **optimizer's** state (Adam: two numbers for each), and the **activations**, which the forward
-# pass remembers for the backward pass. We take 2 bytes a number, but 4 for each of Adam's.
+# pass remembers for the backward pass. We take 2 bytes a number (05: 4), but 4 for Adam's and the
+# loss's.
 #
 # **Exercise 1, own code.** First without activations. `total` counts all parameters, adapters
 # included, and `trained` those that learn. How many bytes is that?
@@ -102,8 +103,8 @@ for_loss = 4 * 8 * 512 * small.vocab_size  # float32, for each token and entry o
 print(f"Of the activations the loss alone keeps {for_loss / 1e9:.2f} GB.")
 table(["", "GB"], [[part, f"{getattr(full, f'{part}_bytes') / 1e9:.2f}"] for part in parts])
 # %% [markdown]
-# LoRA spares some of them, too: a frozen layer without an adapter need not keep its input. But the
-# gradient still travels back through every frozen layer to the adapters before it.
+# LoRA spares some activations, too: a frozen layer without an adapter need not keep its input. But
+# the gradient still travels back through every frozen layer to the adapters before it.
 # %%
 shares = ["over 95 %", "about 70 %", "about half", "under 30 %"]
 saving = predict("How much of the total does LoRA save, at rank 8 on query and value?", shares)
@@ -115,11 +116,11 @@ size = next(s for s, least in zip(shares, (0.95, 0.6, 0.3, 0)) if saved >= least
 spared = (full.activations_bytes - lora.activations_bytes) / full.total_bytes
 why = f"it is {100 * saved:.0f} %: {100 * (saved - spared):.0f} from gradients and Adam's numbers, "
 gb = full.activations_bytes / 1e9, lora.activations_bytes / 1e9
-why += f"{100 * spared:.0f} from activations, where {gb[1]:.1f} of {gb[0]:.1f} GB stay"
+why += f"{100 * spared:.0f} from activations, where {gb[1]:.2f} of {gb[0]:.2f} GB stay"
 reveal(saving, size, because=why)
 # %% [markdown]
-# Now Llama 3 8B beside real cards, with LoRA on all layers of the blocks. The 35 GB of notebook 00
-# were for query and value. QLoRA is LoRA on a base whose blocks are held in 4 bits.
+# Now Llama 3 8B beside real cards, with LoRA of rank 8 on all layers of the blocks. The 35 GB of
+# notebook 00 were for query and value. QLoRA is LoRA on a base whose blocks are held in 4 bits.
 # %%
 from lora_edu.widgets.memory_bars import MemoryState, memory_bars
 
@@ -128,7 +129,7 @@ bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the block
 bars
 # %% [markdown]
 # No single card here takes full fine-tuning; LoRA fits one of 48 GB. On query and value alone it
-# needs 35 GB and saves 71 %; GPT-2, with as many tokens, saved 46: with width, weights grow faster
+# needs 35 GB and saves 71 %; GPT-2, also with 4,096 tokens, saved 46: weights grow faster with width
 # than activations. This is an estimate, so leave a tenth of the card free.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? On the same layers, does
@@ -175,8 +176,8 @@ check("04.break_even", break_even)
 # Divide both sides of the equation in the docstring by <code>in_dim + out_dim</code>.
 # </details>
 # %% [markdown]
-# Newer models share keys and values between query heads (*grouped-query attention*), and their MLP
-# has a third matrix, the *gate*:
+# Newer models, here Llama 3 8B, share keys and values between query heads (*grouped-query
+# attention*), and their MLP has a third matrix, the *gate*:
 # %%
 rows = [[p.target, f"{p.in_dim:,}", f"{p.out_dim:,}", p.copies] for p in llama.projections]
 table(["layer", "inputs", "outputs", "copies"], rows)
@@ -246,8 +247,8 @@ from lora_edu.plots import drawing
 # inputs: query, key and value share 1, fc_in has 1, fc_out 4; out's is kept anyway, by attention
 drawing("kept")
 # %% [markdown]
-# Ask PyTorch. `kept_bytes` adds up what autograd stores. The third row, a control, has no
-# adapters: query's and value's weights learn.
+# Ask PyTorch. `kept_bytes` adds up what autograd stores. One row, a control, trains query's and
+# value's weights themselves, without adapters.
 # %%
 from lora_edu import next_token_loss
 from lora_edu.budget import activation_bytes, kept_bytes
@@ -291,7 +292,7 @@ kept.append(["LoRA in the last block alone", f"{100 * last / everything:.0f}", "
 kept.append(["the loss's array alone", "–", f"{100 * for_loss / everything:.0f}"])
 table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept)
 # %% [markdown]
-# The drawing's 11 of 16 are 69 %; with loss and head 71, and by formula 72 with each $x A$. *Which*
+# The drawing's 11 of 16 are 69 %; with loss and head 71; each $x A$ adds under 1. *Which*
 # layers learn decides what is spared, not how they learn.
 #
 # **Exercise 5.** True or false?
@@ -358,7 +359,7 @@ rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 table(["", "published", "computed", ""], compared)
 # %% [markdown]
-# Section 4.2's 35 MB is round: section 7.1 says "roughly". The 0.4 % we cannot explain, and no
+# 35 MB is a rounded figure (section 7.1: "roughly"). The 0.4 % we cannot explain, and no
 # whole rank on query and value gives table 3's counts, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Fine-tune a classifier, on CPU or GPU
 #
-# Turn a storyteller into a spam filter by training 5 % as many numbers.
+# Turn a storyteller into a spam filter by training 5 % as many numbers as it has.
 #
 # **You will be able to**
 # - train LoRA on a task, and try it on messages and data of your own
@@ -34,11 +34,11 @@ print(f"always to say ham is right in {100 * ham:.0f} % of validation")
 # **test** to report on, never to choose by: the best of several scores flatters.
 #
 # ## Before: the base with a new head
-# A GPT ends in a layer that scores each of 2,048 tokens. We replace it by a **head** with two
-# outputs, ham and spam, which is trained in full (386 numbers). It reads the last token of the
+# Our GPT ends in a layer that scores 2,048 possible next tokens. We replace it by a **head** with
+# two outputs, ham and spam, which is trained in full (386 numbers). It reads the last token of the
 # message, because only the last has seen all the others. And LoRA is what you know: freeze
-# everything, then put $A$ and $B$ beside the layers. As our recorded runs did, `init="peft"` draws
-# the smaller $A$ of Hugging Face's PEFT; notebook 03 compares.
+# everything, then put $A$ and $B$ beside the layers. `init="peft"` starts with PEFT's smaller $A$
+# (◇ in notebook 03).
 # %%
 import torch
 from torch import nn
@@ -169,8 +169,9 @@ print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never sa
 ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
 # %% [markdown]
 # Nearly always right, and yet it takes our pirate for a waiter! It has learnt texts *like those in
-# the file*, and of others its score says nothing. `train_classifier` does what you did above. With a
-# file of your own, choose rate and steps on `own_rows.validation`.
+# the file*, where pirates are told of and do not speak; of others its score says nothing.
+# `train_classifier` does what you did above. With a file of your own, choose rate and steps on
+# `own_rows.validation`.
 #
 # ## Was LoRA worth it?
 # The cheapest way to make *this model* a spam filter is to train the **head alone**: what the base
@@ -206,12 +207,11 @@ table(["", *seen, "numbers trained"], compared)
 
 # %% [markdown]
 # Your runs answer as the recorded ones did, message by message; a GPU may change a few. Validation
-# is harder for each method. Seeds differ more than machines: full's range holds all of LoRA's.
-# (Full's 90.5 % in notebook 01 took 96 steps.) So one run cannot rank these two, but a head alone
-# is below both.
+# is harder for each method. Seeds differ more: full's range holds all of LoRA's. So one run cannot
+# rank these two, but a head alone is below both.
 #
-# ✓ **The promise of a task learnt well by training so few: measured.** 5 % of the numbers did about
-# what all do. And on real messages?
+# ✓ **LoRA's promise to do with so few about what all do: measured.** That is 5 % as many numbers.
+# And on real messages?
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -267,8 +267,8 @@ show(chart, alt=f"{shown}. {title}.")
 # **Takeaway:** LoRA is right about as often as full fine-tuning. It beats a new head alone by ten
 # points on our messages, by about one on real ones. On ours it is a point above counting words,
 # which wins on real ones. LoRA keeps 0.7 MB in float32, full 12.4. Gradients and Adam's memory
-# shrink by 95 %, and the next task needs only another small file. On our machine plain LoRA saved
-# no time (measured below).
+# shrink by 95 %, and the next task needs only another small file. On our machine plain LoRA was not
+# clearly faster (measured below). (Full's 90.5 % in notebook 01 took 96 steps.)
 #
 # ## Should I use LoRA, and with what?
 # Here is our answer, with the support for each line and what it does *not* show.
@@ -278,7 +278,7 @@ from lora_edu.widgets.choosing import decision_tables
 decision_tables()
 # %% [markdown]
 # ## Deeper: does LoRA save time?
-# LoRA trains 5 % of the numbers. How much of a step is left? A training step has three
+# LoRA trains 5 % as many numbers. How much of a step is left? A training step has three
 # stages, each worth about one forward pass through the model:
 #
 # | stage | what it computes |
@@ -328,8 +328,8 @@ for name, steps in times.items():
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# Ranges that overlap decide nothing; two sections on, we compare round by round. On our
-# machine LoRA saved no time. It does less in the backward pass and the optimizer, but two thin
+# Ranges that overlap decide nothing; two sections on, we compare round by round. On our machine
+# LoRA was not clearly faster. It does less in the backward pass and the optimizer, but two thin
 # products more per layer in the forward pass, and small operations cost far more time than their
 # arithmetic. It depends on machine, code and model, so papers disagree:
 #
@@ -432,8 +432,8 @@ for method, count in counted.items():
     print(f"{method:4} | {count / counted['full']:.3f} of the operations of a full step")
 print(f"by the formula, a block with LoRA: {block_share(model.config.n_embd, 8):.3f}")
 # %% [markdown]
-# The model needs a little less than its blocks, because with LoRA no gradient has to go back past
-# the first adapters.
+# The model's share is a little below a block's: with LoRA no gradient goes back past the first
+# adapters.
 #
 # Better code gets time back: `fuse` lets LoRA's layers compute in fewer, larger operations, with
 # the same loss and gradients.
@@ -453,10 +453,10 @@ for name, steps in times.items():
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
 # At GPT-2's size the question is what a step needs in *memory*. First by arithmetic. On a GPU,
-# `fit` uses *autocast*: weights stay in float32, since small updates would vanish in 16 bits, but
-# products are computed in 16 bits, which is faster. So each weight, and the input of each layer
-# where $W$ or $A$ learns, is copied to 16 bits. The backward pass needs these copies, so they count
-# as activations.
+# `fit` uses *autocast*: weights stay in float32 (notebook 04 took 16 bits), since small updates may
+# vanish, but products are computed in 16 bits, which is faster. So each weight, and the input of
+# each layer where $W$ or $A$ learns, is copied to 16 bits. The backward pass needs these copies, so
+# they count as activations.
 # %%
 from lora_edu import memory_budget
 from lora_edu.budget import MODEL_SHAPES
@@ -473,8 +473,7 @@ for method in ("lora", "full"):
         f" | activations {need.activations_bytes / 1e9:.2f} GB"
     )
 # %% [markdown]
-# **That is an estimate:** we had no GPU. With yours, the cells below measure it, and
-# `scripts/gpu_check.sh OUT` measures more.
+# **That is an estimate:** we had no GPU. With yours, the cells below measure it.
 # %%
 # @title What it does: loads GPT-2, and the messages in its tokens
 from lora_edu import GPT, DownloadError, GPTConfig
@@ -514,12 +513,12 @@ else:
     print("100 steps of 16 messages with LoRA and then in full, and print for each the time of a")
     print("step, the peak of the GPU's memory, and the accuracy on validation.")
 # %% [markdown]
-# These rates are not tuned: compare time and memory. For accuracy: [appendix E's filter on GPT-2,
+# These rates are not tuned: compare time and memory. For accuracy: [Raschka's filter on GPT-2,
 # trained anew by a
 # script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py).
 # %% [markdown]
 # ## Three sentences to remember
-# 1. LoRA made a spam filter with 5 % of the numbers, and full fine-tuning was not shown to do
+# 1. LoRA made a spam filter with 5 % as many numbers, and full fine-tuning was not shown to do
 # better.
 # 2. ◇ A LoRA step still needs about two thirds of the arithmetic, because the gradient travels
 #    back through every frozen layer.
@@ -536,7 +535,7 @@ else:
 # (1) It alone has seen the whole message. (2) It saves the frozen weights' gradients, not the
 # forward pass and the way back. (3) The best of several test scores is too good, by luck. (4) They
 # never change if nothing inside learns; A and B change them at each step. (5) A small file and an
-# untouched base; for full: it fits anyway, and plain LoRA is no faster.
+# untouched base; for full: it fits anyway, and plain LoRA is hardly faster.
 # </details>
 #
 # ## Where next

@@ -718,15 +718,15 @@ print(f"written and read again: {sum(same)} of {len(same)} matrices the same, bi
 # 1. A task is a small file, and means nothing without its base.
 # 2. Only the product of A and B is determined: add updates, never average factors.
 # 3. A merged adapter adds no arithmetic; ◇ one beside the weights lets one base serve many tasks in
-# one batch.
+#    one batch.
 #
 # ## Five questions
 # 1. What is in the two files, and what of the training run is not?
 # 2. An adapter is loaded and the outputs equal the base's bit for bit. What happened?
 # 3. Why does the course keep the old weight instead of subtracting?
-# 4. ◇ Why does a bfloat16 weight lose more of a merged update than $A$ and $B$ lose beside it? 5. ◇
-# Three updates of rank 8 for query, key and value: which rank do they get in `c_attn`, and what
-# happens to alpha?
+# 4. ◇ Why does a bfloat16 weight lose more of a merged update than $A$ and $B$ lose beside it?
+# 5. ◇ Three updates of rank 8 for query, key and value: which rank do they get in `c_attn`, and
+#    what happens to alpha?
 #
 # <details><summary>Answers</summary>
 # (1) A, B, a trained head and how to use them; not the base, the optimizer's state or the data. (2)
