@@ -17,8 +17,13 @@ RECORD = data_path("results", "llm_menu.json")
 
 def test_it_tries_each_run_once_and_all_settings_before_a_second_seed():
     keys = sweep_llm.tuning()
-    assert len({json.dumps(key) for key in keys}) == len(keys) == 15 + 15 + 6 + 6
-    assert [key["seed"] for key in keys] == sorted(key["seed"] for key in keys)
+    assert len({json.dumps(key) for key in keys}) == len(keys) == 15 + 2 + 12 + 6 + 6
+    compared = [(key["method"], key["rank"]) in sweep_llm.FINAL_SEEDS for key in keys]
+    assert compared == sorted(compared, reverse=True)  # the others come last
+    for part in (True, False):  # of the first two, full's lowest rate apart
+        seeds = [key["seed"] for key, each in zip(keys, compared, strict=True) if each is part]
+        seeds = seeds[2 * part :]
+        assert seeds == sorted(seeds)
 
 
 def test_the_record_goes_on_with_todays_settings():
