@@ -67,7 +67,10 @@ YOURS = re.compile(r"\byour\b")
 UNFOLD = re.compile(
     r"<details><summary[^>]*>No prediction recorded[^<]*</summary>(.*)</details>", re.S
 )
-NOT_RECORDED, COMPARE = "No prediction recorded.", "Compare it with what you predicted."
+NOT_RECORDED = re.compile(
+    r"No prediction recorded\.( Make one above and run this cell again to compare\.)?"
+)
+COMPARE = "Compare it with what you predicted."
 # A row of the README's map: number, title, file, what one can do at its end, minutes.
 MAP_ROW = re.compile(
     r"^\| (\d\d) \| \[(.+?)\]\(notebooks/(.+?)\.ipynb\) \| (.+?) \| (.+?) \|", re.M
@@ -146,7 +149,7 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
         for data in (output.get("data", {}) for output in cell.outputs):
             if "text/html" in data:
                 alone = UNFOLD.sub(r"\1", WAY_TO_PYTHON.sub("null", data["text/html"]))
-                data["text/html"] = alone.replace(NOT_RECORDED, COMPARE)
+                data["text/html"] = NOT_RECORDED.sub(COMPARE, alone)
             if "text/markdown" in data:  # Sphinx follows links of cells, not of outputs
                 data["text/markdown"] = data["text/markdown"].replace(".ipynb)", ".html)")
     return learner

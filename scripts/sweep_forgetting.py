@@ -33,8 +33,7 @@ import torch
 from torch import Tensor
 
 from lora_edu.adapters import merge_and_unload
-from lora_edu.datasets import Batches, Row, text_rows
-from lora_edu.datasets.batching import Batch, collate
+from lora_edu.datasets import Batch, Batches, Row, text_rows
 from lora_edu.files import data_path
 from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, replace_linear_with_lora
@@ -114,7 +113,8 @@ class WithOldText(Batches):
         """Yields the batches of epoch `number`."""
         dice = random.Random(f"replay/{self.seed}/{number}")
         for indices in self.order(number):
-            yield collate([*(self.rows[index] for index in indices), dice.choice(self.old)])
+            rows = [*(self.rows[index] for index in indices), dice.choice(self.old)]
+            yield from Batches(rows, len(rows), shuffle=False).epoch(0)
 
 
 def prepare(model: GPT, arm: Arm, seed: int) -> None:

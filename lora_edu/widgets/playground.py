@@ -18,7 +18,7 @@ Row = tuple[float, float]
 #: The frozen matrix: x → x W stretches and turns the plane a little. Rows are inputs.
 W: tuple[Row, Row] = ((1.1, 0.3), (-0.4, 0.9))
 DEGREES = tuple(range(0, 360, 15))
-STRENGTHS = tuple(step / 4 for step in range(-8, 9))
+STRENGTHS = tuple(step / 4 for step in range(-6, 7))  # up to where points leave the plane
 #: The picture moves eight points: the unit vectors at these angles.
 POINTS_DEGREES = tuple(range(0, 360, 45))
 

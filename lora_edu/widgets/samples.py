@@ -42,7 +42,19 @@ class Samples:
     def html(self) -> str:
         """Returns the texts so far as a table, a row each."""
         rows = (
-            f'<tr><th scope="row" {_STEP}>step {step}</th><td {_CELL}>{escape(text)}</td></tr>'
+            f'<tr><th scope="row" {_STEP}>step {step}</th>'
+            f"<td {_CELL}>{escape(_left_open(text))}</td></tr>"
             for step, text in self.texts.items()
         )
         return f"<table>{''.join(rows)}</table>"
+
+
+def _left_open(text: str) -> str:
+    """Marks a text that was cut off before its sentence ended.
+
+    Example:
+        >>> _left_open("Ahoy!"), _left_open("He had a big hat and a long no")
+        ('Ahoy!', 'He had a big hat and a long no …')
+    """
+    ended = text.rstrip().endswith((".", "!", "?", '"', "”", "…"))
+    return text if ended or not text.strip() else f"{text.rstrip()} …"

@@ -270,7 +270,10 @@ show(chart, alt=f"Three smooth curves that cross. {finding}.")
 # ## Deeper: a filter for spam
 # The spam adapter carries a new last layer, a *head* with two outputs.
 # %%
+from lora_edu.plots import table
+
 switch(model, load_adapter(data_path("adapters", "spam")))
+answers = []
 for message in (
     "You have won a free phone! Call now and have your bank card ready.",
     "Hi mum, I will be home at six. Shall I bring bread?",
@@ -279,7 +282,8 @@ for message in (
     message_ids = torch.tensor([encoding.encode_ordinary(message)], device=device)
     with torch.no_grad():
         said = model(message_ids)[0, -1].argmax().item()
-    print(f"{('not spam', 'spam')[said]:9}| {message}")
+    answers.append([("not spam", "spam")[said], message])
+table(["the filter says", "message"], answers)
 # %% [markdown]
 # The last is a miss! On 515 test messages, invented as its training messages were, with 95 %
 # intervals:
@@ -290,12 +294,15 @@ recorded = json.loads(data_path("adapters", "spam", "metrics.json").read_text())
 counted = json.loads(data_path("results", "baselines.json").read_text())["bundled"]
 found = recorded["test"]["adapter"]
 adapter = [found["accuracy"], found["accuracy_low"], found["accuracy_high"]]
-for what, (right, low, high) in (
-    ("the adapter", adapter),
-    ("words and pairs of words counted, without a model", counted["words_and_pairs"]["accuracy"]),
-    ("always saying “not spam”", counted["majority"]["accuracy"]),
-):
-    print(f"right: {100 * right:.0f} ± {50 * (high - low):.0f} % by {what}")
+measured = {
+    "the adapter": adapter,
+    "counting words and pairs, without a model": counted["words_and_pairs"]["accuracy"],
+    "always saying “not spam”": counted["majority"]["accuracy"],
+}
+table(
+    ["", "right, %"],
+    [[way, f"{100 * r:.0f} ± {50 * (high - low):.0f}"] for way, (r, low, high) in measured.items()],
+)
 # %% [markdown]
 # Counting words gets nearly as far, so most of that score needs no language model! Is such a small
 # lead luck? See notebook 09. On messages unlike these, expect less.

@@ -261,6 +261,7 @@ if check("01.energy", energy).passed:
 # Is each ΔW's strongest direction special, or would any other, scaled to the same energy, do? Only
 # the 36 matrices change; all else stays as full fine-tuning left it.
 # %%
+# @title What it does: reads off the record what some of the directions are worth
 KINDS = {
     ("cut", 192): "all of them",
     ("cut", 1): "its strongest direction alone",

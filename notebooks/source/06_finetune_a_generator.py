@@ -238,12 +238,14 @@ for name, key in TRAINED.items():
     )
 # %%
 before, in_base = mean_loss(base, validation), count_parameters(base).total
+learnt = []
 for name, history in histories.items():
     learning = count_parameters(models[name]).trainable
     after = history.evaluations[-1]["validation_loss"]
-    part = 100 * learning / in_base
-    print(f"{name:4} | {learning:9,} numbers learn, {part:.1f} % of the base's", end="")
-    print(f" | validation loss from {before:.1f} to {after:.1f} nats per token")
+    share = f"{100 * learning / in_base:.1f} %"
+    learnt.append([name, f"{learning:,}", share, f"{before:.1f}", f"{after:.1f}"])
+losses = ["validation loss before", "after"]
+table(["", "numbers that learn", "of the base's", *losses], learnt)
 # %%
 # @title What it does: draws both losses
 lines = []

@@ -22,7 +22,7 @@
 # recorded runs.
 #
 # ## Is a bigger alpha a bigger rank?
-# Both numbers sound like "more LoRA". An update is a multiplier times $A B$. Fill $A$ and $B$ at random, and look at the directions of the update and how strong each is.
+# Both numbers sound like “more LoRA”. An update is a multiplier times $A B$. Fill $A$ and $B$ at random, and look at the directions of the update and how strong each is.
 # %%
 import math
 
@@ -71,7 +71,7 @@ reveal(alpha_effect, effects[1 if same else 2], because="alpha multiplies the wh
 # (a zero stays zero) and doubling both learning rates. The deeper section tests that.
 #
 # ## What is A B multiplied by?
-# Three rules are in use, and all of them call the number that you pass "alpha":
+# Three rules are in use, and all of them call the number that you pass “alpha”:
 #
 # | `scaling=` | multiplier | who |
 # |---|---|---|
@@ -79,7 +79,7 @@ reveal(alpha_effect, effects[1 if same else 2], because="alpha multiplies the wh
 # | `"alpha/rank"` | alpha / rank | the LoRA paper; PEFT, the usual library; the book's repository since 14 September 2025 |
 # | `"alpha/sqrt(rank)"` | alpha / √rank | rsLoRA; PEFT with `use_rslora=True` |
 #
-# So even one book has two rules: the page in your hand and the code that you download. "Rank 16, alpha 16" means 16, 1 or 4. Copied to another code base, it makes the first steps many times too large or too small.
+# So even one book has two rules: the page in your hand and the code that you download. “Rank 16, alpha 16” means 16, 1 or 4. Copied to another code base, it makes the first steps many times too large or too small.
 #
 # **Exercise 1.** Write the rule. The first case is done for you.
 # %% exercise="10.scaling"
@@ -132,10 +132,10 @@ table(["alpha 16 at rank", "1", "4", "16", "64"], rows)
 # There is a second trap, and it is easier to miss. To fill $A$, the paper's code, PEFT, the book and this course all call `kaiming_uniform_(A, a=math.sqrt(5))`. It draws within ±1/√(number of inputs), and PyTorch takes the second dimension of the matrix for that number.
 #
 # - The book and this course store $A$ as (in_dim × rank): the bound is 1/√rank. Below this is
-# `init="reference"`, "the book's A". (In notebook 05 the course drew as PEFT does.)
-# - PEFT and the paper's code store it transposed: the bound is 1/√in_dim: `init="peft"`, "PEFT's A".
+# `init="reference"`, “the book's A”. (In notebook 05 the course drew as PEFT does.)
+# - PEFT and the paper's code store it transposed: the bound is 1/√in_dim: `init="peft"`, “PEFT's A”.
 #
-# At rank 16 and GPT-2's width of 768, one $A$ is √(768/16) = 6.9 times as large as the other. At "rank 16, alpha 16" one convention multiplies a large $A$ by 16, the other a small $A$ by 1. Adam's first step moves every entry of $B$ by the learning rate, up or down, however large its gradient is. So the entries of $B$ are equally large in both; only their signs depend on $A$.
+# At rank 16 and GPT-2's width of 768, one $A$ is √(768/16) = 6.9 times as large as the other. At “rank 16, alpha 16” one convention multiplies a large $A$ by 16, the other a small $A$ by 1. Adam's first step moves every entry of $B$ by the learning rate, up or down, however large its gradient is. So the entries of $B$ are equally large in both; only their signs depend on $A$.
 # %%
 guess = predict("After one step of Adam: how many times larger is the book's update than PEFT's?")
 guess

@@ -51,7 +51,7 @@ const BACK_CSS = `
 .keys span { display: inline-flex; align-items: center; gap: 6px; }`;
 
 // Two quantities, each with an axis of its own: accuracy from where it begins, and energy from 0.
-const ACCURACY = [16, 190], ENERGY = 30; // where one is, in pixels, and how high the other
+const ACCURACY = [16, 174], ENERGY = 30; // where one is, in pixels, and how high the other
 const LEFT = 46, NAMES = 166, TOLD = 210, NARROW = 620, LINE = 15, STEP = 0.05, THUMB = 9; // half a thumb with its margin
 const ROOM = 32; // the rank beside whose point the name of random directions has room
 const MAIN = ["cut", "lora", "subspace"]; // what the question is about; the others are to compare with
@@ -108,7 +108,7 @@ function sample(kind) {
 
 /** The chart, from LEFT to `right`; where it is narrow, it lacks the names of its curves. */
 function drawn({ rank, live }, data, { describe, star }, width, right) {
-  const narrow = width < NARROW, top = ACCURACY[1] + (narrow ? 30 : 12), energy = [top, top + ENERGY], height = top + ENERGY + 4;
+  const narrow = width < NARROW, top = ACCURACY[1] + (narrow ? 30 : 26), energy = [top, top + ENERGY], height = top + ENERGY + 4;
   const accuracies = curvesOf(data), all = [...accuracies.map(([, , curve]) => curve), live].flatMap(curve => Object.values(curve));
   const low = STEP * Math.floor(Math.min(...all) / STEP), high = STEP * Math.ceil(Math.max(...all) / STEP);
   const x = at => LEFT + ((right - LEFT) * data.ranks.indexOf(at)) / (data.ranks.length - 1); // as the slider has it

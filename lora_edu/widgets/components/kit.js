@@ -13,7 +13,9 @@ export function start(key, mount, data, ask) {
     host.dataset.live = "";
     host.dataset.lmSuppressShortcuts = "true"; // Notebook 7 takes the arrow keys first …
     for (const kind of ["keydown", "keypress", "keyup"])
-      host.addEventListener(kind, event => event.stopPropagation()); // … and JupyterLab after
+      host.addEventListener(kind, event => saves(event) || event.stopPropagation()); // … and JupyterLab after
+    // … but to save is theirs; they look for the mark in the document's turn, after the window's.
+    addEventListener("keydown", event => host.toggleAttribute("data-lm-suppress-shortcuts", !saves(event)), true);
     try {
       mount(host, data, ask);
     } catch (error) {
@@ -22,6 +24,8 @@ export function start(key, mount, data, ask) {
     }
   }
 }
+
+const saves = ({ key, ctrlKey, metaKey }) => (ctrlKey || metaKey) && key?.toLowerCase() === "s";
 
 /** A way to Python: a function that takes a request and promises the answer. */
 export function toPython(key, seconds) {

@@ -34,7 +34,8 @@ export function drawCards(place, tracks, cards, end) {
   for (const { at, middle, texts } of shown) {
     texts.forEach(text => text.setAttribute("x", middle));
     drawing.append(svg("path", { d: `M${middle} ${NAMES_END + 2}L${at} ${BARS_AT - 4}V${BARS_AT}`, style: "fill:none;stroke:var(--quiet);stroke-width:1" }),
-      ...tops.map(from => svg("path", { d: `M${at} ${from - start - 2}v${height + 4}`, style: "stroke:var(--ink);stroke-width:1.5" })));
+      ...tops.flatMap(from => [["--paper", 4], ["--ink", 1.5]].map(([colour, wide]) => // seen on any bar
+        svg("path", { d: `M${at} ${from - start - 2}v${height + 3}`, style: `stroke:var(${colour});stroke-width:${wide}` }))));
   }
   return shown.map(({ at }) => at);
 }

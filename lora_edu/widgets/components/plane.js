@@ -1,7 +1,7 @@
 // The playground: a plane under W, and under W + alpha · A B. The arrows of A and B can be dragged.
 import { box, el, fixed, grouped, slider, svg } from "./kit.js";
 
-const SIDE = 236, BOUND = 2.4, GRID = 1.5, STEP = 0.5, A_LENGTH = 1.85, POINTS = 8;
+const SIDE = 236, BOUND = 2.7, GRID = 1.5, STEP = 0.5, A_LENGTH = 1.85, POINTS = 8;
 
 // --- what there is to read -----------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ export function mount(host, data, ask) {
     angle_out: turn("angle_out", "B writes"),
     strength: slider({
       label: "strength alpha", stops: data.strengths, value: state.strength, say: grouped, change: strength => set({ strength }),
-      marks: [[-2, "−2"], [-1, "−1"], [0, "0", "no update"], [1, "1"], [2, "2"]],
+      marks: [[-1.5, "−1.5"], [-1, "−1"], [0, "0", "no update"], [1, "1"], [1.5, "1.5"]],
     }),
   };
   const input = inputPlane(data, degrees => set({ angle_in: degrees }));
@@ -158,7 +158,7 @@ function outputPlane(data, state, set) {
   const after = svg("path", { class: "net lora" });
   const ways = data.points.map(() => svg("line", { class: "move" })), ends = data.points.map(() => svg("circle", { r: 4 }));
   const arrow = handle("B", ([x, y]) => {
-    const length = Math.min(2, Math.round(4 * Math.hypot(x, y)) / 4), back = state().strength < 0;
+    const length = Math.min(data.strengths.at(-1), Math.round(4 * Math.hypot(x, y)) / 4), back = state().strength < 0;
     // Under the pointer is alpha · B: with a negative alpha, B itself points the other way.
     set(length ? { strength: back ? -length : length, angle_out: back ? snapped(-x, -y) : snapped(x, y) } : { strength: 0 });
   });

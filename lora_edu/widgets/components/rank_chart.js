@@ -31,7 +31,8 @@ export function drawChart(place, { width, gutter }, found, state, data) {
     const arrow = inside ? "" : Math.log10(guess.count) > high ? " ↑" : " ↓";
     const at = Math.min(HEIGHT - 8, Math.max(14, y(guess.count)));
     if (inside) cross.push(svg("path", { d: `M${x(guess.rank) - 6} ${at - 6}l12 12m0 -12l-12 12`, style: "stroke:var(--ink);stroke-width:2.6;stroke-linecap:round" }));
-    names.push({ text: `your guess: ${inWords(guess.count)}${arrow}`, fill: "var(--ink)", bold: true, spots: around(x(guess.rank), at) });
+    names.push({ text: `your guess: ${inWords(guess.count)}${arrow}`, fill: "var(--ink)", bold: true, spots: around(x(guess.rank), at), mine: at,
+      not: count ? y(perRank * guess.rank) : Infinity });
   }
   const curve = count ? [[x(1), y(perRank)], [x(last), y(perRank * last)]] : [];
   if (count) {
@@ -86,7 +87,7 @@ function writeNames(place, names, { left, right, curve, rules, cross }) {
   const texts = names.map(({ text, fill, bold, halo: has }) => svg("text", { class: "tag", style: `fill:${fill};font-weight:${bold ? 650 : 400}${has ? halo : ""}` }, text));
   place.append(...texts);
   const widths = texts.map(text => text.getComputedTextLength()); // all at once: the page is laid out once
-  names.forEach(({ spots }, row) => {
+  names.forEach(({ spots, mine, not }, row) => {
     const wide = widths[row];
     const boxes = spots.map(([x, y, anchor]) => {
       const from = { start: x, middle: x - wide / 2, end: x - wide }[anchor];
@@ -95,12 +96,19 @@ function writeNames(place, names, { left, right, curve, rules, cross }) {
     });
     const cost = spot => overlap(spot, taken) + 40 * crossings(spot, curve) + (spot.y1 < 0 || spot.y2 > HEIGHT ? 4000 : 0) +
       rules.filter(at => at > spot.y1 && at < spot.y2).length * 300 + 2 * spot.moved +
+      (mine === undefined ? 0 : 300 * (strays(spot, mine, not) + rules.filter(at => at > spot.y1 - 6 && at < spot.y2 + 6).length)) +
       (cross ? overlap(spot, [{ x1: cross[0] - 8, x2: cross[0] + 8, y1: cross[1] - 8, y2: cross[1] + 8 }]) * 3 : 0);
     const best = boxes.reduce((least, spot) => (cost(spot) < cost(least) ? spot : least));
     texts[row].setAttribute("x", best.x1);
     texts[row].setAttribute("y", best.y2 - 3);
     taken.push(best);
   });
+}
+
+/** Whether a name stands nearer to another place than to its own: a guess's beside the right answer. */
+function strays({ y1, y2 }, mine, other) {
+  const middle = (y1 + y2) / 2;
+  return Math.abs(mine - other) > 4 && Math.abs(middle - other) < Math.abs(middle - mine) + 6;
 }
 
 const overlap = (a, others) => others.reduce((sum, b) =>

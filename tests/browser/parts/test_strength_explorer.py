@@ -81,6 +81,19 @@ def test_two_explorers_are_alive_and_do_not_move_each_other(alive: Page) -> None
     assert all(kit.bounding_box()["height"] <= 400 for kit in (first, second))
 
 
+def test_the_keys_that_save_a_notebook_save_it_from_within_an_explorer(alive: Page) -> None:
+    kit = explorers(alive)[0]
+    unsaved = alive.locator(".jp-mod-dirty")
+    alive.locator(".jp-CodeCell").last.click()
+    alive.keyboard.press("Escape")
+    for key in "bdd":  # a cell more, and no more
+        alive.keyboard.press(key)
+    unsaved.first.wait_for(state="attached")
+    kit.get_by_role("slider").focus()
+    alive.keyboard.press("Control+s")
+    unsaved.first.wait_for(state="detached")
+
+
 def test_what_is_typed_into_an_explorer_is_no_command_of_jupyterlab(alive: Page) -> None:
     kit = explorers(alive)[0]
     cells = alive.locator(".jp-CodeCell").count()
