@@ -181,10 +181,10 @@ with torch.no_grad():
     B[0, 0] = 0.01
     off = (model(ids) - of_base).abs()
     B[0, 0] = 0.0
-share = 100 * (off > 0).float().mean()
-print(f"one number of B at 0.01: {share:.0f} % differ, by up to {off.max():.4f}")
 # %%
 # @title The answer: run it when you have predicted
+share = 100 * (off > 0).float().mean()
+print(f"one number of B at 0.01: {share:.0f} % differ, by up to {off.max():.4f}")
 reveal(change, shares[2], because="B acts on every token, and every later layer hands it on")
 # %% [markdown]
 # A proof that cannot fail proves nothing. Ours noticed one number among 165,888.
@@ -487,10 +487,10 @@ with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     replace_linear_with_lora(gpt2, rank=16, alpha=16)
 learnt = count_parameters(gpt2).trainable
-print(f"{learnt:,} learn, the book has 2,666,528")
 print(textwrap.fill(f"Warning: {caught[0].message}", 92))
 # %%
 # @title The answer: run it when you have predicted
+print(f"{learnt:,} learn, the book has 2,666,528")
 why = "12 blocks × 16 × 13,824, and 16 × 770 for the head"
 reveal(published, learnt, because=why, tolerance=0.01)
 # %% [markdown]
