@@ -49,6 +49,7 @@ ROOMS = {
     "09.f1": "metrics",
     "09.half_width": "uncertainty",
     "09.paired": "uncertainty",
+    "09.flaws": "uncertainty",
     "10.scaling": "conventions",
     "10.translate": "conventions",
     "10.another_pair": "factors",

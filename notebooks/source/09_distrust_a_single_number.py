@@ -9,6 +9,7 @@
 # - compare two methods in pairs, say "not shown" when that is the answer, and tell what would help:
 #   more seeds or more messages
 # - choose controls that tell what deserves the credit
+# - find what is wrong with a claim whose numbers are right
 #
 # **You need** notebook 05, or: you know that a head alone, LoRA and full fine-tuning are three ways
 # to make a spam filter of a small GPT.
@@ -321,7 +322,7 @@ shuffled = summarise(truth, shuffled_runs, accuracy_score, groups=groups).value
 print(f"all spam: F1 {all_spam:.2f}; head on a random base: F1 {head:.2f}")
 print(f"LoRA on shuffled labels: {100 * shuffled:.0f} % right; always ham: {100 * majority:.0f} %")
 # %% [markdown]
-# So the head on a random base is hardly above calling everything spam. And from shuffled labels
+# By F1, the head on a random base is close to calling everything spam. And from shuffled labels
 # nothing was learnt: LoRA then does no better than the lazy classifier, so what it scores otherwise
 # comes from the labels. A leak of test messages would not show here, but there is none: the parts
 # share no family.
@@ -369,6 +370,62 @@ print(f"difference        | {'':10} {each} | mean without the largest {sum(kept)
 # counting words is not: it could be several hundredths of F1 either way, and the rival is a single
 # fit. A comparison earns trust by a learning rate for each method, several seeds, paired
 # differences with intervals, and controls that could have embarrassed it.
+#
+# ## What is wrong with these three?
+# Three claims, as one might publish them. Every number is right, and from our own records.
+# %%
+# @title What it does: reads the three claims off the records
+from statistics import mean
+
+from lora_edu.evaluation import forgotten_at, runs_of, tradeoff
+
+spam, menus = (
+    read_record(data_path("results", f"{name}_bundled.json"))
+    for name in ("classifier", "generator")
+)
+
+
+def of_spam(measure, method, **key):
+    """A measure of the recorded runs on the pre-trained base, in per cent."""
+    return [100 * run[measure] for run in runs_of(spam, base="mini", method=method, **key)]
+
+
+def of_stories(**key):
+    """The loss on stories where menus are at 0.25, between two rates; the mean of three seeds."""
+    _, seeds = tradeoff(menus, "story_loss", stage="tune", task="menu", **key)
+    return mean(forgotten_at(0.25, seed) for seed in seeds)
+
+
+# %%
+TWO = ("lora", "full")
+right = [of_spam("validation_accuracy", method, stage="tune", lr=0.003)[0] for method in TWO]
+best = [max(of_spam("test_accuracy", m, stage="final", labels="true")) for m in TWO]
+lost = [of_stories(method="lora", rank=8), of_stories(method="full")]
+claims = [
+    ["A", "right in validation, both at a rate of 0.003", *(f"{each:.0f} %" for each in right)],
+    ["B", "right on the test set, the best of five seeds", *(f"{each:.1f} %" for each in best)],
+    ["C", "loss on stories where both have menus at 0.25", *(f"{each:.2f}" for each in lost)],
+]
+told = ["Full fine-tuning cannot learn it", "Full is better", "A low rank makes models forget"]
+table(["", "measured", "LoRA", "full", "so they say"], [c + [t] for c, t in zip(claims, told)])
+# %% [markdown]
+# **Exercise 4.** What is wrong with each? Put one of these four: `"one rate for both"`,
+# `"chosen on the test set"`, `"two things at once"`, `"too few messages"`.
+# %% exercise="09.flaws"
+# <solution>
+flaws = {"A": "one rate for both", "B": "chosen on the test set", "C": "two things at once"}
+# </solution>
+# <student>
+# flaws = {"A": ..., "B": ..., "C": ...}
+# </student>
+check("09.flaws", flaws)
+# %% [markdown]
+# <details><summary>Hint</summary>
+# Ask of each: at which rate, which of the runs, and what else was trained?
+# </details>
+#
+# C was ours. An earlier edition of notebook 06 said so, until its control, the same matrices trained
+# whole, took most of the difference away. Every number in it had been right.
 #
 # ## Three sentences to remember
 # 1. A number without an interval, seeds and controls is an anecdote.

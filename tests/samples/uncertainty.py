@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from statistics import NormalDist, fmean, pstdev, stdev, variance
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lora_edu.evaluation import best_rate, read_record
+from lora_edu.exercises.uncertainty import FLAWS
 from lora_edu.files import data_path
 from samples import Samples
 
@@ -181,6 +183,30 @@ SAMPLES = {
             ),
             (lambda a, b: (0.0, _paired(a, b)), "Return one number"),
             (lambda a, b: str(_paired(a, b)), "without quotation marks"),
+        ],
+    ),
+    "09.flaws": Samples(
+        right=[
+            FLAWS,
+            dict(reversed(FLAWS.items())),
+            OrderedDict(FLAWS),
+            {"A": "one rate for both", "B": "chosen on the test set", "C": "two things at once"},
+            dict(zip("ABC", FLAWS.values(), strict=True)),
+        ],
+        wrong=[
+            (FLAWS | {"A": "chosen on the test set"}, "it is validation that was measured"),
+            (FLAWS | {"A": "two things at once"}, "A: only the method changes"),
+            (FLAWS | {"A": "too few messages"}, "24 points are no chance"),
+            (FLAWS | {"B": "one rate for both"}, "each method had its own rate"),
+            (FLAWS | {"B": "two things at once"}, "B: only the method changes"),
+            (FLAWS | {"B": "too few messages"}, "more messages would not mend"),
+            (FLAWS | {"C": "one rate for both"}, "they have learnt equally well"),
+            (FLAWS | {"C": "chosen on the test set"}, "nothing was chosen by the stories"),
+            (FLAWS | {"C": "too few messages"}, "all three seeds agree"),
+            (dict.fromkeys("ABC", "two things at once"), "each has one of its own"),
+            (FLAWS | {"C": "it is confounded"}, "C: put one of the four phrases"),
+            (FLAWS | {"B": 2}, "B: put one of the four phrases"),
+            (list(FLAWS.values()), "Keep the dict"),
         ],
     ),
     "08.rate": Samples(
