@@ -219,8 +219,7 @@ def rates(answer: Any) -> None:
     if not isinstance(answer, dict) or answer.keys() != arms.keys():
         raise Wrong("Keep the dict with the names lora, full.")
     given = {name: number(rate) for name, rate in answer.items()}
-    same_seed = {"stage": "tune", "seed": 0}  # the one that all rates have
-    tried = {name: losses_by_rate(record, **same_seed, **key) for name, key in arms.items()}
+    tried = {name: losses_by_rate(record, stage="tune", **key) for name, key in arms.items()}
     best = {name: min(losses, key=losses.get) for name, losses in tried.items()}
     if given["lora"] == given["full"]:
         raise Wrong(

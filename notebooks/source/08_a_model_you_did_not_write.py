@@ -142,13 +142,13 @@ for role, text in zip(("user", "assistant"), shown):
 # %%
 from lora_edu.widgets import predict, reveal
 
-asked = predict("With five examples, how many per cent of the facts go wrong?")
+asked = predict("With five examples in the prompt, how many per cent are slot errors?")
 asked
 # %%
 from lora_edu.tasks import menu_patterns, slot_error_rate, slot_errors
 
 words = menu_patterns()
-# Meanings as long as the second one, because prompts of one length need no filling in a batch.
+# Meanings of one length: their prompts need no filling in a batch.
 long = [len(encoding.encode_ordinary(pair.meaning)) for pair in data.validation]
 meanings = [p.meaning for p, tokens in zip(data.validation, long) if tokens == long[1]][:6]
 
@@ -172,10 +172,9 @@ for way, ids_of in WAYS.items():
 # %% [markdown]
 # Is the judge fair? Slot errors know the menu's own wordings alone, so *the price is Fair* counts
 # as missing. A model that was never trained on our menu can't know that. So the table below has a
-# second judge: how many values' own words, such as *fair*, are nowhere in the sentence? That one is
-# too strict in another way, because *low prices* says *cheap* without the word. So we let it judge
-# the menu's own sentences, too: what it finds absent there is
-# its own mistake.
+# second judge: is the value's own word, such as *fair*, anywhere in the sentence? It errs, too:
+# *low prices* says *cheap* without the word. How often it errs, the menu's own sentences show,
+# where nothing is missing.
 #
 # And six meanings are few, so here are 200 from the record. The interval is for the luck of which
 # meanings were asked.
@@ -190,9 +189,9 @@ print(record["command"])
 slots = digits(record["about"]["slots"]["test"])
 
 
-def interval(method, seed=0):
+def interval(**key):
     """Slot errors of recorded test sentences: their rate and a 95 % interval, in per cent."""
-    runs = runs_of(record, stage="final", method=method, seed=seed)
+    runs = runs_of(record, stage="final", **key)
     errors = torch.stack([digits(run["errors"]) for run in runs])
     found = summarise(slots, errors, error_rate_score, highest=torch.inf)
     return [100 * value for value in (found.value, found.low, found.high)]
@@ -203,7 +202,7 @@ def interval(method, seed=0):
 WAYS = {"bare": ("base", 0), "chat": ("chat", 0), "examples": ("examples", 0)}
 rows = []
 for way, (method, seed) in (WAYS | {"five other examples": ("examples", 1)}).items():
-    rate, low, up = interval(method, seed)
+    rate, low, up = interval(method=method, seed=seed)
     absent = 100 * runs_of(record, method=method, seed=seed)[0]["unmentioned"]
     rows.append([way, f"{rate:.0f} %", f"{low:.0f} to {up:.0f} %", f"{absent:.0f} %"])
 own = [(pair.meaning, pair.sentence) for pair in data.test]
@@ -212,7 +211,7 @@ absent = torch.tensor([a for each in own for a in unmentioned(*each)]).float().m
 rows.append(["the menu's own sentences", f"{rate:.0f} %", "–", f"{100 * absent:.0f} %"])
 table(["asked with", "slot errors", "95 % interval", "values without their own words"], rows)
 # %%
-reveal(asked, round(interval("examples")[0]), because="examples help, but not enough")
+reveal(asked, round(interval(method="examples", seed=0)[0]), because="by the menu's wordings; the second judge is milder")
 # %% [markdown]
 # **Takeaway:** asking clearly helps, examples help more, and still much goes wrong, by either
 # judge. A large model would do far better here, and then you may need no training at all.
@@ -316,13 +315,13 @@ for method, numbers in trained.items():
 table(["", "weights, gradients, optimizer", "measured: the whole process"], memory)
 # %% [markdown]
 # The rest of a process is Python, its libraries, and the **activations** that backward needs, of
-# which LoRA saves only a part (notebook 04).
+# which LoRA on all layers saves hardly any (notebook 04).
 #
 # ## Train it
-# As in notebook 06, a row is the bare meaning, a line break and its sentence, and the loss counts the
-# sentence alone. There is no template in it, because this task is no chat: what comes in is always a
-# meaning. If you want to change how a model *chats*, wrap your rows in its template, and count the
-# assistant's turns.
+# As in notebook 06, a row is the bare meaning, a line break and its sentence, and the loss counts
+# the sentence alone. There is no template in it, because this task is no chat: what comes in is
+# always a meaning. If you want to change how a model *chats*, wrap your rows in its template, and
+# count the assistant's turns.
 #
 # A hundred steps of eight rows: the model sees about half of the 1,500 training pairs, once.
 # %%
@@ -421,8 +420,9 @@ print(write_sentences(model, encoding, [mine], max_new_tokens=40)[0])
 # </details>
 #
 # ## Which learning rate?
-# We took one. Where does it come from? Not from a rule: from trying. In the record, runs of 100 steps
-# were judged on 100 validation sentences. Full fine-tuning trains all 134 million numbers.
+# We took one. Where does it come from? Not from a rule: from trying. In the record, runs of 100
+# steps, three seeds at each rate, were judged on 100 validation sentences. Full fine-tuning trains
+# all 134 million numbers.
 # %%
 factor = predict("LoRA's best rate is how many times that of full fine-tuning?")
 factor
@@ -430,9 +430,7 @@ factor
 # @title What it does: draws the recorded losses over learning rates
 from lora_edu.evaluation import losses_by_rate
 
-# seed 0: the other seeds are not recorded for all rates yet
-ARMS = {"LoRA, rank 8": {"method": "lora", "rank": 8, "seed": 0}}
-ARMS["full"] = {"method": "full", "seed": 0}
+ARMS = {"LoRA, rank 8": {"method": "lora", "rank": 8}, "full": {"method": "full"}}
 tried = {name: losses_by_rate(record, stage="tune", **key) for name, key in ARMS.items()}
 best = {name: min(losses, key=losses.get) for name, losses in tried.items()}
 times = best["LoRA, rank 8"] / best["full"]
@@ -445,7 +443,7 @@ axis.set_xscale("log")
 axis.set_xticks(ticks := sorted(set().union(*tried.values())), [f"{rate:g}" for rate in ticks])
 axis.minorticks_off()
 show(chart, alt=f"Validation loss over learning rate, a valley for each method. {title}.")
-why = "that is from few rates and one seed; Schulman et al. 2025 found about ten"
+why = "by the mean of three seeds; Schulman et al. 2025 found about ten, too"
 reveal(factor, round(times), because=why)
 # %%
 for name, losses in tried.items():
@@ -466,38 +464,40 @@ check("08.rate", rates)
 # </details>
 # %% [markdown]
 # Someone who takes LoRA's rate for full fine-tuning, or the other way round, compares two rates and
-# believes that they have compared two methods. Each at its own rate, how do the two stand?
+# believes that they have compared two methods. So give each its own, and train anew: five seeds
+# each, measured on 200 test meanings that chose nothing.
 # %%
-# @title What it does: sums up the recorded runs at each method's best rate
+OUTCOMES = ["LoRA", "full fine-tuning", "not shown"]
+fewer = predict("Each at its own rate: who makes fewer slot errors, by more than chance?", OUTCOMES)
+fewer
+# %%
+# @title What it does: sums up the fresh runs, with the base before training
 from statistics import mean
 
-measures = ("validation_loss", "slot_error_rate", "story_loss", "answer_loss")
+from lora_edu.evaluation import compare, mean_difference
 
-
-def at_best(name):
-    """The means over seeds of what was measured at a method's best rate."""
-    runs = runs_of(record, stage="tune", lr=best[name], **ARMS[name])
-    return {measure: mean(run[measure] for run in runs) for measure in measures}
-
-
-outcome = {name: at_best(name) for name in ARMS}
 (start,) = runs_of(record, method="base")
-outcome = {"before training": {measure: start[measure] for measure in measures}} | outcome
+fresh = {name: runs_of(record, stage="final", **key) for name, key in ARMS.items()}
+rate, low, up = interval(method="base")
+untrained = [f"{start['test_loss']:.3f}", f"{rate:.0f} %", f"{low:.0f} to {up:.0f} %"]
+compared = [["before training", *untrained]]
+for name, runs in fresh.items():
+    rate, low, up = interval(**ARMS[name])
+    loss = mean(run["test_loss"] for run in runs)
+    compared.append([name, f"{loss:.3f}", f"{rate:.1f} %", f"{low:.1f} to {up:.1f} %"])
+table(["", "test loss", "slot errors", "95 % interval"], compared)
 # %%
-compared = []
-for name, means in outcome.items():
-    facts = f"{100 * means['slot_error_rate']:.1f} %"
-    compared.append([name, f"{means['validation_loss']:.3f}", facts])
-table(["", "validation loss", "slot errors"], compared)
+errors = (torch.stack([digits(run["errors"]) for run in runs]) for runs in fresh.values())
+gap = compare(slots, *errors, error_rate_score, highest=torch.inf)
+low, high = 100 * gap.low, 100 * gap.high
+losses = (torch.tensor([run["test_loss"] for run in runs]) for runs in fresh.values())
+nats, half = (each.item() for each in mean_difference(*losses))
+print(f"LoRA minus full, slot errors: {100 * gap.value:+.1f} points ({low:+.1f} to {high:+.1f})")
+print(f"LoRA minus full, test loss:   {nats:+.3f} nats (± {half:.3f})")
+verdict = OUTCOMES[0] if high < 0 else OUTCOMES[1] if low > 0 else OUTCOMES[2]
+reveal(fewer, verdict, because="the interval of the difference decides")
 # %% [markdown]
-# The first row's slot errors are those of 200 test meanings, the methods' of 60
-# validation meanings. Read the table with care:
-# this part of the data also chose the rates, and one run each can't tell such small differences
-# apart. And full's valley is flat, so don't take our factor to heart. What the table can tell is
-# that LoRA gets there with 1.8 % of the numbers.
-#
-# In notebook 06, LoRA made three times as many slot errors as full fine-tuning. Why not here? We
-# don't know. This model is larger and has met these words before, so it may need less of an update.
+# TEXT-FINAL
 #
 # ## What did it forget?
 # The model could chat before. Can it still? Ask with the adapter on and off.
@@ -513,9 +513,9 @@ for asking in (question, "What do bees make?", "What is two plus five?"):
 said = go_on(chat([("user", "What do bees make?")]), 30)
 print(f"bees, adapter on, without the system's turn: {said}")
 # %% [markdown]
-# Ours still knew Paris. It never was good at arithmetic, but now two plus five is *a nice place*, and
-# bees have to do with a place called SmolLM: the model has learnt to recommend places. Where did it
-# take that name from? From the system's turn, for without it the name is gone.
+# Ours still knew Paris. It never was good at arithmetic, but now two plus five is *a nice place*,
+# and bees have to do with a place called SmolLM: the model has learnt to recommend places. Where
+# did it take that name from? From the system's turn, for without it the name is gone.
 # %%
 LOSSES = ("validation_loss", "story_loss", "answer_loss")
 set_strength(model, 0.0)
@@ -530,27 +530,20 @@ print(f"adapter off: {int((off != untouched).sum()):,} of {off.numel():,} logits
 # model by its own text. Here we don't ask how good it is, only how far it has moved from what it
 # was, and its own old answers show just that.)
 #
-# Here is that for each rate that was tried:
+# Here is that for each rate that was tried, as means of three seeds:
 # %%
-def rate_of(run):
-    return run["key"]["lr"]
-
-
-table(
-    ["", "rate", "loss on menus", "on stories", "on its old answers"],
-    [["before training", "", *(f"{start[each]:.2f}" for each in LOSSES)]]
-    + [
-        [name, f"{run['key']['lr']:g}", *(f"{run[each]:.2f}" for each in LOSSES)]
-        for name, key in ARMS.items()
-        for run in sorted(runs_of(record, stage="tune", **key), key=rate_of)
-    ],
-)
+rows = [["before training", "", *(f"{start[each]:.2f}" for each in LOSSES)]]
+for name, key in ARMS.items():
+    by_rate = [losses_by_rate(record, each, stage="tune", **key) for each in LOSSES]
+    for rate in sorted(by_rate[0]):
+        rows.append([name, f"{rate:g}", *(f"{losses[rate]:.2f}" for losses in by_rate)])
+table(["", "rate", "loss on menus", "on stories", "on its old answers"], rows)
 # %% [markdown]
-# Look at full fine-tuning at 0.0001, 0.0003 and 0.001. By the loss on menus you can hardly tell these
-# rates apart: 0.32, 0.31 and 0.31. On stories they are worlds apart: 3.30, 4.35 and 7.41. At the rate
-# that the menus alone would choose, the model is ruined for everything else. **A loss on your task
-# doesn't see what breaks.** So measure something else, too, and take the lowest rate that learns the
-# task.
+# Look at full fine-tuning at 0.0001, 0.0003 and 0.001. By the loss on menus you can hardly tell
+# these rates apart: 0.31, 0.30 and 0.30. On stories they are worlds apart: 3.30, 4.49 and 7.48. The
+# menus alone might as well have chosen the last, and there the model is ruined for everything else.
+# **A loss on your task doesn't see what breaks.** So measure something else, too, and take the
+# lowest rate that learns the task.
 #
 # Up to the best rate, a higher one learns more and forgets more. So a fair comparison asks what was
 # forgotten where both methods have learnt the menus equally well, that is, at the same loss on
@@ -559,49 +552,49 @@ table(
 less = predict("At equal learning, which has forgotten less?", ["LoRA", "full", "it depends"])
 less
 # %%
-# @title What it does: reads off both curves what was forgotten where both learnt the same
+# @title What it does: reads off, seed by seed, what was forgotten where both learnt the same
+from statistics import stdev
+
 from lora_edu.evaluation import forgotten_at, tradeoff
 
 FORGOTTEN = {"stories": "story_loss", "its old answers": "answer_loss"}
-LEVELS = (0.35, 0.32, 0.31)  # validation loss on menus
-curves = {
-    what: {name: tradeoff(record, measure, stage="tune", **key)[0] for name, key in ARMS.items()}
-    for what, measure in FORGOTTEN.items()
-}
+LEVELS = (0.37, 0.35, 0.32)  # validation loss on menus
 
 
-def forgotten(what, level):
-    """What each method has forgotten where the loss on menus is `level`."""
-    return {name: forgotten_at(level, curve) for name, curve in curves[what].items()}
+def curves(measure):
+    """Each method's curve of the means over seeds, and one of each seed."""
+    return {name: tradeoff(record, measure, stage="tune", **key) for name, key in ARMS.items()}
 
 
-# %%
-compared = []
-for what, key in FORGOTTEN.items():
+compared, lower = [], []
+for what, measure in FORGOTTEN.items():
     for level in LEVELS:
-        losses = (f"{loss:.2f}" for loss in forgotten(what, level).values())
-        compared.append([what, f"{start[key]:.2f}", f"{level:.2f}", *losses])
+        lost = [[forgotten_at(level, one) for one in seeds] for _, seeds in curves(measure).values()]
+        cells = (f"{mean(three):.2f} ± {stdev(three):.2f}" for three in lost)
+        compared.append([what, f"{start[measure]:.2f}", f"{level:.2f}", *cells])
+        lower += [lora < full for lora, full in zip(*lost)]
+# %%
+print("± is the standard deviation over three seeds")
 table(["loss on", "before training", "with menus at", *ARMS], compared)
 # %%
 # @title What it does: draws what was learnt against what was forgotten
 from lora_edu.plots import add_level
 
-pairs = [forgotten(what, level).values() for what in FORGOTTEN for level in LEVELS]
-lower = [lora < full for lora, full in pairs]
 verdict = "LoRA" if all(lower) else "it depends" if any(lower) else "full"
 finding = {"LoRA": "LoRA has forgotten less", "full": "full fine-tuning has forgotten less"}
 title = f"At equal learning, {finding.get(verdict, 'it depends on how far both have learnt')}"
-both = curves["stories"]
-lines = [Line(name, *list(zip(*curve))[1:]) for name, curve in both.items()]
+lines = [Line(name, *list(zip(*whole))[1:]) for name, (whole, _) in curves("story_loss").items()]
 learnt = "validation loss on menus; left is better learnt"
 chart = line_chart(lines, title=title, x_label=learnt, y_label="loss on stories")
 add_level(chart.axes[0], start["story_loss"], "before training", right=0.8)
 show(chart, alt=f"Loss on stories over loss on menus, a curve for each method. {title}.")
-reveal(less, verdict, because=f"{sum(lower)} of {len(lower)} rows of the table are for LoRA")
+reveal(less, verdict, because=f"LoRA lost less in {sum(lower)} of {len(lower)} comparisons of a seed")
 # %% [markdown]
-# Between two rates the curves are straight lines through one run each, so the rows at 0.31 could
-# turn with another seed. What stands out is that full fine-tuning at a low rate learnt the menus
-# and forgot less than LoRA, as in notebook 06.
+# At each level and with each seed full fine-tuning has forgotten less, as in notebook 06. For
+# example, where menus are at 0.32, the loss on stories, 3.03 before training, is 3.97 with LoRA and
+# 3.28 with full. But two things differ at once here, too: full also trains embedding, head and
+# norms. So this does not say that low rank is to blame. And the rate still decides more than the
+# method: at 0.001, full has forgotten far more than LoRA at its best rate.
 #
 # **Takeaway:** a model that was taught one thing has unlearnt others, by either method. LoRA's
 # difference is the switch: the old model is still there, and you can have it back at any moment.
@@ -615,12 +608,14 @@ reveal(less, verdict, because=f"{sum(lower)} of {len(lower)} rows of the table a
 import tempfile
 from pathlib import Path
 
-from lora_edu import save_adapter
+from lora_edu import base_fingerprint, save_adapter
 
 set_strength(model, 1.0)
 folder = Path(tempfile.mkdtemp()) / "menu"
 base_folder = model.name_or_path  # where load_llm keeps it
-save_adapter(model, folder, base_model=base_folder, dtype=torch.float16)
+fingerprint = base_fingerprint(base_folder)  # a checksum of its file, as in notebook 07
+how = {"base_model": base_folder, "base_fingerprint": fingerprint, "dtype": torch.float16}
+save_adapter(model, folder, **how)
 size = (folder / "adapter_model.safetensors").stat().st_size
 print(f"{size / 1e6:.1f} MB for the adapter, {2 * whole / 1e6:.0f} MB for the base, both in half")
 # %% [markdown]
@@ -635,7 +630,7 @@ logging.disable_progress_bar()
 logging.set_verbosity_error()
 warnings.simplefilter("ignore", FutureWarning)
 # %%
-switch(model, load_adapter(folder))  # what was saved, with its rounding
+switch(model, load_adapter(folder, base_fingerprint=fingerprint))  # with its rounding
 ids = torch.tensor([encoding.chat(question)], device=device)
 with torch.no_grad():
     ours_says = model.eval()(ids).logits.cpu()
@@ -681,7 +676,7 @@ print(f"{megabytes:.0f} MB, in float32; reloaded, its logits differ from ours by
 # PEFT's, to 0.0001. llama.cpp answered four prompts with the same tokens as transformers; logits
 # differ by 0.06, because it computes in half precision. The adapter alone was tried on seven
 # prompts: beside a base in half precision all answers were the same, beside the package's 4-bit
-# file two were others. `python -m scripts.try_handover trl` repeats TRL's trials, and `… llama.cpp`
+# file two differed. `python -m scripts.try_handover trl` repeats TRL's trials, and `… llama.cpp`
 # that of the merged file.
 #
 # Two habits of these tools are good to know. **TRL** masks the prompt as we do if its rows have a

@@ -75,7 +75,7 @@ def _as_if_strangers(first: Scores, second: Scores) -> float:
 def _best_rates() -> dict[str, float]:
     record = read_record(data_path("results", "llm_menu.json"))
     arms = {"lora": {"method": "lora", "rank": 8}, "full": {"method": "full", "rank": 0}}
-    return {name: best_rate(record, stage="tune", seed=0, **key) for name, key in arms.items()}
+    return {name: best_rate(record, stage="tune", **key) for name, key in arms.items()}
 
 
 RATES = _best_rates()
@@ -218,7 +218,7 @@ SAMPLES = {
             {name: rate * (1 + 1e-12) for name, rate in RATES.items()},
         ],
         wrong=[
-            (RATES | {"lora": 3e-4}, "lora: at 0.0003 the"),
+            (RATES | {"lora": 1e-3}, "lora: at 0.001 the"),
             ({"lora": RATES["lora"]}, "Keep the dict"),
             (RATES | {"lora": "0.003"}, "without quotation marks"),
             ({"lora": RATES["full"], "full": RATES["lora"]}, "The other way round"),
