@@ -211,7 +211,8 @@ absent = torch.tensor([a for each in own for a in unmentioned(*each)]).float().m
 rows.append(["the menu's own sentences", f"{rate:.0f} %", "–", f"{100 * absent:.0f} %"])
 table(["asked with", "slot errors", "95 % interval", "values without their own words"], rows)
 # %%
-reveal(asked, round(interval(method="examples", seed=0)[0]), because="by the menu's wordings; the second judge is milder")
+found = round(interval(method="examples", seed=0)[0])
+reveal(asked, found, because="by the menu's wordings; the second judge is milder")
 # %% [markdown]
 # **Takeaway:** asking clearly helps, examples help more, and still much goes wrong, by either
 # judge. A large model would do far better here, and then you may need no training at all.
@@ -491,13 +492,19 @@ errors = (torch.stack([digits(run["errors"]) for run in runs]) for runs in fresh
 gap = compare(slots, *errors, error_rate_score, highest=torch.inf)
 low, high = 100 * gap.low, 100 * gap.high
 losses = (torch.tensor([run["test_loss"] for run in runs]) for runs in fresh.values())
-nats, half = (each.item() for each in mean_difference(*losses))
+nats, half = mean_difference(*losses)
 print(f"LoRA minus full, slot errors: {100 * gap.value:+.1f} points ({low:+.1f} to {high:+.1f})")
 print(f"LoRA minus full, test loss:   {nats:+.3f} nats (± {half:.3f})")
 verdict = OUTCOMES[0] if high < 0 else OUTCOMES[1] if low > 0 else OUTCOMES[2]
 reveal(fewer, verdict, because="the interval of the difference decides")
 # %% [markdown]
-# TEXT-FINAL
+# Full fine-tuning makes fewer slot errors, 0.6 % against 1.5 %. That is more than chance, though
+# the difference may be as small as 0.2 points. In notebook 06, too, LoRA at rank 8 made about three
+# times as many. So that LoRA is as good as full fine-tuning does *not* hold here, at rank 8. It
+# comes within a point of it, from 90 %, with 1.8 % of the numbers.
+#
+# And don't take our factor of ten to heart: full's two best rates, 0.0003 and 0.001, are as good as
+# tied.
 #
 # ## What did it forget?
 # The model could chat before. Can it still? Ask with the adapter on and off.
@@ -565,15 +572,15 @@ def curves(measure):
     """Each method's curve of the means over seeds, and one of each seed."""
     return {name: tradeoff(record, measure, stage="tune", **key) for name, key in ARMS.items()}
 
-
+# %%
 compared, lower = [], []
 for what, measure in FORGOTTEN.items():
     for level in LEVELS:
-        lost = [[forgotten_at(level, one) for one in seeds] for _, seeds in curves(measure).values()]
+        of_seeds = (seeds for _, seeds in curves(measure).values())
+        lost = [[forgotten_at(level, one) for one in seeds] for seeds in of_seeds]
         cells = (f"{mean(three):.2f} ± {stdev(three):.2f}" for three in lost)
         compared.append([what, f"{start[measure]:.2f}", f"{level:.2f}", *cells])
         lower += [lora < full for lora, full in zip(*lost)]
-# %%
 print("± is the standard deviation over three seeds")
 table(["loss on", "before training", "with menus at", *ARMS], compared)
 # %%
@@ -588,13 +595,13 @@ learnt = "validation loss on menus; left is better learnt"
 chart = line_chart(lines, title=title, x_label=learnt, y_label="loss on stories")
 add_level(chart.axes[0], start["story_loss"], "before training", right=0.8)
 show(chart, alt=f"Loss on stories over loss on menus, a curve for each method. {title}.")
-reveal(less, verdict, because=f"LoRA lost less in {sum(lower)} of {len(lower)} comparisons of a seed")
+reveal(less, verdict, because=f"LoRA lost less in {sum(lower)} of {len(lower)} comparisons")
 # %% [markdown]
 # At each level and with each seed full fine-tuning has forgotten less, as in notebook 06. For
 # example, where menus are at 0.32, the loss on stories, 3.03 before training, is 3.97 with LoRA and
 # 3.28 with full. But two things differ at once here, too: full also trains embedding, head and
-# norms. So this does not say that low rank is to blame. And the rate still decides more than the
-# method: at 0.001, full has forgotten far more than LoRA at its best rate.
+# norms. So this does not say that low rank is to blame. And the rate decides more than the method:
+# each at its best rate for menus, it is LoRA that has forgotten less, 4.03 against 4.49.
 #
 # **Takeaway:** a model that was taught one thing has unlearnt others, by either method. LoRA's
 # difference is the switch: the old model is still there, and you can have it back at any moment.
