@@ -123,9 +123,12 @@ def state_of(control: Control) -> State:
 
 
 def operate(page: Page, control: Control) -> tuple[State, State]:
-    """Operates a control by keyboard alone; returns the state before and after."""
+    """Operates a control by keyboard alone; returns the state before and after.
+
+    Each way is tried twice: an output that JupyterLab draws anew just then takes the focus with it.
+    """
     before = after = state_of(control)
-    for keys in KINDS[control.kind][1]:
+    for keys in 2 * KINDS[control.kind][1]:
         control.locator.focus()
         for key in keys:
             page.keyboard.press(key)
