@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 _NUMBER = re.compile(r"−?\d+(\.\d+)?")
+_VALUE = re.compile(r"[<>±+−]? ?\d|–")  # how a number begins, or the sign for none
 _HYPHEN = re.compile(r"(?<![\w.])-(?=\.?\d)")  # before a number, and not in 1e-3 or 2024-11
 
 
@@ -34,6 +35,12 @@ class Table:
                     f"{self.columns}; got {row}"
                 )
         self.lowest = _lowest(self.rows) if marks_lowest else set()
+        #: The columns that stand on the left: the names, and words; numbers stand on the right.
+        self.on_the_left = {0} | {
+            number
+            for number, cells in enumerate(zip(*self.rows, strict=True))
+            if not any(_VALUE.match(cell) for cell in cells)
+        }
 
     def __repr__(self) -> str:
         """Returns the table as plain text, its columns below each other."""
@@ -48,19 +55,23 @@ class Table:
                 for row, line in enumerate(lines, start=-1)
             ]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        sides = [str.ljust if n in self.on_the_left else str.rjust for n in range(len(widths))]
         return "\n".join(
-            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
+            "  ".join(
+                side(cell, wide) for side, cell, wide in zip(sides, line, widths, strict=True)
+            ).rstrip()
             for line in lines
         )
 
     def _repr_html_(self) -> str:
         # The page's own style has colours and lines; only where a cell's text stands is ours.
-        head = "".join(_cell("th", "col", number, text) for number, text in enumerate(self.columns))
+        sides = ["left" if n in self.on_the_left else "right" for n in range(len(self.columns))]
+        head = "".join(_cell("th", "col", *each) for each in zip(sides, self.columns, strict=True))
         body = "".join(
             "<tr>"
-            + _cell("th", "row", 0, row[0])
+            + _cell("th", "row", sides[0], row[0])
             + "".join(
-                _cell("td", "", column, text, strong=(number, column) in self.lowest)
+                _cell("td", "", sides[column], text, strong=(number, column) in self.lowest)
                 for column, text in enumerate(row[1:], start=1)
             )
             + "</tr>"
@@ -69,9 +80,8 @@ class Table:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(tag: str, scope: str, column: int, text: str, strong: bool = False) -> str:
+def _cell(tag: str, scope: str, side: str, text: str, strong: bool = False) -> str:
     of = f' scope="{scope}"' if scope else ""
-    side = "right" if column else "left"
     said = f"<b>{escape(text)}</b>" if strong else escape(text)
     return f'<{tag}{of} style="text-align:{side}">{said}</{tag}>'
 

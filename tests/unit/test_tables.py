@@ -39,6 +39,17 @@ def test_the_page_gets_headings_of_columns_and_of_rows_and_no_raw_sign() -> None
     assert re.findall(r"text-align:(\w+)", html)[:4] == ["left", "right", "right", "left"]
 
 
+def test_words_stand_on_the_left_and_numbers_on_the_right() -> None:
+    rows = [["a", "spam", "none", "< 1 %"], ["b", "ham, 2", "L40S 48 GB", "–"]]
+    found = table(["", "says", "card", "share"], rows)
+    assert re.findall(r"text-align:(\w+)", found._repr_html_())[:4] == ["left"] * 3 + ["right"]
+    assert repr(found).splitlines() == [
+        "   says    card        share",
+        "a  spam    none        < 1 %",
+        "b  ham, 2  L40S 48 GB      –",
+    ]
+
+
 def test_the_lowest_number_of_a_column_is_marked_where_that_is_asked_for() -> None:
     rows = [["0.1", "4.5", "–", "−1.0"], ["1", "0.5", "–", "2.0"]]
     marked = table(["rate", "rank 1", "rank 2", "gain"], rows, marks_lowest=True)
