@@ -44,17 +44,26 @@ def scaling(answer: Any) -> None:
         )
 
 
+RANK, LORA_ALPHA = 16, 24  # of PEFT's adapter; each usual mistake has an answer of its own
+
+
 @exercise(
     "10.translate",
-    praise="Both multiply by 2. Going the other way, to PEFT, alpha is multiplied by the rank.",
+    praise=f"Both multiply by {LORA_ALPHA / RANK}. Going the other way, to PEFT, alpha is "
+    "multiplied by the rank.",
 )
 def translate(answer: Any) -> None:
-    """Judges the alpha of `LoRALayer` for PEFT's rank 16 and lora_alpha 24."""
-    if same(answer, 24):
-        raise Wrong("Unchanged, the update is 16 times too strong: PEFT divides 24 by the rank.")
-    if same(answer, 24 * 16):
-        raise Wrong("24 × 16 is the way from your class to PEFT; you go the other way.")
-    if same(answer, 24 / math.sqrt(16)):
+    """Judges the alpha of `LoRALayer` for PEFT's `RANK` and `LORA_ALPHA`."""
+    if same(answer, LORA_ALPHA):
+        raise Wrong(
+            f"Unchanged, the update is {RANK} times too strong: PEFT divides {LORA_ALPHA} by the "
+            "rank."
+        )
+    if same(answer, LORA_ALPHA * RANK):
+        raise Wrong(
+            f"{LORA_ALPHA} × {RANK} is the way from your class to PEFT; you go the other way."
+        )
+    if same(answer, LORA_ALPHA / math.sqrt(RANK)):
         raise Wrong("That is rsLoRA's rule. PEFT's default divides by the rank, not by its root.")
-    if not same(answer, 1.5):
+    if not same(answer, LORA_ALPHA / RANK):
         raise Wrong("PEFT multiplies by lora_alpha / rank. Which alpha gives that by itself?")

@@ -171,27 +171,24 @@ def paired(answer: Callable[[list[float], list[float]], float]) -> None:
             raise Wrong("It is right for one pair of methods alone: use both arguments.")
 
 
-#: What is wrong with the three claims of notebook 09, and why one might take it for something else.
+#: What is wrong with the three claims of notebook 09.
 FLAWS = {"A": "one rate for both", "B": "chosen on the test set", "C": "two things at once"}
-_NOT_SO = {
-    (
-        "A",
-        "chosen on the test set",
-    ): "A: it is validation that was measured. At which rate, and whose?",
-    (
-        "A",
-        "two things at once",
-    ): "A: only the method changes. Is that fair to it? Look at the rate.",
-    ("A", "too few messages"): "A: 24 points are no chance of 288 messages. Look at the rate.",
-    ("B", "one rate for both"): "B: each method had its own rate. Which of its five runs is shown?",
-    ("B", "two things at once"): "B: only the method changes. Which of its five runs is shown?",
-    ("B", "too few messages"): "B: more messages would not mend how the runs were picked.",
-    ("C", "one rate for both"): "C: both were read off where they have learnt equally well.",
-    (
-        "C",
-        "chosen on the test set",
-    ): "C: nothing was chosen by the stories. What does full train, too?",
-    ("C", "too few messages"): "C: all three seeds agree. What does full train that LoRA does not?",
+_NOT_SO = {  # by claim: why it is none of the other three
+    "A": {
+        "chosen on the test set": "it is validation that was measured. At which rate, and whose?",
+        "two things at once": "only the method changes. Is that fair to it? Look at the rate.",
+        "too few messages": "24 points are no chance of 288 messages. Look at the rate.",
+    },
+    "B": {
+        "one rate for both": "each method had its own rate. Which of its five runs is shown?",
+        "two things at once": "only the method changes. Which of its five runs is shown?",
+        "too few messages": "more messages would not mend how the runs were picked.",
+    },
+    "C": {
+        "one rate for both": "both were read off where they have learnt equally well.",
+        "chosen on the test set": "nothing was chosen by the stories. What does full train, too?",
+        "too few messages": "all three seeds agree. What does full train that LoRA does not?",
+    },
 }
 
 
@@ -200,15 +197,14 @@ def flaws(answer: Any) -> None:
     """Judges {"A": …, "B": …, "C": …}: what is wrong with each claim, in one of four phrases."""
     if not isinstance(answer, dict) or answer.keys() != FLAWS.keys():
         raise Wrong("Keep the dict with the names A, B, C.")
-    known = {*FLAWS.values(), *(flaw for _, flaw in _NOT_SO)}
     for claim, said in answer.items():
-        if not isinstance(said, str) or said not in known:
+        if not isinstance(said, str) or said not in (FLAWS[claim], *_NOT_SO[claim]):
             raise Wrong(f"{claim}: put one of the four phrases in quotation marks, as it stands.")
     if len({*answer.values()}) == 1:
         raise Wrong("Not all three have the same flaw; each has one of its own.")
     for claim, flaw in FLAWS.items():
         if answer[claim] != flaw:
-            raise Wrong(_NOT_SO[claim, answer[claim]])
+            raise Wrong(f"{claim}: {_NOT_SO[claim][answer[claim]]}")
 
 
 @exercise("08.rate", praise="Each method at its own rate, or the comparison is about the rate.")
