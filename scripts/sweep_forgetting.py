@@ -34,7 +34,7 @@ from torch import Tensor
 
 from lora_edu.adapters import merge_and_unload
 from lora_edu.datasets import Batch, Batches, Row, text_rows
-from lora_edu.files import data_path
+from lora_edu.files import data_path, sha256_of
 from lora_edu.gpt import GPT
 from lora_edu.lora import freeze, replace_linear_with_lora
 from lora_edu.pretrained import base_fingerprint, load_pretrained, load_tokenizer
@@ -45,7 +45,6 @@ from lora_edu.training import History, fit, next_token_loss, own_random_state, p
 from scripts.generator_tasks import MENU_TOKENS, STORY_TOKENS, loss_on, story_rows, task
 from scripts.mixture import split_stories
 from scripts.runs import OutOfTime, Record, run_all
-from scripts.sweep_generator import sha256
 
 BATCH_ROWS, STEPS, SEEDS = 16, 375, range(3)
 EMBEDDING_RATE = 5e-4  # where the embedding has a rate of its own
@@ -264,7 +263,7 @@ def about(stories: str) -> dict[str, Any]:
         "base_fingerprint": base_fingerprint("mini"),
         "before": losses_of(load_pretrained("mini"), stories),
         "stories": len(story_rows(stories)),
-        "stories_sha256": sha256(Path(stories)),
+        "stories_sha256": sha256_of(stories),
         "threads": 1,
         "seconds": "of one processor's time",
     }

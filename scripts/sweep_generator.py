@@ -17,11 +17,9 @@ Needs sacrebleu, the test extra.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -29,7 +27,7 @@ import torch
 
 from lora_edu.adapters import set_strength
 from lora_edu.datasets import Batches, Row, Split
-from lora_edu.files import data_path
+from lora_edu.files import data_path, sha256_of
 from lora_edu.gpt import GPT
 from lora_edu.pretrained import base_fingerprint, load_pretrained
 from lora_edu.tasks import MULTIPLIER, RANK, prepare_menu, slot_error_rate, slot_errors
@@ -239,15 +237,10 @@ def about(name: str, base: str, steps: dict[str, int], stories: str | None) -> d
         "slot_error_rate_of_references": slot_error_rate(references),
         "bleu": bleu([pair.sentence for pair in pairs], pairs)[1],
         "stories": None if stories is None else len(story_rows(stories)),
-        "stories_sha256": None if stories is None else sha256(Path(stories)),
+        "stories_sha256": None if stories is None else sha256_of(stories),
         "base_fingerprint": base_fingerprint(base),
         "threads": 1,
     }
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def main() -> None:
