@@ -236,7 +236,7 @@ reveal(versus, verdict, because=f"LoRA minus head alone is {gap:.1f} points over
 # messages.
 #
 # ## What LoRA won here
-# The same five seeds, with intervals (notebook 09):
+# The same five seeds, with intervals (notebook 09); full's 90.5 % in notebook 01 took 96 steps:
 # %%
 # @title What it does: accuracy over five recorded seeds, beside the bytes to keep
 from lora_edu.evaluation import accuracy_score, predictions_of, summarise
@@ -267,8 +267,8 @@ show(chart, alt=f"{shown}. {title}.")
 # **Takeaway:** LoRA is right about as often as full fine-tuning. It beats a new head alone by ten
 # points on our messages, by about one on real ones. On ours it is a point above counting words,
 # which wins on real ones. LoRA keeps 0.7 MB in float32, full 12.4. Gradients and Adam's memory
-# shrink by 95 %, and the next task needs only another small file. On our machine plain LoRA saved
-# hardly any time (measured below). (Full's 90.5 % in notebook 01 took 96 steps.)
+# shrink by 95 %, and the next task needs only another small file. On our machine plain LoRA saved a
+# tenth of the time at most (measured below).
 #
 # ## Should I use LoRA, and with what?
 # Here is our answer, with the support for each line and what it does *not* show.
@@ -329,9 +329,9 @@ print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
 # Ranges that overlap decide nothing; two sections on, we compare round by round. On our machine
-# LoRA saved hardly any time. It does less in the backward pass and the optimizer, but two thin
-# products more per layer in the forward pass, and small operations cost far more time than their
-# arithmetic. It depends on machine, code and model, so papers disagree:
+# LoRA saved a tenth of the time at most. It does less in the backward pass and the optimizer, but
+# two thin products more per layer in the forward pass, and small operations cost far more time than
+# their arithmetic. It depends on machine, code and model, so papers disagree:
 #
 # - *faster:* the LoRA paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B,
 #   against 32.5
