@@ -424,8 +424,10 @@ check("09.flaws", flaws)
 # Ask of each: at which rate, which of the runs, and what else was trained?
 # </details>
 #
-# C was ours. An earlier edition of notebook 06 said so, until its control, the same matrices trained
+# <details><summary>Where C comes from: unfold it when you are done</summary>
+# It was ours. An earlier edition of notebook 06 said so, until its control, the same matrices trained
 # whole, took most of the difference away. Every number in it had been right.
+# </details>
 #
 # ## Three sentences to remember
 # 1. A number without an interval, seeds and controls is an anecdote.
