@@ -25,7 +25,14 @@ from lora_edu.evaluation.metrics import (
     student_95,
     wilson_interval,
 )
-from lora_edu.evaluation.rates import Point, best_rate, forgotten_at, losses_by_rate, tradeoff
+from lora_edu.evaluation.rates import (
+    Point,
+    best_rate,
+    forgotten_at,
+    losses_by_rate,
+    tied_rates,
+    tradeoff,
+)
 
 __all__ = [
     "Interval",
@@ -52,6 +59,7 @@ __all__ = [
     "same_bits",
     "student_95",
     "summarise",
+    "tied_rates",
     "tradeoff",
     "wilson_interval",
 ]

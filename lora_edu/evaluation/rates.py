@@ -14,7 +14,10 @@ from itertools import pairwise
 from statistics import mean
 from typing import Any, NamedTuple
 
+import torch
+
 from lora_edu.evaluation.experiments import runs_of
+from lora_edu.evaluation.metrics import mean_difference
 
 
 class Point(NamedTuple):
@@ -52,6 +55,36 @@ def best_rate(record: Mapping[str, Any], **key: Any) -> float:
     """
     losses = losses_by_rate(record, **key)
     return min(losses, key=losses.get)
+
+
+def tied_rates(record: Mapping[str, Any], **key: Any) -> list[float]:
+    """Returns the rates that are not shown to be worse than the best, the best included.
+
+    A rate is out where its validation loss, minus the best rate's of the same seed, is above 0 by
+    an interval of 95 %. One seed shows nothing of its spread, so with one there is no answer.
+
+    Args:
+        record: From `read_record`.
+        key: What the runs have in common.
+
+    Returns:
+        By rising rate; none where a rate has not two seeds in common with the best.
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    found = defaultdict(dict)
+    for run in runs_of(record, **key):
+        found[run["key"]["lr"]][run["key"]["seed"]] = run["validation_loss"]
+    best, tied = found[best_rate(record, **key)], []
+    for rate, losses in sorted(found.items()):
+        if len(seeds := sorted(losses.keys() & best.keys())) < 2:
+            return []
+        one, other = (torch.tensor([of[seed] for seed in seeds]) for of in (losses, best))
+        worse, half = mean_difference(one, other)
+        if worse <= half:
+            tied.append(rate)
+    return tied
 
 
 def tradeoff(

@@ -1,5 +1,6 @@
 """The course's own tasks: classify messages, write sentences from data. Not the library."""
 
+from lora_edu.tasks.claims import claim_table, published_claims
 from lora_edu.tasks.classifier import (
     HEAD_BATCH_ROWS,
     HEAD_STEPS,
@@ -43,6 +44,7 @@ __all__ = [
     "Patterns",
     "RANK",
     "RankRecord",
+    "claim_table",
     "e2e_patterns",
     "error_rate_score",
     "feature_loss",
@@ -51,6 +53,7 @@ __all__ = [
     "menu_patterns",
     "prepare_classifier",
     "prepare_menu",
+    "published_claims",
     "rank_record",
     "said_slots",
     "slot_error_rate",

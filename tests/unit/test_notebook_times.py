@@ -3,6 +3,7 @@
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from lora_edu.tasks import claim_table, published_claims
 from lora_edu.widgets.choosing import decision_tables
 from scripts.notebook_format import to_notebook
 from scripts.notebook_times import (
@@ -110,8 +111,16 @@ def test_both_versions_tell_the_same_time() -> None:
     assert versions[0].cells[0].source == versions[1].cells[0].source == told
 
 
-def test_text_that_a_cell_shows_is_counted() -> None:
-    (shown,) = SHOWN_WORDS
+@pytest.mark.parametrize("shown", SHOWN_WORDS)
+def test_text_that_a_cell_shows_is_counted(shown: str) -> None:
     found = sections([opening(), new_code_cell(f"import it\n\n{shown}"), new_code_cell("x")])
     assert found[0].words == sections([opening()])[0].words + SHOWN_WORDS[shown]
-    assert {"decision_tables()": count_words(decision_tables().text)} == SHOWN_WORDS
+
+
+def test_the_words_that_a_cell_shows_are_those_of_its_text() -> None:
+    claims = published_claims({1: 1.0, 2: 1.0}, by_alpha=1.0, by_rates=1.0)
+    texts = {
+        "decision_tables()": decision_tables().text,
+        "claim_table(claims)": claim_table(claims).text,
+    }
+    assert {shown: count_words(text) for shown, text in texts.items()} == SHOWN_WORDS

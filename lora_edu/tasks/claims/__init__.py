@@ -1,0 +1,41 @@
+"""Published claims about LoRA, one by one: what the course's own records say of each."""
+
+from lora_edu.tasks.claims.outcomes import (
+    forgets_less_at_equal_learning,
+    intruder_dimensions,
+    learns_and_forgets_less,
+    same_as_full,
+    two_thirds,
+)
+from lora_edu.tasks.claims.settings import (
+    alpha_is_a_rate,
+    rate_whatever_the_rank,
+    same_beginning,
+    slower_at_high_rank,
+    small_rank,
+    ten_times_the_rate,
+)
+from lora_edu.tasks.claims.shown import ClaimTable, claim_table, published_claims
+from lora_edu.tasks.claims.verdicts import FAILS, HOLDS, OPEN, Claim, Trial
+
+__all__ = [
+    "Claim",
+    "ClaimTable",
+    "FAILS",
+    "HOLDS",
+    "OPEN",
+    "Trial",
+    "alpha_is_a_rate",
+    "claim_table",
+    "forgets_less_at_equal_learning",
+    "intruder_dimensions",
+    "learns_and_forgets_less",
+    "published_claims",
+    "rate_whatever_the_rank",
+    "same_as_full",
+    "same_beginning",
+    "slower_at_high_rank",
+    "small_rank",
+    "ten_times_the_rate",
+    "two_thirds",
+]

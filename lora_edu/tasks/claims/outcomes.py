@@ -1,0 +1,212 @@
+"""Claims about what comes out: learning, forgetting, the update's directions, the work of a step.
+
+Each function takes the records that it needs and returns the claim with its trials. A method has
+the best of the rates that were tried for it, unless both are compared at equal learning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from lora_edu.budget import block_share
+from lora_edu.evaluation import (
+    accuracy_score,
+    compare,
+    digits,
+    forgotten_at,
+    mean_difference,
+    predictions_of,
+    runs_of,
+    tradeoff,
+)
+from lora_edu.tasks.claims.sources import ILLUSION, LEARNS_LESS, NO_REGRET
+from lora_edu.tasks.claims.verdicts import (
+    FAILS,
+    LAYERS,
+    NATS,
+    OPEN,
+    POINTS,
+    STORY_NATS,
+    Claim,
+    Trial,
+    above_zero,
+    less,
+    more,
+    no_difference,
+    same,
+    within,
+)
+
+Record = Mapping[str, Any]
+
+LORA_8, LORA_32 = ({"method": "lora", "rank": rank} for rank in (8, 32))
+FULL, MATRICES = {"method": "full"}, {"method": "matrices"}
+WHOLE = "its matrices trained whole"  # the control: full's way of learning in LoRA's places
+# Where notebooks 06 and 08 read their curves: validation losses on menus.
+MINI_LEVELS, LLM_LEVELS = (0.30, 0.25, 0.23), (0.37, 0.35, 0.32)
+TWO_THIRDS, LITTLE_MORE = 2 / 3, 0.1
+
+
+def same_as_full(
+    menus: Record, real_menus: Record, llm: Record, spam: Record, real_spam: Record
+) -> Claim:
+    """LoRA against full fine-tuning on fresh runs, and against the same matrices trained whole.
+
+    Args:
+        menus: `generator_bundled.json`.
+        real_menus: `generator_real.json`.
+        llm: `llm_menu.json`.
+        spam: `classifier_bundled.json`.
+        real_spam: `classifier_real.json`.
+    """
+    menu, tales = ({"stage": "final", "task": task} for task in ("menu", "voice"))
+
+    def loss(what: str, record: Record, lora: Mapping, other: Mapping = FULL, **key: Any) -> Trial:
+        mine, theirs = runs_of(record, **key, **lora), runs_of(record, **key, **other)
+        return same(what, mine, theirs, "test_loss", NATS)
+
+    return Claim(
+        "On small and medium data, LoRA does the same as full fine-tuning",
+        f"{NO_REGRET}, “What matters for LoRA”, for instructions and reasoning",
+        [
+            loss("menus, loss, rank 8 − full", menus, LORA_8, **menu),
+            loss("menus, loss, rank 32 − full", menus, LORA_32, **menu),
+            loss(f"menus, loss, rank 32 − {WHOLE}", menus, LORA_32, MATRICES, **menu),
+            loss("tales, loss, rank 8 − full", menus, LORA_8, **tales),
+            loss("E2E, loss, rank 8 − full", real_menus, LORA_8, **menu),
+            loss("menus, SmolLM2, loss, rank 8 − full", llm, LORA_8, stage="final"),
+            _accuracy("spam, accuracy, rank 8 − full", spam),
+            _accuracy("real spam, accuracy, rank 8 − full", real_spam),
+        ],
+        ["05", "06", "08"],
+    )
+
+
+def _accuracy(what: str, record: Record) -> Trial:
+    """As notebook 09 compares them: with the luck of the seeds and that of the messages."""
+    about = record["about"]
+    runs = (predictions_of(record, method=method) for method in ("lora", "full"))
+    groups = torch.tensor(about["test_groups"])
+    found = compare(digits(about["test_labels"]), *runs, accuracy_score, groups=groups)
+    half = (found.high - found.low) / 2
+    text = f"{what}: {POINTS.signed(found.value, half)}, {found.seeds} seeds"
+    return Trial(text, no_difference(found.low, found.high, POINTS.margin), found.low, found.high)
+
+
+def learns_and_forgets_less(menus: Record, llm: Record) -> Claim:
+    """Both halves on fresh runs: the loss on the task, and that on stories, LoRA minus full.
+
+    Args:
+        menus: `generator_bundled.json`.
+        llm: `llm_menu.json`.
+    """
+    trials = []
+    for what, record, key in (
+        ("menus", menus, {"stage": "final", "task": "menu"}),
+        ("tales", menus, {"stage": "final", "task": "voice"}),
+        ("menus, SmolLM2", llm, {"stage": "final"}),
+    ):
+        lora, full = (runs_of(record, **key, **method) for method in (LORA_8, FULL))
+        trials += [
+            more(f"{what}, loss on them, LoRA − full", lora, full, "test_loss", NATS),
+            less("the same, loss on stories", lora, full, "story_loss", STORY_NATS),
+        ]
+    return Claim(
+        "LoRA learns less and forgets less than full fine-tuning",
+        f"{LEARNS_LESS}, sections 4.1 and 4.2, on code and mathematics",
+        trials,
+        ["06", "08"],
+    )
+
+
+def forgets_less_at_equal_learning(menus: Record, llm: Record) -> Claim:
+    """The loss on stories where both have learnt the task equally well, LoRA minus the other.
+
+    Args:
+        menus: `generator_bundled.json`, with the runs that train LoRA's 36 matrices whole.
+        llm: `llm_menu.json`.
+    """
+    tuned = {"stage": "tune", "task": "menu"}
+    mine, theirs = (tuned | method for method in (LORA_8, FULL))
+    lora, full = ({"stage": "tune"} | method for method in (LORA_8, FULL))
+    return Claim(
+        "LoRA has forgotten less than full fine-tuning that learnt as much",
+        f"{LEARNS_LESS}, section 4.3, for code; for mathematics they find the opposite",
+        [
+            _at_levels("menus, LoRA − full", menus, mine, theirs, MINI_LEVELS),
+            _at_levels(
+                f"menus, LoRA − {WHOLE}",
+                menus,
+                mine,
+                tuned | MATRICES,
+                MINI_LEVELS,
+            ),
+            _at_levels("menus, SmolLM2, LoRA − full", llm, lora, full, LLM_LEVELS),
+        ],
+        ["06", "08"],
+    )
+
+
+def _at_levels(
+    what: str, record: Record, lora: Mapping, other: Mapping, levels: Sequence[float]
+) -> Trial:
+    """The loss on stories at each level of learning, seed by seed; one level against it decides."""
+    curves = [tradeoff(record, "story_loss", **key)[1] for key in (lora, other)]
+    shown, found = [], []
+    for level in levels:
+        one, two = (torch.tensor([forgotten_at(level, seed) for seed in curve]) for curve in curves)
+        mean, half = mean_difference(one, two)
+        shown.append(STORY_NATS.signed(mean, half).removesuffix(" nats"))
+        found.append(
+            Trial("", above_zero(-(mean + half), -(mean - half)), mean - half, mean + half)
+        )
+    at = ", ".join(f"{level:.2f}" for level in levels)
+    text = f"{what}, loss on stories where that on menus is {at}: {', '.join(shown)} nats"
+    decisive = max(found, key=lambda trial: (trial.verdict == FAILS, trial.verdict == OPEN))
+    return decisive._replace(found=f"{text}, {len(curves[0])} seeds")
+
+
+def intruder_dimensions(record: Record) -> Claim:
+    """Layers with an intruder, LoRA minus full, each at the rate that learnt most.
+
+    Args:
+        record: `intruders.json`; LoRA with PEFT's start.
+    """
+    keys = ({"init": init} for init in ("peft", ""))
+    lora, full = (_learnt_most(runs_of(record, **key)) for key in keys)
+    counts = sorted(run["layers"] for run in full)
+    found = f"tales, layers of {record['about']['layers']} with one, LoRA − full"
+    found += f" (in which {counts[0]} to {counts[-1]})"
+    return Claim(
+        "LoRA brings intruder dimensions, and full fine-tuning hardly any",
+        f"{ILLUSION}, abstract",
+        [more(found, lora, full, "layers", LAYERS)],
+        ["03"],
+    )
+
+
+def _learnt_most(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The runs of the rate with the lowest loss over its seeds."""
+    rates = {run["key"]["lr"] for run in runs}
+    by_rate = {rate: [run for run in runs if run["key"]["lr"] == rate] for rate in rates}
+    return min(by_rate.values(), key=lambda found: sum(run["loss"] for run in found) / len(found))
+
+
+def two_thirds(width: int, rank: int) -> Claim:
+    """LoRA's share of a full step's operations in a block.
+
+    Args:
+        width: Of the model; the mini GPT's is 192.
+        rank: Of the update, on all six layers of the block.
+    """
+    share = block_share(width, rank)
+    found = f"a block {width} wide, rank {rank}, counted: {share:.2f} of a full step's operations"
+    return Claim(
+        "A LoRA step needs slightly more than two thirds of a full step's operations",
+        f"{NO_REGRET}, “Compute efficiency advantage of LoRA”",
+        [Trial(found, within(share, share, TWO_THIRDS, TWO_THIRDS + LITTLE_MORE), share, share)],
+        ["05"],
+    )

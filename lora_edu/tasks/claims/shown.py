@@ -1,0 +1,107 @@
+"""All claims with what the records say of them, as a table to show in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lora_edu.evaluation import read_record
+from lora_edu.files import data_path
+from lora_edu.gpt import GPTConfig
+from lora_edu.tasks.claims.outcomes import (
+    forgets_less_at_equal_learning,
+    intruder_dimensions,
+    learns_and_forgets_less,
+    same_as_full,
+    two_thirds,
+)
+from lora_edu.tasks.claims.settings import (
+    RANK,
+    alpha_is_a_rate,
+    rate_whatever_the_rank,
+    same_beginning,
+    slower_at_high_rank,
+    small_rank,
+    ten_times_the_rate,
+)
+from lora_edu.tasks.claims.verdicts import FAILS, HOLDS, OPEN, Claim
+
+MARKS = {HOLDS: "✓", FAILS: "✗", OPEN: "?"}
+NOTEBOOKS = {
+    "01": "01_what_rank_means",
+    "03": "03_lora_in_a_gpt",
+    "05": "05_finetune_a_classifier",
+    "06": "06_finetune_a_generator",
+    "08": "08_a_model_you_did_not_write",
+}
+HEADINGS = "claim, and who says so", "tried here", "verdict", "in full"
+
+
+def published_claims(falls: Mapping[int, float], by_alpha: float, by_rates: float) -> list[Claim]:
+    """Tries every claim on the records that ship, and on what was just measured.
+
+    Args:
+        falls: As `same_beginning` takes them.
+        by_alpha: As `alpha_is_a_rate` takes it.
+        by_rates: Likewise.
+    """
+
+    def record(name: str) -> dict[str, Any]:
+        return read_record(data_path("results", f"{name}.json"))
+
+    menus, real_menus, llm = map(record, ("generator_bundled", "generator_real", "llm_menu"))
+    spam, real_spam = map(record, ("classifier_bundled", "classifier_real"))
+    return [
+        small_rank(record("rank_of_delta"), menus, llm),
+        alpha_is_a_rate(by_alpha, by_rates),
+        same_beginning(falls),
+        rate_whatever_the_rank(menus, llm),
+        slower_at_high_rank(menus),
+        ten_times_the_rate(menus, llm, spam, real_spam),
+        same_as_full(menus, real_menus, llm, spam, real_spam),
+        learns_and_forgets_less(menus, llm),
+        forgets_less_at_equal_learning(menus, llm),
+        intruder_dimensions(record("intruders")),
+        two_thirds(GPTConfig().n_embd, RANK),
+    ]
+
+
+class ClaimTable:
+    """Claims and verdicts, shown when a cell ends in them.
+
+    Args:
+        claims: In the order of the rows.
+    """
+
+    def __init__(self, claims: Iterable[Claim]) -> None:
+        self.claims = list(claims)
+
+    @property
+    def text(self) -> str:
+        """The table in Markdown, with a mark before each trial."""
+        rows = [HEADINGS, ["---"] * len(HEADINGS), *map(_row, self.claims)]
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+    def __repr__(self) -> str:
+        """Returns the Markdown, for readers of plain text."""
+        return self.text
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+
+def _row(claim: Claim) -> list[str]:
+    tried = "<br>".join(f"{MARKS[trial.verdict]} {trial.found}" for trial in claim.trials)
+    told = [f"[{n}]({NOTEBOOKS[n]}.ipynb)" if n in NOTEBOOKS else "above" for n in claim.told]
+    return [f"{claim.said}<br>{claim.source}", tried, f"**{claim.verdict}**", ", ".join(told)]
+
+
+def claim_table(claims: Iterable[Claim]) -> ClaimTable:
+    """Returns a table of claims, to show in a notebook.
+
+    Example:
+        >>> claim = Claim("The earth is round", "Aristotle", [], ["01"])
+        >>> claim_table([claim]).text.splitlines()[2]
+        '| The earth is round<br>Aristotle |  | **cannot tell** | [01](01_what_rank_means.ipynb) |'
+    """
+    return ClaimTable(claims)

@@ -1,0 +1,413 @@
+"""A claim's verdict follows from the runs: others give another, and too few leave it open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from support.project import ROOT
+
+from lora_edu.evaluation import (
+    best_rate,
+    forgotten_at,
+    read_record,
+    runs_of,
+    student_95,
+    tied_rates,
+    tradeoff,
+)
+from lora_edu.files import data_path
+from lora_edu.tasks.claims import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    Claim,
+    Trial,
+    alpha_is_a_rate,
+    claim_table,
+    forgets_less_at_equal_learning,
+    intruder_dimensions,
+    learns_and_forgets_less,
+    published_claims,
+    rate_whatever_the_rank,
+    same_as_full,
+    same_beginning,
+    slower_at_high_rank,
+    small_rank,
+    ten_times_the_rate,
+    two_thirds,
+)
+
+JITTER = 0.0, 0.001, -0.001  # what seeds differ by in the records that are made up
+SHIPPED = published_claims({1: 0.0157, 256: 0.0163}, by_alpha=0.090, by_rates=0.090)
+
+
+def runs(value: float, measure: str = "test_loss", *, jitter: Sequence[float] = JITTER, **key):
+    """Runs with a value near this, one for each jitter."""
+    return [
+        {"key": {"stage": "final", **key, "seed": seed}, measure: value + each}
+        for seed, each in enumerate(jitter)
+    ]
+
+
+def swept(losses: dict[float, float], jitter: Sequence[float] = JITTER, **key):
+    """Runs at several rates; the seeds differ alike at none of them."""
+    return [
+        run
+        for number, (lr, loss) in enumerate(losses.items())
+        for run in runs(
+            loss,
+            "validation_loss",
+            jitter=[each * (-1) ** number for each in jitter],
+            **{"stage": "tune", "lr": lr} | key,
+        )
+    ]
+
+
+def record(*of: list[dict], **about: Any) -> dict[str, Any]:
+    return {"command": "make it", "about": about, "runs": [run for part in of for run in part]}
+
+
+def lora(rank: int = 8, **key):
+    return {"method": "lora", "rank": rank, **key}
+
+
+def full(**key):
+    return {"method": "full", **key}
+
+
+MENU, VOICE = {"task": "menu"}, {"task": "voice"}
+
+
+def verdicts(claim: Claim) -> list[str]:
+    return [trial.verdict for trial in claim.trials]
+
+
+# The rules.
+
+
+@pytest.mark.parametrize(
+    ("of_trials", "of_claim"),
+    [
+        ((HOLDS, HOLDS), HOLDS),
+        ((HOLDS, OPEN), OPEN),
+        ((HOLDS, OPEN, FAILS), FAILS),
+        ((), OPEN),
+    ],
+)
+def test_one_trial_refutes_and_all_are_needed_to_hold(of_trials, of_claim) -> None:
+    assert Claim("", "", [Trial("", each) for each in of_trials], []).verdict == of_claim
+
+
+# Each claim on runs whose verdict is known.
+
+
+@pytest.mark.parametrize(
+    ("gap", "jitter", "verdict"),
+    [(0.0, JITTER, HOLDS), (0.1, JITTER, FAILS), (0.0, (0.0, 0.2, -0.3), OPEN)],
+)
+def test_a_small_rank_is_enough_where_it_ends_as_a_high_one_does(gap, jitter, verdict) -> None:
+    spam = record(
+        runs(0.9 - gap, "test_accuracy", jitter=jitter, **lora(1)),
+        runs(0.9, "test_accuracy", jitter=[0] * 3, **lora(32)),
+    )
+    menus = record(
+        runs(0.5 + gap, jitter=jitter, **lora(1), **MENU),
+        runs(0.5, jitter=[0] * 3, **lora(32), **MENU),
+    )
+    llm = record(
+        swept({0.01: 0.5 + gap, 0.02: 0.9}, jitter, **lora(1)),
+        swept({0.01: 0.9, 0.02: 0.5}, [0] * 3, **lora(64)),
+    )
+    assert verdicts(small_rank(spam, menus, llm)) == [verdict] * 3
+
+
+def test_runs_of_other_seeds_are_not_compared() -> None:
+    made = record(
+        learnt(lora(), 0.5, 2.0, **MENU), learnt(full(), 0.5, 2.0, **MENU)[:2], runs(0.5, **MENU)
+    )
+    with pytest.raises(ValueError, match=r"same seeds, got \[0, 1, 2\] and \[0, 1\]"):
+        learns_and_forgets_less(made, made)
+
+
+def ratio_claim(lora_losses: dict[float, float], jitter: Sequence[float] = JITTER) -> Claim:
+    """Full's best rate is 0.001, by far; all four records are alike."""
+    of_full = {0.0001: 0.9, 0.001: 0.5, 0.01: 0.9}
+    both = [
+        *swept(lora_losses, jitter, **lora(), **MENU, base="mini"),
+        *swept(of_full, jitter, **full(), **MENU, base="mini"),
+    ]
+    return ten_times_the_rate(*[record(both)] * 4)
+
+
+@pytest.mark.parametrize(
+    ("losses", "verdict", "words"),
+    [
+        ({0.001: 0.9, 0.01: 0.5, 0.1: 0.9}, HOLDS, "10 times (10 to 10)"),
+        ({0.001: 0.9, 0.002: 0.5, 0.1: 0.9}, FAILS, "2 times (2 to 2)"),
+        ({0.001: 0.9, 0.01: 0.5, 0.1: 0.5005}, OPEN, "10 times (10 to 1e+02)"),
+    ],
+)
+def test_ten_times_the_rate_is_judged_by_all_rates_as_good_as_the_best(
+    losses, verdict, words
+) -> None:
+    claim = ratio_claim(losses)
+    assert verdicts(claim) == [verdict] * 4
+    assert all(words in trial.found for trial in claim.trials)
+
+
+def test_with_one_seed_a_ratio_of_rates_is_left_open() -> None:
+    claim = ratio_claim({0.001: 0.9, 0.01: 0.5}, jitter=[0.0])
+    assert verdicts(claim) == [OPEN] * 4
+    assert all("one seed" in trial.found for trial in claim.trials)
+
+
+def test_rates_are_tied_where_the_best_is_not_shown_to_be_better() -> None:
+    made = record(swept({0.1: 0.9, 0.2: 0.5, 0.3: 0.5005}))
+    assert tied_rates(made) == [0.2, 0.3]
+    assert tied_rates(record(swept({0.1: 0.9, 0.2: 0.5}, [0.0]))) == []
+
+
+@pytest.mark.parametrize(
+    ("about", "rates", "verdict"),
+    [
+        ({"alpha": 16}, (0.01, 0.01), HOLDS),
+        ({"alpha": 16}, (0.01, 0.001), FAILS),
+        ({"multiplier": 2}, (0.01, 0.01), OPEN),
+        ({"alpha": "2 * rank"}, (0.01, 0.01), OPEN),
+    ],
+)
+def test_rate_against_rank_needs_runs_that_keep_alpha(about, rates, verdict) -> None:
+    losses = {0.001: 0.9, 0.01: 0.9}
+    few, many = ({**losses, rate: 0.5} for rate in rates)
+    made = record(
+        *(swept(few, **lora(rank), **MENU) for rank in (1, 2, 8)),
+        *(swept(many, **lora(rank), **MENU) for rank in (32, 64)),
+        **about,
+    )
+    assert verdicts(rate_whatever_the_rank(made, made)) == [verdict] * 2
+
+
+@pytest.mark.parametrize(
+    ("about", "high", "verdict"),
+    [
+        ({"alpha": 16}, 0.7, HOLDS),
+        ({"alpha": 16}, 0.3, FAILS),
+        ({"alpha": 16}, 0.5, OPEN),
+        ({"multiplier": 2}, 0.7, OPEN),
+    ],
+)
+def test_a_high_rank_is_slower_where_it_ends_higher_at_the_same_rate(about, high, verdict) -> None:
+    made = record(
+        swept({0.01: 0.9, 0.02: 0.5}, **lora(8), **MENU),
+        swept({0.01: 0.1, 0.02: high}, [0.0, -0.001, 0.001], **lora(32), **MENU),
+        **about,
+    )
+    assert verdicts(slower_at_high_rank(made)) == [verdict]
+
+
+@pytest.mark.parametrize(
+    ("falls", "verdict"),
+    [({1: 0.2, 64: 0.21}, HOLDS), ({1: 0.2, 64: 0.4}, OPEN), ({1: 0.2, 4: 0.1, 64: 0.1}, OPEN)],
+)
+def test_learning_begins_alike_where_no_rank_falls_much_faster(falls, verdict) -> None:
+    assert same_beginning(falls).verdict == verdict
+
+
+@pytest.mark.parametrize(("by_alpha", "verdict"), [(0.1, HOLDS), (0.105, HOLDS), (0.2, FAILS)])
+def test_alpha_is_a_rate_where_both_end_at_one_loss(by_alpha, verdict) -> None:
+    assert alpha_is_a_rate(by_alpha, 0.1).verdict == verdict
+
+
+@pytest.mark.parametrize(("rank", "verdict"), [(8, HOLDS), (1, HOLDS), (32, FAILS)])
+def test_two_thirds_and_a_little_is_for_ranks_small_beside_the_width(rank, verdict) -> None:
+    assert two_thirds(192, rank).verdict == verdict
+
+
+def classified(*, same: bool) -> dict[str, Any]:
+    """Three seeds, 40 messages; full is wrong in all of them, or in those in which LoRA is."""
+    right, wrong = "01" * 20, "10" * 20
+    key = {"base": "mini", "labels": "true", "stage": "final"}
+    of = {"lora": right, "full": right if same else wrong}
+    made = [
+        {"key": {**key, "method": method, "seed": seed}, "predicted": said}
+        for method, said in of.items()
+        for seed in range(3)
+    ]
+    return record(made, test_labels=right, test_groups=list(range(40)))
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(0.0, HOLDS), (0.1, FAILS)])
+def test_lora_is_the_same_as_full_where_no_loss_and_no_accuracy_differs(gap, verdict) -> None:
+    menus = record(
+        *(runs(0.5 + gap, **lora(rank), **task) for rank in (8, 32) for task in (MENU, VOICE)),
+        *(runs(0.5, **full(), **task) for task in (MENU, VOICE)),
+        runs(0.5, method="matrices", **MENU),
+    )
+    spam = classified(same=not gap)
+    claim = same_as_full(menus, menus, menus_without_task(gap), spam, spam)
+    assert verdicts(claim) == [verdict] * 8
+
+
+def menus_without_task(gap: float) -> dict[str, Any]:
+    return record(runs(0.5 + gap, **lora()), runs(0.5, **full()))
+
+
+def learnt(method: dict, learning: float, forgetting: float, **key) -> list[dict]:
+    made = runs(learning, **method, **key)
+    return [run | {"story_loss": forgetting + 3 * each} for run, each in zip(made, JITTER)]
+
+
+@pytest.mark.parametrize(
+    ("learning", "forgetting", "verdict"),
+    [(0.6, 2.0, HOLDS), (0.4, 2.0, FAILS), (0.6, 4.0, FAILS), (0.5, 2.0, OPEN)],
+)
+def test_both_halves_of_learning_and_forgetting_less_are_asked(
+    learning, forgetting, verdict
+) -> None:
+    parts = [
+        part
+        for key in (MENU, VOICE)
+        for part in (
+            learnt(lora(), learning, forgetting, **key),
+            [
+                run | {"test_loss": 0.5 - each}
+                for run, each in zip(learnt(full(), 0.5, 3.0, **key), JITTER)
+            ],
+        )
+    ]
+    assert learns_and_forgets_less(record(*parts), record(*parts[:2])).verdict == verdict
+
+
+def curve(method: dict, forgetting: float, least: float = 0.2) -> list[dict]:
+    """Two rates, with menus from 0.5 to `least`; stories rise to `forgetting`."""
+    return [
+        run | {"story_loss": stories + run["validation_loss"] - loss}
+        for lr, loss, stories in ((0.1, 0.5, forgetting - 1), (0.2, least, forgetting))
+        for run in runs(loss, "validation_loss", stage="tune", lr=lr, **method, **MENU)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("of_lora", "least", "verdict"), [(3.0, 0.2, HOLDS), (7.0, 0.2, FAILS), (3.0, 0.4, OPEN)]
+)
+def test_at_equal_learning_the_losses_on_stories_are_compared(of_lora, least, verdict) -> None:
+    """Where LoRA has not learnt as much as is asked, nothing is made up."""
+    made = record(
+        curve(lora(), of_lora, least), curve(full(), 5.0), curve({"method": "matrices"}, 5.0)
+    )
+    assert forgets_less_at_equal_learning(made, made).verdict == verdict
+
+
+@pytest.mark.parametrize(("of_full", "verdict"), [(1, HOLDS), (30, FAILS), (10, OPEN)])
+def test_intruders_are_compared_at_the_rate_that_learnt_most(of_full, verdict) -> None:
+    def trained(init: str, lr: float, loss: float, layers: int) -> list[dict]:
+        found = runs(loss, "loss", init=init, lr=lr)
+        return [run | {"layers": layers + seed % 2} for seed, run in enumerate(found)]
+
+    made = record(
+        trained("peft", 0.002, 4.0, 0),
+        trained("peft", 0.01, 3.0, 10),
+        trained("", 0.001, 3.0, of_full),
+        trained("", 0.0001, 4.0, 0),
+        layers=36,
+    )
+    for number, run in enumerate(runs_of(made, init="peft", lr=0.01)):
+        run["layers"] = 10 + (number + 1) % 2  # seeds differ otherwise than full's
+    assert intruder_dimensions(made).verdict == verdict
+
+
+# The records that ship: what the text of notebook 10 says of them.
+
+
+def test_the_verdicts_are_those_that_the_notebook_tells() -> None:
+    assert [claim.verdict for claim in SHIPPED] == [
+        FAILS,
+        HOLDS,
+        HOLDS,
+        OPEN,
+        OPEN,
+        OPEN,
+        FAILS,
+        FAILS,
+        FAILS,
+        HOLDS,
+        HOLDS,
+    ]
+
+
+def shipped(name: str) -> dict[str, Any]:
+    return read_record(data_path("results", f"{name}.json"))
+
+
+def test_a_figure_of_the_table_is_the_difference_of_its_runs() -> None:
+    menus = shipped("generator_bundled")
+    key = {"stage": "final", "task": "menu"}
+    one, other = (
+        torch.tensor([run["test_loss"] for run in runs_of(menus, **key, **method)]).double()
+        for method in (lora(1), lora(32))
+    )
+    gaps = one - other
+    mean, half = gaps.mean().item(), student_95(4) * gaps.std().item() / 5**0.5
+    (found,) = (trial for trial in SHIPPED[0].trials if trial.found.startswith("menus, loss"))
+    assert found.found.endswith(f"+{mean:.3f} ± {half:.3f} nats, 5 seeds")
+    assert (found.low, found.high) == pytest.approx((mean - half, mean + half))
+
+
+def test_a_figure_at_equal_learning_is_read_from_the_curves() -> None:
+    llm = shipped("llm_menu")
+    curves = [tradeoff(llm, "story_loss", stage="tune", **key)[1] for key in (lora(), full())]
+    gaps = [forgotten_at(0.35, mine) - forgotten_at(0.35, theirs) for mine, theirs in zip(*curves)]
+    assert f"+{sum(gaps) / 3:.2f} ± " in SHIPPED[8].trials[2].found
+
+
+def test_each_claim_that_fails_does_so_far_from_zero_somewhere() -> None:
+    for claim in SHIPPED:
+        if claim.verdict == FAILS:
+            failed = [trial for trial in claim.trials if trial.verdict == FAILS]
+            ratios = [(t.high + t.low) / (t.high - t.low) for t in failed]
+            assert max(map(abs, ratios)) >= 5, claim.said
+
+
+def test_at_rank_32_most_of_the_gap_to_full_is_left_by_the_same_matrices_trained_whole() -> None:
+    _, rank_32, control, *_ = SHIPPED[6].trials
+    gap, rest = (sum((trial.low, trial.high)) / 2 for trial in (rank_32, control))
+    assert (f"{gap:.3f}", f"{rest:.3f}") == ("0.022", "0.003")
+
+
+def test_while_alpha_grows_the_ratio_of_the_best_rates_falls_with_the_rank() -> None:
+    llm = shipped("llm_menu")
+    of_full = best_rate(llm, stage="tune", method="full")
+    rates = [best_rate(llm, stage="tune", **lora(rank)) for rank in (1, 8, 64)]
+    assert [round(rate / of_full) for rate in rates] == [33, 10, 3]
+
+
+def test_at_a_low_rate_lora_brings_few_intruders() -> None:
+    few = runs_of(shipped("intruders"), init="peft", lr=0.002)
+    assert sorted(run["layers"] for run in few) == [1, 2, 4]
+
+
+# The table.
+
+
+def test_the_table_has_a_row_for_each_claim_and_a_line_for_each_trial() -> None:
+    text = claim_table(SHIPPED).text
+    rows = text.splitlines()[2:]
+    assert len(rows) == len(SHIPPED) == 11
+    for row, claim in zip(rows, SHIPPED, strict=True):
+        said, tried, verdict, told = row.strip("| ").split(" | ")
+        assert (said, verdict) == (f"{claim.said}<br>{claim.source}", f"**{claim.verdict}**")
+        assert re.search(r"section|abstract|“", claim.source)
+        assert tried.count("<br>") == len(claim.trials) - 1
+        marks = {HOLDS: "✓", FAILS: "✗", OPEN: "?"}
+        assert [line[0] for line in tried.split("<br>")] == [marks[v] for v in verdicts(claim)]
+        assert told
+    assert claim_table(SHIPPED)._repr_markdown_() == repr(claim_table(SHIPPED)) == text
+
+
+def test_the_notebooks_that_tell_a_claim_in_full_exist() -> None:
+    for name in re.findall(r"\]\((\w+)\.ipynb\)", claim_table(SHIPPED).text):
+        assert (ROOT / f"notebooks/source/{name}.py").exists()
