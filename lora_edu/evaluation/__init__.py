@@ -30,6 +30,7 @@ from lora_edu.evaluation.rates import (
     best_rate,
     forgotten_at,
     losses_by_rate,
+    seeds_by_rate,
     tied_rates,
     tradeoff,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "read_record",
     "runs_of",
     "same_bits",
+    "seeds_by_rate",
     "student_95",
     "summarise",
     "tied_rates",

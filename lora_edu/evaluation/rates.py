@@ -28,10 +28,10 @@ class Point(NamedTuple):
     forgetting: float
 
 
-def losses_by_rate(
+def seeds_by_rate(
     record: Mapping[str, Any], measure: str = "validation_loss", **key: Any
-) -> dict[float, float]:
-    """Returns a loss for each learning rate, by rising rate: the mean over seeds.
+) -> dict[float, list[float]]:
+    """Returns each seed's loss for each learning rate, by rising rate and in the seeds' order.
 
     Args:
         record: From `read_record`.
@@ -44,7 +44,17 @@ def losses_by_rate(
     found = defaultdict(list)
     for run in runs_of(record, **key):
         found[run["key"]["lr"]].append(run[measure])
-    return {rate: mean(found[rate]) for rate in sorted(found)}
+    return dict(sorted(found.items()))
+
+
+def losses_by_rate(
+    record: Mapping[str, Any], measure: str = "validation_loss", **key: Any
+) -> dict[float, float]:
+    """Returns a loss for each learning rate, by rising rate: the mean over seeds.
+
+    Args and errors are those of `seeds_by_rate`.
+    """
+    return {rate: mean(seeds) for rate, seeds in seeds_by_rate(record, measure, **key).items()}
 
 
 def best_rate(record: Mapping[str, Any], **key: Any) -> float:

@@ -6,7 +6,14 @@ import math
 
 import pytest
 
-from lora_edu.evaluation.rates import Point, best_rate, forgotten_at, losses_by_rate, tradeoff
+from lora_edu.evaluation.rates import (
+    Point,
+    best_rate,
+    forgotten_at,
+    losses_by_rate,
+    seeds_by_rate,
+    tradeoff,
+)
 
 
 def run(rate: float, seed: int, learning: float, forgetting: float, method: str = "a") -> dict:
@@ -32,6 +39,11 @@ def test_a_rate_has_the_mean_of_its_seeds_and_the_lowest_wins() -> None:
     assert losses_by_rate(RECORD, method="a") == {0.01: 1.5, 0.1: 0.5, 1.0: 5.0}
     assert list(losses_by_rate(RECORD, "old", method="a").items())[0] == (0.01, 3.0)
     assert best_rate(RECORD, method="a") == 0.1
+
+
+def test_a_rate_has_its_seeds_in_their_order() -> None:
+    found = seeds_by_rate(RECORD, "old", method="a")
+    assert list(found.items()) == [(0.01, [2.0, 4.0]), (0.1, [4.0, 8.0]), (1.0, [9.0, 9.0])]
 
 
 def test_a_curve_ends_at_the_best_rate_and_has_one_for_each_seed() -> None:
