@@ -25,6 +25,7 @@ from lora_edu.widgets.cut_record import recorded
 from lora_edu.widgets.memory_bars import memory_bars
 from lora_edu.widgets.playground import playground
 from lora_edu.widgets.rank_explorer import rank_explorer
+from lora_edu.widgets.rate_explorer import rate_explorer
 from lora_edu.widgets.strength_explorer import strength_explorer
 from lora_edu.widgets.svd_cut import CutState, cut_explorer
 
@@ -41,6 +42,7 @@ MAKERS: dict[str, Callable[[], Component]] = {
     "memory": memory_bars,
     "plane": playground,
     "rank": rank_explorer,
+    "rate": rate_explorer,
     "strength": strength_explorer,
 }
 FOLDER = Path(component.__file__).parent / "components"
