@@ -10,6 +10,10 @@ for (const table of document.querySelectorAll("table.docutils")) {
   for (const row of rows) [...row.cells].forEach((cell, place) => { cell.dataset.column = columns[place]; });
 }
 
+// The heading of a column of numbers is on one line, where it is short.
+for (const heading of document.querySelectorAll(".cell_output thead th"))
+  if (heading.style.textAlign === "right" && heading.textContent.length <= 12) heading.classList.add("short");
+
 // A comma after a formula stays on its line.
 for (const formula of document.querySelectorAll("article span.math")) {
   const next = formula.nextSibling;
