@@ -26,6 +26,8 @@ from IPython.display import display
 from lora_edu.plots import LINE_CHARACTERS, faced
 from lora_edu.widgets.component import SESSION, Component, connect
 from lora_edu.widgets.number_said import number_said
+from lora_edu.widgets.units import digits
+from lora_edu.widgets.verdict import verdict
 
 NONE_YET = "No prediction recorded."
 
@@ -167,12 +169,14 @@ class Reveal:
         prediction: What the learner said, or None.
         answer: What was found.
         agrees: Whether the two agree.
+        verdict: How well, in a few words.
         because: Why it is so, in one sentence.
     """
 
     prediction: str | float | None
     answer: str | float
     agrees: bool
+    verdict: str = ""
     because: str = ""
 
     def __repr__(self) -> str:
@@ -181,8 +185,11 @@ class Reveal:
             said = NONE_YET
         else:
             mark = "✓" if self.agrees else "✗"
-            said = f"{mark} You predicted: {_written(self.prediction)}."
+            said = f"{mark} {self._said(self.prediction)}"
         return textwrap.fill(f"{said} {self._found()}", LINE_CHARACTERS)
+
+    def _said(self, prediction: str | float) -> str:
+        return f"You predicted: {_written(prediction)}. That is {self.verdict}."
 
     def _found(self) -> str:
         return f"Found: {_written(self.answer)}. {self._why()}".strip()
@@ -197,7 +204,7 @@ class Reveal:
             told = faced("told", f"The answer: {_written(self.answer)}", self._why())
             style = "cursor:pointer;line-height:1.5"
             return f'<details><summary style="{style}">{unfold}.</summary>{told}</details>'
-        said = f"You predicted: {_written(self.prediction)}"
+        said = self._said(self.prediction)
         return faced("right" if self.agrees else "wrong", said, self._found())
 
 
@@ -236,15 +243,14 @@ def reveal(
     if not prediction.options and isinstance(answer, str):
         raise ValueError(f"answer must be a number, as the question asks for one; got {answer!r}")
     said = prediction._compare()
-    if isinstance(said, float) and not isinstance(answer, str):
-        agrees = abs(said - answer) <= tolerance * abs(answer)
-    else:
-        agrees = said == answer
-    return Reveal(said, answer, agrees, because)
+    if said is None:
+        return Reveal(None, answer, agrees=False, because=because)
+    agrees, words = verdict(said, answer, question=prediction.question, tolerance=tolerance)
+    return Reveal(said, answer, agrees, words, because)
 
 
 def _written(value: str | float) -> str:
     """Writes a number the way prose does: 2,500,000 and 0.25."""
     if isinstance(value, str):
         return value
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4g}"
+    return f"{value:,.0f}".replace("-", "−") if float(value).is_integer() else digits(value, 4)

@@ -23,7 +23,8 @@ from lora_edu.budget import (
 )
 from lora_edu.widgets.component import Component
 from lora_edu.widgets.quiz import Prediction
-from lora_edu.widgets.units import digits, in_words, megabytes, percent
+from lora_edu.widgets.units import in_words, megabytes, percent
+from lora_edu.widgets.verdict import verdict
 
 RANKS = tuple(2**power for power in range(14))
 OUTPUTS = ("language model", "2 classes")
@@ -104,15 +105,10 @@ def judge_prediction(prediction: float | None, asked: ExplorerState) -> str:
     count = lora_parameters(asked.shape, asked.rank, asked.targets_there)
     if prediction <= 0:
         return f"Your prediction, {in_words(prediction)}, is not a count."
-    ratio = prediction / count
-    yours = f"Your prediction for rank {asked.rank:,}, {in_words(prediction)},"
-    if prediction == count:
-        return f"{yours} is right."
-    if abs(ratio - 1) <= 0.1:
-        return f"{yours} is close enough to {count:,}."
-    factor, word = (ratio, "many") if ratio > 1 else (1 / ratio, "few")
-    times = digits(factor, 3) if factor < 1e6 else in_words(factor)
-    return f"{yours} is {times} times too {word}."
+    _, words = verdict(prediction, count, question="how many")
+    if words == "close enough":
+        words += f" to {count:,}"
+    return f"Your prediction for rank {asked.rank:,}, {in_words(prediction)}, is {words}."
 
 
 def describe(state: ExplorerState, has_prediction: bool = False, drawn: str = "") -> str:

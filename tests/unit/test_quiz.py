@@ -44,9 +44,12 @@ def test_a_right_and_a_wrong_choice_are_told_apart() -> None:
     prediction = predict(QUESTION, ["LoRA", "full"])
     prediction.say("LoRA")
     right, wrong = reveal(prediction, "LoRA"), reveal(prediction, "full", because="all move.")
-    assert (right.agrees, repr(right)) == (True, "✓ You predicted: LoRA. Found: LoRA.")
+    assert (right.agrees, repr(right)) == (
+        True,
+        "✓ You predicted: LoRA. That is right. Found: LoRA.",
+    )
     assert wrong.agrees is False
-    assert repr(wrong) == "✗ You predicted: LoRA. Found: full. Why: all move."
+    assert repr(wrong) == ("✗ You predicted: LoRA. That is not right. Found: full. Why: all move.")
 
 
 @pytest.mark.parametrize(
@@ -74,7 +77,9 @@ def test_a_number_agrees_within_the_tolerance() -> None:
     prediction.say("108")
     assert reveal(prediction, 100).agrees
     assert not reveal(prediction, 100, tolerance=0.05).agrees
-    assert repr(reveal(prediction, 100)) == "✓ You predicted: 108. Found: 100."
+    assert repr(reveal(prediction, 100)) == (
+        "✓ You predicted: 108. That is close enough. Found: 100."
+    )
 
 
 def test_large_numbers_are_grouped_and_small_ones_rounded() -> None:

@@ -1,0 +1,32 @@
+// What is said of a prediction beside the answer, where no Python says it: as lora_edu/widgets/verdict.py.
+import { grouped, inWords, rounded } from "./kit.js";
+import { numberSaid } from "./number_said.js";
+
+/** Compares a prediction with what was found: { agrees, words }. */
+export function verdict(said, answer, question, tolerance) {
+  if (said === answer) return { agrees: true, words: "right" };
+  if (typeof said === "string" || typeof answer === "string") return { agrees: false, words: "not right" };
+  if (Math.abs(said - answer) <= tolerance * Math.abs(answer)) return { agrees: true, words: "close enough" };
+  const [more, less] = /how many\b(?! (?:times|per ?cent)\b)/.test(question.toLowerCase()) ? ["many", "few"] : ["high", "low"];
+  const word = `too ${said > answer ? more : less}`;
+  if (said * answer <= 0) return { agrees: false, words: word };
+  const ratio = Math.abs(said / answer), factor = Math.max(ratio, 1 / ratio);
+  return { agrees: false, words: `${factor < 1e6 ? grouped(rounded(factor, 3)) : inWords(factor)} times ${word}` };
+}
+
+/** The same of what stands in a form, in a sentence: { said, agrees, heading }. */
+export function judged(typed, answer, question, tolerance) {
+  const choice = Number.isNaN(answer.number), said = choice ? typed : numberSaid(typed, question).number;
+  const { agrees, words } = verdict(said, choice ? answer.text : answer.number, question, tolerance);
+  return { said, agrees, heading: `You predicted: ${choice ? said : written(said)}. That is ${words}.` };
+}
+
+/** A count that was predicted for a rank, in the words of the rank explorer: as `judge_prediction` there. */
+export function judgedCount(said, count, rank) {
+  if (said <= 0) return `Your prediction, ${inWords(said)}, is not a count.`;
+  const { words } = verdict(said, count, "how many", 0.1);
+  return `Your prediction for rank ${grouped(rank)}, ${inWords(said)}, is ${words}${words === "close enough" ? ` to ${grouped(count)}` : ""}.`;
+}
+
+/** A number the way prose has it: 2,500,000 and 0.25. */
+export const written = number => grouped(Number.isInteger(number) ? number : rounded(number, 4));
