@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))  # also when run as a file
 from scripts.notebook_answers import WITHHELD_TAG  # noqa: E402
 from scripts.notebook_format import repository_slug  # noqa: E402
 from scripts.notebook_times import FOLDED  # noqa: E402
+from scripts.site_predictions import join_answers, marks_a_prediction, page_script  # noqa: E402
 
 SOLUTIONS = "blob/main/notebooks/solutions"
 SITE, BUILD = ROOT / "docs" / "site", ROOT / "build"
@@ -54,7 +55,6 @@ SAID_INSTEAD = (
         "set a rank and press **Run it live**.",
         "set a rank. In JupyterLab or Colab, press **Run it live**, too.",
     ),
-    ("Both axes are logarithmic; the cross is your prediction.", "Both axes are logarithmic."),
     (
         "**Stop** pauses training after the current step; **Go on** resumes from there. "
         "(On Colab use the cell's own button.)",
@@ -63,14 +63,7 @@ SAID_INSTEAD = (
 )
 # An output about what the learner wrote; on a page it is of the solution's code.
 YOURS = re.compile(r"\byour\b")
-# A prediction's answer folds itself; a page has folded the whole output already.
-UNFOLD = re.compile(
-    r"<details><summary[^>]*>No prediction recorded[^<]*</summary>(.*)</details>", re.S
-)
-NOT_RECORDED = re.compile(
-    r"No prediction recorded\.( Make one above and run this cell again to compare\.)?"
-)
-COMPARE = "Compare it with what you predicted."
+NOTEBOOK_LINK = re.compile(r'href="(\w+)\.ipynb"')
 # A row of the README's map: number, title, file, what one can do at its end, minutes.
 MAP_ROW = re.compile(
     r"^\| (\d\d) \| \[(.+?)\]\(notebooks/(.+?)\.ipynb\) \| (.+?) \| (.+?) \|", re.M
@@ -123,8 +116,8 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
 
     The badge becomes a sentence with its link, the cell that installs the course goes, a cell
     without outputs takes those of its like in the solution, folded between a question and its
-    answer but for explorers and predictions, and code that Jupyter folds is folded here too. What
-    needs a kernel is said so, or goes.
+    answer but for predictions and for explorers that do not start at an answer, and code that
+    Jupyter folds is folded here too. What needs a kernel is said so, or goes.
     """
     solved = {cell.id: cell for cell in solution.cells}
     for cell in learner.cells:
@@ -134,24 +127,27 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
             continue
         if FIRST_CELL in cell.source:
             tags.append("remove-cell")
+        folds = marks_a_prediction(cell.source)
         if not cell.outputs and cell.id in solved:
             cell.outputs = solved[cell.id].outputs
-            if WITHHELD_TAG not in tags and any(map(may_answer, cell.outputs)):
-                tags.append("hide-output")
-                within = named(cell)
-                cell.metadata["mystnb"] = {
-                    "code_prompt_show": f"Show {within}",
-                    "code_prompt_hide": f"Hide {within}",
-                }
+            folds |= WITHHELD_TAG not in tags and any(map(may_answer, cell.outputs))
+        if folds:
+            tags.append("hide-output")
+            within = named(cell)
+            cell.metadata["mystnb"] = {
+                "code_prompt_show": f"Show {within}",
+                "code_prompt_hide": f"Hide {within}",
+            }
         cell.outputs = [output for output in cell.outputs if not names_a_widget(output)]
         if cell.source.startswith(FOLDED):
             tags.append("remove-input" if cell.source.startswith(ANSWER) else "hide-input")
         for data in (output.get("data", {}) for output in cell.outputs):
             if "text/html" in data:
-                alone = UNFOLD.sub(r"\1", WAY_TO_PYTHON.sub("null", data["text/html"]))
-                data["text/html"] = NOT_RECORDED.sub(COMPARE, alone)
+                alone = WAY_TO_PYTHON.sub("null", data["text/html"])
+                data["text/html"] = NOTEBOOK_LINK.sub(r'href="\1.html"', alone)
             if "text/markdown" in data:  # Sphinx follows links of cells, not of outputs
                 data["text/markdown"] = data["text/markdown"].replace(".ipynb)", ".html)")
+    join_answers(learner)
     return learner
 
 
@@ -159,6 +155,8 @@ def named(cell: NotebookNode) -> str:
     """What a fold says of the outputs within; "{type}" stands for code or output."""
     if any(YOURS.search(output.get("text", "")) for output in cell.outputs):
         return "the solution's {type}"
+    if marks_a_prediction(cell.source):
+        return "the explorer, which starts at the answer"
     pictures = any("image/png" in output.get("data", {}) for output in cell.outputs)
     answers = "reveal(" in cell.source
     return " and ".join(["the figure"] * pictures + ["the answer"] * answers) or "the {type}"
@@ -236,6 +234,8 @@ def lay_out(source: Path) -> None:
     shutil.copy(katex / "katex.min.css", fonts.parent)
     for font in (katex / "fonts").glob("*.woff2"):
         shutil.copy(font, fonts)
+    answers = source / "_static" / "answers.js"
+    answers.write_text(page_script(answers.read_text(encoding="utf-8")), encoding="utf-8")
     for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb")):
         solution = nbformat.read(NOTEBOOKS / "solutions" / path.name, as_version=4)
         page = page_of(nbformat.read(path, as_version=4), solution)

@@ -12,10 +12,11 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, Locator, Page
 from support.pages import SCREENSHOTS, find_browser, headless, new_page
 from support.project import notebook_names
 
+from lora_edu.plots.faces import EDGES
 from scripts import build_site
 
 PAGES = ["index", *notebook_names()]
@@ -49,6 +50,10 @@ HOLES = """() => [...document.querySelectorAll('article :is(h1, h2, h3)')].filte
   const without = heading.offsetHeight;
   link.style.display = '';
   return without < height; }).map(heading => heading.textContent)"""
+
+# How many lines a cell's text takes.
+LINES = """cell => { const text = document.createRange(); text.selectNodeContents(cell);
+  return new Set([...text.getClientRects()].map(each => Math.round(each.top))).size; }"""
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +140,7 @@ def test_columns_keep_apart_and_headings_have_no_hole(page: Page, width: int) ->
 
 def test_a_phone_stacks_a_table_of_sentences(page: Page) -> None:
     page.set_viewport_size({"width": WIDTHS["phone"], "height": 900})
-    cells = page.locator("table.cards td")
+    cells = page.locator(".cards td, .sentences td")
     assert (cells.count() > 0) == (page.name[:2] in ("05", "08", "10"))
     for cell in cells.all():
         assert cell.bounding_box()["width"] > 250
@@ -165,7 +170,8 @@ def test_a_figure_beneath_its_answer_is_open_and_a_folded_one_is_named(page: Pag
     )
     for fold in page.locator("details.below-input").all():
         said = fold.locator(".collapsed").text_content()
-        assert ("the figure" in said) == (fold.locator(".lora-figure").count() > 0)
+        drawn = fold.locator(".lora-figure:not([data-lora] *)")
+        assert ("the figure" in said) == (drawn.count() > 0)
 
 
 def test_nothing_on_the_front_page_is_left_as_markdown(page: Page) -> None:
@@ -205,7 +211,6 @@ def test_no_page_speaks_to_a_kernel_as_if_it_had_one(page: Page) -> None:
     for words in (
         "run this cell again",
         "while the model trains",
-        "the cross is your prediction",
         "pauses training",
         "own button",
     ):
@@ -228,6 +233,98 @@ def test_a_prediction_can_be_made_where_no_python_hears_it(page: Page) -> None:
             form.get_by_role("textbox").press("Enter")
         assert "You say:" in form.inner_text()
         assert form.get_by_role("alert").count() == 0
+
+
+def test_an_answer_is_folded_and_joined_to_its_question(page: Page) -> None:
+    for answer in page.locator("[data-answers]").all():
+        assert answer.evaluate("each => each.closest('details')?.matches('.hide')")
+        asked = page.locator(f'[data-lora="{answer.get_attribute("data-answers")}"]')
+        assert asked.get_by_role("group", name="Prediction").count() == 1
+        number = answer.get_attribute("data-number")
+        assert bool(number) == (asked.get_by_role("textbox").count() == 1)
+    with_answers = page.locator("[data-answers]").count()
+    assert with_answers == page.get_by_role("group", name="Prediction").count()
+
+
+@pytest.fixture
+def counting(address: str, browser: BrowserContext) -> Iterator[Page]:
+    page = new_page(browser)
+    page.goto(f"{address}/04_count_before_you_train.html")
+    yield page
+    page.close()
+
+
+def fold_of(place: Locator) -> Locator:
+    return place.locator("xpath=ancestor::details[1]/summary")
+
+
+@pytest.mark.parametrize(
+    ("said", "mood", "words"),
+    [
+        ("294912", "right", "✓You predicted: 294,912. That is right."),
+        ("300k", "right", "✓You predicted: 300,000. That is close enough."),
+        ("3 million", "wrong", "✗You predicted: 3,000,000. That is 10.2 times too many."),
+    ],
+)
+def test_an_answer_judges_a_number(counting: Page, said: str, mood: str, words: str) -> None:
+    form = counting.get_by_role("group", name="Prediction").first
+    form.get_by_role("textbox").fill(said)
+    form.get_by_role("textbox").press("Enter")
+    answer = counting.locator("[data-answers]").first
+    assert not answer.is_visible()
+    fold_of(answer).click()
+    assert answer.inner_text().startswith(f"{words}\nFound: 294,912. Why: 24 layers")
+    edge = answer.locator("> div").evaluate("each => getComputedStyle(each).borderLeftColor")
+    assert edge == "rgb({}, {}, {})".format(*bytes.fromhex(EDGES[mood][1:]))
+    explorer = counting.locator("[data-guess]")
+    assert not explorer.is_visible()
+    fold_of(explorer).click()
+    assert explorer.get_by_text("your guess").is_visible()
+    judged = words.partition("That is ")[2].replace("enough.", "enough to 294,912.")
+    assert explorer.locator(".judged").inner_text().endswith(judged)
+
+    form.get_by_role("textbox").fill("")  # taken back
+    form.get_by_role("textbox").press("Enter")
+    assert answer.inner_text().startswith("=The answer: 294,912")
+    assert explorer.get_by_text("your guess").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("about half", "✓You predicted: about half. That is right."),
+        ("over 95 %", "✗You predicted: over 95 %. That is not right."),
+    ],
+)
+def test_an_answer_judges_a_choice(counting: Page, said: str, words: str) -> None:
+    answer = counting.locator("[data-answers]").nth(1)
+    fold_of(answer).click()
+    assert answer.inner_text().startswith("=The answer: about half")
+    counting.get_by_role("radio", name=said).click()
+    assert answer.inner_text().startswith(f"{words}\nFound: about half. Why: it is 46 %")
+
+
+def test_back_to_top_covers_nothing_that_is_read(counting: Page) -> None:
+    up = counting.locator(".back-to-top")
+    for width, shown in ((390, False), (1024, False), (1366, True)):
+        counting.set_viewport_size({"width": width, "height": 900})
+        for place in (2000, 1500):  # furo shows it to those who scroll up
+            counting.evaluate(f"scrollTo(0, {place})")
+            counting.wait_for_function(f"scrollY === {place}")
+            counting.wait_for_timeout(50)
+        assert up.is_visible() == shown
+        if shown:
+            read = counting.locator("article").bounding_box()
+            assert up.bounding_box()["x"] > read["x"] + read["width"]
+            up.click()
+            counting.wait_for_function("scrollY === 0")
+
+
+def test_a_short_heading_of_numbers_is_on_one_line(page: Page) -> None:
+    page.set_viewport_size({"width": WIDTHS["phone"], "height": 900})
+    page.evaluate(UNFOLD)
+    for heading in page.locator("th.short:visible").all():
+        assert heading.evaluate(LINES) == 1, heading.inner_text()
 
 
 def test_what_is_said_instead_is_said_in_a_notebook() -> None:
