@@ -20,6 +20,7 @@ from .display import (
 )
 from .drawings import drawing
 from .faces import Mood, faced
+from .sentences import sentence_table
 from .style import (
     CONCEPTS,
     DIVERGING,
@@ -58,6 +59,7 @@ __all__ = [
     "line_style",
     "live_paragraph",
     "png",
+    "sentence_table",
     "point_chart",
     "show",
     "show_widget",

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
+
+from IPython.display import display
+
+from lora_edu.plots import sentence_table
 
 _INSIDE = Path(__file__).resolve().parents[1] / "data" / "choosing.md"  # of an installed wheel
 _CHECKOUT = Path(__file__).resolve().parents[2] / "docs" / "choosing.md"
@@ -25,8 +30,18 @@ class DecisionTables:
         """Returns the Markdown, for readers of plain text."""
         return self.text
 
-    def _repr_markdown_(self) -> str:
-        return self.text
+    def _ipython_display_(self) -> None:
+        for is_table, lines in groupby(self.text.split("\n"), lambda line: line.startswith("|")):
+            part = "\n".join(lines).strip()
+            page = {"text/html": _page(part)} if is_table else {"text/markdown": part}
+            if part:
+                display({**page, "text/plain": part}, raw=True)
+
+
+def _page(table: str) -> str:
+    """A table of Markdown as HTML, with cards where it is narrow: Markdown knows no width."""
+    columns, _, *rows = [line.strip("| ").split(" | ") for line in table.split("\n")]
+    return sentence_table(columns, rows)
 
 
 def decision_tables() -> DecisionTables:

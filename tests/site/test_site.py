@@ -38,9 +38,9 @@ CUT = """() => [...document.querySelectorAll('.cell_output :is(.lora-figure, pre
     && part.scrollWidth + part.parentNode.scrollWidth
       > part.clientWidth + part.parentNode.clientWidth + 1)
   .map(part => part.alt ?? part.textContent)"""
-# What is between the text of a cell and that of the next, where no line is between them.
+# What is between the text of a cell and that of the next; a card has its cells beneath each other.
 GAPS = """() => [...document.querySelectorAll('.cell_output table:not(.docutils) :is(th, td)')]
-  .map(cell => {
+  .filter(cell => getComputedStyle(cell).display === 'table-cell').map(cell => {
   const { paddingLeft, paddingRight } = getComputedStyle(cell);
   return parseFloat(paddingLeft) + parseFloat(paddingRight); })"""
 # Headings that would be lower without the sign of their link.
