@@ -32,6 +32,11 @@ def fixed_bytes(answer: Any) -> None:
         raise Wrong("Adam keeps two numbers of 4 bytes each, not of 2.")
     if same(found, 2 * total + 2 * trained):
         raise Wrong("You have weights and gradients. Adam's two numbers, 4 bytes each, are left.")
+    if same(found, 10 * total + 2 * trained):
+        raise Wrong("Frozen weights have no state of Adam's: it keeps two numbers for each trained "
+                    "weight alone.")  # fmt: skip
+    if same(found, 4 * total + 8 * trained):
+        raise Wrong("A frozen weight has no gradient: count 2 bytes for each trained one alone.")
     if same(found, 10 * trained):
         raise Wrong("You have gradients and Adam's states. The weights themselves are left.")
     if not same(found, 2 * total + 10 * trained):

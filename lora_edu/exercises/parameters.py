@@ -28,6 +28,8 @@ def break_even(answer: Any) -> None:
         raise Wrong("That is the mean of the sides. Divide the size of W by m + n.")
     if same(found, 22):
         raise Wrong("You dropped the fraction. The break-even rank need not be whole: use /.")
+    if same(found, 72):
+        raise Wrong("Python divides before it adds: put in_dim + out_dim in parentheses.")
     if not same(found, 22.5):
         raise Wrong("Solve r (m + n) = m n for r, with the two sizes that your function is given.")
     if not same(answer(40, 120), 30):

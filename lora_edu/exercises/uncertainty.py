@@ -55,7 +55,7 @@ def choose(answer: Callable[[list[Run]], float]) -> None:
         raise Wrong("Your answer is the same for other runs: read it from `runs`.")
     messages = {
         1e-3: "You chose by test accuracy. What the test set helped to choose it can no longer "
-        "judge: its score would be the luckiest of nine, not an honest one.",
+        "judge: its score would be the luckiest of all the runs, not an honest one.",
         3e-2: "You chose the lowest test accuracy: the worst run, and by the part that must stay "
         "closed.",
         3e-3: "You chose by training loss, which rewards learning the training set by heart.",

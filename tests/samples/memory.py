@@ -24,6 +24,8 @@ SAMPLES = {
         wrong=[
             (lambda total, trained: 12 * total, "That is full fine-tuning"),
             (lambda total, trained: 12 * trained, "left out the frozen weights"),
+            (lambda total, trained: 10 * total + 2 * trained, "no state of Adam's"),
+            (lambda total, trained: 4 * total + 8 * trained, "A frozen weight has no gradient"),
             (
                 lambda total, trained: 2 * total + 8 * trained,
                 "2 bytes are missing for each trained weight: it has its own number, a gradient",

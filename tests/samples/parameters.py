@@ -52,6 +52,7 @@ SAMPLES = {
             (lambda m, n: m / 2, "square layers alone"),
             (lambda m, n: m * n, "That is the size of W"),
             (lambda m, n: (m + n) / 2, "the mean of the sides"),
+            (lambda m, n: m * n / m + n, "put in_dim + out_dim in parentheses"),
             (lambda m, n: m * n // (m + n), "dropped the fraction"),
             (lambda m, n: math.sqrt(m * n) / 2, "Solve r (m + n) = m n for r, with"),
             (lambda m, n: 384.0, "768 → 768, whatever the layer"),
