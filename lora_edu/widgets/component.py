@@ -35,6 +35,7 @@ WAIT_SECONDS = 60  # for an answer of Python's
 _WIDTH_PX = 820
 _EXPORT = re.compile(r"^export (?=function|const|async)", flags=re.MULTILINE)
 _IMPORT = re.compile(r'^import [^;]* from "\./(\w+)\.js";\n', flags=re.MULTILINE)
+_STILL = "<p><i>This is a picture. Run the cell, and you can move it.</i></p>"
 _SCRIPT = """<div data-lora="{key}">{picture}</div>
 <script type="module">
 {code}
@@ -99,7 +100,7 @@ class Component:
         picture = resources.files(__package__) / "components" / f"{self.name}.png"
         if not picture.is_file():
             return f"<p>{escape(self.alt)}</p>"
-        return image_tag(picture.read_bytes(), self.alt, width_px=_WIDTH_PX)
+        return image_tag(picture.read_bytes(), self.alt, width_px=_WIDTH_PX) + _STILL
 
     def __repr__(self) -> str:
         """Returns the text for readers without pictures."""

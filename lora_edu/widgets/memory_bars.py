@@ -106,7 +106,7 @@ def explain(state: MemoryState) -> str:
     change = "shrink" if learning[1] <= learning[0] else "grow"
     shrinks = f"gradients and optimizer {change} from {megabytes(learning[0])} to "
     part = lora.activations_bytes / full.activations_bytes
-    stay = f"{percent(part)} stay" if part < 0.99 else "nothing is spared"  # x A may add to them
+    stay = f"{percent(part)} stay" if part < 0.99 else "hardly anything is spared"  # x A may add
     if state.checkpointing:
         why = "each block's input, one block at a time and the loss, which both methods keep"
     elif part < 0.99:

@@ -32,6 +32,7 @@ from lora_edu.widgets.verdict import verdict
 NONE_YET = "No prediction recorded."
 
 _times_asked: Counter[str] = Counter()  # each question in this kernel
+_latest: dict[tuple[str, ...], Prediction] = {}  # question and options → what `predict` made of it
 
 
 class Prediction:
@@ -211,6 +212,8 @@ class Reveal:
 def predict(question: str, options: Sequence[str] = ()) -> Prediction:
     """Asks for a prediction; as the last line of a cell, it shows itself.
 
+    A cell that is run again keeps what was recorded.
+
     Args:
         question: The question, one sentence.
         options: The choices; empty asks for a number instead.
@@ -218,7 +221,12 @@ def predict(question: str, options: Sequence[str] = ()) -> Prediction:
     Raises:
         ValueError: see `Prediction`.
     """
-    return Prediction(question, options)
+    made, asked = Prediction(question, options), (question, *options)
+    earlier = _latest.get(asked)
+    if earlier is not None and earlier.value is not None:
+        made.say(earlier._typed)
+    _latest[asked] = made
+    return made
 
 
 def reveal(

@@ -67,8 +67,8 @@ def describe(state: CutState, data: Data) -> str:
     """The picture in words."""
     return (
         f"A picture, a random matrix and a measured ΔW (block {state.block}, {state.module}), cut "
-        f"to rank {state.rank}. Each shows the cut, the residual, and the falling singular values "
-        f"with a line where they are cut. {finding(state, data)}"
+        f"to rank {state.rank}. Each shows the cut, what is cut off, and the falling singular "
+        f"values with a line where they are cut. {finding(state, data)}"
     )
 
 

@@ -63,6 +63,6 @@ def percent(share: float) -> str:
 
     Example:
         >>> percent(0.5), percent(0.0214), percent(0.000027), percent(12.13)
-        ('50 %', '2.1 %', '0.0027 %', '1,210 %')
+        ('50 %', '2.14 %', '0.0027 %', '1,210 %')
     """
-    return f"{digits(100 * share, 3 if share >= 0.1 else 2)} %"
+    return f"{digits(100 * share, 3 if share >= 0.01 else 2)} %"

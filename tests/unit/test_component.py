@@ -64,7 +64,7 @@ def test_the_output_is_html_and_text_and_no_widget(monkeypatch: pytest.MonkeyPat
 def test_one_picture_with_its_text_stands_where_the_script_puts_the_explorer() -> None:
     made = Component("strength", {"x": 1}, alt='a "quoted" <alt>')
     parts = Parts(made.html())
-    assert parts.tags == ["div", "style", "div", "img", "script"]
+    assert parts.tags == ["div", "style", "div", "img", "p", "i", "script"]
     assert parts.images[0]["alt"] == 'a "quoted" <alt>'
     assert f'data-lora="{made.key}"' in made.html()
     assert f'start("{made.key}", mount,' in parts.script
@@ -95,7 +95,7 @@ def test_the_key_of_an_explorer_that_asks_names_its_kernel_too() -> None:
 
 def test_nothing_in_the_data_ends_the_script_or_is_a_tag() -> None:
     made = plain({"text": TRAP, TRAP: 1})
-    assert Parts(made.html()).tags == ["div", "style", "div", "img", "script"]
+    assert Parts(made.html()).tags == ["div", "style", "div", "img", "p", "i", "script"]
     assert made.html().count("</script") == 1
     data = re.search(r"mount, (\{.*\}), null\);\n</script>$", made.html().strip(), re.DOTALL)
     assert json.loads(data[1]) == {"text": TRAP, TRAP: 1}

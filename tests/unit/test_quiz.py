@@ -14,6 +14,25 @@ from lora_edu.widgets import predict, quiz, reveal
 QUESTION = "Which trains more weights?"
 
 
+@pytest.fixture(autouse=True)
+def nothing_asked_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel of its own for each test: none has heard the others' predictions."""
+    monkeypatch.setattr(quiz, "_latest", {})
+
+
+def test_a_cell_that_is_run_again_keeps_what_was_recorded() -> None:
+    options = ["A", "B"]
+    predict("Which is larger?", options).say("B")
+    assert predict("Which is larger?", options).value == "B"
+    assert predict("Which is smaller?", options).value is None
+    number = predict("How many?")
+    number.say("3k")
+    assert predict("How many?").value == 3000
+    number = predict("How many?")
+    number.say("many")  # not a number: nothing is recorded any more
+    assert predict("How many?").value is None
+
+
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[tuple[dict, dict]]:
     """Collects what is displayed: (bundle, metadata)."""

@@ -30,7 +30,7 @@ def test_the_text_states_the_count_of_the_formula(model: str, output: str) -> No
 
 def test_appendix_e_can_be_set() -> None:
     state = ExplorerState("GPT-2 small (124M)", 16, TARGETS, "2 classes")
-    assert "2,666,528 trainable parameters, 2.1 % of 124,441,346." in explorer.explain(state)
+    assert "2,666,528 trainable parameters, 2.14 % of 124,441,346." in explorer.explain(state)
 
 
 def test_the_text_says_on_which_side_of_break_even_the_rank_lies() -> None:
@@ -55,7 +55,7 @@ def test_without_a_layer_the_words_ask_for_one() -> None:
     ("number", "verdict"),
     [
         (None, "No prediction recorded. Make one above and run this cell again to compare."),
-        (294_912.0, "is right."),
+        (294_912.0, "rank 8 on query, value, 294,912, is right."),
         (589_824.0, "is 2 times too many."),
         (29_491.2, "is 10 times too few."),
         (-3.0, "is not a count."),
@@ -105,7 +105,7 @@ def test_the_drawings_words_are_the_layers_sizes() -> None:
     state = ExplorerState("Llama 3 8B", 16, ("query", "value"))
     words = explorer.describe(state, drawn="value")
     assert "One value layer of 32, to scale: W, 4,096 × 1,024, holds 4,194,304" in words
-    assert "hold 81,920 together, 2 % of W's." in words
+    assert "hold 81,920 together, 1.95 % of W's." in words
 
 
 # --- the memory budget -------------------------------------------------------------------------
@@ -130,7 +130,7 @@ def test_the_words_say_what_lora_spares_of_the_activations_and_what_it_does_not(
     some = MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024)
     assert "all but the inputs of layers without adapters" in memory_bars.explain(some)
     everywhere = replace(some, target_set=memory_bars.TARGET_SETS[1], rank=256)
-    assert "of the activations nothing is spared: each adapter" in memory_bars.explain(everywhere)
+    assert "hardly anything is spared: each adapter" in memory_bars.explain(everywhere)
     again = replace(some, checkpointing=True)
     assert "each block's input, one block at a time" in memory_bars.explain(again)
 

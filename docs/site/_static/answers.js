@@ -37,7 +37,7 @@ function markIn(place) {
     const old = place.querySelector("[data-lora]"), anew = old.cloneNode(true);
     const { again, start } = loraAgain[old.dataset.lora], number = typed === null ? null : numberSaid(typed, question).number;
     const guess = number === null ? undefined
-      : { count: number > 0 ? number : null, words: judgedCount(number, Number(place.dataset.number), start.rank) };
+      : { count: number > 0 ? number : null, words: judgedCount(number, Number(place.dataset.number), start) };
     delete anew.dataset.live;
     old.replaceWith(anew);
     again(guess);

@@ -1,5 +1,5 @@
 // A cut ΔW put back into the model: accuracy and energy against rank, and a measurement made now.
-import { box, el, fixed, percent, slider, svg, unbroken } from "./kit.js";
+import { box, el, fixed, percent, slider, svg, tick, unbroken } from "./kit.js";
 
 // --- what there is to read -----------------------------------------------------------------------
 
@@ -31,7 +31,7 @@ const BACK_CSS = `
 .bar { align-items: flex-end; margin-top: 0; }
 .bar .slider { flex: none; }
 .bar .slider, .bar .slider input { min-width: 0; }
-.bar button { margin-bottom: 12px; }
+.side { display: flex; flex-direction: column; align-items: flex-start; gap: 4px; margin-bottom: 6px; font-size: 13px; white-space: nowrap; }
 .words { font-size: 12.5px; line-height: 17px; }
 .rule { stroke: var(--line); }
 .at { stroke: var(--ink); stroke-dasharray: 4 3; }
@@ -54,11 +54,12 @@ const BACK_CSS = `
 const ACCURACY = [16, 174], ENERGY = 30; // where one is, in pixels, and how high the other
 const LEFT = 46, NAMES = 166, TOLD = 210, NARROW = 620, LINE = 15, STEP = 0.05, THUMB = 9; // half a thumb with its margin
 const ROOM = 32; // the rank beside whose point the name of random directions has room
-const MAIN = ["cut", "lora", "subspace"]; // what the question is about; the others are to compare with
+const MAIN = ["cut", "lora", "subspace"]; // what the question is about
+const MORE = ["shrunk", "random", "none"]; // to compare with, once one asks
 
 export function mount(host, data, ask) {
   const inside = box(host, "A cut ΔW put back into the model", BACK_CSS);
-  const state = { ...data.start, live: {} };
+  const state = { ...data.start, live: {}, more: false };
   const finding = el("p", { class: "finding", "aria-live": "polite" }), words = el("div", { class: "quiet words" });
   const status = el("div", { class: "quiet words", role: "status" }), wrong = el("div", { class: "wrong", role: "alert" });
   const chart = el("div", { class: "chart" }), keys = el("div", { class: "keys" });
@@ -66,6 +67,7 @@ export function mount(host, data, ask) {
     label: "rank r", stops: data.ranks, value: state.rank, marks: data.ranks.map(each => [each, String(each)]),
     change: value => { state.rank = value; draw(); },
   });
+  const more = tick({ label: "more curves", on: false, change: on => { state.more = on; draw(); } });
   const button = el("button", { type: "button", click: () => measure() }, "Run it live");
   const draw = () => {
     const now = answer(state, data);
@@ -73,7 +75,7 @@ export function mount(host, data, ask) {
     words.textContent = unbroken(now.explain);
     const wide = chart.clientWidth || 760, narrow = wide < NARROW, right = wide - (narrow ? 14 : NAMES);
     chart.replaceChildren(drawn(state, data, now, wide, right));
-    keys.replaceChildren(...(narrow ? curvesOf(data).map(([kind, name]) => el("span", {}, sample(kind), name)) : []));
+    keys.replaceChildren(...(narrow ? curvesOf(data, state.more).map(([kind, name]) => el("span", {}, sample(kind), name)) : []));
     rank.element.style = `margin-left:${LEFT - THUMB}px;width:${right - LEFT + 2 * THUMB}px`; // it is the chart's axis
   };
   const measure = async () => {
@@ -91,15 +93,16 @@ export function mount(host, data, ask) {
     status.textContent = "";
     button.disabled = words.hidden = false;
   };
-  inside.append(finding, chart, el("div", { class: "row bar" }, rank.element, ...(ask ? [button] : [])), keys, status, wrong, words);
+  inside.append(finding, chart, el("div", { class: "row bar" }, rank.element, el("div", { class: "side" }, more.element, ...(ask ? [button] : []))), keys, status, wrong, words);
   new ResizeObserver(draw).observe(chart);
   draw();
 }
 
-/** All curves of accuracy: [kind, name, by rank] each. */
-function curvesOf({ names, accuracy, ranks, whole, none }) {
+/** The curves of accuracy, or with `more` all that there are: [kind, name, by rank] each. */
+function curvesOf({ names, accuracy, ranks, whole, none }, more) {
   const level = share => ({ [ranks[0]]: share, [ranks.at(-1)]: share });
-  return [["whole", "whole ΔW", level(whole)], ...Object.keys(names).map(kind => [kind, names[kind], accuracy[kind]]), ["none", "rank 0", level(none)]];
+  const all = [["whole", "whole ΔW", level(whole)], ...Object.keys(names).map(kind => [kind, names[kind], accuracy[kind]]), ["none", "rank 0", level(none)]];
+  return all.filter(([kind]) => more || !MORE.includes(kind));
 }
 
 function sample(kind) {
@@ -107,9 +110,9 @@ function sample(kind) {
 }
 
 /** The chart, from LEFT to `right`; where it is narrow, it lacks the names of its curves. */
-function drawn({ rank, live }, data, { describe, star }, width, right) {
+function drawn({ rank, live, more }, data, { describe, star }, width, right) {
   const narrow = width < NARROW, top = ACCURACY[1] + (narrow ? 30 : 26), energy = [top, top + ENERGY], height = top + ENERGY + 4;
-  const accuracies = curvesOf(data), all = [...accuracies.map(([, , curve]) => curve), live].flatMap(curve => Object.values(curve));
+  const accuracies = curvesOf(data, more), all = [...curvesOf(data, true).map(([, , curve]) => curve), live].flatMap(curve => Object.values(curve));
   const low = STEP * Math.floor(Math.min(...all) / STEP), high = STEP * Math.ceil(Math.max(...all) / STEP);
   const x = at => LEFT + ((right - LEFT) * data.ranks.indexOf(at)) / (data.ranks.length - 1); // as the slider has it
   const within = ([top, bottom], from, to) => share => bottom - ((bottom - top) * (share - from)) / (to - from);
@@ -144,7 +147,7 @@ function drawn({ rank, live }, data, { describe, star }, width, right) {
 function namesOf(accuracies, data, { x, y, right, line, text }) {
   const name = Object.fromEntries(accuracies), { lora, subspace } = data.accuracy;
   const last = Math.max(...Object.keys(lora));
-  const ends = (kinds, down) => kinds.flatMap(kind => {
+  const ends = (kinds, down) => kinds.filter(kind => kind in name).flatMap(kind => {
     const first = down, main = MAIN.includes(kind) ? `main ${kind}` : "quiet";
     const lines = name[kind].split(/(?<=, )/).map(said => svg("tspan", { x: right + 42, y: (down += LINE) - LINE }, said));
     return [line(`curve ${kind}`, [right + 10, first - 4], [right + 36, first - 4]), svg("text", { class: main }, ...lines)];

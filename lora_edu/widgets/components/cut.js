@@ -159,7 +159,7 @@ function column(title, most) {
   const knife = svg("line", { class: "knife", y1: 0, y2: 100 });
   const element = el("div", {},
     el("h4", {}, title, " ", size),
-    el("div", { class: "images" }, el("figure", {}, cut, el("figcaption", {}, "the cut")), el("figure", {}, rest, el("figcaption", {}, "the residual"))),
+    el("div", { class: "images" }, el("figure", {}, cut, el("figcaption", {}, "the cut")), el("figure", {}, rest, el("figcaption", {}, "what is cut off"))),
     el("div", { class: "energy" }, "energy kept ", energy),
     el("div", { class: "falling" },
       svg("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true" }, leftOut, kept, knife)),

@@ -13,11 +13,16 @@ export function start(key, mount, data, ask) {
     host.dataset.live = "";
     host.dataset.lmSuppressShortcuts = "true"; // Notebook 7 takes the arrow keys first …
     for (const kind of ["keydown", "keypress", "keyup"])
-      host.addEventListener(kind, event => saves(event) || event.stopPropagation()); // … and JupyterLab after
-    // … but to save is theirs; they look for the mark in the document's turn, after the window's.
-    addEventListener("keydown", event => host.toggleAttribute("data-lm-suppress-shortcuts", !saves(event)), true);
+      host.addEventListener(kind, event => theirs(event) || event.stopPropagation()); // … and JupyterLab after
+    // … but to save and to run on is theirs; they look for the mark in the document's turn, after the window's,
+    // and to run on wants the focus on a cell.
+    addEventListener("keydown", event => {
+      host.toggleAttribute("data-lm-suppress-shortcuts", !theirs(event));
+      if (runsOn(event) && event.target === host) host.closest(".jp-Cell")?.focus({ preventScroll: true });
+    }, true);
     try {
       mount(host, data, ask);
+      comeIntoView(host);
     } catch (error) {
       console.error(error);
       if (host.shadowRoot) host.shadowRoot.innerHTML = "<slot></slot>";
@@ -25,7 +30,19 @@ export function start(key, mount, data, ask) {
   }
 }
 
+/** Scrolls to an explorer whose cell was just run: JupyterLab goes on to the next cell, and may leave it half seen. */
+function comeIntoView(host) {
+  const cell = host.closest(".jp-Cell");
+  if (cell) setTimeout(() => {
+    const seen = (globalThis.loraSeen ??= new Set()), run = host.dataset.lora + cell.querySelector(".jp-InputPrompt")?.textContent;
+    if (cell.nextElementSibling?.matches(".jp-mod-active") && !seen.has(run)) host.scrollIntoView({ block: "nearest" });
+    seen.add(run); // it is drawn anew whenever the reader scrolls back to it, and must not pull then
+  }, 200);
+}
+
 const saves = ({ key, ctrlKey, metaKey }) => (ctrlKey || metaKey) && key?.toLowerCase() === "s";
+const runsOn = event => event.key === "Enter" && event.shiftKey;
+const theirs = event => saves(event) || runsOn(event);
 
 /** A way to Python: a function that takes a request and promises the answer. */
 export function toPython(key, seconds) {
@@ -217,7 +234,7 @@ export function megabytes(bytes) {
 /** A text in which no number is parted from its per cent. */
 export const unbroken = text => text.replaceAll(" %", "\u00a0%");
 
-/** 0.0214 → "2.1 %", 12.13 → "1,210 %". */
+/** 0.0214 → "2.14 %", 12.13 → "1,210 %". */
 export function percent(share) {
-  return `${grouped(rounded(100 * share, share >= 0.1 ? 3 : 2))} %`;
+  return `${grouped(rounded(100 * share, share >= 0.01 ? 3 : 2))} %`;
 }

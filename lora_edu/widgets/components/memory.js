@@ -16,7 +16,7 @@ export function answer(state, data) {
   sentences.push(saved >= 0 ? `LoRA saves ${percent(saved)} of full fine-tuning:` : `Here LoRA needs ${percent(-saved)} more than full fine-tuning:`);
   const learning = [full, lora].map(({ gradients, optimizer }) => gradients + optimizer);
   const part = lora.activations / full.activations;
-  const stay = part < 0.99 ? `${percent(part)} stay` : "nothing is spared";
+  const stay = part < 0.99 ? `${percent(part)} stay` : "hardly anything is spared";
   const why = state.checkpointing ? "each block's input, one block at a time and the loss, which both methods keep"
     : part < 0.99 ? "all but the inputs of layers without adapters, as the error travels through all" : "each adapter needs its layer's input";
   sentences.push(`gradients and optimizer ${learning[1] <= learning[0] ? "shrink" : "grow"} from ${megabytes(learning[0])} to ` +

@@ -71,7 +71,7 @@ const PLANE_CSS = `
 .sides .slider { flex: none; }
 .product { display: flex; gap: 3px; margin-top: 4px; font-size: 12.5px; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .named { display: grid; grid-template-rows: 44px auto; justify-items: center; align-items: center; }
-.sign { line-height: 44px; }
+.sign { line-height: 44px; margin: 0 1px; }
 .plane-words { margin-top: 6px; }
 .matrix { display: grid; gap: 0 6px; padding: 1px 3px; border: solid var(--ink); border-width: 0 1.5px; border-radius: 5px; text-align: right; }
 @container (max-width: 620px) { .planes { grid-template-columns: minmax(0, 1fr); } }`;
@@ -89,7 +89,7 @@ export function mount(host, data, ask) {
     angle_in: turn("angle_in", "A reads"),
     angle_out: turn("angle_out", "B writes"),
     strength: slider({
-      label: "strength alpha", stops: data.strengths, value: state.strength, say: grouped, change: strength => set({ strength }),
+      label: "multiplier alpha", stops: data.strengths, value: state.strength, say: grouped, change: strength => set({ strength }),
       marks: [[-1.5, "−1.5"], [-1, "−1"], [0, "0", "no update"], [1, "1"], [1.5, "1.5"]],
     }),
   };

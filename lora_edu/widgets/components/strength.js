@@ -135,7 +135,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
   const explained = el("div", { class: "legend explained" });
   const status = el("div", { class: "note quiet", role: "status" });
   const pieces = (prompt, words) => [el("span", { class: "prompt" }, prompt), el("span", { class: "words" }, words)];
-  const beneath = (words, classifies) => [el("b", {}, `The base ${classifies ? "with the same head" : "alone"}: `), words];
+  const beneath = (words, classifies) => [el("b", {}, classifies ? "Without the adapter, but with its last layer: " : "The base alone: "), words];
   const show = () => {
     const { classifies } = data.adapters[state.adapter];
     const now = answer(state, data);
@@ -145,7 +145,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
     draw(now.bars);
     question.textContent = classifies ? "Which of the two?" : "What comes next?";
     explained.textContent = classifies ? "How likely each of the adapter's two answers is."
-      : "How likely each next token is, in strong letters. Pale is how its word goes on.";
+      : "Strong letters are the next token, a word or a piece of one. Pale is how it goes on.";
   };
 
   // Controls.

@@ -21,11 +21,11 @@ export function judged(typed, answer, question, tolerance) {
   return { said, agrees, heading: `You predicted: ${choice ? said : written(said)}. That is ${words}.` };
 }
 
-/** A count that was predicted for a rank, in the words of the rank explorer: as `judge_prediction` there. */
-export function judgedCount(said, count, rank) {
+/** A count that was predicted for a setting of the rank explorer, in its words: as `judge_prediction` there. */
+export function judgedCount(said, count, { model, rank, targets }) {
   if (said <= 0) return `Your prediction, ${inWords(said)}, is not a count.`;
   const { words } = verdict(said, count, "how many", 0.1);
-  return `Your prediction for rank ${grouped(rank)}, ${inWords(said)}, is ${words}${words === "close enough" ? ` to ${grouped(count)}` : ""}.`;
+  return `Your prediction for ${model}, rank ${grouped(rank)} on ${targets.join(", ")}, ${inWords(said)}, is ${words}${words === "close enough" ? ` to ${grouped(count)}` : ""}.`;
 }
 
 /** A number the way prose has it: 2,500,000 and 0.25. */

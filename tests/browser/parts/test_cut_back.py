@@ -97,6 +97,7 @@ def test_without_a_kernel_the_button_says_what_to_do(page: Page) -> None:
 
 
 CURVES = ["whole ΔW", *KINDS.values(), "rank 0"]
+AT_FIRST = [name for name in CURVES if not name.startswith(("ΔW shrunk", "random", "rank 0"))]
 STROKES = """all => all.map(each => {
   const { stroke, strokeDasharray, strokeWidth } = getComputedStyle(each);
   return [stroke, strokeDasharray, strokeWidth].join(" ");
@@ -120,10 +121,17 @@ NAMES = """picture => {
 }"""
 
 
+def with_all(page: Page) -> Locator:
+    """Shows the explorer with all that there is to compare with."""
+    shown = show(page, board())
+    shown.get_by_label("more curves").check()
+    return shown
+
+
 @pytest.mark.parametrize("width", [651, 736, 820])
 def test_no_name_covers_a_curve_or_another_name(width: int, page: Page) -> None:
     page.set_viewport_size({"width": width, "height": 800})
-    names, covered = show(page, board()).locator(".chart svg").evaluate(NAMES)
+    names, covered = with_all(page).locator(".chart svg").evaluate(NAMES)
     assert {*CURVES} <= {name for name, *_ in names}
     assert covered == []
     for (one, *a), (other, *b) in itertools.combinations(names, 2):
@@ -133,7 +141,7 @@ def test_no_name_covers_a_curve_or_another_name(width: int, page: Page) -> None:
 
 
 def test_a_name_has_its_curves_colour_or_a_piece_of_its_stroke(page: Page) -> None:
-    shown = show(page, board())
+    shown = with_all(page)
     drawn = shown.locator("path.curve").evaluate_all(STROKES)
     assert {*shown.locator("line.curve").evaluate_all(STROKES)} < {*drawn[:-1]}
     for kind in ("cut", "lora", "subspace"):
@@ -144,15 +152,25 @@ def test_a_name_has_its_curves_colour_or_a_piece_of_its_stroke(page: Page) -> No
 
 def test_a_narrow_page_has_the_names_beneath_the_chart(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
-    keys = show(page, board()).locator(".keys > span")
+    shown = show(page, board())
+    keys = shown.locator(".keys > span")
+    assert keys.all_inner_texts() == AT_FIRST
+    shown.get_by_label("more curves").check()
     assert keys.all_inner_texts() == CURVES
     drawn = page.locator(".chart path.curve").evaluate_all(STROKES)
     assert keys.locator("line").evaluate_all(STROKES) == drawn[:-1]
 
 
 def test_no_two_curves_are_drawn_alike(page: Page) -> None:
-    strokes = show(page, board()).locator("path.curve").evaluate_all(STROKES)
+    strokes = with_all(page).locator("path.curve").evaluate_all(STROKES)
     assert len(set(strokes[:-1])) == len(CURVES)
+
+
+def test_what_is_to_compare_with_comes_when_it_is_asked_for(page: Page) -> None:
+    shown = show(page, board())
+    assert shown.locator("path.curve").count() == len(AT_FIRST) + 1  # and the energy
+    names = shown.locator(".chart text").all_inner_texts()
+    assert not {"rank 0", "random update"} & {*names}
 
 
 def test_picture_controls_and_words_are_seen_together(page: Page) -> None:

@@ -7,8 +7,8 @@ import random
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext
-from support.components import Loaded, load
+from playwright.sync_api import BrowserContext, Page
+from support.components import Loaded, load, show
 
 from lora_edu.widgets.number_said import number_said
 from lora_edu.widgets.quiz import _Form, predict
@@ -79,3 +79,42 @@ def test_a_number_is_read_as_python_reads_it(browser: BrowserContext) -> None:
         (call, said) for call, said in zip(calls, read, strict=True) if said != python_reads(*call)
     ]
     assert wrong == []
+
+
+# As JupyterLab has it after Shift+Enter: cells below each other, the next one active, its output
+# half above the part that is seen.
+NOTEBOOK = """<div id="scrolled" style="height:600px;overflow:auto">
+<div style="height:900px"></div>
+<div class="jp-Cell"><div class="jp-InputPrompt">{prompt}</div>{output}</div>
+<div class="jp-Cell {active}" style="height:900px">the next cell</div></div>
+<script>scrolled.scrollTop = 1150</script>"""
+
+
+@pytest.mark.parametrize("active", ["jp-mod-active", ""], ids=["just run", "reopened"])
+def test_an_explorer_is_seen_whole_once_its_cell_was_run(active: str, page: Page) -> None:
+    explorer = strength_explorer()
+    page.set_viewport_size({"width": 900, "height": 700})
+    html = NOTEBOOK.format(prompt="[2]:", output=explorer.html(), active=active)
+    shown = show(page, explorer, html=html)
+    shown.wait_for()
+    page.wait_for_function("globalThis.loraSeen?.size")
+    top = shown.bounding_box()["y"]
+    assert top >= 0 if active else top < 0
+
+    # When it is drawn anew, since the reader scrolls, it stays where it is.
+    page.evaluate("scrolled.scrollTop = 1150")
+    page.evaluate(
+        """([key, html]) => {
+          const old = document.querySelector(`[data-lora="${key}"]`), fresh = old.cloneNode(true);
+          delete fresh.dataset.live;
+          old.replaceWith(fresh);
+          const script = document.createElement("script");
+          script.type = "module";
+          script.textContent = html.match(/<script type="module">([^]*)<\\/script>/)[1];
+          document.body.append(script);
+        }""",
+        [explorer.key, explorer.html()],
+    )
+    page.wait_for_function(f"document.querySelector('[data-lora=\"{explorer.key}\"]').shadowRoot")
+    page.wait_for_timeout(400)
+    assert shown.bounding_box()["y"] < 0

@@ -83,7 +83,7 @@ def test_an_arrow_written_backwards_stays_under_the_pointer(page: Page) -> None:
 
 def test_the_keyboard_reaches_all_that_the_pointer_can(page: Page) -> None:
     shown = show(page, playground())
-    for name in ("A reads", "B writes", "strength alpha"):
+    for name in ("A reads", "B writes", "multiplier alpha"):
         before = shown.inner_text()
         shown.get_by_label(name).press("ArrowRight")
         assert shown.inner_text() != before, name

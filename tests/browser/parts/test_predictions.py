@@ -87,6 +87,23 @@ def test_what_was_predicted_is_there_in_a_new_session(
     close(again)
 
 
+ACTIVE = "() => window.jupyterapp.shell.currentWidget.content.activeCellIndex"
+
+
+def test_shift_enter_runs_on_and_keeps_what_was_predicted(page: Page) -> None:
+    page.get_by_role("radio", name="LoRA").click()
+    page.get_by_text("Recorded: LoRA.").wait_for()
+    settle(page)
+    for active in (2, 3):  # the form's own cell runs again, then the next one
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_function(f"({ACTIVE})() === {active}")
+        settle(page)
+    assert errors(page) == []
+    page.get_by_text("Recorded: LoRA.").wait_for()
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-cell'); }")
+    page.get_by_text("You predicted: LoRA").wait_for()
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
