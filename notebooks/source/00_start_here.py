@@ -14,8 +14,8 @@
 # hints and final questions.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# again from the top.  **Only 35 minutes in all?** Here “See it work”; then 02 through Exercise 2,
-# 03 through “Train it”, and in 05 “Should I use LoRA, and with what?”.
+# again from the top.  **Only 35 minutes in all?** Take “See it work” here, 02 up to
+# Exercise 2, 03 up to “Train it”, and “Should I use LoRA, and with what?” in 05.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
@@ -81,7 +81,7 @@ drawing("side_path")
 # *multiplier*.
 #
 # ## The same in code
-# First the base alone, which was never taught what this list means:
+# First the base alone. Nobody has taught it what `name[Old Oak], kind[tea room]` means:
 # %%
 from lora_edu import choose_device, generate_text, load_pretrained, load_tokenizer
 
@@ -105,8 +105,7 @@ a, b = menu.matrices["blocks.0.attention.query"]
 print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, B {tuple(b.shape)}")
 # %% [markdown]
 # **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to
-# 192. That few is the **rank**. An update of 192 × 192 could need 192; $A B$ gets by with few,
-# hence *low-rank adaptation*. Which rank is it here? `check` tells you if you are right, or why
+# 192. That few is the **rank**, and *low-rank adaptation* has its name from it. Which rank is it here? `check` tells you if you are right, or why
 # not: first see it refuse 192, then replace the dots.
 # %%
 from lora_edu.exercises import check
@@ -156,7 +155,6 @@ reveal(zero, ANSWERS[0 if difference == 0 else 1], because="the update is multip
 # With strength $s$ the layer computes $x W + s \cdot x \Delta W$, so 1 is the adapter as trained.
 #
 # ## How small is an adapter?
-# Predict first:
 # %%
 SIZES = ["about 0.5 %", "about 5 %", "about 50 %"]
 size = predict("How large is an adapter's file, compared with the base's?", SIZES)
@@ -177,6 +175,7 @@ chart = bar_chart(
 )
 show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's size.")
 # %%
+# @title The answer: run it when you have predicted
 answer = SIZES[0] if share < 0.02 else SIZES[1] if share < 0.2 else SIZES[2]
 reveal(size, answer, because=f"it is {100 * share:.1f} %")
 # %% [markdown]
@@ -202,7 +201,7 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # The drawing is a single line of code.
 #
 # **Exercise 2, fill in.** Add two ways: $x$ through $W$, and `strength` times $x$ through $A$ and
-# $B$. Here `strength` stands for strength times multiplier.
+# $B$. The multiplier is already in `strength`.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>
@@ -234,7 +233,7 @@ if yours is not None and yours is not ...:
 # %% [markdown]
 # ## Deeper: why the words jump
 # The text shows only the likeliest next token, a word or a piece of one. The probabilities behind
-# it move smoothly:
+# it move smoothly. “pirate” takes two tokens, so its curve is that of the first:
 # %%
 # @title The next word, against the strength of the tales adapter
 from lora_edu.plots import Line, line_chart
@@ -242,7 +241,10 @@ from lora_edu.plots import Line, line_chart
 switch(model, load_adapter(data_path("adapters", "tales")))
 opening = "Once upon a time, there was a little"
 opening_ids = torch.tensor([encoding.encode_ordinary(opening)], device=device)
-words = {word: encoding.encode_ordinary(f" {word}")[0] for word in ("girl", "boy", "pirate")}
+words = {}
+for word in ("girl", "boy", "pirate"):
+    first, *rest = encoding.encode_ordinary(f" {word}")
+    words[f"{encoding.decode([first]).strip()}…" if rest else word] = first
 strengths = [step / 10 for step in range(-10, 21)]
 shares = {word: [] for word in words}
 for strength in strengths:
@@ -288,6 +290,7 @@ table(["the filter says", "message"], answers)
 # The last is a miss! On 515 test messages, invented as its training messages were, with 95 %
 # intervals:
 # %%
+# @title How often it is right, from the record
 import json
 
 recorded = json.loads(data_path("adapters", "spam", "metrics.json").read_text())
@@ -334,8 +337,7 @@ answers = {"forgotten": False, "inside": False, "zero": True, "free": False}
 check("00.true_or_false", answers)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# All are answered above. Which numbers
-# does training change? How small is the file?
+# Which numbers does training change? How small is the file?
 # </details>
 #
 # ## Deeper: is your machine fast enough?
@@ -367,9 +369,6 @@ print(f"about {made / seconds:.0f} tokens per second")
 # | 08 | [A model you did not write](08_a_model_you_did_not_write.ipynb) |
 # | 09 | **Depth:** [Distrust a single number](09_distrust_a_single_number.ipynb) |
 # | 10 | [Choose rank, alpha, rate](10_choose_rank_alpha_rate.ipynb) |
-# | 11–14 | Beyond LoRA, QLoRA, many machines, rewards (*to come*) |
-#
-# The marked path of 00 to 05 takes under 90 minutes, in full under four hours.
 #
 # LoRA makes four promises, each measured: few trainable parameters (04), unchanged weights (03), a
 # task learnt well by training so few (05), one small file per task (07).

@@ -31,8 +31,9 @@ with torch.no_grad():
         print(f"x = {x}  changes the output by  {[round(c, 2) + 0.0 for c in change.tolist()]}")
 # %% [markdown]
 # **One direction is read, one direction is written.** The last $x$ is perpendicular to $A$, so its
-# output does not change at all. Turn both directions yourself: on the left the inputs, on the right
-# where a frozen $W$ takes them (grey), and $W$ plus the update (blue).
+# output does not change at all. Turn both directions yourself. On the left are the inputs. On the
+# right is the plane under a frozen $W$ (grey grid) and under $W$ plus the update (blue grid). A line
+# leads from each point's old place to its new one, the dot.
 # %%
 from lora_edu.widgets.playground import playground
 
@@ -69,21 +70,22 @@ check("01.make_update", (A, B))
 #
 # ## What is any matrix made of?
 # Add two rank-1 updates and you get rank 2 at most, and so on. It also works backwards: *every*
-# matrix is a sum of such pieces. The *singular value decomposition* (SVD) finds them, sorted by
-# their strengths $\sigma$, the matrix's *spectrum*:
+# matrix is a sum of rank-1 pieces, and the *singular value decomposition* (SVD) finds them:
 #
 # $$M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots, \qquad \sigma_1 \ge \sigma_2 \ge
 # \dots \ge 0$$
 #
-# In $x M$, each $u$ reads and each $v$ writes. All $u$ and $v$ have length 1; the $u$ are
-# perpendicular to one another, and so are the $v$. The rank is the number of pieces with $\sigma >
-# 0$.
+# Each piece is like the update that you just turned: in $x M$, $u$ is the direction that it reads and
+# $v$ the one that it writes, both of length 1, and $\sigma$ is its strength. The strongest comes
+# first. All $u$ are perpendicular to one another, and so are all $v$. The rank is the number of pieces with $\sigma > 0$, and all the $\sigma$ together are the
+# *spectrum*.
 #
-# To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. No matrix of rank $r$ is closer to
-# $M$, if you add up the squared differences of all entries (Eckart and Young, 1936). What is kept is
-# measured as *energy*: the sum of all squared entries, which is also the sum of all $\sigma^2$.
+# To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. The *energy* of a
+# matrix is the sum of its squared entries, and that is also the sum of all $\sigma^2$. With strengths
+# of 3 and 1, for example, the first piece has 9 parts of 10, so cutting to rank 1 keeps 90 %. No
+# other matrix of rank 1 would be closer to $M$ (Eckart and Young, 1936).
 #
-# Three matrices to cut: a picture, pure noise, and the real thing. We trained *all* weights of our
+# Three matrices to cut: a picture of a house in the hills, pure noise, and the real thing. We trained *all* weights of our
 # GPT to tell spam from other messages, and kept the change: from here, $\Delta W$ is that of *full*
 # fine-tuning, LoRA's rival.
 # %%
@@ -162,7 +164,7 @@ cut_none, cut_one = record.accuracy("cut", 0), record.accuracy("cut", 1)
 lora_one = record.accuracy("lora", 1)
 ways = {
     "a head on the frozen base": head,
-    "no ΔW, but embeddings, norms, head as tuned": cut_none,
+    "full fine-tuning, but ΔW taken out again": cut_none,
     "ΔW cut to rank 1": cut_one,
     "ΔW whole: full fine-tuning": whole,
     "LoRA at rank 1": lora_one,
@@ -187,8 +189,8 @@ because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole
 reveal(worth, answer, because=because)
 # %% [markdown]
 # **LoRA at rank 1 does about as well as the whole ΔW.** The ± is a 95 % interval over five seeds:
-# LoRA may be five points better or worse. A head alone is ruled out, halfway only just. Keep the
-# task in proportion: counting words gets 89.7 %.
+# LoRA may be five points better or worse. The lines above rule out that it is like a head alone, and only just that it is
+# halfway. Keep the task in proportion: counting words gets 89.7 %.
 #
 # LoRA's lead over ΔW *cut* to rank 1 (23 % of its energy) may be chance. Still, the cut is no
 # limit: LoRA *learns* its few directions; the cut takes them from an update free to use all. At
@@ -200,7 +202,7 @@ reveal(worth, answer, because=because)
 #
 # ## Deeper: cut it yourself
 # Take a matrix apart, and put it together from all its pieces. `U` has the $u$ as columns, `Vh` the
-# $v$ as rows. PyTorch stores a weight transposed: there $u$ writes and $v$ reads.
+# $v$ as rows.
 # %%
 torch.manual_seed(0)
 two_pieces = torch.randn(6, 2) @ torch.randn(2, 5)
@@ -326,7 +328,7 @@ put_back = cut_back(live=accuracy_at)
 put_back
 # %% [markdown]
 # **To find out:** set a rank and press **Run it live**. Energy grows with each rank: does accuracy?
-# Do random directions do as well?
+# Do random directions do as well? Tick **more curves** when you have seen that.
 #
 # <details><summary>What to look for</summary>
 # From rank 1 to 8 energy over all 36 goes from 23 to 60 %, but accuracy stays at 88 to 89 %, flat
@@ -391,8 +393,9 @@ for name, each in (("gradient", gradients), ("its sign", signs), ("ΔW", updates
     median = sorted(map(pieces_for_90, each))[len(each) // 2]
     print(f"{name:9} {median:3} pieces for 90 %, median of 36 matrices")
 # %% [markdown]
-# In the median matrix, two pieces hold 90 % of this batch's gradient! Adam spreads it, because
-# small entries now count as much as large ones. So a spectrum is the optimizer's work as well.
+# In the median matrix, two pieces hold 90 % of this batch's gradient! In its sign small entries
+# count as much as large ones, and that spreads it. ΔW, which adds up 96 of Adam's steps, lies
+# between. So a spectrum is the optimizer's work as well as the task's.
 #
 # And on other tasks? Hu et al. (2021, section 7.2) find rank 1 on query and value enough for GPT-3
 # on two data sets. Biderman et al. (2024) find full updates on code and mathematics whose ranks are
@@ -442,7 +445,4 @@ check("01.true_or_false", answers)
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), section 7
-# - Aghajanyan et al. 2020, [Intrinsic Dimensionality Explains the Effectiveness of Language Model
-#   Fine-Tuning](https://arxiv.org/abs/2012.13255)
 # - Biderman et al. 2024, [LoRA Learns Less and Forgets Less](https://arxiv.org/abs/2405.09673)
-# - Eckart and Young 1936, "The approximation of one matrix by another of lower rank"

@@ -32,7 +32,7 @@ drawing("side_path")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns. The multiplier $\alpha$, in code `alpha`, scales the update and is fixed before training, as in Raschka's book (2024). The LoRA paper, the PEFT library and notebook 00's adapters use *alpha / rank* as the multiplier: their alpha 16 at rank 8 is 2 here. Notebook 03 asks for that with `scaling="alpha/rank"`, and [notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. The multiplier $\alpha$, in code `alpha`, scales the update and is fixed before training, as in Raschka's book (2024). The LoRA paper, the PEFT library and notebook 00's adapters use *alpha / rank* as the multiplier: their alpha 16 at rank 8 is 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -188,7 +188,7 @@ found = options[A_moves + 2 * B_moves]
 # @title The answer: run it when you have predicted
 reveal(first, found, because="while B is 0, changing A changes nothing; changing B does")
 # %% [markdown]
-# After one step $B$ is no longer zero. So why this start and no other? Let us try all four, zero or random, on a small task from the folded cell below. Here `base` is one frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` makes a hidden change, here of rank 4, and `examples` gives inputs with the changed layer's answers, plus noise of size `NOISE`.
+# Why this start and no other? Let us try all four, zero or random, on a small task from the folded cell below. Here `base` is one frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` makes a hidden change, here of rank 4, and `examples` gives inputs with the changed layer's answers, plus noise of size `NOISE`.
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1
@@ -258,7 +258,7 @@ reveal(stuck, never[0], because="moving one changes nothing while the other is 0
 # @title Draw the four curves
 worse = curves["both random"][0] / curves["both zero"][0]
 chart = line_chart(
-    [Line(name, range(40), losses[:40], points=False) for name, losses in curves.items()],
+    [Line(name, range(150), losses, points=False) for name, losses in curves.items()],
     title=f"{never[0].capitalize()} never moves; both random starts at {worse:.0f} times its loss",
     x_label="training step",
     y_label="loss (mean squared error), log scale",
@@ -266,13 +266,13 @@ chart = line_chart(
 )
 show(
     chart,
-    "Four loss curves over 40 steps, log scale. Both zero stays flat. The two with one zero "
-    "matrix start at the same loss and fall. Both random starts far above them and falls.",
+    "Four loss curves over 150 steps, log scale. Both zero stays flat. The two with one zero matrix "
+    "start at the same loss and end at the same; A zero falls later. Both random starts far above.",
 )
 # %% [markdown]
-# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. How much depends on the size of $A$ and $B$: set `"both random"` to `(1, 0.01)` in `STARTS` and run from there: its curve joins those with one zero.
+# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. The smaller $A$ and $B$ are, the less.
 #
-# In this toy, with both drawn alike, it does not matter *which* of the two is zero. In large models, each drawn at its own usual size, it does: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
+# In this toy, with both drawn alike, the loss falls later when $A$ is the zero one, but ends the same. In large models, each drawn at its own usual size, it matters more: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
 #
 # ## Deeper: what are the two gradients?
 # Let $x$ be a batch, one example per row, and $L$ its loss. Full fine-tuning would give $W$ the gradient $H = x^\top G$, shaped like $W$, where $G$ is the gradient of $L$ at the layer's output. $A$ and $B$ each see a part of it:
@@ -333,12 +333,12 @@ check("02.merge", merged_weight)
 # %%
 drawing("merge")
 # %% [markdown]
-# The course's class has `merge()`; its `unmerge()` puts back the kept $W$. Does your class learn as the course's does? And is the course's loss the same after merging?
+# The course's class has `merge()`; its `unmerge()` puts back the kept $W$. Does your class learn as it does?
 # %%
 mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())  # the same start
 for student in (mine, theirs):
-    train(student, task_x, task_y, steps=20)
+    train(student, task_x, task_y, steps=20)  # the rate now falls to zero within 20
 torch.testing.assert_close(mine(task_x), theirs(task_x), rtol=1e-3, atol=1e-3)
 
 
@@ -399,7 +399,7 @@ show(chart, f"Loss against rank: it falls to rank {found} and is flat from there
 # **Takeaway:** each missing direction costs. From the planted rank on, more rank buys nothing. The bend is called the *elbow*.
 #
 # <details><summary>Where does the line of the best possible come from?</summary>
-# No matrix of rank r comes closer than the SVD's cut (notebook 01). Our inputs are independent with variance 1, so the loss is the squared strengths cut off, over the 48 outputs, plus the noise squared.
+# It is the SVD's cut (notebook 01): the squared strengths cut off, over the 48 outputs, plus the noise squared.
 # </details>
 # %% [markdown]
 # **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Allow for chance: beyond the elbow losses differ by a few per cent, and the lowest may lie there.
@@ -431,7 +431,6 @@ chart = line_chart(
     title="Which rank was planted?",
     x_label="rank of the student",
     y_label="loss on new examples (mean squared error)",
-    x_log2=True,
 )
 show(chart, "Loss of one seed's students against rank: it falls steeply, then stays flat.")
 # %%
@@ -485,11 +484,12 @@ def first_low(losses):
     return min(rank for rank, loss in losses.items() if loss < 1.5 * min(losses.values()))
 
 
-rule = find_rank if elbow_verdict.passed else first_low
+passed = elbow_verdict.passed
+rule, whose = (find_rank, "your rule") if passed else (first_low, "the hint's rule")
 for name, losses in controls.items():
-    print(f"{name}: the rule says {rule(losses)}")
+    print(f"{name}: {whose} says {rule(losses)}")
 # %% [markdown]
-# **Takeaway:** no elbow is proof. A rule always answers; another threshold, another answer. So look at the curve too. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost. A real task can be kinder: in notebook 01 LoRA at rank 1 did about as well as the whole ΔW, ± 5 points.
+# **Takeaway:** no elbow is proof. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.

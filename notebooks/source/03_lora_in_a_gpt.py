@@ -15,7 +15,7 @@
 # %% bootstrap
 # %% [markdown]
 # ## Where does LoRA go?
-# What is a model made of? Here is one of the six blocks of our small GPT.
+# What is a model made of? Our small GPT is a stack of six blocks, all alike.
 # %%
 import torch
 
@@ -24,7 +24,6 @@ from lora_edu import choose_device, load_pretrained, load_tokenizer
 device = choose_device()  # a GPU if there is one
 encoding = load_tokenizer("mini")
 model = load_pretrained("mini", device=device)
-print(model.blocks[0])
 # %% [markdown]
 # A block has six linear layers. Four belong to **attention**, where each token looks at those
 # before it: `query` asks, `key` offers, `value` is passed on, and `out` writes the result back. Two
@@ -37,8 +36,12 @@ from lora_edu.plots import drawing
 
 drawing("gpt_block")
 # %% [markdown]
+# The same in code:
+# %%
+print(model.blocks[0])
+# %% [markdown]
 # Which of them should you adapt? The LoRA paper tried attention's layers of GPT-3 on two tasks,
-# always with about 19 million trained numbers (“18M” there).
+# always with the same number of trained parameters.
 #
 # <details><summary>Its table 5, accuracy in %</summary>
 #
@@ -136,7 +139,7 @@ print(f"{whose}: {len(names)} layers (query, value) wrapped, {equal} of {len(pai
 # %% [markdown]
 # The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. With
 # `scaling="alpha/rank"` it divides by the rank, as the paper and Hugging Face's PEFT do: below, 16
-# / 8 = 2. Without, the multiplier is alpha, as in the printed book (Raschka 2024). `freeze` sets
+# / 8 = 2. Without, the multiplier is alpha, as in the printed book. `freeze` sets
 # `requires_grad` to `False`. It comes *first* (notebook 02).
 # %%
 from lora_edu import freeze
@@ -163,12 +166,12 @@ print(f"with LoRA: {count_parameters(model).trainable:,}")
 # %% [markdown]
 # ## Step 0: has anything changed?
 # The model has 72 new matrices, half of them random. While $B$ is 0, its output should be the
-# base's.
+# base's. But would a test notice it if a single number of $B$, in block 0's `value`, were 0.01?
 # %%
 from lora_edu.widgets import predict, reveal
 
 shares = ["nothing", "the output at one position", "nearly everything"]
-change = predict("Would the test notice 0.01 in block 0's value B? How much would change?", shares)
+change = predict("One number of B is 0.01 instead of 0. How much of the output changes?", shares)
 change
 # %%
 base = load_pretrained("mini", device=device)
@@ -187,7 +190,8 @@ share = 100 * (off > 0).float().mean()
 print(f"one number of B at 0.01: {share:.0f} % differ, by up to {off.max():.4f}")
 reveal(change, shares[2], because="B acts on every token, and every later layer hands it on")
 # %% [markdown]
-# A proof that cannot fail proves nothing. Ours noticed one number among 165,888.
+# A proof that cannot fail proves nothing. Ours noticed one number among the 165,888
+# that LoRA added.
 #
 # ## Train it
 # Training is the loop that you know, except that only $A$ and $B$ go to the optimizer. Your own
@@ -221,7 +225,9 @@ for step, batch in zip(range(10), batches.epoch(0)):
 # The course's `fit` is this loop with *warm-up*, a rate that starts low, and with *clipping*, a
 # limit on the gradient's length; `watch` draws it.
 #
-# **Exercise 2, own code.** For the proof, write `snapshot(model)`: a dictionary from the name of
+# In the end you will prove that training has left the base as it was, bit for bit.
+#
+# **Exercise 2, own code.** For that proof, write `snapshot(model)`: a dictionary from the name of
 # each tensor in `model.state_dict()` to its values *now*. Careful, the tensors there are the
 # model's own memory.
 # %% exercise="03.snapshot"
@@ -282,9 +288,8 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # %% [markdown]
 # ✓ **LoRA's promise of unchanged weights: measured**, bit for bit.
 #
-# In 40 steps no tale came twice, so both are losses on tales not yet learnt. Why is the loss on
-# next batches so much lower? The 380 tales tell 19 plots over and over, and the held-out ones tell
-# others. Words seem to carry over, plots do not: a gap in *generalisation*.
+# In 40 steps no tale came twice, so both are losses on tales not yet learnt. Why is that on the next
+# batches so much lower? The 380 tales tell 19 plots over and over; the held-out ones tell others.
 #
 # Now one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
@@ -305,7 +310,7 @@ cards(told)
 # the base is back. With them on, it may be worse at its old stories.
 #
 # ## Deeper: targets by name and pattern
-# How do you name layers without 36 paths? A target is a path, or its end from any dot on, such as
+# A target is a path, or its end from any dot on, such as
 # `attention.out`. In it `*` stands for any text, `[12]` for a 1 or a 2.
 # %%
 from lora_edu import find_targets
@@ -332,7 +337,7 @@ check("03.targets", last_attention)
 # </details>
 #
 # ## Deeper: freeze first, then replace
-# You know the order from notebook 02. What if you forget it? `replace_linear_with_lora` freezes
+# What if you forget the order? `replace_linear_with_lora` freezes
 # nothing.
 #
 # **Exercise 4.** What learns in each case? Put `"A and B"`, `"nothing"` or `"everything"`.
@@ -383,7 +388,8 @@ with torch.no_grad():
     ]
 print(f"{sum(count > 0 for count in here)} of 36 layers have an intruder among their ten strongest")
 # %% [markdown]
-# That was one run. Here are eighteen, three seeds a row; with PEFT's start $A$ is smaller.
+# That was one run. Here are eighteen, three seeds a row. Two rows draw $A$ smaller, as PEFT does,
+# and then the first updates are smaller, too (notebook 10).
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import read_record, runs_of
@@ -433,19 +439,20 @@ def entered_blocks(targets):
 
 
 # %%
+# @title The answer: run it when you have predicted
 for targets in ("blocks.2.*", "blocks.[14].*", "blocks.5.*"):
     entered, frozen = entered_blocks(targets)
-    print(f"adapters in {targets:14} gradient in blocks {entered}, in {frozen} frozen weights")
-# %%
-# @title The answer: run it when you have predicted
+    print(f"adapters in {targets:14} gradient in blocks {entered}, of {frozen} frozen weights")
 reveal(way, ways[1], because="block 2 acts on the loss through each later block, too")
 
 
 # %% [markdown]
+# <details><summary>Why is that?</summary>
 # The output of block 2 reaches the loss through the attention and MLP of every later block, and
-# past them, along the drawing's long line, the *residual stream*. Its gradient comes back both
-# ways; each layer multiplies by its frozen $W$. A frozen layer on that way is spared only the work
-# for its *own* weight's gradient.
+# past them, along the drawing's long line, the <em>residual stream</em>. Its gradient comes back
+# both ways; each layer multiplies by its frozen W. A frozen layer on that way is spared only the
+# work for its <em>own</em> weight's gradient.
+# </details>
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
 # %% exercise="03.backward"

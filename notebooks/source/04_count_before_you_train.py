@@ -43,7 +43,8 @@ trained = count_parameters(gpt2).trainable
 # @title The answer: run it when you have predicted
 reveal(guess, trained, because="24 layers, each with 8 · (768 + 768) = 12,288", tolerance=0.1)
 # %% [markdown]
-# Try other models, layers and ranks. Both axes are logarithmic; the cross is your prediction.
+# Try other models, layers and ranks. Both axes are logarithmic. The cross is your prediction;
+# beneath its name you see each kind of layer's share.
 # %%
 from lora_edu.widgets.rank_explorer import ExplorerState, rank_explorer
 
@@ -61,8 +62,8 @@ explorer
 # ## What must fit into memory?
 # A training step keeps four things: the **weights**, a **gradient** for each trained weight, the
 # **optimizer's** state (Adam: two numbers for each), and the **activations**, which the forward
-# pass remembers for the backward pass. We take 2 bytes a number (05: 4), but 4 for Adam's and the
-# loss's.
+# pass remembers for the backward pass. Here weights and gradients take 2 bytes a number, and
+# Adam's take 4. Notebook 05 will take 4 for all.
 #
 # **Exercise 1, own code.** First without activations. `total` counts all parameters, adapters
 # included, and `trained` those that learn. How many bytes is that?
@@ -129,8 +130,9 @@ bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the block
 bars
 # %% [markdown]
 # No single card here takes full fine-tuning; LoRA fits one of 48 GB. On query and value alone it
-# needs 35 GB and saves 71 %; GPT-2, also with 4,096 tokens, saved 46: weights grow faster with width
-# than activations. This is an estimate, so leave a tenth of the card free.
+# needs 35 GB and saves 71 %. GPT-2 above read as many tokens, 4,096, and there LoRA saved 46 %: the
+# wider a model, the more its weights count beside the activations. This is an estimate: leave
+# a tenth of the card free.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? On the same layers, does
 # QLoRA fit a T4 with *checkpointing*, which keeps each block's input and computes the rest again?
@@ -218,7 +220,7 @@ for name, yours, package in parity(rank=8):
     rows.append([name, f"{package:,}", "agrees" if off == 0 else off])
 table(["at rank 8, head included", "the package's count", "yours, off by"], rows)
 # %% [markdown]
-# **Exercise 4.** In the rank explorer, take Llama 3 8B and tick all layers of the blocks, the gate
+# **Exercise 4.** In the first section's rank explorer, take Llama 3 8B and tick all layers of the blocks, the gate
 # too, but not the head. What is the slider's first stop above 1 % of the model's parameters?
 # %% exercise="04.explorer"
 # <solution>
@@ -238,13 +240,14 @@ check("04.explorer", smallest_rank)
 # $x^\top g$, the gradient of $W$, and $g W^\top$, the one at the layer's input. A frozen layer
 # skips the first, so its input $x$ need not be kept, unless an adapter is beside it: the gradient
 # of $A$ needs the same $x$. And the way back itself needs what norms, attention and GELU
-# remembered. The next drawing's lower half counts what is kept in units of the width $d$, for each
-# token and block. Not counted are attention's scores, which are computed anew, and the $r$ numbers
-# of each $x A$:
+# remembered. The next drawing's lower half counts what is kept for each token and block: a box is
+# $d$ numbers, the model's width. Query, key and value read the same input, so they share a box; the
+# MLP's wide layer, `fc_out`, needs four. Attention's scores are computed anew. The $r$
+# numbers of each $x A$ are too few for a box; they are added on the right.
 # %%
 from lora_edu.plots import drawing
 
-# inputs: query, key and value share 1, fc_in has 1, fc_out 4; out's is kept anyway, by attention
+# the input of out has no box of its own: attention keeps it anyway
 drawing("kept")
 # %% [markdown]
 # Ask PyTorch. `kept_bytes` adds up what autograd stores. One row, a control, trains query's and
@@ -332,7 +335,6 @@ small_mb = adapter_bytes(llama, 8, in_blocks, 2) / 1e6
 print(f"LoRA of rank 8 on the blocks:     {small_mb:4.0f} MB in the file")
 # %% [markdown]
 # ## Deeper: published figures, checked
-# Which of these hold?
 # %%
 # @title What it does: sets a published figure beside the computed one
 def compare(what, published, computed):
@@ -359,7 +361,7 @@ rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 table(["", "published", "computed", ""], compared)
 # %% [markdown]
-# 35 MB is a rounded figure (section 7.1: "roughly"). The 0.4 % we cannot explain, and no
+# 35 MB is rounded (section 7.1: "roughly"). The 0.4 % we cannot explain, and no
 # whole rank on query and value gives table 3's counts, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #
@@ -376,15 +378,6 @@ table(["", "GB", "smallest single card"], rows)
 # %% [markdown]
 # It holds on paper, with 6 % of the card left, where our rule asks for a tenth.
 #
-# And the files that ship?
-# %%
-from lora_edu import data_path, load_adapter
-
-for task in ("tales", "menu"):
-    expected = adapter_bytes(mini, load_adapter(data_path("adapters", task)).rank, six, 2)
-    size = data_path("adapters", task, "adapter_model.safetensors").stat().st_size
-    print(f"{task}: {expected:,} bytes of numbers, and {size - expected:,} of header")
-# %% [markdown]
 # ## Three sentences to remember
 # 1. LoRA trains $r(m+n)$ numbers per layer instead of $m n$; the wider the layer, the smaller the
 #   share.
@@ -414,4 +407,3 @@ for task in ("tales", "menu"):
 # - Dettmers et al. 2023, [QLoRA](https://arxiv.org/abs/2305.14314), section 3
 # - Korthikanti et al. 2022, [Reducing Activation Recomputation in Large Transformer
 #   Models](https://arxiv.org/abs/2205.05198), section 4
-# - Rajbhandari et al. 2020, [ZeRO](https://arxiv.org/abs/1910.02054), section 3

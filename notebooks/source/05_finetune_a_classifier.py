@@ -19,12 +19,14 @@
 # are not (*spam*). Here are some that we invented, with the answer. Change `"bundled"` to `"real"`
 # to fetch the SMS Spam Collection instead.
 # %%
+from textwrap import shorten
+
 from lora_edu import choose_device, load_pretrained, load_spam, load_tokenizer
 
 SOURCE, device, encoding = "bundled", choose_device(), load_tokenizer("mini")
 data = load_spam(SOURCE)
 for message, label in data.train[3:7]:
-    print(f"{('ham', 'spam')[label]:4} | {message[:84]}")
+    print(f"{('ham', 'spam')[label]:4} | {shorten(message, 84, placeholder=' …')}")
 ham = sum(example.label == 0 for example in data.validation) / len(data.validation)
 for part, messages in data._asdict().items():
     print(f"{part}: {len(messages)} messages")
@@ -37,8 +39,8 @@ print(f"always to say ham is right in {100 * ham:.0f} % of validation")
 # Our GPT ends in a layer that scores 2,048 possible next tokens. We replace it by a **head** with
 # two outputs, ham and spam, which is trained in full (386 numbers). It reads the last token of the
 # message, because only the last has seen all the others. And LoRA is what you know: freeze
-# everything, then put $A$ and $B$ beside the layers. `init="peft"` starts with PEFT's smaller $A$
-# (◇ in notebook 03).
+# everything, then put $A$ and $B$ beside the layers. `init="peft"` draws $A$ as the library
+# PEFT does, since our recorded runs did.
 # %%
 import torch
 from torch import nn
@@ -174,8 +176,8 @@ ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew s
 # `own_rows.validation`.
 #
 # ## Was LoRA worth it?
-# The cheapest way to make *this model* a spam filter is to train the **head alone**: what the base
-# tells it never changes, so it is computed once and kept. The other extreme is **full** fine-tuning.
+# The cheapest way to make *this model* a spam filter is to train the **head alone**: then the
+# base never changes, so its outputs are computed once and kept. The other extreme is **full** fine-tuning.
 # And counting words, without any model, costs next to nothing.
 # %%
 import json
@@ -206,12 +208,11 @@ seen = ["validation, %", "test, %", "same as recorded run", "five seeds on test:
 table(["", *seen, "numbers trained"], compared)
 
 # %% [markdown]
-# Your runs answer as the recorded ones did, message by message; a GPU may change a few. Validation
-# is harder for each method. Seeds differ more: full's range holds all of LoRA's. So one run cannot
-# rank these two, but a head alone is below both.
+# Your runs answer as the recorded ones did, message by message; a GPU may change a few. From seed to seed the results differ more than LoRA and full do: full's
+# range holds all of LoRA's. So one run cannot rank these two, but a head alone is below both.
 #
-# ✓ **LoRA's promise to do with so few about what all do: measured.** That is 5 % as many numbers.
-# And on real messages?
+# ✓ **Measured: with 5 % as many numbers, LoRA does about as well as full fine-tuning.** And on real
+# messages?
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -220,6 +221,7 @@ question = "Trained and tested on real SMS messages: by how much does LoRA beat 
 versus = predict(question, [MORE, SAME, LESS])
 versus
 # %%
+# @title The answer: run it when you have predicted
 real, means = read_record(data_path("results", "classifier_real.json")), {}
 for method in models:
     runs = runs_of(real, stage="final", base="mini", labels="true", method=method)
@@ -232,11 +234,10 @@ gap = means["lora"] - means["head"]
 verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
 reveal(versus, verdict, because=f"LoRA minus head alone is {gap:.1f} points over five seeds")
 # %% [markdown]
-# There a head alone is nearly as good, and counted words win. LoRA's lead of ten holds for *our*
-# messages.
-#
 # ## What LoRA won here
-# The same five seeds, with intervals (notebook 09); full's 90.5 % in notebook 01 took 96 steps:
+# Back to *our* messages, and the same five seeds. The intervals also hold the luck of which messages
+# are in the test. LoRA's and the head's nearly touch, but both judge the same messages, and compared
+# message by message LoRA is ahead (notebook 09).
 # %%
 # @title What it does: accuracy over five recorded seeds, beside the bytes to keep
 from lora_edu.evaluation import accuracy_score, predictions_of, summarise
@@ -268,10 +269,10 @@ show(chart, alt=f"{shown}. {title}.")
 # points on our messages, by about one on real ones. On ours it is a point above counting words,
 # which wins on real ones. LoRA keeps 0.7 MB in float32, full 12.4. Gradients and Adam's memory
 # shrink by 95 %, and the next task needs only another small file. On our machine plain LoRA saved a
-# tenth of the time at most (measured below).
+# tenth of the time at most.
 #
 # ## Should I use LoRA, and with what?
-# Here is our answer, with the support for each line and what it does *not* show.
+# Each line says what supports it, and what it does *not* show.
 # %%
 from lora_edu.widgets.choosing import decision_tables
 
@@ -325,13 +326,13 @@ for name, steps in times.items():
     parts = [f"{1000 * median(part):.0f}" for part in zip(*steps)]
     whole = [1000 * sum(step) for step in steps]
     clock.append([name, *parts, f"{median(whole):.0f} ({min(whole):.0f} to {max(whole):.0f})"])
-print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range")
+few = " Too few rounds to compare: the machine is busy." if len(times["full"]) < 5 else ""
+print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range.{few}")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# Ranges that overlap decide nothing; two sections on, we compare round by round. On our machine
-# LoRA saved a tenth of the time at most. It does less in the backward pass and the optimizer, but
-# two thin products more per layer in the forward pass, and small operations cost far more time than
-# their arithmetic. It depends on machine, code and model, so papers disagree:
+# Ranges that overlap decide nothing. On our machine LoRA saved a tenth of the time at most. It does
+# less in the backward pass and the optimizer, but two thin products more per layer in the forward
+# pass, and small operations cost far more time than their arithmetic. So papers disagree:
 #
 # - *faster:* the LoRA paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B,
 #   against 32.5
@@ -347,15 +348,17 @@ import math
 print("recorded by:", record["command"])
 guess = -ham * math.log(ham) - (1 - ham) * math.log(1 - ham)
 print(f"guessing ham's share, {100 * ham:.0f} %, for every message: a loss of {guess:.2f}")
-tried = []
+tried = {}
+print("validation losses of five seeds at the best rate:")
 for method in models:
-    runs = runs_of(record, stage="tune", base="mini", method=method)
-    runs.sort(key=lambda run: run["key"]["lr"])
-    losses = ", ".join(f"{run['key']['lr']:g}: {run['validation_loss']:.2f}" for run in runs)
+    for run in runs_of(record, stage="tune", base="mini", method=method):
+        tried.setdefault(run["key"]["lr"], {})[method] = f"{run['validation_loss']:.2f}"
     runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
     seeds = [run["validation_loss"] for run in runs]
-    tried.append([method, losses, f"{rates[method]:g}", f"{min(seeds):.2f} to {max(seeds):.2f}"])
-table(["", "validation loss by learning rate", "best rate", "at it, five seeds"], tried)
+    print(f"  {method:4} at {rates[method]:g}: {min(seeds):.2f} to {max(seeds):.2f}")
+print("one seed at each rate that was tried:")
+found = [[f"{lr:g}", *(tried[lr].get(method, "–") for method in models)] for lr in sorted(tried)]
+table(["learning rate", *models], found, marks_lowest=True)
 
 
 # %% [markdown]
@@ -432,8 +435,8 @@ for method, count in counted.items():
     print(f"{method:4} | {count / counted['full']:.3f} of the operations of a full step")
 print(f"by the formula, a block with LoRA: {block_share(model.config.n_embd, 8):.3f}")
 # %% [markdown]
-# The model's share is a little below a block's: with LoRA no gradient goes back past the first
-# adapters.
+# The model's share is a little below a block's: the first adapters need not pass a gradient on,
+# since nothing before them learns.
 #
 # Better code gets time back: `fuse` lets LoRA's layers compute in fewer, larger operations, with
 # the same loss and gradients.
@@ -452,11 +455,10 @@ for name, steps in times.items():
     print(f"{name:11} | {median(part):3.0f} % of a full step's time, {spread}")
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
-# At GPT-2's size the question is what a step needs in *memory*. First by arithmetic. On a GPU,
-# `fit` uses *autocast*: weights stay in float32 (notebook 04 took 16 bits), since small updates may
-# vanish, but products are computed in 16 bits, which is faster. So each weight, and the input of
-# each layer where $W$ or $A$ learns, is copied to 16 bits. The backward pass needs these copies, so
-# they count as activations.
+# At GPT-2's size the question is *memory*. On a GPU `fit` uses *autocast*: weights stay in float32,
+# since small updates may vanish in 16 bits, but products are computed in 16 bits, which is faster.
+# So each weight, and the input of each layer where $W$ or $A$ learns, is copied to 16 bits. The
+# backward pass needs these copies, so they count as activations.
 # %%
 from lora_edu import memory_budget
 from lora_edu.budget import MODEL_SHAPES

@@ -387,13 +387,15 @@ reveal(
 #
 # **Investigate:** what did seed 0 of each say? Choose another number below 20.
 # %%
+from lora_edu.plots import cards
+
 NUMBER = 5
 meaning = menu.test[NUMBER].meaning
-print("meant: ", meaning)
+said = {"meant": meaning}
 for name, key in WAYS.items():
     sentence = finals(bundled, **key)[0]["sentences"][NUMBER]
-    print(textwrap.fill(f"{name:8}: {sentence}", 100, subsequent_indent=" " * 10))
-    print(f"{'':10}{judged(meaning, sentence, words)}")
+    said[name] = f"{sentence}\n\n{judged(meaning, sentence, words)}"
+cards(said)
 # %% [markdown]
 # ## What was forgotten?
 # Can the trained models still tell stories? To find out, measure their perplexity on stories. But
@@ -607,8 +609,6 @@ for temperature, top_k in ((0.0, None), (0.7, None), (2.0, None), (2.0, 5)):
 # The second task changes not what is said, but how: tales, in a pirate's voice. In the record each
 # run made 120 steps, five passes over 380 tales.
 # %%
-from lora_edu.plots import cards
-
 pirate = load_pretrained("mini", device=device)
 attach(pirate, load_adapter(data_path("adapters", "tales")))
 openings = ("One day, the captain", "There was a little girl")
