@@ -266,8 +266,9 @@ chart = line_chart(
 )
 show(
     chart,
-    "Four loss curves over 150 steps, log scale. Both zero stays flat. The two with one zero matrix "
-    "start at the same loss and end at the same; A zero falls later. Both random starts far above.",
+    "Four loss curves over 150 steps, log scale. Both zero stays flat. The two with one zero "
+    "matrix start at the same loss and end at the same; A zero falls later. Both random starts "
+    "far above.",
 )
 # %% [markdown]
 # **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. The smaller $A$ and $B$ are, the less.
