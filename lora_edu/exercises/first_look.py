@@ -36,7 +36,7 @@ def first(answer: Any) -> None:
     if answer == WIDTH:
         raise Wrong("That is the width of the base's layers. The rank is much smaller.")
     if answer != RANK:
-        raise Wrong("Read it off the two shapes above: it is the number that they share.")
+        raise Wrong("Read it off the two shapes above: it is the smaller number, in both.")
 
 
 def _layer(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -108,7 +108,10 @@ def explain(state: MemoryState) -> str:
     part = lora.activations_bytes / full.activations_bytes
     stay = f"{percent(part)} stay" if part < 0.99 else "hardly anything is spared"  # x A may add
     if state.checkpointing:
-        why = "each block's input, one block at a time and the loss, which both methods keep"
+        why = (
+            "each block's input, what one block at a time keeps inside, and the loss; "
+            "both methods need them"
+        )
     elif part < 0.99:
         why = "all but the inputs of layers without adapters, as the error travels through all"
     else:

@@ -179,9 +179,11 @@ show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's 
 answer = SIZES[0] if share < 0.02 else SIZES[1] if share < 0.2 else SIZES[2]
 reveal(size, answer, because=f"it is {100 * share:.1f} %")
 # %% [markdown]
-# You can see why. In the layer above, $A$ and $B$ hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in
-# $W$. That is 8 %; wider layers need less, and embeddings get no adapter. On larger models, with
-# fewer layers adapted, it is less still: Llama's 7 MB are 0.04 % of its 16 GB.
+# <details><summary>Why so small?</summary>
+# In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in W. That is 8 %; wider
+# layers need less, and embeddings get no adapter. On larger models, with fewer layers adapted, it is
+# less still: Llama's 7 MB are 0.04 % of its 16 GB.
+# </details>
 #
 # ## Does switching change the base?
 # Full fine-tuning can lose part of the old task (notebook 06). Does putting an adapter on and
@@ -194,6 +196,8 @@ if lora_layers(model):
 now, stored = model.state_dict(), load_pretrained("mini", device=device).state_dict()
 changed = [name for name in stored if not same_bits(now[name], stored[name])]
 print(f"{len(changed)} of {len(stored)} tensors changed")
+
+
 # %% [markdown]
 # Putting on and taking off leaves no trace, nor does LoRA's training (notebook 03).
 #

@@ -22,7 +22,7 @@ import torch
 
 from lora_edu import LoRALayer
 
-layer = LoRALayer(in_dim=2, out_dim=2, rank=1, alpha=1)  # here alpha is the multiplier
+layer = LoRALayer(in_dim=2, out_dim=2, rank=1, alpha=1)  # the multiplier is alpha itself here
 with torch.no_grad():
     layer.A.copy_(torch.tensor([[0.8], [0.6]]))  # the direction that is read
     layer.B.copy_(torch.tensor([[0.0, 1.0]]))  # the direction that is written
@@ -33,7 +33,7 @@ with torch.no_grad():
 # **One direction is read, one direction is written.** The last $x$ is perpendicular to $A$, so its
 # output does not change at all. Turn both directions yourself. On the left are the inputs. On the
 # right is the plane under a frozen $W$ (grey grid) and under $W$ plus the update (blue grid). A line
-# leads from each point's old place to its new one, the dot.
+# leads from each point's old place to its new one, the dot; an open dot stays.
 # %%
 from lora_edu.widgets.playground import playground
 
@@ -86,8 +86,8 @@ check("01.make_update", (A, B))
 # other matrix of rank 1 would be closer to $M$ (Eckart and Young, 1936).
 #
 # Three matrices to cut: a picture of a house in the hills, pure noise, and the real thing. We trained *all* weights of our
-# GPT to tell spam from other messages, and kept the change: from here, $\Delta W$ is that of *full*
-# fine-tuning, LoRA's rival.
+# GPT to tell spam from other messages, and kept the change. So from here on $\Delta W$ is not
+# $A B$, but what *full* fine-tuning, LoRA's rival, changed in $W$.
 # %%
 # @title A picture, drawn as numbers
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
@@ -160,11 +160,10 @@ show(picture_of_ranks, alt=f"Accuracy against rank. {picture_of_ranks.axes[0].ge
 from lora_edu.plots import table
 
 head, whole = record.head_accuracy, record.whole_accuracy
-cut_none, cut_one = record.accuracy("cut", 0), record.accuracy("cut", 1)
+cut_one = record.accuracy("cut", 1)
 lora_one = record.accuracy("lora", 1)
 ways = {
     "a head on the frozen base": head,
-    "full fine-tuning, but ΔW taken out again": cut_none,
     "ΔW cut to rank 1": cut_one,
     "ΔW whole: full fine-tuning": whole,
     "LoRA at rank 1": lora_one,
@@ -189,13 +188,12 @@ because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole
 reveal(worth, answer, because=because)
 # %% [markdown]
 # **LoRA at rank 1 does about as well as the whole ΔW.** The ± is a 95 % interval over five seeds:
-# LoRA may be five points better or worse. The lines above rule out that it is like a head alone, and only just that it is
+# LoRA may be five points better or worse. It is clearly above a head alone, and only just above
 # halfway. Keep the task in proportion: counting words gets 89.7 %.
 #
-# LoRA's lead over ΔW *cut* to rank 1 (23 % of its energy) may be chance. Still, the cut is no
-# limit: LoRA *learns* its few directions; the cut takes them from an update free to use all. At
-# rank 0 the matrices are the base's again; embeddings, norms and head were tuned to go with ΔW, and
-# without it do no better than always saying “not spam” (59 %).
+# LoRA's lead over ΔW *cut* to rank 1 may be chance. (It keeps 23 % of all
+# matrices' energy; of your query's it kept 35 %.) Still, the cut is no limit: LoRA *learns* its few
+# directions; the cut takes them from an update free to use all.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.
@@ -210,6 +208,8 @@ U, S, Vh = torch.linalg.svd(two_pieces, full_matrices=False)
 print("strengths:", [round(s, 2) + 0.0 for s in S.tolist()])
 together = (U * S) @ Vh
 print(f"largest difference, put together again: {(together - two_pieces).abs().max():.4f}")
+
+
 # %% [markdown]
 # **Exercise 2, fill in.** Put only the strongest pieces together again.
 # %% exercise="01.cut"
@@ -224,6 +224,8 @@ def cut(matrix, rank):
 
 
 check("01.cut", cut)
+
+
 # %% [markdown]
 # <details><summary>Hint</summary>
 # The first <code>rank</code> columns of U, numbers of S and rows of Vh.
@@ -311,6 +313,8 @@ def with_cut(rank):
             else:
                 weight += truncate(change[name], rank) if name in updates else change[name]
     return model
+
+
 # %%
 from lora_edu import Batches, accuracy_interval, classification_rows, classify
 from lora_edu.widgets.cut_back import cut_back
@@ -334,7 +338,7 @@ put_back
 # From rank 1 to 8 energy over all 36 goes from 23 to 60 %, but accuracy stays at 88 to 89 %, flat
 # within the scatter of the seeds. Then it slowly reaches that of the whole ΔW. In r random
 # directions, that is, projected onto them, ΔW is worth little up to rank 16, and a random update of
-# the cut's energy nothing.
+# the cut's energy nothing. At rank 0 only embeddings, norms and head are left of the fine-tuning.
 # </details>
 #
 # ## Deeper: is ΔW low in rank?

@@ -55,7 +55,7 @@ for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
 
 
 # %% [markdown]
-# **Takeaway:** $x A$ says how much of each row of $B$ comes out. So at rank $r$ the update reads $r$ directions and writes $r$.
+# **Takeaway:** $x A$ says how much of each row of $B$ comes out. So at rank $r$ the update reads $r$ directions and writes as many.
 #
 # **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` with `a=math.sqrt(5)` draws a random $A$ within $\pm 1/\sqrt{\text{rank}}$. You fill in three blanks: the two sizes of $A$, a **zero** `self.B`, and `forward`, which returns `alpha` times $x A B$.
 # %% exercise="02.lora_layer"
@@ -271,7 +271,7 @@ show(
     "far above.",
 )
 # %% [markdown]
-# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. The smaller $A$ and $B$ are, the less.
+# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. The smaller they start, the less.
 #
 # In this toy, with both drawn alike, the loss falls later when $A$ is the zero one, but ends the same. In large models, each drawn at its own usual size, it matters more: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
 #

@@ -222,7 +222,7 @@ for step, batch in zip(range(10), batches.epoch(0)):
 
 
 # %% [markdown]
-# The course's `fit` is this loop with *warm-up*, a rate that starts low, and with *clipping*, a
+# So far by hand. The course's `fit` is this loop with *warm-up*, a rate that starts low, and with *clipping*, a
 # limit on the gradient's length; `watch` draws it.
 #
 # In the end you will prove that training has left the base as it was, bit for bit.
@@ -288,8 +288,8 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # %% [markdown]
 # ✓ **LoRA's promise of unchanged weights: measured**, bit for bit.
 #
-# In 40 steps no tale came twice, so both are losses on tales not yet learnt. Why is that on the next
-# batches so much lower? The 380 tales tell 19 plots over and over; the held-out ones tell others.
+# In 40 steps no tale came twice, so both are losses on tales not yet learnt. Why is the one on the
+# next batches so much lower? The 380 tales tell 19 plots over and over; the held-out ones tell others.
 #
 # Now one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
@@ -484,6 +484,9 @@ published = predict("12 blocks, a new head 768 → 2, all frozen, rank 16: how m
 published
 # %%
 # @title What it does: counts as the book does, on shapes alone
+import textwrap
+import warnings
+
 from lora_edu import GPT, GPTConfig, count_parameters
 
 with torch.device("meta"):  # shapes only, no memory

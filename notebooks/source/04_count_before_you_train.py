@@ -43,8 +43,8 @@ trained = count_parameters(gpt2).trainable
 # @title The answer: run it when you have predicted
 reveal(guess, trained, because="24 layers, each with 8 · (768 + 768) = 12,288", tolerance=0.1)
 # %% [markdown]
-# Try other models, layers and ranks. Both axes are logarithmic. The cross is your prediction;
-# beneath its name you see each kind of layer's share.
+# Try other models, layers and ranks. Both axes are logarithmic. The cross is your prediction.
+# The bar beneath a layer's name is its share of the trained numbers.
 # %%
 from lora_edu.widgets.rank_explorer import ExplorerState, rank_explorer
 
@@ -111,6 +111,7 @@ shares = ["over 95 %", "about 70 %", "about half", "under 30 %"]
 saving = predict("How much of the total does LoRA save, at rank 8 on query and value?", shares)
 saving
 # %%
+# @title The answer: run it when you have predicted
 lora = memory_budget(small, "lora", **step)
 saved = 1 - lora.total_bytes / full.total_bytes
 size = next(s for s, least in zip(shares, (0.95, 0.6, 0.3, 0)) if saved >= least)
@@ -121,7 +122,8 @@ why += f"{100 * spared:.0f} from activations, where {gb[1]:.2f} of {gb[0]:.2f} G
 reveal(saving, size, because=why)
 # %% [markdown]
 # Now Llama 3 8B beside real cards, with LoRA of rank 8 on all layers of the blocks. The 35 GB of
-# notebook 00 were for query and value. QLoRA is LoRA on a base whose blocks are held in 4 bits.
+# notebook 00 were for query and value. QLoRA is LoRA on a base whose blocks are held in 4
+# bits, and the rest in 16.
 # %%
 from lora_edu.widgets.memory_bars import MemoryState, memory_bars
 
@@ -130,8 +132,7 @@ bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the block
 bars
 # %% [markdown]
 # No single card here takes full fine-tuning; LoRA fits one of 48 GB. On query and value alone it
-# needs 35 GB and saves 71 %. GPT-2 above read as many tokens, 4,096, and there LoRA saved 46 %: the
-# wider a model, the more its weights count beside the activations. This is an estimate: leave
+# needs 35 GB and saves 71 %. This is an estimate: leave
 # a tenth of the card free.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? On the same layers, does
@@ -241,13 +242,12 @@ check("04.explorer", smallest_rank)
 # skips the first, so its input $x$ need not be kept, unless an adapter is beside it: the gradient
 # of $A$ needs the same $x$. And the way back itself needs what norms, attention and GELU
 # remembered. The next drawing's lower half counts what is kept for each token and block: a box is
-# $d$ numbers, the model's width. Query, key and value read the same input, so they share a box; the
-# MLP's wide layer, `fc_out`, needs four. Attention's scores are computed anew. The $r$
-# numbers of each $x A$ are too few for a box; they are added on the right.
+# $d$ numbers, the model's width. Attention's four are query, key, value and its result, which `out` reads.
+# As inputs, query, key and value share a box, `fc_in` has one, and the wide `fc_out` four. Attention's
+# scores are computed anew. The $r$ numbers of each $x A$ are only added on the right.
 # %%
 from lora_edu.plots import drawing
 
-# the input of out has no box of its own: attention keeps it anyway
 drawing("kept")
 # %% [markdown]
 # Ask PyTorch. `kept_bytes` adds up what autograd stores. One row, a control, trains query's and
@@ -295,7 +295,7 @@ kept.append(["LoRA in the last block alone", f"{100 * last / everything:.0f}", "
 kept.append(["the loss's array alone", "–", f"{100 * for_loss / everything:.0f}"])
 table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept)
 # %% [markdown]
-# The drawing's 11 of 16 are 69 %; with loss and head 71; each $x A$ adds under 1. *Which*
+# The drawing's 11 of 16 boxes are 69 %. Loss and head, kept in any case, make it 71. *Which*
 # layers learn decides what is spared, not how they learn.
 #
 # **Exercise 5.** True or false?
@@ -333,6 +333,8 @@ print(f"embedding and head, in full:      {2 * numbers / 1e9:4.1f} GB in the fil
 print(f"gradients and Adam's states:      {(2 + 8) * numbers / 1e9:4.1f} GB while they train")
 small_mb = adapter_bytes(llama, 8, in_blocks, 2) / 1e6
 print(f"LoRA of rank 8 on the blocks:     {small_mb:4.0f} MB in the file")
+
+
 # %% [markdown]
 # ## Deeper: published figures, checked
 # %%
@@ -361,7 +363,7 @@ rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 table(["", "published", "computed", ""], compared)
 # %% [markdown]
-# 35 MB is rounded (section 7.1: "roughly"). The 0.4 % we cannot explain, and no
+# 35 MB is rounded. The 0.4 % we cannot explain, and no
 # whole rank on query and value gives table 3's counts, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #

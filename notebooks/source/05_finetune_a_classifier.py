@@ -30,7 +30,7 @@ for message, label in data.train[3:7]:
 ham = sum(example.label == 0 for example in data.validation) / len(data.validation)
 for part, messages in data._asdict().items():
     print(f"{part}: {len(messages)} messages")
-print(f"always to say ham is right in {100 * ham:.0f} % of validation")
+print(f"saying ham each time is right for {100 * ham:.0f} % of validation")
 # %% [markdown]
 # The messages come in three parts: **train** to learn from, **validation** to make choices by, and
 # **test** to report on, never to choose by: the best of several scores flatters.
@@ -108,11 +108,10 @@ after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
 # Far better than always saying ham! The training loss jumps, because sixteen messages are few; trust
-# validation. But is it *good*? Rivals will tell, on the test messages.
+# validation. Is it *good*? Rivals will tell.
 #
 # ## Type your own message
-# You have a spam filter: use it! Can you write spam that it
-# takes for ham?
+# You have a spam filter: change the messages! Can you write spam that it takes for ham?
 # %%
 from lora_edu import Example
 
@@ -136,7 +135,7 @@ for message in (
 # ## Bring your own data
 # Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file with
 # a `text` and a `label` in each line, and ten texts or more a label. `load_texts` splits it. The
-# next cell writes one: who speaks, a pirate, a waiter or a friend?
+# next cell writes one: a pirate's tale, a waiter's sentence or a friend's message?
 # %%
 # @title What it does: writes own_texts.csv into a temporary folder
 import csv
@@ -171,7 +170,7 @@ print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never sa
 ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
 # %% [markdown]
 # Nearly always right, and yet it takes our pirate for a waiter! It has learnt texts *like those in
-# the file*, where pirates are told of and do not speak; of others its score says nothing.
+# the file*; of others, such as this shout, its score says nothing.
 # `train_classifier` does what you did above. With a file of your own, choose rate and steps on
 # `own_rows.validation`.
 #
@@ -208,7 +207,8 @@ seen = ["validation, %", "test, %", "same as recorded run", "five seeds on test:
 table(["", *seen, "numbers trained"], compared)
 
 # %% [markdown]
-# Your runs answer as the recorded ones did, message by message; a GPU may change a few. From seed to seed the results differ more than LoRA and full do: full's
+# Your runs answer as the recorded ones did, message by message; a GPU may change a few. Our
+# validation messages happen to be harder than the test's. From seed to seed the results differ more than LoRA and full do: full's
 # range holds all of LoRA's. So one run cannot rank these two, but a head alone is below both.
 #
 # ✓ **Measured: with 5 % as many numbers, LoRA does about as well as full fine-tuning.** And on real
@@ -232,12 +232,13 @@ for method, mean in means.items():
     print(f"{method:13} | {mean:.1f} % of the real test messages right")
 gap = means["lora"] - means["head"]
 verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
-reveal(versus, verdict, because=f"LoRA minus head alone is {gap:.1f} points over five seeds")
+why = f"it is {gap:.1f} points: beside always ham, a head alone leaves little to gain"
+reveal(versus, verdict, because=why)
 # %% [markdown]
 # ## What LoRA won here
-# Back to *our* messages, and the same five seeds. The intervals also hold the luck of which messages
-# are in the test. LoRA's and the head's nearly touch, but both judge the same messages, and compared
-# message by message LoRA is ahead (notebook 09).
+# Back to *our* messages, and the same five seeds. The 95 % intervals also hold the luck of which
+# messages are in the test. LoRA's and the head's overlap a little, but both judge the same messages,
+# and compared message by message LoRA is ahead (notebook 09).
 # %%
 # @title What it does: accuracy over five recorded seeds, beside the bytes to keep
 from lora_edu.evaluation import accuracy_score, predictions_of, summarise
@@ -379,6 +380,8 @@ def choose(runs):
 
 
 check("05.choose", choose)
+
+
 # %% [markdown]
 # <details><summary>Hint</summary>
 # <code>min(runs, key=lambda run: run["…"])</code> returns the run whose entry is lowest. Which
@@ -453,6 +456,8 @@ for name, steps in times.items():
     part = [100 * sum(step) / sum(whole) for step, whole in zip(steps, times["full"])]
     spread = f"{min(part):.0f} to {max(part):.0f} in {len(part)} rounds"
     print(f"{name:11} | {median(part):3.0f} % of a full step's time, {spread}")
+if len(times["full"]) < 5:
+    print("Too few rounds to compare: the machine is busy.")
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
 # At GPT-2's size the question is *memory*. On a GPU `fit` uses *autocast*: weights stay in float32,
@@ -475,7 +480,8 @@ for method in ("lora", "full"):
         f" | activations {need.activations_bytes / 1e9:.2f} GB"
     )
 # %% [markdown]
-# **That is an estimate:** we had no GPU. With yours, the cells below measure it.
+# LoRA needs a quarter of the fixed part, but all activations. **That is an estimate:** we had no
+# GPU. With yours, the cells below measure it.
 # %%
 # @title What it does: loads GPT-2, and the messages in its tokens
 from lora_edu import GPT, DownloadError, GPTConfig

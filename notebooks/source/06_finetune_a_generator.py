@@ -104,6 +104,8 @@ share
 read = sum(len(row.token_ids) for row in rows.train)
 counted = sum(target != -100 for row in rows.train for target in row.target)
 reveal(share, round(100 * counted / read), because="the rest is meaning, which is only read")
+
+
 # %% [markdown]
 # You have rows whose loss counts the sentence and its end, and nothing else. Still open is how to
 # judge the sentences that a model then writes.
@@ -279,6 +281,8 @@ sentences = {
 }
 for meaning, by_writer in sentences.items():
     print("\n  ".join([meaning, *(f"{name}: {text}" for name, text in by_writer.items())]))
+
+
 # %% [markdown]
 # Now count:
 # %%
@@ -396,6 +400,8 @@ for name, key in WAYS.items():
     sentence = finals(bundled, **key)[0]["sentences"][NUMBER]
     said[name] = f"{sentence}\n\n{judged(meaning, sentence, words)}"
 cards(said)
+
+
 # %% [markdown]
 # ## What was forgotten?
 # Can the trained models still tell stories? To find out, measure their perplexity on stories. But
@@ -508,6 +514,8 @@ for strength in (1.0, 0.9, 0.8, 0.7, 0.5, 0.0):
     learnt = mean_loss(shipped, Batches(menu_rows, 32, shuffle=False))
     rows_of_strength.append([strength, f"{learnt:.2f}", f"{math.log(on_stories(shipped)):.1f}"])
 table(["strength", "loss on menus", "loss on the ten stories (ln perplexity)"], rows_of_strength)
+
+
 # %% [markdown]
 # At four fifths of its strength, its loss on menus hardly rises, and over a third of what it forgot
 # is back. Wortsman et al. (2021) do this with full fine-tuning, by mixing the old weights with the
@@ -729,6 +737,8 @@ table(
     ["loss on stories, with menus at", *(f"{level:.2f}" for level in LEVELS)],
     [[name, *cells[name]] for name in order],
 )
+
+
 # %%
 # @title What it does: how far the control lies on the way from LoRA at rank 8 to full
 def way_to_full(level):

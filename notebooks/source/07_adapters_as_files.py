@@ -307,6 +307,8 @@ print(f"{unchanged} of {len(after)} tensors are as before, bit for bit")
 # take the update out again.
 # %%
 drawing("merge")
+
+
 # %% [markdown]
 # **Worked example**, for the formula $y = x W$ with $W$ of shape (in, out):
 #
@@ -381,6 +383,8 @@ for times, error in off.items():
 grown = off[100].norm() > 2 * off[1].norm()
 why = "the first sum drops digits, later ones find none to drop"
 reveal(cycles, GROWTH[0 if grown else 1], because=why)
+
+
 # %% [markdown]
 # That holds for one and the same update. With another adapter each time the error does add up,
 # because each sum drops other digits.
@@ -438,6 +442,8 @@ unit = tales.multiplier  # menu's is the same
 off = ((unit * a @ b).float() - both.multiplier * course_a @ course_b).abs().max()
 print(f"{whose}: ranks {a.shape[1]} and {both.rank}")
 print(f"largest difference of the products: {off:.3f}")
+
+
 # %%
 def missed_by_averaging(turn):
     """How far the tempting way misses, once the second pair is (A M, M⁻¹ B) with M = turn."""
@@ -536,6 +542,8 @@ table(
     ["strength", "update lost in bfloat16", "output's error, merged / unmerged"],
     [[s, f"{e.update_lost:.1g}", f"{e.merged / e.unmerged:.0f}"] for s, e in found.items()],
 )
+
+
 # %% [markdown]
 # **Takeaway:** in few digits, a weaker update loses a larger share. Beside the weight, $A$ and $B$
 # keep their digits. Yet the merged output was no worse here, even with half of the update lost,

@@ -95,6 +95,8 @@ for name, always in {"ham": 0, "spam": 1}.items():
     score = f1(truth.tolist(), [always] * len(truth)) if f1_verdict.passed else None
     told = "not tried yet" if score is None else f"F1 {score:.2f}"
     print(f"always {name:4} | {told}")
+
+
 # %% [markdown]
 # The lazy one gets 0, as it should. But calling everything spam gets 0.58, so F1 can flatter as
 # well. Always ask what laziness scores.
@@ -162,6 +164,8 @@ accuracies = {
 for method, found in accuracies.items():
     each = ", ".join(f"{100 * value:.1f} %" for value in found)
     print(f"{method:4} | {each} | standard deviation {100 * stdev(found):.1f} points")
+
+
 # %% [markdown]
 # The mean of five varies by $s / \sqrt 5$, where $s$ is the standard deviation between seeds. With
 # only five seeds, $s$ itself is uncertain. To allow for that we multiply by 2.776, Student's $t$ for

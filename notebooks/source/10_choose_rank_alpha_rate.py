@@ -268,6 +268,8 @@ from lora_edu.widgets.rate_explorer import rate_explorer
 
 sweeps = rate_explorer()
 sweeps
+
+
 # %% [markdown]
 # **To find out:** move the rate on menus. Which ranks win somewhere, and which wins with each at its
 # own best? In all three sweeps, how many times full fine-tuning's best rate is LoRA's? And is what

@@ -132,7 +132,7 @@ def test_the_words_say_what_lora_spares_of_the_activations_and_what_it_does_not(
     everywhere = replace(some, target_set=memory_bars.TARGET_SETS[1], rank=256)
     assert "hardly anything is spared: each adapter" in memory_bars.explain(everywhere)
     again = replace(some, checkpointing=True)
-    assert "each block's input, one block at a time" in memory_bars.explain(again)
+    assert "what one block at a time keeps inside, and the loss" in memory_bars.explain(again)
 
 
 def test_where_activations_dominate_the_words_say_what_helps() -> None:

@@ -145,7 +145,7 @@ export function mount(host, data, ask) {
   inside.append(finding, el("div", { class: "row" }, rank.element, block.element, layer.element),
     el("div", { class: "three" }, ...columns.map(each => each.element)),
     el("div", { class: "quiet cut-words" }, words,
-      unbroken(" Blue steps: the strengths of the pieces kept. The scale is logarithmic, down to 0.1 % of the first.")));
+      unbroken(" Blue steps: the strengths of the pieces kept. Both scales are logarithmic, so trust the number, not the area.")));
   new MutationObserver(draw).observe(host, { attributes: true, attributeFilter: ["data-theme"] });
   draw();
 }

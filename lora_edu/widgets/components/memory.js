@@ -17,7 +17,7 @@ export function answer(state, data) {
   const learning = [full, lora].map(({ gradients, optimizer }) => gradients + optimizer);
   const part = lora.activations / full.activations;
   const stay = part < 0.99 ? `${percent(part)} stay` : "hardly anything is spared";
-  const why = state.checkpointing ? "each block's input, one block at a time and the loss, which both methods keep"
+  const why = state.checkpointing ? "each block's input, what one block at a time keeps inside, and the loss; both methods need them"
     : part < 0.99 ? "all but the inputs of layers without adapters, as the error travels through all" : "each adapter needs its layer's input";
   sentences.push(`gradients and optimizer ${learning[1] <= learning[0] ? "shrink" : "grow"} from ${megabytes(learning[0])} to ` +
     `${megabytes(learning[1])}; the weights stay, and of the activations ${stay}: ${why}.`);
