@@ -408,10 +408,10 @@ for name, init, rates in (
         rows.append([name, f"{lr:g}", f"{loss:.2f}", layers])
 table(["trained by", "learning rate", "held-out loss", "layers with an intruder, of 36"], rows)
 # %% [markdown]
-# Across methods, the loss does not explain intruders: at 3.69 and 3.32 full fine-tuning has none;
-# at 3.59 LoRA has them in 29 or 30 layers. Nor is it LoRA as such: with a smaller $A$ they are rare
-# at rate 0.002, where it learnt least, and common at 0.01. *Within* a method the rate that learnt
-# most has most. Whether they cause forgetting is not tested here.
+# Does the loss explain intruders? No: full fine-tuning has none at 3.69 and 3.32, and in between, at
+# 3.59, LoRA has them in 29 or 30 layers. Is it LoRA as such? No: with a smaller $A$ they are rare at
+# a rate of 0.002 and common at 0.01. But *within* a method, the rate that learnt most has most
+# intruders. Whether they cause forgetting is not tested here.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?

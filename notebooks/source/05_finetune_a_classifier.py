@@ -208,8 +208,9 @@ table(["", *seen, "numbers trained"], compared)
 
 # %% [markdown]
 # Your runs answer as the recorded ones did, message by message; a GPU may change a few. Our
-# validation messages happen to be harder than the test's. From seed to seed the results differ more than LoRA and full do: full's
-# range holds all of LoRA's. So one run cannot rank these two, but a head alone is below both.
+# validation messages happen to be harder than the test's. The five seeds of full
+# spread further than LoRA's and include them, so one run cannot rank these two. But a head alone is
+# below both.
 #
 # ✓ **Measured: with 5 % as many numbers, LoRA does about as well as full fine-tuning.** And on real
 # messages?
