@@ -108,8 +108,8 @@ def judge_prediction(prediction: float | None, asked: ExplorerState) -> str:
     _, words = verdict(prediction, count, question="how many")
     if words == "close enough":
         words += f" to {count:,}"
-    where = f"{asked.model}, rank {asked.rank:,} on {', '.join(asked.targets_there)}"
-    return f"Your prediction for {where}, {in_words(prediction)}, is {words}."
+    where = f"{asked.model}, rank {asked.rank:,}"
+    return f"{where}: you predicted {in_words(prediction)}, {words}."
 
 
 def describe(state: ExplorerState, has_prediction: bool = False, drawn: str = "") -> str:

@@ -55,11 +55,11 @@ def test_without_a_layer_the_words_ask_for_one() -> None:
     ("number", "verdict"),
     [
         (None, "No prediction recorded. Make one above and run this cell again to compare."),
-        (294_912.0, "rank 8 on query, value, 294,912, is right."),
-        (589_824.0, "is 2 times too many."),
-        (29_491.2, "is 10 times too few."),
+        (294_912.0, "GPT-2 small (124M), rank 8: you predicted 294,912, right."),
+        (589_824.0, ", 2 times too many."),
+        (29_491.2, ", 10 times too few."),
         (-3.0, "is not a count."),
-        (1e300, "is more than 999 trillion times too many."),
+        (1e300, ", more than 999 trillion times too many."),
     ],
 )
 def test_a_prediction_is_judged_by_its_factor(number: float | None, verdict: str) -> None:

@@ -22,10 +22,10 @@ export function judged(typed, answer, question, tolerance) {
 }
 
 /** A count that was predicted for a setting of the rank explorer, in its words: as `judge_prediction` there. */
-export function judgedCount(said, count, { model, rank, targets }) {
+export function judgedCount(said, count, { model, rank }) {
   if (said <= 0) return `Your prediction, ${inWords(said)}, is not a count.`;
   const { words } = verdict(said, count, "how many", 0.1);
-  return `Your prediction for ${model}, rank ${grouped(rank)} on ${targets.join(", ")}, ${inWords(said)}, is ${words}${words === "close enough" ? ` to ${grouped(count)}` : ""}.`;
+  return `${model}, rank ${grouped(rank)}: you predicted ${inWords(said)}, ${words}${words === "close enough" ? ` to ${grouped(count)}` : ""}.`;
 }
 
 /** A number the way prose has it: 2,500,000 and 0.25. */

@@ -69,6 +69,6 @@ def test_a_page_judges_a_choice(loaded: Loaded) -> None:
 def test_a_count_is_judged_in_the_words_of_the_rank_explorer(loaded: Loaded) -> None:
     asked, count = ExplorerState("GPT-2 small (124M)", 8), 294_912
     said = [float(round(factor * count)) for factor in FACTORS]
-    start = {"model": asked.model, "rank": asked.rank, "targets": asked.targets}
+    start = {"model": asked.model, "rank": asked.rank}
     told = loaded.each("judgedCount", [[number, count, start] for number in said])
     assert told == [judge_prediction(number, asked) for number in said]
