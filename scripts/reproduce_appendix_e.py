@@ -117,7 +117,7 @@ SETUPS = {
         load_llm,
         load_spam,
         batch_rows=8,
-        rates=(1e-4, 3e-4, 1e-3, 3e-3),
+        rates=(3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
         seeds={"printed": 1, "course": 3, "repository": 1},
         to_longest=False,
     ),
