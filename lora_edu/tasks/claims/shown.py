@@ -16,7 +16,6 @@ from lora_edu.tasks.claims.outcomes import (
     two_thirds,
 )
 from lora_edu.tasks.claims.settings import (
-    RANK,
     alpha_is_a_rate,
     rate_whatever_the_rank,
     same_beginning,
@@ -25,6 +24,7 @@ from lora_edu.tasks.claims.settings import (
     ten_times_the_rate,
 )
 from lora_edu.tasks.claims.verdicts import FAILS, HOLDS, OPEN, Claim
+from lora_edu.tasks.menu import RANK
 
 MARKS = {HOLDS: "✓", FAILS: "✗", OPEN: "?"}
 NOTEBOOKS = {
