@@ -41,7 +41,8 @@ function comeIntoView(host) {
 }
 
 const saves = ({ key, ctrlKey, metaKey }) => (ctrlKey || metaKey) && key?.toLowerCase() === "s";
-const runsOn = event => event.key === "Enter" && event.shiftKey;
+// Where a cell that is run again would lose what was typed, the field keeps the key to itself.
+const runsOn = event => event.key === "Enter" && event.shiftKey && !("keepsEnter" in (event.composedPath()[0].dataset ?? {}));
 const theirs = event => saves(event) || runsOn(event);
 
 /** A way to Python: a function that takes a request and promises the answer. */

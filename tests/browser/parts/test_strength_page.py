@@ -403,3 +403,15 @@ def test_an_empty_prompt_asks_for_one(page: Page, kit: Locator) -> None:
     ask(kit, "  ")
     assert kit.get_by_role("status").inner_text() == "Write a prompt first."
     assert page.evaluate("asked") == []
+
+
+def test_shift_enter_in_an_own_prompt_asks_and_is_not_left_to_jupyterlab(page: Page) -> None:
+    """There it would run the cell again, and the explorer made anew has lost the prompt."""
+    kit = show(page, EXPLORER)
+    page.evaluate("addEventListener('keydown', event => { window.left = event.key; })")
+    field = kit.get_by_label("Your own prompt")
+    field.fill("A dog")
+    field.press("Shift+Enter")
+    assert page.evaluate("window.left") is None
+    kit.get_by_role("slider").press("Shift+Enter")
+    assert page.evaluate("window.left") == "Enter"
