@@ -64,7 +64,7 @@ def _sorted(places: Mapping[str, Spread]) -> list[Place]:
     return sorted(places.items(), key=lambda place: place[1].mean)
 
 
-def verdict(places: Sequence[Place], measure: str) -> str:
+def who_is_ahead(places: Sequence[Place], measure: str) -> str:
     """Says who is ahead, if anyone is: whose seeds overlap with nobody's.
 
     Two arms overlap where one's lowest seed is not above the other's highest. That is a rough test:
@@ -77,9 +77,9 @@ def verdict(places: Sequence[Place], measure: str) -> str:
 
     Example:
         >>> one, other = ("A", Spread(0.2, 0.1, 0.3, 3)), ("B", Spread(0.4, 0.3, 0.5, 3))
-        >>> verdict([one, other], LEARNT)
+        >>> who_is_ahead([one, other], LEARNT)
         'A and B overlap: no clear winner'
-        >>> verdict([("A", Spread(0.2, 0.1, 0.29, 3)), other], LEARNT)
+        >>> who_is_ahead([("A", Spread(0.2, 0.1, 0.29, 3)), other], LEARNT)
         'A is ahead'
     """
     if not places:
@@ -111,8 +111,8 @@ def finding(state: RateState) -> str:
         return "Tick at least two ways to train, to compare them."
     some = f" ({len(tried)} of {shown} tried)" if 1 < len(tried) < shown else ""
     return (
-        f"At {_rate(state.rate)}{some}, {verdict(tried, state.measure)}. "
-        f"Each at its best rate, {verdict(at_own_rates(state), state.measure)}."
+        f"At {_rate(state.rate)}{some}, {who_is_ahead(tried, state.measure)}. "
+        f"Each at its best rate, {who_is_ahead(at_own_rates(state), state.measure)}."
     )
 
 

@@ -19,7 +19,7 @@ from lora_edu.widgets.rate_explorer import (
     explain,
     finding,
     rate_explorer,
-    verdict,
+    who_is_ahead,
 )
 from lora_edu.widgets.rate_record import KEPT, LEARNT, Spread, recorded
 
@@ -74,7 +74,7 @@ def test_the_best_rate_is_that_of_the_task_even_where_forgetting_is_shown(sweep:
 def test_it_begins_where_one_rate_has_another_winner_than_the_best_rates(sweep: str) -> None:
     state = RateState(sweep, rate=recorded()[sweep].start)
     assert len(at_one_rate(state)) > 1
-    one, own = (verdict(of(state), LEARNT) for of in (at_one_rate, at_own_rates))
+    one, own = (who_is_ahead(of(state), LEARNT) for of in (at_one_rate, at_own_rates))
     assert one.split(" is ahead")[0] != own.split(" is ahead")[0]
 
 
@@ -96,17 +96,17 @@ def test_ahead_is_who_overlaps_with_nobody_and_one_seed_cannot_tell() -> None:
         ("C", Spread(0.45, 0.3, 0.5, 2)),
         ("D", Spread(0.4, 0.4, 0.4, 1)),
     )
-    assert verdict([first, apart], LEARNT) == "A is ahead"
-    assert verdict([first, apart], KEPT) == "A forgot least"
-    assert verdict([first, apart, touching], LEARNT) == "A and C overlap: no clear winner"
-    assert verdict([first, alone], LEARNT) == "A is ahead, but one seed cannot tell"
-    assert verdict([alone, apart[:1] + (Spread(0.6, 0.5, 0.7, 3),)], KEPT) == (
+    assert who_is_ahead([first, apart], LEARNT) == "A is ahead"
+    assert who_is_ahead([first, apart], KEPT) == "A forgot least"
+    assert who_is_ahead([first, apart, touching], LEARNT) == "A and C overlap: no clear winner"
+    assert who_is_ahead([first, alone], LEARNT) == "A is ahead, but one seed cannot tell"
+    assert who_is_ahead([alone, apart[:1] + (Spread(0.6, 0.5, 0.7, 3),)], KEPT) == (
         "D forgot least, but one seed cannot tell"
     )
     three = [first, touching, ("E", Spread(0.5, 0.2, 0.8, 3))]
-    assert verdict(three, LEARNT) == "A, C and E overlap: no clear winner"
-    assert verdict([first], LEARNT) == "only A was tried"
-    assert verdict([], LEARNT) == "none of these was tried"
+    assert who_is_ahead(three, LEARNT) == "A, C and E overlap: no clear winner"
+    assert who_is_ahead([first], LEARNT) == "only A was tried"
+    assert who_is_ahead([], LEARNT) == "none of these was tried"
 
 
 def test_words_say_who_was_not_tried_and_how_many_seeds() -> None:
@@ -167,7 +167,7 @@ def test_one_rate_has_one_winner_and_another_rate_another() -> None:
     by_name = dict(at_own_rates(RateState(MENUS)))
     assert by_name["LoRA rank 8"].lowest - by_name["LoRA rank 32"].highest > 0
     assert by_name["LoRA rank 8"].mean - by_name["LoRA rank 32"].mean < 0.01
-    smol = verdict(at_own_rates(RateState(SMOL)), LEARNT)
+    smol = who_is_ahead(at_own_rates(RateState(SMOL)), LEARNT)
     assert smol == "full fine-tuning, LoRA rank 64 and rank 8 overlap: no clear winner"
 
 

@@ -18,7 +18,7 @@ export function answer(state, data) {
   const each = ({ arm, loss }, where = "") => `${arm.name} ${value(loss)}${where} (${seedsOf(loss)})`;
   const some = one.length > 1 && missing.length ? ` (${one.length} of ${arms.length} tried)` : "";
   const finding = arms.length < 2 ? "Tick at least two ways to train, to compare them."
-    : `At ${at}${some}, ${verdict(one, state.measure)}. Each at its best rate, ${verdict(own, state.measure)}.`;
+    : `At ${at}${some}, ${whoIsAhead(one, state.measure)}. Each at its best rate, ${whoIsAhead(own, state.measure)}.`;
   const explain = arms.length ? `${said[0].toUpperCase()}${said.slice(1)}, all at ${at}: `
     + [...one.map(place => each(place)), ...missing.map(({ name }) => `${name} not tried`)].join(", ")
     + `. Each at its best rate: ${own.map(place => each(place, ` at ${grouped(place.rate)}`)).join(", ")}.` : "";
@@ -36,7 +36,7 @@ function spreadAt(arm, measure, rate) {
 const seedsOf = ({ seeds }) => `${seeds} seed${seeds > 1 ? "s" : ""}`;
 
 /** Who is ahead: the one whose seeds overlap with nobody's. The lowest mean comes first. */
-function verdict([first, ...others], measure) {
+function whoIsAhead([first, ...others], measure) {
   if (!first) return "none of these was tried";
   const name = first.arm.name;
   if (!others.length) return `only ${name} was tried`;
