@@ -237,7 +237,7 @@ if yours is not None and yours is not ...:
 # %% [markdown]
 # ## Deeper: why the words jump
 # The text shows only the likeliest next token, a word or a piece of one. The probabilities behind
-# it move smoothly. “pirate” takes two tokens, so its curve is that of the first:
+# it move smoothly. “pirate” takes three tokens, so its curve is that of the first:
 # %%
 # @title The next word, against the strength of the tales adapter
 from lora_edu.plots import Line, line_chart
