@@ -199,7 +199,7 @@ reveal(change, shares[2], because="B acts on every token, and every later layer 
 # eight a step, and `held_out` 24 that are never trained on. The loss is in *nats* per token:
 # $-\ln p$, where $p$ is the probability that the model gave to the token that came.
 # %%
-# @title What it does: loads tales as `batches` and `held_out`, imports `fit` and `next_token_loss`
+# @title What it does: loads the tales to train on, others held out, and the training loop
 from lora_edu import Batches, fit, load_tales, mean_loss, next_token_loss, text_rows
 
 tales = load_tales()
@@ -252,7 +252,7 @@ snapshot_verdict
 # **Stop** pauses training after the current step; **Go on** resumes from there.
 # (On Colab use the cell's own button.)
 # %%
-# @title What it does: `tale` lets the model speak; a `snapshot`, if yours has not passed
+# @title What it does: lets the model tell a tale; takes a snapshot if yours has not passed
 from lora_edu import generate_text
 
 if not snapshot_verdict.passed:
@@ -422,7 +422,7 @@ way
 
 
 # %%
-# @title What it does: `entered_blocks` asks each block's MLP whether a gradient came through it
+# @title What it does: asks each block's MLP whether a gradient came through it
 def entered_blocks(targets):
     """The blocks that the gradient enters, and how many frozen weights got one of their own."""
     model = adapted(targets)

@@ -153,6 +153,7 @@ BREAKS = [
     ("headings_form", _insert(new_markdown_cell("# Another title"))),
     ("headings_form", _replace("## Where next", "#### Where next")),
     ("cells_are_short", _insert(LONG)),
+    ("titles_of_folded_cells", _insert(new_code_cell("# @title Takes `x`", execution_count=1))),
     ("every_cell_has_been_run", _not_run),
     ("every_cell_has_been_run", _insert(new_code_cell("1", execution_count=99))),
     ("no_stored_output_answers", _answered),

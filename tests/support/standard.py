@@ -27,6 +27,7 @@ ABSOLUTE_PATH = re.compile(
 )
 PROGRESS = re.compile(r"\d+%\||\bit/s\b|\bs/it\b|[█▏▎▍▌▋▊▉]|\r")
 IMAGE_WITHOUT_ALT = re.compile(r"!\[\s*\]\(|<img(?![^>]*\balt=\"[^\"]+\")[^>]*>")
+TITLE_WITH_MARKS = re.compile(r"# @title .*[`*$]")
 CHECK = re.compile(r"\bcheck\(\s*\"(\d\d\.\w+)\"")
 
 
@@ -115,6 +116,13 @@ def cells_are_short(notebook: NotebookNode, path: str) -> list[str]:
         for cell in code_cells(notebook)
         if cell.source.count("\n") >= LONGEST_CELL_LINES and LONG_CELL_TAG not in tags(cell)
     ]
+
+
+@rule
+def titles_of_folded_cells_are_plain_text(notebook: NotebookNode, path: str) -> list[str]:
+    """No page renders Markdown there: backticks, stars and dollars would show as such."""
+    firsts = (cell.source.partition("\n")[0] for cell in code_cells(notebook))
+    return [f"{first!r}" for first in firsts if TITLE_WITH_MARKS.match(first)]
 
 
 @rule
