@@ -238,7 +238,7 @@ menu = {"stage": "tune", "task": "menu", "method": "lora"}
 losses = {rank: losses_by_rate(record, **menu, rank=rank) for rank in (1, 2, 8, 32)}
 steps = record["about"]["steps"]["menu"]
 print(f"validation loss after {steps} steps; ranks 1 and 2: one seed; 8 and 32: mean of three")
-print("– was not tried; the lowest is bold (* in plain text)")
+print("– was not tried; the lowest of each rank is bold")
 table(
     ["learning rate", *(f"rank {rank}" for rank in losses)],
     [
