@@ -14,8 +14,10 @@ notebook, with three additions of ours:
     # return ...  # your code              uncommented in the learner's notebook
     # </student>
 
-A code cell whose first line is `# @title Draw both curves` is folded, in Jupyter and on Colab. In
-the opening, `{path}` and `{whole}` become minutes, see `notebook_times.py`.
+A code cell whose first line is `# @title Draw both curves` is folded, in Jupyter and on Colab, and
+so is a section headed `## Deeper: …`, to its heading. For that each section begins a cell, wherever
+its heading stands in the source. In the opening, `{path}` and `{whole}` become minutes, see
+`notebook_times.py`.
 
 Jupytext splits the script into cells; what is here refuses what it would take without a word,
 chooses a version and adds the badge, the minutes and the ids. This module is pure: text in,
@@ -34,7 +36,7 @@ import jupytext
 from nbformat import NotebookNode, ValidationError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from scripts.notebook_times import FOLDED, with_times
+from scripts.notebook_times import DEEPER, FOLDED, with_times
 
 Version = Literal["student", "solution"]
 VERSIONS: tuple[Version, ...] = ("student", "solution")
@@ -54,6 +56,9 @@ except ImportError:  # LORA_EDU_WHEEL names another source
     course = os.environ.get("LORA_EDU_WHEEL", "git+https://github.com/{slug}")
     %pip install -q "{{course}}"
 """
+
+
+_SECTION_FOLDED = "jp-MarkdownHeadingCollapsed"  # Jupyter's mark on a section's heading
 
 
 class SourceError(ValueError):
@@ -210,7 +215,7 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
         except SourceError as error:
             raise SourceError(f"{_place(number, cell)}: {error}") from None
         if cell.cell_type == "markdown":
-            cells.append(new_markdown_cell(set_apart(source), metadata=cell.metadata))
+            cells += _text_cells(source, cell.metadata)
         else:
             cells.append(new_code_cell(source, metadata=cell.metadata | _folded(source)))
     with_times(cells)
@@ -220,8 +225,22 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
         kernelspec={"display_name": "Python 3", "language": "python", "name": "python3"},
         language_info={"name": "python"},
     )
+    if folded := [cell.id for cell in cells if _SECTION_FOLDED in cell.metadata]:
+        notebook.metadata.colab = {"collapsed_sections": folded}
     notebook.nbformat_minor = 5
     return notebook
+
+
+def _text_cells(source: str, metadata: NotebookNode) -> list[NotebookNode]:
+    """Cuts text before each section's heading, and behind the heading of one that is folded."""
+    cells = []
+    for text in re.split(r"^(?=## )", source, flags=re.M):
+        if text.startswith(f"## {DEEPER}"):
+            heading, _, text = text.partition("\n")
+            cells.append(new_markdown_cell(heading, metadata=metadata | {_SECTION_FOLDED: True}))
+        if text.strip():
+            cells.append(new_markdown_cell(set_apart(text.strip("\n")), metadata=metadata))
+    return cells
 
 
 def _folded(source: str) -> dict[str, object]:
@@ -238,3 +257,5 @@ def _number(cells: list[NotebookNode]) -> None:
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
         seen[digest] = seen.get(digest, 0) + 1
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        if _SECTION_FOLDED in cell.metadata:
+            cell.metadata["id"] = cell.id  # the name by which Colab folds a section

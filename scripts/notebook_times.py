@@ -135,7 +135,8 @@ def with_times(cells: list[NotebookNode]) -> None:
         timed = iter(found[1:])
         for cell in cells:
             if cell.cell_type == "markdown":
-                cell.source = _HEADING.sub(lambda match: match[0] + _line(next(timed)), cell.source)
+                timed_text = _HEADING.sub(lambda match: match[0] + _line(next(timed)), cell.source)
+                cell.source = timed_text.rstrip("\n")
     path, whole = shown_minutes(found)
     opening.source = opening.source.replace(PATH, f"{path}").replace(WHOLE, f"{whole}")
 

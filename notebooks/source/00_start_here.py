@@ -13,9 +13,10 @@
 # **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU, plus
 # hints and final questions.
 #
-# **How to use it:** press Shift+Enter in each cell, from the top. If something stops working, start
-# again from the top.  **Only 35 minutes in all?** Take “See it work” here, 02 up to
-# Exercise 2, 03 up to “Train it”, and “Should I use LoRA, and with what?” in 05.
+# **How to use it:** press Shift+Enter in each cell, from the top. If something breaks, start again
+# there. A section headed “Deeper” is folded: open it with its +, or click the next heading.
+# **Only 35 minutes in all?** Take “See it work” here, 02 up to Exercise 2, 03 up to “Train it”, and
+# “Should I use LoRA, and with what?” in 05.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
@@ -105,8 +106,8 @@ a, b = menu.matrices["blocks.0.attention.query"]
 print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, B {tuple(b.shape)}")
 # %% [markdown]
 # **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to
-# 192. That few is the **rank**, and *low-rank adaptation* has its name from it. Which rank is it here? `check` tells you if you are right, or why
-# not: first see it refuse 192, then replace the dots.
+# 192. That few is the **rank**, and *low-rank adaptation* has its name from it. Which is it here?
+# `check` says if you are right: first see it refuse 192, then replace the dots.
 # %%
 from lora_edu.exercises import check
 
@@ -125,7 +126,7 @@ check("00.first", rank)
 # <a href="https://github.com/lora-edu/lora_edu/tree/main/notebooks/solutions">Solutions</a>.
 # </details>
 #
-# So the waiter is no more than 36 pairs of thin matrices.
+# So the waiter is 36 pairs of thin matrices.
 #
 # ## What does strength do?
 # What is left of the waiter at strength 0? Predict first: choose an answer, then run on.

@@ -312,6 +312,28 @@ def test_a_takeaway_is_a_box_of_one_paragraph_beside_an_exercise() -> None:
     assert set_apart(text) == f"{boxed}\n\nText."
 
 
+def test_a_section_headed_deeper_is_folded_to_its_heading_alone() -> None:
+    text = "# %% [markdown]\n# Before.\n#\n# ## Deeper: far\n# Within.\n#\n# ## After\n# More.\n"
+    notebook = to_notebook(text, "student", "notebooks/x.ipynb", "a/b")
+    assert [cell.source for cell in notebook.cells] == [
+        "Before.",
+        "## Deeper: far",
+        "Within.",
+        "## After\nMore.",
+    ]
+    folded = [bool(c.metadata.get("jp-MarkdownHeadingCollapsed")) for c in notebook.cells]
+    assert folded == [False, True, False, False]
+    heading = notebook.cells[1]
+    assert heading.metadata["id"] == heading.id
+    assert notebook.metadata.colab.collapsed_sections == [heading.id]
+
+
+def test_a_notebook_without_such_a_section_has_no_word_on_folding() -> None:
+    notebook = to_notebook("# %% [markdown]\n# ## One\n", "student", "notebooks/x.ipynb", "a/b")
+    assert "colab" not in notebook.metadata
+    assert notebook.cells[0].metadata == {}
+
+
 def test_an_exercise_right_beneath_a_heading_is_boxed_too() -> None:
     assert set_apart("## Now\n**Exercise 1.** Do it.") == "## Now\n\n> **Exercise 1.** Do it."
     assert set_apart("No box.\n\n- a list") == "No box.\n\n- a list"

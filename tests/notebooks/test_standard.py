@@ -98,16 +98,20 @@ def _replace(old: str, new: str):
     return change
 
 
+def _last_code(notebook: NotebookNode) -> NotebookNode:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"][-1]
+
+
 def _output(**data: str):
     def change(notebook: NotebookNode) -> None:
         bundle = {mime.replace("_", "/", 1): content for mime, content in data.items()}
-        notebook.cells[-2].outputs.append(new_output("display_data", bundle))
+        _last_code(notebook).outputs.append(new_output("display_data", bundle))
 
     return change
 
 
 def _stream(name: str, text: str):
-    return lambda notebook: notebook.cells[-2].outputs.append(
+    return lambda notebook: _last_code(notebook).outputs.append(
         new_output("stream", name=name, text=text)
     )
 
@@ -117,11 +121,11 @@ def _exempt(notebook: NotebookNode) -> None:
 
 
 def _error(notebook: NotebookNode) -> None:
-    notebook.cells[-2].outputs.append(new_output("error", ename="ValueError", evalue="no"))
+    _last_code(notebook).outputs.append(new_output("error", ename="ValueError", evalue="no"))
 
 
 def _not_run(notebook: NotebookNode) -> None:
-    notebook.cells[-2].execution_count = None
+    _last_code(notebook).execution_count = None
 
 
 def _answered(notebook: NotebookNode) -> None:
@@ -164,7 +168,7 @@ BREAKS = [
     ("nothing_of_the_machine", _replace("nothing.", r"a file in C:\Users")),
     (
         "nothing_of_the_machine",
-        lambda n: n.cells[-2].outputs.append(
+        lambda n: _last_code(n).outputs.append(
             new_output("display_data", {"application/vnd.jupyter.widget-view+json": {}})
         ),
     ),

@@ -89,6 +89,14 @@ SETTLED = """async ([quietMs]) => {
   return true;
 }"""
 
+# Cells that are not seen, being in a section that is folded.
+HIDDEN = """() => window.jupyterapp.shell.currentWidget.content.widgets
+  .filter(cell => cell.isHidden).map(cell => cell.model.id)"""
+UNFOLD = """async () => {
+  await window.jupyterapp.commands.execute('notebook:expand-all-headings');
+  return true;
+}"""
+
 END_KERNEL = """async () => {
   await window.jupyterapp.shell.currentWidget.sessionContext.shutdown();
   return true;
@@ -181,9 +189,9 @@ class Course:
         self._ended: set[str] = set()
 
     def page(self, name: str) -> Page:
-        """Returns a notebook that has run to its end, and lets the next ones run.
+        """Returns a notebook that has run to its end, unfolded, and lets the next ones run.
 
-        `page.errors` has what went wrong.
+        `page.errors` has what went wrong, `page.hidden` the cells that were folded until then.
         """
         self.run_ahead(self.names.index(name) + 1)
         page = self._pages[name]
@@ -191,6 +199,9 @@ class Course:
             self._ended.add(name)
             with _noting_errors(page):
                 page.errors = page.errors or wait_for_all(page)
+                page.hidden = page.evaluate(HIDDEN)
+                wait_in_page(page, UNFOLD, END_SECONDS)
+                settle(page)
         page.bring_to_front()
         return page
 
@@ -202,7 +213,7 @@ class Course:
 
     def _start(self, name: str) -> None:
         page = self._pages[name] = new_page(self._browser)
-        page.name, page.errors = name, []
+        page.name, page.errors, page.hidden = name, [], []
         with _noting_errors(page):
             open_notebook(page, self._lab, f"notebooks/{name}.ipynb")
             start_all(page)

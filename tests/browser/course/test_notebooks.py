@@ -29,6 +29,17 @@ def test_it_shows_what_is_stored(notebook: Page) -> None:
     assert differences(stored, nbformat.from_dict(notebook.saved)) == []
 
 
+def test_sections_beside_the_path_are_folded_until_one_opens_them(notebook: Page) -> None:
+    stored = nbformat.read(ROOT / f"notebooks/{notebook.name}.ipynb", as_version=4)
+    beside, deeper = [], False
+    for cell in stored.cells:
+        if cell.source.startswith("## "):
+            deeper = cell.source.startswith("## Deeper")
+        elif deeper:
+            beside.append(cell.id)
+    assert notebook.hidden == beside
+
+
 def test_every_control_has_a_label(notebook: Page) -> None:
     assert not [control for control in controls(notebook) if not control.label]
 
