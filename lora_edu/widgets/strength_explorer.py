@@ -76,8 +76,11 @@ def explain(prompt: str, strength: float, answer: Answer) -> str:
         >>> explain("Win a prize", -0.5, Answer("", {"not spam": 0.1, "spam": 0.9}))
         'Strength −0.5: Win a prize → spam, 90 %'
     """
-    written = f"{strength:.1f}".replace("-", "−")
-    return f"Strength {written}: {prompt.strip()} → {_said(answer).strip()}"
+    return f"Strength {_signed(strength)}: {prompt.strip()} → {_said(answer).strip()}"
+
+
+def _signed(strength: float) -> str:
+    return f"{strength:.1f}".replace("-", "−")
 
 
 def _said(answer: Answer) -> str:
@@ -108,7 +111,28 @@ def describe(name: str, prompt: Prompt, strength: float) -> str:
     return (
         f"The strength explorer, with the {name} adapter. {explain(prompt.text, strength, now)} "
         f"The base alone: {_said(base).strip()} Likeliest next words, in brackets for the base "
-        f"alone: {rows}."
+        f"alone: {rows}. {path_in_words(strength)}"
+    )
+
+
+def path_in_words(strength: float) -> str:
+    """Says what a layer does at a strength s, y = x W + s · x ΔW: the text of the drawing.
+
+    Example:
+        >>> path_in_words(-0.5).partition(". ")[2]
+        'What comes through A and B is multiplied by −0.5, so it is taken away.'
+    """
+    if strength == 0:
+        does = "nothing is added: y is that of the base alone"
+    elif strength < 0:
+        does = "it is taken away"
+    elif strength == 1:
+        does = "it is added as it was trained"
+    else:
+        does = f"{'less' if strength < 1 else 'more'} is added than was trained"
+    return (
+        "In each adapted layer, x goes through the frozen W, and beside it through A and B. "
+        f"What comes through A and B is multiplied by {_signed(strength)}, so {does}."
     )
 
 

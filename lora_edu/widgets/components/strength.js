@@ -1,6 +1,7 @@
 // The strength explorer: an adapter's strength under a slider, and what the model says then.
 import { box, chips, choice, el, fixed, signed, slider } from "./kit.js";
 import { chart } from "./strength_chart.js";
+import { PATH_STYLE, sidePath } from "./strength_path.js";
 
 const STYLE = `
   .kit { padding-block: 8px 5px; }
@@ -52,23 +53,36 @@ const STYLE = `
   .legend i { display: inline-block; width: 16px; border-radius: 0 3px 3px 0; margin: 0 5px 0 9px; vertical-align: middle; }
   .legend .now { height: 10px; background: var(--bar-lora); }
   .legend .was { height: 4px; background: var(--bar-frozen); }
-  .drag .slider .say output { font-size: 20px; line-height: 20px; }
-  .play { min-width: 84px; }
+  .slider .say output { font-size: 20px; line-height: 20px; }
+  .controls { display: grid; grid-template: "knobs knobs" "play drag" / auto minmax(0, 1fr); gap: 6px 18px; align-items: center; margin-top: 6px; }
+  .controls .knobs { grid-area: knobs; }
+  .play { grid-area: play; min-width: 84px; }
+  .slider { grid-area: drag; }
+  .path { grid-area: path; display: none; }
   @container (min-width: 621px) {
     .two { grid-template-columns: minmax(0, 1fr) 270px; gap: 14px; }
     /* Name, groove and number in one line. */
-    .drag .slider { display: grid; grid-template-columns: auto 1fr 54px; gap: 0 6px; align-items: center; }
-    .drag .say { display: contents; }
-    .drag .say output { grid-area: 1 / 3; text-align: right; }
-    .drag .groove { grid-area: 1 / 2; }
-    .drag :is(.ticks, .marks) { grid-column: 2; }
+    .slider { display: grid; grid-template-columns: auto 1fr 54px; gap: 0 6px; align-items: center; }
+    .slider .say { display: contents; }
+    .slider .say output { grid-area: 1 / 3; text-align: right; }
+    .groove { grid-area: 1 / 2; }
+    :is(.ticks, .marks) { grid-column: 2; }
+  }
+  /* The number that is dragged is in the drawing, where it is multiplied. */
+  @container (min-width: 710px) {
+    .controls { grid-template: "knobs knobs path" "play drag path" / auto minmax(0, 1fr) auto; }
+    .note { line-height: 17px; margin-block: -2px; }
+    .path { display: block; margin-block: -2px; }
+    .slider { grid-template-columns: auto 1fr; }
+    .slider .say output { display: none; }
   }
   /* On a phone the slider is right beneath the words that it moves; what they are compared with comes after it. */
   @container (max-width: 620px) {
     .kit { display: flex; flex-direction: column; }
     .two, .two > :first-child { display: contents; }
     .said { margin-top: 8px; }
-    .knobs { order: 1; margin-top: 8px; }
+    .controls { order: 1; margin-top: 8px; grid-template: "knobs knobs" "play path" "drag drag" / auto 1fr; }
+    .path { display: block; width: 147px; height: 62px; justify-self: end; }
     .base { order: 2; margin-top: 12px; }
     .next { order: 2; margin-top: 12px; }
   }
@@ -126,11 +140,11 @@ export function mount(host, { strengths, most, adapters }, ask) {
   const zero = strengths.indexOf(0), trained = strengths.indexOf(1);
   const state = { adapter: 0, prompt: 0, strength: trained };
   const chosen = () => data.adapters[state.adapter].prompts[state.prompt];
-  const inside = box(host, "Strength explorer", STYLE);
+  const inside = box(host, "Strength explorer", STYLE + PATH_STYLE);
 
   // What is seen.
   const said = el("div", { class: "seen", "aria-live": "polite" }), base = el("div", { class: "seen" });
-  const rows = el("div", { class: "bars" }), draw = chart(rows);
+  const rows = el("div", { class: "bars" }), draw = chart(rows), path = sidePath();
   const question = el("b");
   const explained = el("div", { class: "legend explained" });
   const status = el("div", { class: "note quiet", role: "status" });
@@ -143,6 +157,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
     said.replaceChildren(...pieces(now.prompt, classifies ? `\n→ ${waiting}` : waiting));
     base.replaceChildren(...beneath((now.base ?? "…").trim(), classifies));
     draw(now.bars);
+    path.set(data.strengths[state.strength]);
     question.textContent = classifies ? "Which of the two?" : "What comes next?";
     explained.textContent = classifies ? "How likely each of the adapter's two answers is."
       : "Strong letters are the next token, a word or a piece of one. Pale is how it goes on.";
@@ -165,7 +180,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
     own.title = `Such as: ${example}`;
     start();
   };
-  const drag = slider({ label: "Strength of the adapter", stops: strengths, value: 1, say: each => signed(each, 1),
+  const drag = slider({ label: "Strength", stops: strengths, value: 1, say: each => signed(each, 1),
     marks: [[-1, "−1", "away"], [0, "0", "the base"], [1, "1", "as trained"], [2, "2", "too much"]],
     change: each => { stop(); state.strength = strengths.indexOf(each); show(); } });
 
@@ -245,8 +260,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
       el("div", { class: "next" },
         el("div", { class: "legend" }, question, " ", el("span", { class: "key" }, el("i", { class: "now" }), "now"), el("span", { class: "key" }, el("i", { class: "was" }), "base")),
         rows, explained)),
-    el("div", { class: "row knobs" }, chip.element, status),
-    el("div", { class: "row knobs drag" }, play, drag.element));
+    el("div", { class: "controls" }, el("div", { class: "row knobs" }, chip.element, status), play, drag.element, path.element));
   offer();
 }
 

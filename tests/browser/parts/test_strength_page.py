@@ -173,7 +173,7 @@ def test_the_part_that_jupyterlab_shows_after_a_run_has_all_but_the_prompts(page
     page.set_viewport_size({"width": 1366, "height": 768})
     kit = show(page, EXPLORER)
     box = kit.bounding_box()
-    for part in (".said", ".base", ".bars", ".chips", ".drag"):
+    for part in (".said", ".base", ".bars", ".chips", ".slider", ".path"):
         assert kit.locator(part).first.bounding_box()["y"] >= box["y"] + box["height"] - 289, part
 
 
@@ -201,12 +201,14 @@ def test_the_legend_is_on_its_question_s_line_in_the_column_of_a_page(page: Page
 def test_on_a_phone_the_knobs_are_right_beneath_the_words_that_they_move(page: Page) -> None:
     page.set_viewport_size(PHONE)
     kit = show(page, EXPLORER)
-    said, chips, drag, base = (
-        kit.locator(part).first.bounding_box() for part in (".said", ".chips", ".drag", ".base")
+    said, chips, play, slider, base = (
+        kit.locator(part).first.bounding_box()
+        for part in (".said", ".chips", ".play", ".slider", ".base")
     )
     assert 0 < chips["y"] - (said["y"] + said["height"]) <= 12
-    assert 0 < drag["y"] - (chips["y"] + chips["height"]) <= 40
-    assert base["y"] >= drag["y"] + drag["height"]
+    assert 0 < play["y"] - (chips["y"] + chips["height"]) <= 56
+    assert 0 < slider["y"] - (play["y"] + play["height"]) <= 30
+    assert base["y"] >= slider["y"] + slider["height"]
 
 
 def test_it_opens_with_a_sentence_and_not_with_nonsense(kit: Locator) -> None:
@@ -234,7 +236,7 @@ def test_a_prompt_is_read_whole_and_the_place_for_ones_own_grows_when_it_is_used
 
 
 def test_arrow_keys_drag_the_strength(kit: Locator) -> None:
-    slider = kit.get_by_role("slider", name="Strength of the adapter")
+    slider = kit.get_by_role("slider", name="Strength")
     slider.press("ArrowLeft")
     assert slider.get_attribute("aria-valuetext") == "0.9"
     assert said(kit) == RECORDING["menu"][0].at(0.9).text.strip()
