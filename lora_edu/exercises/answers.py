@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import re
 import textwrap
 import traceback
 import types
@@ -15,6 +16,10 @@ from lora_edu.exercises.guarding import Changed, ReturnedNothing
 
 _LIBRARIES = ("site-packages", "dist-packages")
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
+# As Python words the call of a function or class whose parameters do not fit.
+_OTHER_ARGUMENTS = re.compile(
+    r"\(\) (takes (no|from|\d+) .*argument|takes no arguments|missing \d+ required positional)"
+)
 _STANDARD_LIBRARY = str(Path(inspect.__file__).resolve().parent)
 
 
@@ -123,6 +128,8 @@ def explain_error(error: Exception) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_learners(frame)]
     if not frames and text.endswith("object is not callable"):
         return "This is a value. Hand over the function or class itself, without calling it."
+    if not frames and _OTHER_ARGUMENTS.search(text):
+        return "It takes another number of arguments than the exercise gives it. Keep those there."
     if not frames:
         return f"This answer could not be used ({kind}: {text}). Is it of the kind asked for?"
     last = frames[-1]

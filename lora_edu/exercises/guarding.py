@@ -62,10 +62,13 @@ def _unchanged(answer: types.FunctionType, given: tuple[Any, ...], now: tuple[An
 def _instead(name: str, given: Any) -> str:
     """Says how to make a new object of that kind, in place of changing the one given."""
     if isinstance(given, nn.Module):
-        return "Compute a new tensor: `weight + update`, not `weight += update`."
+        return f"Compute new tensors from those in `{name}`: `+` makes one, `+=` changes one."
     if isinstance(given, Tensor):
         return f"Make a new one: `2 * {name}` or `{name}.clone()`, not `{name} *= 2`."
-    return f"Make a new one: `sorted({name})`, not `{name}.sort()`."
+    kind = type(given).__name__
+    if isinstance(given, (dict, list)):
+        return f"Work on a copy: `{kind}({name})` makes one."
+    return "Make new ones of what is in it."
 
 
 def is_as_it_was(before: Any, after: Any) -> bool:

@@ -21,17 +21,19 @@ def break_even(answer: Any) -> None:
         raise Wrong("That is the largest rank an update can have. Long before it, A and B have "
                     "outgrown W.")  # fmt: skip
     if same(found, 18) or same(found, 30):
-        raise Wrong("Half the side is right for square layers alone. Solve r (m + n) = m n for r.")
+        raise Wrong(
+            "Half the side is right for square layers alone. Solve the equation given for r."
+        )
     if same(found, 2160):
-        raise Wrong("That is the size of W. Which rank makes r (m + n) as large?")
+        raise Wrong("That is the size of W. Which rank makes r (in_dim + out_dim) as large?")
     if same(found, 48):
-        raise Wrong("That is the mean of the sides. Divide the size of W by m + n.")
+        raise Wrong("That is the mean of the sides. Divide the size of W by in_dim + out_dim.")
     if same(found, 22):
         raise Wrong("You dropped the fraction. The break-even rank need not be whole: use /.")
     if same(found, 72):
         raise Wrong("Python divides before it adds: put in_dim + out_dim in parentheses.")
     if not same(found, 22.5):
-        raise Wrong("Solve r (m + n) = m n for r, with the two sizes that your function is given.")
+        raise Wrong("Solve the equation given for r, with the sizes that your function gets.")
     if not same(answer(40, 120), 30):
         raise Wrong("It is right for 60 inputs and 36 outputs only: use in_dim and out_dim.")
 

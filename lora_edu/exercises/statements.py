@@ -55,6 +55,11 @@ def statements(answer: Any, names: Iterable[str]) -> dict[str, bool]:
     return {name: bool(value) for name, value in answer.items()}
 
 
+def _quoted(names: list[str]) -> str:
+    """Lists names that may have commas of their own."""
+    return "; ".join(f'"{name}"' for name in names)
+
+
 def choices(answer: Any, names: Iterable[str], allowed: Iterable[str]) -> dict[str, str]:
     """Returns a learner's dict of chosen words, as they are spelt in `allowed`.
 
@@ -72,7 +77,7 @@ def choices(answer: Any, names: Iterable[str], allowed: Iterable[str]) -> dict[s
     """
     names, spelt = list(names), {word.casefold(): word for word in allowed}
     if not isinstance(answer, dict) or answer.keys() != set(names):
-        raise Wrong(f"Keep the dict with its {len(names)} names: {', '.join(names)}.")
+        raise Wrong(f"Keep the dict with its {len(names)} names: {_quoted(names)}.")
     for value in answer.values():
         if not isinstance(value, str) or value.strip().casefold() not in spelt:
             raise Wrong(

@@ -67,8 +67,8 @@ def share(answer: Callable[[int, int], float]) -> None:
         2 / 3: "That leaves out the thin products with A and B; they grow with the rank.",
         1.5 * r / d: "That is the share of the trained numbers. " + NO_BACKWARD,
         _share(d, r, thin=2): "That is right for a layer of d inputs and d outputs. The MLP's two "
-        "have a side of 4 d: add up k m and k + m over all six layers before you divide.",
-        _share(d, r, thin=3): "You counted A and B twice: r (k + m) is both of them already.",
+        "have a side of 4 d: add up in × out and in + out over all six layers, then divide.",
+        _share(d, r, thin=3): "You counted A and B twice: rank · (in + out) is both already.",
         _share(d, r, thin=1): "A and B have three stages too: forward, error, gradients.",
         _share(d, r, thin=0.5): "A and B have three stages too: forward, error, gradients.",
         _share(d, r, wide=1 / 3): "You counted one wide product, LoRA needs two. " + NO_BACKWARD,
@@ -82,8 +82,8 @@ def share(answer: Callable[[int, int], float]) -> None:
             raise Wrong(message)
     if not same(found, expected):
         raise Wrong(
-            "Over the six layers k m adds up to 12 d² and k + m to 18 d. LoRA: two wide products "
-            "and three thin ones; full fine-tuning: three wide ones."
+            "Over the six layers in × out adds up to 12 d² and in + out to 18 d. LoRA has two "
+            "wide products and three thin ones, full fine-tuning three wide ones."
         )
     if not same(answer(4 * d, 2 * r), _share(4 * d, 2 * r)):
         raise Wrong("It is right for width 192 and rank 8 alone: use the arguments.")

@@ -121,7 +121,7 @@ SAMPLES = {
             (lambda linear, lora: lora.alpha * (lora.A @ lora.B).T, "the update alone"),
             (
                 lambda linear, lora: copy.deepcopy(linear.weight),
-                "For the same x, F.linear(x, merged, bias)",
+                "A layer with your weight must do",
             ),
             (
                 lambda linear, lora: linear.weight + lora.alpha / 2 * (lora.A @ lora.B).T,  # rank 2
@@ -134,7 +134,7 @@ SAMPLES = {
             (_merge_in_place, "changes the `linear` that"),
             (
                 lambda linear, lora: linear.weight + 3.0 * (lora.A @ lora.B).T,
-                "For the same x, F.linear(x, merged, bias)",
+                "A layer with your weight must do",
             ),
             (
                 lambda linear, lora: (

@@ -54,7 +54,7 @@ SAMPLES = {
             (lambda m, n: (m + n) / 2, "the mean of the sides"),
             (lambda m, n: m * n / m + n, "put in_dim + out_dim in parentheses"),
             (lambda m, n: m * n // (m + n), "dropped the fraction"),
-            (lambda m, n: math.sqrt(m * n) / 2, "Solve r (m + n) = m n for r, with"),
+            (lambda m, n: math.sqrt(m * n) / 2, "Solve the equation given for r, with"),
             (lambda m, n: 384.0, "768 → 768, whatever the layer"),
             (lambda m, n: 22.5, "for 60 inputs and 36 outputs only"),
             (lambda m, n: str(break_even_rank(m, n)), "without quotation marks"),

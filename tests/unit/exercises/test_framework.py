@@ -144,6 +144,17 @@ def test_an_answer_of_the_wrong_kind_is_explained() -> None:
     assert message.startswith("This answer could not be used (TypeError: expected a pair)")
 
 
+@pytest.mark.parametrize(
+    "answer", [lambda: 1, lambda a: a, lambda a, b, c, d: a, nn.Bilinear, object]
+)
+def test_a_call_with_another_number_of_arguments_is_told_without_pythons_words(answer) -> None:
+    with pytest.raises(TypeError) as raised:
+        answer(16, 4)
+    assert explain_error(raised.value.with_traceback(None)) == (  # as if the checker had called
+        "It takes another number of arguments than the exercise gives it. Keep those there."
+    )
+
+
 def test_a_value_where_a_function_is_asked_for_is_named() -> None:
     message = explain_error(TypeError("'float' object is not callable"))
     assert message == "This is a value. Hand over the function or class itself, without calling it."
@@ -161,9 +172,9 @@ def test_a_function_that_changes_its_arguments_is_told_which() -> None:
 @pytest.mark.parametrize(
     ("given", "change", "told"),
     [
-        (nn.Linear(2, 2), lambda linear: linear.weight.data.zero_(), "`weight + update`, not"),
+        (nn.Linear(2, 2), lambda linear: linear.weight.data.zero_(), "`+=` changes one."),
         (torch.ones(2), lambda x: x.zero_(), "`2 * given` or `given.clone()`, not"),
-        ([2, 1], lambda x: x.sort(), "`sorted(given)`, not `given.sort()`"),
+        ([2, 1], lambda x: x.sort(), "`list(given)` makes one"),
     ],
 )
 def test_what_to_do_instead_of_changing_an_argument_is_of_its_kind(
