@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
 
 from lora_edu.plots.curve_names import name_curves
@@ -50,6 +52,7 @@ _GREY = "#555555"  # of levels
 _ROOM = 1.12  # above bars, for the labels of the highest
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # of a value, above the grid
 _MANY_DECADES = 3  # of a logarithmic axis, from which on its powers of ten are labels enough
+_APART_POINTS = 5.0  # from a curve's whiskers to the next one's, at the same place
 _LABEL_SHARE = 0.1  # of the highest bar: what a label takes, at most
 _LEGEND_CHARACTERS, _KEY_CHARACTERS = 84, 9  # of a row, and those that a line's sign takes of it
 SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
@@ -64,7 +67,7 @@ class Line:
             curve has the concept's colour.
         x: Positions.
         y: Values.
-        low: Lower ends of the interval around `y`, drawn as a band, or None.
+        low: Lower ends of the interval around `y`, drawn as whiskers, or None.
         high: Upper ends.
         points: Whether to mark each point; off for long curves.
     """
@@ -87,9 +90,10 @@ def line_chart(
     y_log10: bool = False,
     y_log2: bool = False,
 ) -> Figure:
-    """Draws curves, each with its band where it has an interval, and its name at its end.
+    """Draws curves, each with whiskers where it has an interval, and its name at its end.
 
-    Where the names find no room there, a legend below has them.
+    Where the names find no room there, a legend below has them. Curves with intervals stand a
+    little beside each other, as whiskers upon whiskers could not be told apart.
 
     Args:
         lines: The series.
@@ -107,9 +111,10 @@ def line_chart(
         for index, line in enumerate(lines):
             style = line_style(index, line.label) | ({} if line.points else {"marker": ""})
             curves += axis.plot(line.x, line.y, label=line.label, **style)
-            if line.low is not None and line.high is not None:
-                band = {"color": style["color"], "alpha": 0.18, "linewidth": 0}
-                axis.fill_between(line.x, line.low, line.high, **band)
+        with_whiskers = [(c, line) for c, line in zip(curves, lines) if line.low is not None]
+        for place, (curve, line) in enumerate(with_whiskers):
+            for drawn in (curve, *_whiskers(axis, line, curve.get_color())):
+                _move(drawn, (place - (len(with_whiskers) - 1) / 2) * _APART_POINTS)
         if x_log2:
             axis.set_xscale("log", base=2)
             axis.xaxis.set_major_formatter(_plain)
@@ -125,6 +130,21 @@ def line_chart(
 
 def add_level(
     axis: Axes,
+def _whiskers(axis: Axes, line: Line, colour: str) -> list[Artist]:
+    """Draws a line's intervals: thin, with a mark at each end."""
+    stems = axis.vlines(line.x, line.low, line.high, color=colour, linewidth=1, zorder=1.9)
+    ends = {"color": colour, "linestyle": "", "marker": "_", "markersize": 6, "zorder": 1.9}
+    return [stems, *axis.plot(line.x, line.low, **ends), *axis.plot(line.x, line.high, **ends)]
+
+
+def _move(drawn: Artist, points: float) -> None:
+    """Shows what is drawn so far to the right of its data, which keep their place on the axes."""
+    inches = points / 72
+    drawn.set_transform(
+        drawn.axes.transData + ScaledTranslation(inches, 0, drawn.figure.dpi_scale_trans)
+    )
+
+
     height: float,
     name: str,
     *,

@@ -28,6 +28,7 @@ CUT, LORA, SHRUNK = "cut", "lora", "shrunk"
 WITHOUT, STRETCHED = "without", "stretched"
 
 Found = Mapping[str, Any]
+_ROOM = 6  # times the last rank, on a logarithmic axis: there the levels have their names
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,13 @@ class RankRecord:
                 f"LoRA trained at rank 1 gets {100 * self.accuracy(LORA, 1).mean():.1f} %, "
                 f"the whole ΔW {100 * self.whole_accuracy.mean():.1f} %"
             ),
-            x_label="rank r; bands from the worst seed to the best",
+            x_label="rank r; whiskers from the worst seed to the best",
             y_label="accuracy on the test set (%)",
             x_log2=True,
         )
         axis = made.axes[0]
         axis.set_xticks(self.ranks(CUT), self.ranks(CUT))
+        axis.set_xlim(right=_ROOM * self.ranks(CUT)[-1])
         for accuracy, name, colour, above in (
             (100 * self.whole_accuracy.mean().item(), "ΔW whole", CONCEPTS["full"], True),
             (100 * self.words, "words counted", INK, False),
@@ -105,7 +107,7 @@ class RankRecord:
         return made
 
     def _line(self, kind: str, label: str) -> Line:
-        """The mean over the seeds, in a band from the worst to the best."""
+        """The mean over the seeds, with whiskers from the worst to the best."""
         from lora_edu.plots import Line
 
         ranks = self.ranks(kind)

@@ -143,13 +143,13 @@ def test_neighbouring_colours_differ_in_grey() -> None:
     assert min(abs(a - b) for a, b in zip(greys, greys[1:], strict=False)) > 0.1
 
 
-def test_line_chart_draws_its_data_and_bands() -> None:
+def test_line_chart_draws_its_data_and_whiskers() -> None:
     low, high = Line("LoRA", [1, 2], [3.0, 4.0], [2.0, 3.0], [4.0, 5.0]), Line("", [1, 2], [1, 1])
     axis = line_chart([low, high], **LABELS).axes[0]
     assert np.array_equal(axis.lines[0].get_xydata(), [[1, 3], [2, 4]])
     assert np.array_equal(axis.lines[1].get_xydata(), [[1, 1], [2, 1]])
-    corners = axis.collections[0].get_paths()[0].vertices
-    assert {(1, 2), (1, 4), (2, 3), (2, 5)} <= {tuple(map(float, each)) for each in corners}
+    assert np.array_equal(axis.collections[0].get_segments(), [[[1, 2], [1, 4]], [[2, 3], [2, 5]]])
+    assert [list(ends.get_ydata()) for ends in axis.lines[2:]] == [[2, 3], [4, 5]]
     assert [text.get_text() for text in axis.texts] == ["LoRA"]
 
 
@@ -181,6 +181,19 @@ def test_a_vertical_axis_by_powers_of_two_has_them_as_labels() -> None:
         ((6, 400), ["10", "20", "50", "100", "200"]),
         ((0.016, 6.9), ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5"]),
         ((0.5, 5000), ["1", "10", "100", "1,000"]),
+def test_curves_with_whiskers_stand_beside_each_other_around_their_place() -> None:
+    lines = [Line(name, [1, 2], [3, 4], [2, 3], [4, 5]) for name in ("LoRA", "full")]
+    axis = line_chart([*lines, Line("", [1, 2], [1, 1])], **LABELS).axes[0]
+    axis.figure.draw_without_rendering()
+    place = axis.transData.transform((1, 3))[0]
+    left, right, bare = (line.get_transform().transform((1, 3))[0] for line in axis.lines[:3])
+    assert bare == place and left < place < right and left + right == pytest.approx(2 * place)
+    assert right - left < 0.02 * axis.bbox.width
+    stems = [each.get_transform().transform((1, 3))[0] for each in axis.collections]
+    assert stems == [left, right]
+    assert axis.dataLim.intervalx.tolist() == [1, 2]
+
+
     ],
 )
 def test_a_logarithmic_axis_of_few_decades_has_labels_within_each(ends, labels) -> None:
