@@ -37,6 +37,7 @@ __all__ = [
     "add_level",
     "bar_chart",
     "figure",
+    "align",
     "heat_map",
     "house_style",
     "line_chart",
@@ -379,6 +380,22 @@ def smoothed(losses: Sequence[float], window: int = SMOOTHED_STEPS) -> list[floa
         [3.0, 2.0, 1.5]
     """
     ends = range(1, len(losses) + 1)
+def align(charts: Sequence[Figure]) -> None:
+    """Gives charts of one panel each, in place, the same left and right edge.
+
+    For charts that are read below each other: by themselves each leaves as much room at its sides
+    as its own numbers and names take.
+    """
+    for chart in charts:
+        with house_style():
+            chart.draw_without_rendering()  # computes the layout, which is then kept
+        chart.set_layout_engine("none")
+    places = [chart.axes[0].get_position() for chart in charts]
+    left, right = max(place.x0 for place in places), min(place.x1 for place in places)
+    for chart, place in zip(charts, places):
+        chart.axes[0].set_position([left, place.y0, right - left, place.height])
+
+
     return [sum(losses[max(0, i - window) : i]) / min(i, window) for i in ends]
 
 

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 import lora_edu
 from lora_edu import LinearWithLoRA, LoRALayer, scaling_factor
 from lora_edu.exercises import check
-from lora_edu.plots import Line, line_chart, show, table
+from lora_edu.plots import Line, align, line_chart, show, table
 from lora_edu.widgets import predict, reveal
 
 effects = ["more directions", "the same directions, each stronger", "both"]
@@ -205,10 +205,14 @@ titles = (
     f"Use: with alpha / rank it stays, with the others it grows, up to {grows:.0f} times",
 )
 labels = "size of the update, relative to W", "fall of the loss, in %"
+charts = []
 for title, label, curves in zip(titles, labels, (sizes, falls), strict=True):
     lines = [Line(name, ranks, of) for name, of in curves.items()]
     axes = {"x_label": "rank", "y_label": label, "x_log2": True, "y_log10": True}
-    show(line_chart(lines, title=title, **axes), f"{label} against rank. {title}.")
+    charts.append(line_chart(lines, title=title, **axes))
+align(charts)  # one rank above the other
+for title, label, chart in zip(titles, labels, charts, strict=True):
+    show(chart, f"{label} against rank. {title}.")
 
 
 # %% [markdown]
