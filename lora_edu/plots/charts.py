@@ -244,37 +244,43 @@ def bar_chart(
 
 def point_chart(
     values: Mapping[str, float],
-    intervals: Mapping[str, tuple[float, float]],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
     *,
     title: str,
     y_label: str,
     label_format: str = "{:.3g}",
+    y_log10: bool = False,
 ) -> Figure:
     """Draws one point a name, with its value written beside it and its interval as a whisker.
 
-    For values that are far from zero and near each other: a bar shows how far it is from zero, so
-    that theirs would be almost alike. The axis begins below the lowest interval.
+    For values whose distance from zero, which a bar shows, says little: those that are far from it
+    and near each other, and those of several orders of magnitude, on a logarithmic axis.
 
     Args:
         values: Height of each point. A name that speaks of a concept has the concept's colour.
-        intervals: Lower and upper end for each name.
+        intervals: Lower and upper end for some or all names.
         title: The finding.
         y_label: What the heights are, with the unit.
         label_format: How the values are written.
+        y_log10: Logarithmic vertical axis.
     """
     made = figure(title, "", y_label)
     axis = made.axes[0]
     with house_style():
         for index, (name, value) in enumerate(values.items()):
-            low, high = intervals[name]
+            low, high = (intervals or {}).get(name, (value, value))
+            whisker = [[value - low], [high - value]] if high > low else None
             style = {"color": CONCEPTS[concept_of(name) or "frozen"], "fmt": "o", "capsize": 6}
-            axis.errorbar(index, value, [[value - low], [high - value]], markersize=9, **style)
+            axis.errorbar(index, value, whisker, markersize=9, **style)
             beside = {"textcoords": "offset points", "va": "center", "bbox": _PAPER}
             axis.annotate(label_format.format(value), (index, value), (12, 0), **beside)
         axis.set_xticks(range(len(values)), list(values))
         axis.set_xlim(-0.5, len(values) - 0.5)
-        axis.locator_params("y", steps=[1, 2, 5, 10])
-        axis.grid(False, axis="x")
+        if y_log10:
+            axis.margins(y=0.15)
+            _label_decades(axis)
+        else:
+            axis.locator_params("y", steps=[1, 2, 5, 10])
     return made
 
 

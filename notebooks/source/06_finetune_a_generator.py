@@ -489,10 +489,12 @@ unmerge(lora)
 print(f"adapter off: the largest difference of a logit from the base's is {apart}")
 # %% tags=["withheld"]
 # @title What it does: draws the five
-from lora_edu.plots import bar_chart
+from lora_edu.plots import add_level, point_chart
 
 title = "With the adapter off nothing is forgotten" + ("; with it on, much is" if harder else "")
-chart = bar_chart(found, title=title, y_label="perplexity on ten stories", label_format="{:.0f}")
+axes = {"y_label": "perplexity on ten stories, log scale", "y_log10": True}
+chart = point_chart(found, title=title, label_format="{:.0f}", **axes)
+add_level(chart.axes[0], found["base"], "as the base", above=False)
 
 steps = [digit * 10**zeros for zeros in range(4) for digit in (1, 2, 5)]
 alt = "Perplexity on ten stories, in multiples of the base's, rounded to 1, 2, 5, 10, 20 or 50"
@@ -502,7 +504,7 @@ for name, value in found.items():
 show(chart, alt=f"{alt}. {title}.")
 # %% [markdown]
 # **Takeaway:** with the adapter off, the base is there, bit for bit. While it is *on*, it changes
-# whatever the model reads. Full's tall bar is no verdict: its rate was chosen for menus alone. At a
+# whatever the model reads. Full's high value is no verdict: its rate was chosen for menus alone. At a
 # lower rate it learns as much and forgets far less, as a deeper section and notebook 08 show.
 #
 # Between on and off there is *strength*, the knob of every adapter. The shipped one, turned down:

@@ -15,6 +15,7 @@ from lora_edu.plots.charts import (
     bar_chart,
     figure,
     heat_map,
+    align,
     line_chart,
     line_style,
     png,
@@ -290,6 +291,34 @@ def test_heat_map_shows_the_matrix_and_its_names() -> None:
     )
     axis, bar = made.axes
     assert np.array_equal(axis.images[0].get_array(), matrix)
+def test_points_on_a_logarithmic_axis_all_lie_well_inside_it() -> None:
+    values = {"base": 18.0, "full": 987.0}
+    axis = point_chart(values, title="", y_label="perplexity", y_log10=True).axes[0]
+    low, high = axis.get_ylim()
+    assert axis.get_yscale() == "log" and low < 16 and high > 1100
+    assert all(drawn.lines[2] == () for drawn in axis.containers)  # no whiskers
+
+
+def test_charts_below_each_other_share_their_edges() -> None:
+    names = ("short", "a name that takes much room")
+    charts = [
+        line_chart([Line(name, [1, 2], [0, top])], **LABELS)
+        for name, top in zip(names, (1, 1e6), strict=True)
+    ]
+    for chart in charts:
+        chart.draw_without_rendering()
+    first, second = (chart.axes[0].get_position() for chart in charts)
+    assert first.x0 < second.x0 and first.x1 > second.x1
+    align(charts)
+    for chart in charts:
+        png(chart)
+    (left, *others), (right, *_) = zip(
+        *(chart.axes[0].get_position().intervalx for chart in charts), strict=True
+    )
+    assert [left, right] == list(charts[1].axes[0].get_position().intervalx)
+    assert others == [left] and [left, right] == pytest.approx([second.x0, second.x1], abs=0.01)
+
+
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["c", "d"]
     assert [text.get_text() for text in axis.texts] == ["0", "1", "2", "3"]
     assert [text.get_color() for text in axis.texts] == ["black", "black", "black", "white"]
