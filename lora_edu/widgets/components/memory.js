@@ -49,15 +49,18 @@ select { padding: 4px 5px; }
 .tick { align-self: center; }
 .bars { position: relative; display: grid; grid-template-columns: 207px minmax(0, 1fr); gap: 9px 13px; margin-top: 6px; padding-top: 42px; }
 .bars > svg { position: absolute; right: 0; overflow: visible; pointer-events: none; }
-.method { display: grid; grid-template-columns: 1fr auto; align-items: baseline; line-height: 25px; }
+.method { display: grid; grid-template-columns: 1fr auto; align-items: baseline; align-content: start; line-height: 25px; }
 .method b { font-size: 13.5px; white-space: nowrap; } .method strong { font-size: 18.5px; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .method span { grid-column: 1 / -1; font-size: 12px; line-height: 17px; color: var(--quiet); }
 .full { --method: var(--bar-full); } .full b { color: var(--full); }
 .lora, .qlora { --method: var(--bar-lora); } :is(.lora, .qlora) b { color: var(--lora); }
 .bar { display: flex; height: 26px; border-radius: 3px; overflow: hidden; background: var(--card); }
-.bar i { flex: none; overflow: hidden; font-size: 12px; line-height: 26px; font-style: normal; color: #111; text-align: center; white-space: nowrap; box-shadow: inset -1px 0 var(--paper); }
-.parts { font-size: 12px; line-height: 17px; color: var(--quiet); font-variant-numeric: tabular-nums; }
-.parts span { white-space: nowrap; margin-right: 12px; }
+.bar i { flex: none; box-shadow: inset -1px 0 var(--paper); }
+.parts { display: grid; grid-template-columns: repeat(4, minmax(0, 104px)); font-size: 12px; line-height: 17px; font-variant-numeric: tabular-nums; }
+.parts span { white-space: nowrap; }
+/* The parts have one order: the first row names them for all, and a screen reader hears every name. */
+.parts span::after { content: attr(data-name); position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); }
+.full .parts span::after { display: block; position: static; width: auto; clip-path: none; color: var(--quiet); padding-left: 13px; }
 .parts span::before { content: ""; display: inline-block; width: 9px; height: 9px; margin-right: 4px; border-radius: 2px; background: var(--fill); }
 .weights { --fill: var(--weights); } .activations { --fill: var(--activations); }
 .gradients { --fill: color-mix(in srgb, var(--method) 42%, white); } .optimizer { --fill: color-mix(in srgb, var(--method) 78%, white); }
@@ -65,7 +68,7 @@ select { padding: 4px 5px; }
 .why { margin: 7px 0 0; font-size: 12.5px; line-height: 18px; min-height: 54px; }
 @container (max-width: 800px) {
   .row { gap: 8px 7px; } .sliders { column-gap: 28px; } .row:not(.sliders) { font-size: 12.5px; } .field { gap: 4px; } select { padding: 4px 1px; }
-  .bars { grid-template-columns: 202px minmax(0, 1fr); gap: 9px; } .parts { font-size: 11.5px; } .parts span { margin-right: 8px; } }
+  .bars { grid-template-columns: 202px minmax(0, 1fr); gap: 9px; } }
 @container (min-width: 400px) and (max-width: 730px) { .field { flex: 0 0 calc(50% - 4px); } }
 @container (max-width: 620px) { .bars { grid-template-columns: minmax(0, 1fr); gap: 2px; padding-top: 0; } .method { margin-top: 8px; } .full .bar { margin-top: 44px; } }
 `;
@@ -81,7 +84,7 @@ export function mount(host, data) {
   const rows = METHODS.map(method => {
     const total = el("strong"), fits = el("span");
     const pieces = PARTS.map(part => el("i", { class: part }));
-    const sizes = PARTS.map(part => el("span", { class: part }));
+    const sizes = PARTS.map(part => el("span", { class: part, "data-name": part }));
     const track = el("div", { class: "bar", "aria-hidden": "true" }, ...pieces);
     const elements = [el("div", { class: `method ${method}` }, el("b", {}, NAMES[method]), total, fits),
       el("div", { class: method }, track, el("div", { class: "parts" }, ...sizes))];
@@ -102,19 +105,14 @@ export function mount(host, data) {
   function show() {
     const found = answer(state, data);
     const end = roundUp(1.02 * Math.max(...METHODS.map(method => found.rows[method].total)));
-    const width = rows[0].track.clientWidth;
-    const lines = drawCards(bars, rows.map(({ track }) => track), data.cards, end);
+    drawCards(bars, rows.map(({ track }) => track), data.cards, end);
     for (const { method, total, fits, pieces, sizes } of rows) {
       const row = found.rows[method];
       total.textContent = megabytes(row.total);
       fits.textContent = where(row, data);
-      let left = 0;
       PARTS.forEach((part, place) => {
-        const wide = (width * row[part]) / end, middle = left + wide / 2, half = 4 * part.length;
-        left += wide;
-        sizes[place].textContent = `${part} ${megabytes(row[part])}`;
+        sizes[place].textContent = megabytes(row[part]);
         pieces[place].style.width = `${(100 * row[part]) / end}%`;
-        pieces[place].textContent = wide > 2 * half && lines.every(at => Math.abs(at - middle) > half) ? part : "";
       });
     }
     bars.setAttribute("aria-label", found.alt);

@@ -6,10 +6,10 @@ const NAMES_END = 26, BARS_AT = 42; // heights, in pixels: two lines of a name, 
 const TOO_CLOSE = 0.1; // of the width: less than this for all cards, and their lines are a smear
 const halves = new Map(); // half the width of each name, once it was drawn
 
-/** Draws the cards that end on the scale of the bars, 0 to `end` bytes; returns where their lines are. */
+/** Draws the cards that end on the scale of the bars, 0 to `end` bytes. */
 export function drawCards(place, tracks, cards, end) {
   const width = tracks[0].clientWidth; // all that is read of the page comes before what is written
-  if (!width) return [];
+  if (!width) return;
   const [top, ...tops] = [place, ...tracks].map(each => each.getBoundingClientRect().top);
   const start = tops[0] - BARS_AT, height = tracks[0].clientHeight;
   place.querySelector("svg")?.remove();
@@ -37,7 +37,6 @@ export function drawCards(place, tracks, cards, end) {
       ...tops.flatMap(from => [["--paper", 4], ["--ink", 1.5]].map(([colour, wide]) => // seen on any bar
         svg("path", { d: `M${at} ${from - start - 2}v${height + 3}`, style: `stroke:var(${colour});stroke-width:${wide}` }))));
   }
-  return shown.map(({ at }) => at);
 }
 
 /** Gives each name a middle, as near to its line as the others let it be. */
