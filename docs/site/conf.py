@@ -29,7 +29,7 @@ katex_css_path = "katex/katex.min.css"
 html_theme = "furo"
 html_theme_options = {
     "light_css_variables": {
-        "font-stack": 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif',
+        "font-stack": '-apple-system, "Segoe UI", Roboto, Arial, "DejaVu Sans", sans-serif',
         "font-stack--monospace": 'ui-monospace, "SF Mono", Menlo, "DejaVu Sans Mono", monospace',
         "color-brand-primary": "#0072b2",
         "color-brand-content": "#0072b2",

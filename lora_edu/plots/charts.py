@@ -23,6 +23,8 @@ from lora_edu.plots.style import (
     DIVERGING,
     HATCHES,
     INK,
+    QUIET,
+    RULE,
     SEQUENTIAL,
     concept_of,
     figure,
@@ -35,9 +37,9 @@ from lora_edu.plots.style import (
 __all__ = [
     "Line",
     "add_level",
+    "align",
     "bar_chart",
     "figure",
-    "align",
     "heat_map",
     "house_style",
     "line_chart",
@@ -49,11 +51,10 @@ __all__ = [
     "stacked_bars",
 ]
 
-_GREY = "#555555"  # of levels
 _ROOM = 1.12  # above bars, for the labels of the highest
+_APART_POINTS = 5.0  # from a curve's whiskers to the next one's, at the same place
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # of a value, above the grid
 _MANY_DECADES = 3  # of a logarithmic axis, from which on its powers of ten are labels enough
-_APART_POINTS = 5.0  # from a curve's whiskers to the next one's, at the same place
 _LABEL_SHARE = 0.1  # of the highest bar: what a label takes, at most
 _LEGEND_CHARACTERS, _KEY_CHARACTERS = 84, 9  # of a row, and those that a line's sign takes of it
 SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
@@ -129,8 +130,6 @@ def line_chart(
     return made
 
 
-def add_level(
-    axis: Axes,
 def _whiskers(axis: Axes, line: Line, colour: str) -> list[Artist]:
     """Draws a line's intervals: thin, with a mark at each end."""
     stems = axis.vlines(line.x, line.low, line.high, color=colour, linewidth=1, zorder=1.9)
@@ -146,10 +145,12 @@ def _move(drawn: Artist, points: float) -> None:
     )
 
 
+def add_level(
+    axis: Axes,
     height: float,
     name: str,
     *,
-    colour: str = _GREY,
+    colour: str = QUIET,
     right: float = 1.0,
     above: bool = True,
 ) -> None:
@@ -163,11 +164,11 @@ def _move(drawn: Artist, points: float) -> None:
         right: Where the name ends, as a share of the width: left of a curve that comes near.
         above: Whether the name is above the line, not below.
     """
-    axis.axhline(height, color=colour, linestyle=":")
     place = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points", "ha": "right"}
     side = "bottom" if above else "top"
-    words = {"va": side, "fontsize": 9, "color": INK}
-    axis.annotate(name, (right, height), (-4, 4 if above else -4), **place, **words)
+    with house_style():
+        axis.axhline(height, color=colour, linestyle=":", linewidth=1.4)
+        axis.annotate(name, (right, height), (-4, 4 if above else -4), va=side, **place)
 
 
 def _columns(names: Sequence[str]) -> int:
@@ -234,10 +235,9 @@ def bar_chart(
             place = {"textcoords": "offset points", "ha": "center", "bbox": _PAPER}
             axis.annotate(label_format.format(value), (index, end), (0, 5), **place)
         if reference:
-            axis.axhline(reference[1], color=_GREY, linestyle="--", label=reference[0])
+            axis.axhline(reference[1], color=QUIET, linestyle="--", label=reference[0])
             made.legend(loc="outside lower center")
-        axis.set_xticks(range(len(values)), list(values))
-        axis.grid(False, axis="x")
+        axis.set_xticks(range(len(values)), list(values), color=INK)
         axis.set_ylim(top=_ROOM * top if top > 0 else None)
     return made
 
@@ -274,7 +274,7 @@ def point_chart(
             axis.errorbar(index, value, whisker, markersize=9, **style)
             beside = {"textcoords": "offset points", "va": "center", "bbox": _PAPER}
             axis.annotate(label_format.format(value), (index, value), (12, 0), **beside)
-        axis.set_xticks(range(len(values)), list(values))
+        axis.set_xticks(range(len(values)), list(values), color=INK)
         axis.set_xlim(-0.5, len(values) - 0.5)
         if y_log10:
             axis.margins(y=0.15)
@@ -316,9 +316,10 @@ def stacked_bars(
             style = {"color": COLOURS[index % len(COLOURS)], "hatch": HATCHES[index % len(HATCHES)]}
             axis.barh(rows, lengths, 0.62, left=ends, label=part, edgecolor="white", **style)
             ends = ends + lengths
-        axis.set_yticks(rows, list(values))
+        axis.set_yticks(rows, list(values), color=INK)
         axis.invert_yaxis()
         axis.grid(False, axis="y")
+        axis.grid(True, axis="x")
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=len(parts))
     return made
 
@@ -361,9 +362,10 @@ def heat_map(
     scale = {"cmap": DIVERGING if signed else SEQUENTIAL, "vmin": ends[0], "vmax": ends[1]}
     with house_style():
         image = axis.imshow(values, aspect="auto", interpolation="nearest", **scale)
-        made.colorbar(image, ax=axis, label=f"{value_label}\nstronger colour: {more}")
+        bar = made.colorbar(image, ax=axis, label=f"{value_label}\nstronger colour: {more}")
+        bar.outline.set_color(RULE)
         axis.grid(False)
-        axis.spines[["top", "right"]].set_visible(True)  # the weakest cells are almost paper
+        axis.spines[:].set(visible=True, color=RULE)  # the weakest cells are almost paper
         axis.locator_params(integer=True)
         if x_names:
             axis.set_xticks(range(len(x_names)), list(x_names))
@@ -378,14 +380,6 @@ def heat_map(
     return made
 
 
-def smoothed(losses: Sequence[float], window: int = SMOOTHED_STEPS) -> list[float]:
-    """The mean of each loss and those just before it.
-
-    Example:
-        >>> smoothed([3.0, 1.0, 2.0], window=2)
-        [3.0, 2.0, 1.5]
-    """
-    ends = range(1, len(losses) + 1)
 def align(charts: Sequence[Figure]) -> None:
     """Gives charts of one panel each, in place, the same left and right edge.
 
@@ -402,6 +396,14 @@ def align(charts: Sequence[Figure]) -> None:
         chart.axes[0].set_position([left, place.y0, right - left, place.height])
 
 
+def smoothed(losses: Sequence[float], window: int = SMOOTHED_STEPS) -> list[float]:
+    """The mean of each loss and those just before it.
+
+    Example:
+        >>> smoothed([3.0, 1.0, 2.0], window=2)
+        [3.0, 2.0, 1.5]
+    """
+    ends = range(1, len(losses) + 1)
     return [sum(losses[max(0, i - window) : i]) / min(i, window) for i in ends]
 
 

@@ -3,8 +3,9 @@
 The style: a concept has its colour in every figure, of Okabe and Ito's, which colour-blind readers
 can tell apart; other series have colours of their own, at least 3 : 1 on white and apart in
 lightness; each line has its own marker and dashes, so that a print in grey still reads; a title
-that states the finding; axis labels with units. No figure goes through pyplot, so nothing has to
-be closed and nothing is shown twice.
+that states the finding; axis labels with units. Letters, sizes, greys and lines are those of the
+explorers (widgets/components/kit.css), so that figures and explorers seem drawn by one hand. No
+figure goes through pyplot, so nothing has to be closed and nothing is shown twice.
 
 Source:
     Okabe and Ito 2008, "Color Universal Design", section "Color-blind friendly palette".
@@ -19,13 +20,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
-SIZE_INCHES = (7.0, 3.8)
-DOTS_PER_INCH = 110  # as shown: a figure of 7 inches is 770 pixels wide on the page
+SIZE_INCHES = (6.6, 3.6)
+DOTS_PER_INCH = 110  # as shown: a figure of 6.6 inches is 726 pixels wide on the page
 #: Dots stored for each dot shown, so that a dense screen and a zoomed page are sharp.
 SHARPNESS = 1.5
 _PALETTE_COLOURS = 256  # the most that PNG has
@@ -34,7 +36,8 @@ COLOURS = ("#3B2A7A", "#B0800A", "#117A7A", "#B565A7", "#5B2C3F", "#82786A", "#0
 #: One colour for each concept, in every picture: the frozen base and its W; LoRA, its A, B and
 #: their product; full fine-tuning; a new head. The explorers' are in widgets/components/kit.css.
 CONCEPTS = {"frozen": "#6B7580", "lora": "#0072B2", "full": "#D55E00", "head": "#009E73"}
-INK = "#1B1F24"  # of all words
+INK = "#1B1F24"  # of words
+QUIET, RULE = "#57606A", "#D0D7DE"  # of an axis' words and numbers; of the grid
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), "-")
 HATCHES = ("", "///", "...", "\\\\\\", "xx", "++", "oo")
@@ -42,23 +45,40 @@ HATCHES = ("", "///", "...", "\\\\\\", "xx", "++", "oo")
 #: turns light into dark.
 SEQUENTIAL, DIVERGING = "GnBu", "PuOr"
 
+#: Plain letters like the page's. The first two are equally wide, so that a figure made with either
+#: has the same layout; the last comes with matplotlib, and has the signs that the others lack.
+FONTS = ("Arial", "Liberation Sans", "DejaVu Sans")
+
 STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.titlesize": 11,
+    # matplotlib warns of each font that is not there, on the learner's page.
+    "font.family": [font for font in FONTS if font in font_manager.get_font_names()],
+    "font.size": 9,  # points; 14 pixels as shown
+    "axes.titlesize": 10.5,
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
+    "axes.titlepad": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.edgecolor": QUIET,
+    "axes.linewidth": 0.7,
     "axes.grid": True,
+    "axes.grid.axis": "y",
     "axes.axisbelow": True,
     "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": "#DDDDDD",
+    "axes.labelcolor": QUIET,
+    "xtick.labelcolor": QUIET,
+    "ytick.labelcolor": QUIET,
+    "xtick.color": QUIET,
+    "xtick.major.size": 3,
+    "xtick.major.width": 0.7,
+    "xtick.minor.size": 0,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+    "grid.color": RULE,
+    "grid.linewidth": 0.7,
     "legend.frameon": False,
-    "lines.linewidth": 1.8,
+    "lines.linewidth": 1.7,
     "lines.markersize": 5,
 }
 
@@ -125,7 +145,8 @@ def figure(
         if panels == 1:
             axes[0, 0].set_title(title)
         elif title:
-            made.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+            size = STYLE["axes.titlesize"]
+            made.suptitle(title, x=0.01, ha="left", fontsize=size, fontweight="bold")
     return made
 
 

@@ -39,7 +39,7 @@ class TrainingPicture:
         thin = {"color": line_style(0)["color"], "alpha": 0.55, "linewidth": 0.8}
         thin["label"] = "each batch"
         with house_style():
-            self.title = drawn.suptitle(" ", x=0.01, ha="left", fontsize=11, fontweight="bold")
+            self.title = drawn.suptitle(" ", x=0.01, ha="left", fontsize=10.5, fontweight="bold")
             self._curves: dict[str, Any] = {
                 "batches": self._loss_axis.plot([], [], **thin)[0],
                 "training": self._curve(0, 0, f"mean of {SMOOTHED_STEPS} steps", marker=""),

@@ -20,7 +20,7 @@ WIDTH = 480
 STROKE = 2  # of every line
 SIZES = {"name": 22, "formula": 18, "label": 16, "small": 14}
 FONTS = {
-    "words": 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif',
+    "words": '-apple-system, "Segoe UI", Roboto, Arial, "DejaVu Sans", sans-serif',
     "math": '"STIX Two Text", "Cambria", "Georgia", "DejaVu Serif", serif',
 }
 #: Of areas, by concept, behind words in `ink`; light and dark.

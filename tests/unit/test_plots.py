@@ -2,20 +2,23 @@
 
 import base64
 import io
+import warnings
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.text import Text
 from PIL import Image
 
 from lora_edu.plots.charts import (
     Line,
     add_level,
+    align,
     bar_chart,
     figure,
     heat_map,
-    align,
     line_chart,
     line_style,
     png,
@@ -31,15 +34,21 @@ from lora_edu.plots.style import (
     DASHES,
     DIVERGING,
     DOTS_PER_INCH,
+    FONTS,
     HATCHES,
+    INK,
     MARKERS,
+    QUIET,
+    RULE,
     SEQUENTIAL,
     SHARPNESS,
     SIZE_INCHES,
+    STYLE,
     concept_of,
     house_style,
     shown_width,
 )
+from lora_edu.widgets import component
 
 LABELS = {"title": "It falls", "x_label": "step", "y_label": "loss (nats per token)"}
 
@@ -83,6 +92,24 @@ def test_title_and_labels_are_where_they_belong() -> None:
     axis = figure("It falls", "step", "loss (nats)").axes[0]
     assert axis.get_title(loc="left") == "It falls"
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("step", "loss (nats)")
+
+
+def test_letters_are_of_fonts_that_are_there(caplog: pytest.LogCaptureFixture) -> None:
+    made = line_chart([Line("√r, ΔW − 1 ✓", [1, 2], [3, 4])], **LABELS)
+    add_level(made.axes[0], 3.5, "before training")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a sign that no font has
+        png(made)
+    assert not caplog.records  # of a font that is missing
+    families = [tuple(text.get_fontfamily()) for text in made.findobj(Text)]
+    assert set(families) == {tuple(STYLE["font.family"])}
+    assert families[0][-1] == FONTS[-1] == "DejaVu Sans"
+
+
+def test_greys_are_those_of_the_explorers() -> None:
+    kit = (Path(component.__file__).parent / "components/kit.css").read_text(encoding="utf-8")
+    for name, grey in (("ink", INK), ("quiet", QUIET), ("line", RULE)):
+        assert f"--{name}: {grey.lower()};" in kit.partition("data-theme")[0]
 
 
 def test_panels_share_one_title() -> None:
@@ -154,6 +181,19 @@ def test_line_chart_draws_its_data_and_whiskers() -> None:
     assert [text.get_text() for text in axis.texts] == ["LoRA"]
 
 
+def test_curves_with_whiskers_stand_beside_each_other_around_their_place() -> None:
+    lines = [Line(name, [1, 2], [3, 4], [2, 3], [4, 5]) for name in ("LoRA", "full")]
+    axis = line_chart([*lines, Line("", [1, 2], [1, 1])], **LABELS).axes[0]
+    axis.figure.draw_without_rendering()
+    place = axis.transData.transform((1, 3))[0]
+    left, right, bare = (line.get_transform().transform((1, 3))[0] for line in axis.lines[:3])
+    assert bare == place and left < place < right and left + right == pytest.approx(2 * place)
+    assert right - left < 0.02 * axis.bbox.width
+    stems = [each.get_transform().transform((1, 3))[0] for each in axis.collections]
+    assert stems == [left, right]
+    assert axis.dataLim.intervalx.tolist() == [1, 2]
+
+
 def test_long_curves_have_no_markers_and_unnamed_ones_no_legend() -> None:
     made = line_chart([Line("", [1, 2], [3, 4], points=False)], **LABELS)
     assert made.axes[0].lines[0].get_marker() == ""
@@ -182,19 +222,6 @@ def test_a_vertical_axis_by_powers_of_two_has_them_as_labels() -> None:
         ((6, 400), ["10", "20", "50", "100", "200"]),
         ((0.016, 6.9), ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5"]),
         ((0.5, 5000), ["1", "10", "100", "1,000"]),
-def test_curves_with_whiskers_stand_beside_each_other_around_their_place() -> None:
-    lines = [Line(name, [1, 2], [3, 4], [2, 3], [4, 5]) for name in ("LoRA", "full")]
-    axis = line_chart([*lines, Line("", [1, 2], [1, 1])], **LABELS).axes[0]
-    axis.figure.draw_without_rendering()
-    place = axis.transData.transform((1, 3))[0]
-    left, right, bare = (line.get_transform().transform((1, 3))[0] for line in axis.lines[:3])
-    assert bare == place and left < place < right and left + right == pytest.approx(2 * place)
-    assert right - left < 0.02 * axis.bbox.width
-    stems = [each.get_transform().transform((1, 3))[0] for each in axis.collections]
-    assert stems == [left, right]
-    assert axis.dataLim.intervalx.tolist() == [1, 2]
-
-
     ],
 )
 def test_a_logarithmic_axis_of_few_decades_has_labels_within_each(ends, labels) -> None:
@@ -264,33 +291,6 @@ def test_points_have_their_heights_whiskers_values_and_no_zero() -> None:
     assert 70 < axis.get_ylim()[0] < 75
 
 
-@pytest.mark.parametrize("height", [0.5, 0.78, 0.82, 0.9])
-def test_a_baseline_strikes_out_no_value(height: float) -> None:
-    baseline = ("counted words", 0.83)
-    bars = {"name": height, "LoRA": 0.9}
-    made = bar_chart(bars, title="", y_label="", reference=baseline)
-    made.draw_without_rendering()
-    axis = made.axes[0]
-    line = axis.transData.transform((0, baseline[1]))[1]
-    for label in axis.texts:
-        box = label.get_window_extent()
-        assert not box.y0 < line < box.y1
-
-
-def test_heat_map_shows_the_matrix_and_its_names() -> None:
-    matrix = np.array([[0.0, 1.0], [2.0, 3.0]])
-    made = heat_map(
-        matrix,
-        title="It grows",
-        x_label="column",
-        y_label="row",
-        value_label="weight",
-        x_names=["a", "b"],
-        y_names=["c", "d"],
-        number_format="{:.0f}",
-    )
-    axis, bar = made.axes
-    assert np.array_equal(axis.images[0].get_array(), matrix)
 def test_points_on_a_logarithmic_axis_all_lie_well_inside_it() -> None:
     values = {"base": 18.0, "full": 987.0}
     axis = point_chart(values, title="", y_label="perplexity", y_log10=True).axes[0]
@@ -319,6 +319,33 @@ def test_charts_below_each_other_share_their_edges() -> None:
     assert others == [left] and [left, right] == pytest.approx([second.x0, second.x1], abs=0.01)
 
 
+@pytest.mark.parametrize("height", [0.5, 0.78, 0.82, 0.9])
+def test_a_baseline_strikes_out_no_value(height: float) -> None:
+    baseline = ("counted words", 0.83)
+    bars = {"name": height, "LoRA": 0.9}
+    made = bar_chart(bars, title="", y_label="", reference=baseline)
+    made.draw_without_rendering()
+    axis = made.axes[0]
+    line = axis.transData.transform((0, baseline[1]))[1]
+    for label in axis.texts:
+        box = label.get_window_extent()
+        assert not box.y0 < line < box.y1
+
+
+def test_heat_map_shows_the_matrix_and_its_names() -> None:
+    matrix = np.array([[0.0, 1.0], [2.0, 3.0]])
+    made = heat_map(
+        matrix,
+        title="It grows",
+        x_label="column",
+        y_label="row",
+        value_label="weight",
+        x_names=["a", "b"],
+        y_names=["c", "d"],
+        number_format="{:.0f}",
+    )
+    axis, bar = made.axes
+    assert np.array_equal(axis.images[0].get_array(), matrix)
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["c", "d"]
     assert [text.get_text() for text in axis.texts] == ["0", "1", "2", "3"]
     assert [text.get_color() for text in axis.texts] == ["black", "black", "black", "white"]
