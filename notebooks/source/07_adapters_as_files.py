@@ -25,6 +25,7 @@
 # All that is learnt is in $A$ and $B$, and in a new head if there is one. So keep just that. Train
 # for a moment on a pirate's tales, to have something to save:
 # %%
+# @title What it does: imports the model, the tales, and the training loop
 import torch
 
 from lora_edu import (
@@ -37,7 +38,6 @@ from lora_edu import (
     load_tokenizer,
     next_token_loss,
     replace_linear_with_lora,
-    same_bits,
     text_rows,
 )
 from lora_edu.exercises import check
@@ -64,8 +64,11 @@ from pathlib import Path
 
 from lora_edu import base_fingerprint, data_path, save_adapter
 
-folder, fingerprint = Path(tempfile.mkdtemp()) / "pirate", base_fingerprint("mini")
-save_adapter(model, folder, base_fingerprint=fingerprint, dtype=torch.float16)
+fingerprint = base_fingerprint("mini")
+folder = Path(tempfile.mkdtemp()) / "pirate"
+folder = save_adapter(model, folder, base_fingerprint=fingerprint, dtype=torch.float16)
+# %%
+# @title The answer: run it when you have predicted
 base_bytes = data_path("mini_gpt", "model.safetensors").stat().st_size
 adapter_bytes = (folder / "adapter_model.safetensors").stat().st_size
 for path in sorted(folder.iterdir()):
@@ -127,6 +130,7 @@ result = folder.parent / "logits.safetensors"
 done = subprocess.run([sys.executable, "-c", PROGRAM, str(folder), str(result)])
 print("the other process ended with code", done.returncode)
 # %%
+# @title What it does: compares the logits of both processes, and of the base alone
 from safetensors.torch import load_file
 
 tokens = torch.arange(64, device=device).view(2, 32)
@@ -156,16 +160,14 @@ print(f"size of the adapter's file next to the base's: {100 * adapter_bytes / ba
 # %%
 fresh = load_pretrained("mini", device=device)
 replace_linear_with_lora(fresh, rank=8, alpha=16, targets="blocks.*", scaling="alpha/rank")
-fresh.load_state_dict(load_file(folder / "adapter_model.safetensors"), strict=False)
-base = load_pretrained("mini", device=device)
-with torch.no_grad():
-    first_to_base = (fresh(tokens) - base(tokens)).abs().max().item()
+tensors = load_file(folder / "adapter_model.safetensors")
+skipped = fresh.load_state_dict(tensors, strict=False)
 # %% [markdown]
 # The file has PEFT's names, the model has ours, and `strict=False` skips what doesn't match.
 # Second, someone loads a spam filter without its *head*, the new layer with two outputs that was
 # trained with it.
 # %%
-# @title What it does: reads the spam filter that ships, and 96 messages
+# @title What it does: reads the spam filter that ships and 96 messages, and tells what is right
 import dataclasses
 
 from torch import nn
@@ -177,12 +179,12 @@ rows = classification_rows(load_spam().validation[:96], encoding, 64)
 messages = Batches(rows, batch_size=32, shuffle=False)
 
 
-# %%
 def accuracy(model):
     predictions = classify(model, messages)
     return (predictions.labels == predictions.predicted).float().mean().item()
 
 
+# %%
 with_head, without = (load_pretrained("mini", device=device) for _ in range(2))
 attach(with_head, spam)
 attach(without, dataclasses.replace(spam, heads={}))  # a copy of the adapter, without its head
@@ -191,28 +193,25 @@ for seed in range(5):
     torch.manual_seed(seed)
     without.head = nn.Linear(192, 2, device=device)  # a new head, as before training
     guessed.append(accuracy(without))
-ham = sum(row.target == 0 for row in rows) / len(rows)
 # %% [markdown]
 # Third, someone *merges* an adapter, that is, adds its update to the weights. Later they take these
 # weights for the base's, and attach the same adapter again. Then the update is there twice: in the
 # weights, and beside them.
 # %%
-from lora_edu import lora_layers, merge, set_strength, switch
+from lora_edu import lora_layers, merge_and_unload, set_strength
 
 tales = load_adapter(data_path("adapters", "tales"), base_fingerprint=fingerprint)
-switch(base, tales)  # puts tales beside the weights, in place of an adapter that is there
-merge(base)  # adds its update to the weights
-layer = base.blocks[0].attention.query
 twice = load_pretrained("mini", device=device)
-with torch.no_grad():
-    for name, merged in lora_layers(base).items():
-        twice.get_submodule(name).weight.copy_(merged.linear.weight)
-attach(twice, tales)  # puts tales beside these weights too, which hold it already
-plain = load_pretrained("mini", device=device).blocks[0].attention.query.weight
-moved = twice.blocks[0].attention.query.linear.weight - plain
+attach(twice, tales)  # puts tales beside the weights
+merge_and_unload(twice)  # adds it to the weights; they look like a base's again
+attach(twice, tales)  # and puts it beside them once more
+# %%
+# @title What it does: counts how many times a weight holds the update
+base = load_pretrained("mini", device=device)
+layer = twice.blocks[0].attention.query
+moved = layer.linear.weight - base.blocks[0].attention.query.weight
 update = layer.lora.delta().T
 print(f"in the weight: {(moved.norm() / update.norm()):.1f} times the update; beside it: another")
-detach(base)  # takes tales off again, and out of the weights
 # %% [markdown]
 # **Exercise 1.** Which mistake has which symptom? Fill in `"there twice"`, `"not loaded"` or
 # `"head lost"`. *Strength* is a factor on what stands beside the weights: 1 as trained, 0 off.
@@ -234,8 +233,12 @@ check("07.mistakes", mistakes)
 # What is missing, or there once too often? A new B is zero.
 # </details>
 # %%
+# @title What it does: shows the three symptoms
+with torch.no_grad():
+    first_to_base = (fresh(tokens) - base(tokens)).abs().max().item()
 print(f"1. loaded by hand: largest difference of a logit from the base's: {first_to_base}")
 right = 100 * accuracy(with_head)
+ham = sum(row.target == 0 for row in rows) / len(rows)
 print(f"2. right of these {len(rows)}: with its head {right:.0f} %,", end=" ")
 print(f"always “not spam” {100 * ham:.0f} %,", end=" ")
 print(f"with five new heads {100 * min(guessed):.0f} to {100 * max(guessed):.0f} %")
@@ -279,7 +282,7 @@ drawing("one_base")
 # %% [markdown]
 # `tales` talks like a pirate, and `menu` makes a sentence from a list of facts.
 # %%
-from lora_edu import generate_text
+from lora_edu import generate_text, switch
 
 menu = load_adapter(data_path("adapters", "menu"), base_fingerprint=fingerprint)
 before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
@@ -288,6 +291,10 @@ for name, adapter in (("tales", tales), ("menu", menu)):
     switch(base, adapter)
     print(f"{name}: {generate_text(base, encoding, prompts[name], 16)}\n")
 detach(base)
+# %%
+# @title What it does: compares the base's tensors with those from before
+from lora_edu import same_bits
+
 after = base.state_dict()
 unchanged = sum(same_bits(before[name], after[name]) for name in before)
 print(f"{unchanged} of {len(after)} tensors are as before, bit for bit")
@@ -344,6 +351,8 @@ if not verdict.passed:
 
 whose = "yours and the course's" if verdict.passed else "not yours yet, the course's twice"
 # %%
+from lora_edu import merge
+
 switch(base, tales)
 layer = base.blocks[2].mlp.fc_in
 kept = layer.linear.weight.detach().clone()
@@ -352,6 +361,8 @@ with torch.no_grad():
     beside = base(tokens)
     merge(base)
     inside = base(tokens)
+# %%
+# @title What it does: compares both weights, and the logits merged and beside
 off = (mine.float() - layer.linear.weight).abs().max()
 print(f"{whose}: largest difference of a weight: {off:.4f}")
 print(f"largest difference of a logit, merged or beside: {(inside - beside).abs().max():.2f}")
@@ -365,6 +376,8 @@ cycles
 # %%
 from lora_edu import unmerge
 
+unmerge(base)
+
 
 def added_and_subtracted(weight, update, times):
     for _ in range(times):
@@ -372,7 +385,8 @@ def added_and_subtracted(weight, update, times):
     return weight
 
 
-unmerge(base)
+# %%
+# @title The answer: run it when you have predicted
 with torch.no_grad():
     update = layer.lora.delta().T
     off = {n: added_and_subtracted(kept, update, n) - kept for n in (1, 100)}
