@@ -56,7 +56,7 @@ _APART_POINTS = 5.0  # from a curve's whiskers to the next one's, at the same pl
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # of a value, above the grid
 _MANY_DECADES = 3  # of a logarithmic axis, from which on its powers of ten are labels enough
 _LABEL_SHARE = 0.1  # of the highest bar: what a label takes, at most
-_LEGEND_CHARACTERS, _KEY_CHARACTERS = 84, 9  # of a row, and those that a line's sign takes of it
+_LEGEND_CHARACTERS, _KEY_CHARACTERS = 92, 9  # of a row, and those that a line's sign takes of it
 SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
 
 
