@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Start here: one model, many behaviours
 #
-# With LoRA, one small language model becomes a waiter, a pirate and a spam filter: you swap files.
+# With LoRA, one small language model becomes a waiter, a pirate or a spam filter: you swap one small file.
 #
 # **You will be able to**
 # - say why LoRA exists, and draw it
@@ -15,7 +15,7 @@
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something breaks, start again
 # there. A section headed “Deeper” is folded: open it with its +, or click the next heading.
-# **Only 35 minutes in all?** Take “See it work” here, 02 up to Exercise 2, 03 up to “Train it”, and
+# **Only 35 minutes in all?** Take “See it work” here, 02 through Exercise 2, 03 through “Train it”, and
 # “Should I use LoRA, and with what?” in 05.
 # %% bootstrap
 # %% [markdown]
@@ -46,8 +46,9 @@ explorer
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts
 # of 1,024 tokens a step, that takes about 121 GB of GPU memory, most of it for gradients and the
 # optimizer's own numbers, and leaves a 16 GB file for every task. LoRA freezes the model and trains
-# a small addition, here to two of each block's seven matrices (query and value). That takes 35 GB,
-# or 25 with most of the frozen part in 4 bits, and a task is a file of 7 MB.
+# a small addition, here to two matrices of each block, query and value. Frozen numbers need no
+# gradients and no optimizer, so this takes 35 GB, or 25 with most of them in 4 bits. A task is a
+# file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -106,7 +107,8 @@ a, b = menu.matrices["blocks.0.attention.query"]
 print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, B {tuple(b.shape)}")
 # %% [markdown]
 # **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to
-# 192. That few is the **rank**, and *low-rank adaptation* has its name from it. Which is it here?
+# 192. How few is the **rank**, which
+# gives *low-rank adaptation* its name. What is it here?
 # `check` says if you are right: first see it refuse 192, then replace the dots.
 # %%
 from lora_edu.exercises import check
@@ -187,8 +189,8 @@ reveal(size, answer, because=f"it is {100 * share:.1f} %")
 # </details>
 #
 # ## Does switching change the base?
-# Full fine-tuning can lose part of the old task (notebook 06). Does putting an adapter on and
-# off change anything? Compare every tensor with the file.
+# Full fine-tuning can make a model forget (notebook 06). Does putting an adapter on and off leave a
+# trace? Compare every tensor with the file.
 # %%
 from lora_edu import detach, lora_layers, same_bits
 
@@ -275,7 +277,7 @@ show(chart, alt=f"Three smooth curves that cross. {finding}.")
 # **Takeaway:** strength acts smoothly; the text changes where two curves cross.
 #
 # ## Deeper: a filter for spam
-# The spam adapter carries a new last layer, a *head* with two outputs.
+# The spam adapter carries a new last layer, a *head* with two outputs. Strength does not touch it.
 # %%
 from lora_edu.plots import table
 
@@ -381,7 +383,6 @@ print(f"about {made / seconds:.0f} tokens per second")
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.
 # 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base.
-#    (Strength does not touch a new last layer, a *head*.)
 # 3. Each further task costs one small file, and a little computing until it is added into $W$.
 #
 # ## Five questions
@@ -393,8 +394,8 @@ print(f"about {made / seconds:.0f} tokens per second")
 #
 # <details><summary>Answers</summary>
 # (1) The memory, and a whole copy for each task. (2) x W plus strength times x ΔW. (3) A and B of
-# each adapted layer, and a new head if there is one. (4) The update is times 0, or gone; W changes
-# only if you *merge* ΔW into it. (5) The likeliest token changes where two probabilities cross.
+# each adapted layer, and a new head if there is one. (4) The update is multiplied by 0,
+# or gone, and W itself never changed. (5) The likeliest token changes where two probabilities cross.
 # </details>
 #
 # ## Where next

@@ -32,8 +32,8 @@ with torch.no_grad():
 # %% [markdown]
 # **One direction is read, one direction is written.** The last $x$ is perpendicular to $A$, so its
 # output does not change at all. Turn both directions yourself. On the left are the inputs. On the
-# right is the plane under a frozen $W$ (grey grid) and under $W$ plus the update (blue grid). A line
-# leads from each point's old place to its new one, the dot; an open dot stays.
+# right, $W$ has moved them (grey grid), and then the update, too (blue grid). A line joins a point's
+# two places; an open dot means that the update did not move it.
 # %%
 from lora_edu.widgets.playground import playground
 
@@ -69,19 +69,24 @@ check("01.make_update", (A, B))
 # </details>
 #
 # ## What is any matrix made of?
-# Add two rank-1 updates and you get rank 2 at most, and so on. It also works backwards: *every*
-# matrix is a sum of rank-1 pieces, and the *singular value decomposition* (SVD) finds them:
+# Multiply a larger column by a row, and you see what rank 1 means:
+# %%
+column, row = torch.tensor([[1], [2], [0], [-1]]), torch.tensor([[3, 0, 1, 2, 5]])
+print(column @ row)
+# %% [markdown]
+# Every row is a multiple of one row: 20 numbers, made of 9. Add another such matrix and you get
+# rank 2 at most, and so on. It also works backwards: *every* matrix is a sum of rank-1 pieces, and
+# the *singular value decomposition* (SVD) finds them:
 #
 # $$M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots, \qquad \sigma_1 \ge \sigma_2 \ge
 # \dots \ge 0$$
 #
 # Each piece is like the update that you just turned: in $x M$, $u$ is the direction that it reads and
 # $v$ the one that it writes, both of length 1, and $\sigma$ is its strength. The strongest comes
-# first. All $u$ are perpendicular to one another, and so are all $v$. The rank is the number of pieces with $\sigma > 0$, and all the $\sigma$ together are the
-# *spectrum*.
+# first. All $u$ are perpendicular to one another, and so are all $v$. The rank is the number of pieces with $\sigma > 0$.
 #
-# To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. The *energy* of a
-# matrix is the sum of its squared entries, and that is also the sum of all $\sigma^2$. With strengths
+# To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. How much is kept? We count
+# *energy*, the sum of squared entries, because it equals the sum of all $\sigma^2$. With strengths
 # of 3 and 1, for example, the first piece has 9 parts of 10, so cutting to rank 1 keeps 90 %. No
 # other matrix of rank 1 would be closer to $M$ (Eckart and Young, 1936).
 #
@@ -140,9 +145,10 @@ knife
 #
 # ## The finding: does low rank do the task?
 # So full fine-tuning's update needs dozens of directions for 90 %. Does the *task* need them? The
-# matrix cannot tell, so ask the task. We trained LoRA on the same messages. At rank 1 each of the
+# matrix cannot tell, so we trained LoRA on the same messages. At rank 1 each of the
 # 36 matrices gets a single direction to read and one to write; a new last layer, the *head*,
-# learns, too. The rivals: the whole ΔW and the least one can train (a head on the frozen base).
+# learns, too. We compare it with the whole ΔW, and with the least one can train:
+# a head on the frozen base.
 # Each has five *seeds*, runs that differ by chance alone, and we compare seed by seed.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
@@ -175,6 +181,7 @@ ranked = sorted(percent.items(), key=lambda each: each[1])
 rows = [[way, f"{share:.1f}", f"{share - least:.1f}"] for way, share in ranked]
 table(["", "accuracy, %", "above the head, points"], rows)
 # %%
+# @title The answer: run it when you have predicted
 from lora_edu.evaluation import mean_difference
 
 halfway = (whole + head) / 2  # these and lora_one, cut_one: by seed, from the folded cell above
@@ -188,12 +195,11 @@ because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole
 reveal(worth, answer, because=because)
 # %% [markdown]
 # **LoRA at rank 1 does about as well as the whole ΔW.** The ± is a 95 % interval over five seeds:
-# LoRA may be five points better or worse. It is clearly above a head alone, and only just above
-# halfway. Keep the task in proportion: counting words gets 89.7 %.
+# LoRA may be five points better or worse. It is clearly above a head alone, and barely above
+# halfway between the two. But counting words gets 89.7 %!
 #
-# LoRA's lead over ΔW *cut* to rank 1 may be chance. (It keeps 23 % of all
-# matrices' energy; of your query's it kept 35 %.) Still, the cut is no limit: LoRA *learns* its few
-# directions; the cut takes them from an update free to use all.
+# Could you just *cut* ΔW to rank 1? Perhaps: LoRA's lead may be chance. Still, the cut is no limit,
+# because LoRA *learns* its few directions, while the cut takes them from an update free to use all.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.
@@ -399,7 +405,7 @@ for name, each in (("gradient", gradients), ("its sign", signs), ("ΔW", updates
 # %% [markdown]
 # In the median matrix, two pieces hold 90 % of this batch's gradient! In its sign small entries
 # count as much as large ones, and that spreads it. ΔW, which adds up 96 of Adam's steps, lies
-# between. So a spectrum is the optimizer's work as well as the task's.
+# between. So the spectrum, all the $\sigma$ together, is the optimizer's work as well as the task's.
 #
 # And on other tasks? Hu et al. (2021, section 7.2) find rank 1 on query and value enough for GPT-3
 # on two data sets. Biderman et al. (2024) find full updates on code and mathematics whose ranks are

@@ -32,7 +32,7 @@ drawing("side_path")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. The multiplier $\alpha$, in code `alpha`, scales the update and is fixed before training, as in Raschka's book (2024). The LoRA paper, the PEFT library and notebook 00's adapters use *alpha / rank* as the multiplier: their alpha 16 at rank 8 is 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. The multiplier $\alpha$, in code `alpha`, scales the update and is fixed before training, as in Raschka's book (2024). The LoRA paper and notebook 00's adapters multiply by *alpha / rank* instead, so their alpha 16 at rank 8 is 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -57,7 +57,7 @@ for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
 # %% [markdown]
 # **Takeaway:** $x A$ says how much of each row of $B$ comes out. So at rank $r$ the update reads $r$ directions and writes as many.
 #
-# **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` with `a=math.sqrt(5)` draws a random $A$ within $\pm 1/\sqrt{\text{rank}}$. You fill in three blanks: the two sizes of $A$, a **zero** `self.B`, and `forward`, which returns `alpha` times $x A B$.
+# **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` draws a random $A$, as it does in `nn.Linear`. You fill in three blanks: the two sizes of $A$, a **zero** `self.B`, and `forward`, which returns `alpha` times $x A B$.
 # %% exercise="02.lora_layer"
 class LoRALayer(nn.Module):
     """A trainable update: x -> alpha * x A B."""
@@ -172,7 +172,7 @@ print("learns:", [name for name, p in layer.named_parameters() if p.requires_gra
 # %% [markdown]
 # **Takeaway:** since $B$ is zero, the wrapped layer *is* the bare one at step 0, to the last bit. Training starts from the pretrained model itself.
 #
-# Whoever wraps a layer freezes it *first*. Without that $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. To wrap a layer that is on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`: `torch.empty` makes $A$ on the CPU.
+# So freeze *first*, then wrap. If you never freeze, $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. To wrap a layer that is on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`: `torch.empty` makes $A$ on the CPU.
 #
 # ## Who moves first?
 # $A$ is random, $B$ is zero, $W$ is frozen.
@@ -188,7 +188,10 @@ found = options[A_moves + 2 * B_moves]
 # @title The answer: run it when you have predicted
 reveal(first, found, because="while B is 0, changing A changes nothing; changing B does")
 # %% [markdown]
-# Why this start and no other? Let us try all four, zero or random, on a small task from the folded cell below. Here `base` is one frozen layer from `IN` = 64 numbers to `OUT` = 48. `plant` makes a hidden change, here of rank 4, and `examples` gives inputs with the changed layer's answers, plus noise of size `NOISE`.
+# **Takeaway:** with $B$ at zero and $A$ random, training starts from the base itself, and $B$ moves first. With two zeros nothing would ever move.
+#
+# ## Deeper: why this start and no other?
+# Let us try all four, zero or random, on a small task from the folded cell below. We change a frozen layer, `base`, by a hidden matrix of rank 4 (`plant`), and LoRA has to learn it from inputs and the changed layer's noisy answers (`examples`).
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1

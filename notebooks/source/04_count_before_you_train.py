@@ -62,8 +62,8 @@ explorer
 # ## What must fit into memory?
 # A training step keeps four things: the **weights**, a **gradient** for each trained weight, the
 # **optimizer's** state (Adam: two numbers for each), and the **activations**, which the forward
-# pass remembers for the backward pass. Here weights and gradients take 2 bytes a number, and
-# Adam's take 4. Notebook 05 will take 4 for all.
+# pass remembers for the backward pass. Here a weight or a gradient takes 2 bytes,
+# and each of Adam's two numbers 4. Notebook 05 will take 4 for all.
 #
 # **Exercise 1, own code.** First without activations. `total` counts all parameters, adapters
 # included, and `trained` those that learn. How many bytes is that?
@@ -104,8 +104,8 @@ for_loss = 4 * 8 * 512 * small.vocab_size  # float32, for each token and entry o
 print(f"Of the activations the loss alone keeps {for_loss / 1e9:.2f} GB.")
 table(["", "GB"], [[part, f"{getattr(full, f'{part}_bytes') / 1e9:.2f}"] for part in parts])
 # %% [markdown]
-# LoRA spares some activations, too: a frozen layer without an adapter need not keep its input. But
-# the gradient still travels back through every frozen layer to the adapters before it.
+# LoRA spares some activations, too, because a frozen layer without an adapter need not keep its
+# input. But most stay: the gradient still travels back through frozen layers to earlier adapters.
 # %%
 shares = ["over 95 %", "about 70 %", "about half", "under 30 %"]
 saving = predict("How much of the total does LoRA save, at rank 8 on query and value?", shares)
@@ -121,9 +121,8 @@ gb = full.activations_bytes / 1e9, lora.activations_bytes / 1e9
 why += f"{100 * spared:.0f} from activations, where {gb[1]:.2f} of {gb[0]:.2f} GB stay"
 reveal(saving, size, because=why)
 # %% [markdown]
-# Now Llama 3 8B beside real cards, with LoRA of rank 8 on all layers of the blocks. The 35 GB of
-# notebook 00 were for query and value. QLoRA is LoRA on a base whose blocks are held in 4
-# bits, and the rest in 16.
+# Which card can train Llama 3 8B? Now LoRA of rank 8 is on all layers of the blocks. The 35 GB of
+# notebook 00 were for query and value. QLoRA is LoRA with the base's blocks in 4 bits, not 16.
 # %%
 from lora_edu.widgets.memory_bars import MemoryState, memory_bars
 
@@ -135,13 +134,11 @@ bars
 # needs 35 GB and saves 71 %. This is an estimate: leave
 # a tenth of the card free.
 #
-# **To find out:** which is the smallest card for LoRA on query and value? On the same layers, does
-# QLoRA fit a T4 with *checkpointing*, which keeps each block's input and computes the rest again?
-# Then go back to all layers without checkpointing: what do 32 rows do?
+# **To find out:** which is the smallest card for LoRA on query and value? And on all
+# layers, what do 32 rows do?
 #
 # <details><summary>What to look for</summary>
-# An A100 of 40 GB, just. With checkpointing QLoRA fits a T4, but a step takes one more forward
-# pass. With 32 rows activations dominate, and LoRA saves less than a third.
+# An A100 of 40 GB, just. With 32 rows activations dominate, and LoRA saves less than a third.
 # </details>
 # %% [markdown]
 # And what does this LoRA train?
@@ -244,7 +241,8 @@ check("04.explorer", smallest_rank)
 # remembered. The next drawing's lower half counts what is kept for each token and block: a box is
 # $d$ numbers, the model's width. Attention's four are query, key, value and its result, which `out` reads.
 # As inputs, query, key and value share a box, `fc_in` has one, and the wide `fc_out` four. Attention's
-# scores are computed anew. The $r$ numbers of each $x A$ are only added on the right.
+# scores are computed anew. (*Checkpointing*, a switch of the last explorer, keeps each block's input
+# alone and computes the rest again.) The $r$ numbers of each $x A$ are only added on the right.
 # %%
 from lora_edu.plots import drawing
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Fine-tune a classifier, on CPU or GPU
 #
-# Turn a storyteller into a spam filter by training 5 % as many numbers as it has.
+# Turn a storyteller into a spam filter, and train only a twentieth as many numbers as it has.
 #
 # **You will be able to**
 # - train LoRA on a task, and try it on messages and data of your own
@@ -72,7 +72,7 @@ before = right(model, rows.validation)
 print(f"right before training: {100 * before:.0f} % of the validation messages")
 # %% [markdown]
 # ## LoRA learns the task
-# We recorded five runs that differ by their random seed. Yours repeats the first, seed 0.
+# We recorded five seeds, at the rate that was best on validation. Yours repeats the first.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, read_record
@@ -132,48 +132,6 @@ for message in (
 ):
     ask(model, message, ["ham", "spam"])
 # %% [markdown]
-# ## Bring your own data
-# Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file with
-# a `text` and a `label` in each line, and ten texts or more a label. `load_texts` splits it. The
-# next cell writes one: a pirate's tale, a waiter's sentence or a friend's message?
-# %%
-# @title What it does: writes own_texts.csv into a temporary folder
-import csv
-import tempfile
-from pathlib import Path
-
-from lora_edu import load_menu, load_tales
-
-FILE = Path(tempfile.mkdtemp()) / "own_texts.csv"
-speakers = {
-    "pirate": [". ".join(tale.split(". ")[:2]) for tale in load_tales().train],
-    "waiter": [pair.sentence for pair in load_menu().train],
-    "friend": [text for text, label in load_spam().train if label == 0],
-}
-with FILE.open("w", newline="", encoding="utf-8") as file:
-    lines = csv.writer(file)
-    lines.writerow(["text", "label"])
-    for who, texts in speakers.items():
-        lines.writerows((text, who) for text in texts[:100])
-# %%
-from lora_edu import load_texts
-from lora_edu.tasks import train_classifier
-
-own, classes = load_texts(FILE)  # yours: load_texts("reviews.csv")
-own_rows = Split(*(classification_rows(part, encoding, 64) for part in own))  # cut at 64 tokens
-own_model = load_pretrained("mini", device=device)
-train_classifier(own_model, "lora", own_rows.train, lr=LR, steps=30)
-print(f"texts to train, validate, test: {', '.join(str(len(part)) for part in own)}")
-print(f"{len(classes)} classes: {', '.join(classes)}")
-own_right = right(own_model, own_rows.test)
-print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never saw")
-ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
-# %% [markdown]
-# Nearly always right, and yet it takes our pirate for a waiter! It has learnt texts *like those in
-# the file*; of others, such as this shout, its score says nothing.
-# `train_classifier` does what you did above. With a file of your own, choose rate and steps on
-# `own_rows.validation`.
-#
 # ## Was LoRA worth it?
 # The cheapest way to make *this model* a spam filter is to train the **head alone**: then the
 # base never changes, so its outputs are computed once and kept. The other extreme is **full** fine-tuning.
@@ -182,6 +140,7 @@ ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew s
 import json
 
 from lora_edu.evaluation import digits, runs_of
+from lora_edu.tasks import train_classifier
 
 models = {"head": load_pretrained("mini", device=device), "lora": model}
 models["full"] = load_pretrained("mini", device=device)
@@ -209,7 +168,7 @@ table(["", *seen, "numbers trained"], compared)
 # %% [markdown]
 # Your runs answer as the recorded ones did, message by message; a GPU may change a few. Our
 # validation messages happen to be harder than the test's. The five seeds of full
-# spread further than LoRA's and include them, so one run cannot rank these two. But a head alone is
+# spread further than LoRA's on both sides, so one run cannot rank these two. But a head alone is
 # below both.
 #
 # ✓ **Measured: with 5 % as many numbers, LoRA does about as well as full fine-tuning.** And on real
@@ -237,9 +196,9 @@ why = f"it is {gap:.1f} points: beside always ham, a head alone leaves little to
 reveal(versus, verdict, because=why)
 # %% [markdown]
 # ## What LoRA won here
-# Back to *our* messages, and the same five seeds. The 95 % intervals also hold the luck of which
-# messages are in the test. LoRA's and the head's overlap a little, but both judge the same messages,
-# and compared message by message LoRA is ahead (notebook 09).
+# Back to *our* messages, and the same five seeds. The 95 % intervals also allow for luck in which
+# messages are tested. LoRA's and the head's overlap a little, but compared message by message LoRA is
+# ahead (notebook 09).
 # %%
 # @title What it does: accuracy over five recorded seeds, beside the bytes to keep
 from lora_edu.evaluation import accuracy_score, predictions_of, summarise
@@ -270,16 +229,57 @@ show(chart, alt=f"{shown}. {title}.")
 # **Takeaway:** LoRA is right about as often as full fine-tuning. It beats a new head alone by ten
 # points on our messages, by about one on real ones. On ours it is a point above counting words,
 # which wins on real ones. LoRA keeps 0.7 MB in float32, full 12.4. Gradients and Adam's memory
-# shrink by 95 %, and the next task needs only another small file. On our machine plain LoRA saved a
-# tenth of the time at most.
+# shrink by 95 %, but our training time by a tenth at most. The next task needs only another small
+# file.
 #
 # ## Should I use LoRA, and with what?
-# Each line says what supports it, and what it does *not* show.
+# Each line names its evidence, and what that does *not* show.
 # %%
 from lora_edu.widgets.choosing import decision_tables
 
 decision_tables()
 # %% [markdown]
+# ## Bring your own data
+# Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file with
+# a `text` and a `label` in each line, and ten texts or more a label. `load_texts` splits it. The
+# next cell writes one: a pirate's tale, a waiter's sentence or a friend's message?
+# %%
+# @title What it does: writes own_texts.csv into a temporary folder
+import csv
+import tempfile
+from pathlib import Path
+
+from lora_edu import load_menu, load_tales
+
+FILE = Path(tempfile.mkdtemp()) / "own_texts.csv"
+speakers = {
+    "pirate": [". ".join(tale.split(". ")[:2]) for tale in load_tales().train],
+    "waiter": [pair.sentence for pair in load_menu().train],
+    "friend": [text for text, label in load_spam().train if label == 0],
+}
+with FILE.open("w", newline="", encoding="utf-8") as file:
+    lines = csv.writer(file)
+    lines.writerow(["text", "label"])
+    for who, texts in speakers.items():
+        lines.writerows((text, who) for text in texts[:100])
+# %%
+from lora_edu import load_texts
+
+own, classes = load_texts(FILE)  # yours: load_texts("reviews.csv")
+own_rows = Split(*(classification_rows(part, encoding, 64) for part in own))  # cut at 64 tokens
+own_model = load_pretrained("mini", device=device)
+train_classifier(own_model, "lora", own_rows.train, lr=LR, steps=30)
+print(f"texts to train, validate, test: {', '.join(str(len(part)) for part in own)}")
+print(f"{len(classes)} classes: {', '.join(classes)}")
+own_right = right(own_model, own_rows.test)
+print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never saw")
+ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
+# %% [markdown]
+# Nearly always right, and yet it takes our pirate for a waiter! It has learnt texts *like those in
+# the file*; of others, such as this shout, its score says nothing.
+# `train_classifier` does what you did above. With a file of your own, choose rate and steps on
+# `own_rows.validation`.
+#
 # ## Deeper: does LoRA save time?
 # LoRA trains 5 % as many numbers. How much of a step is left? A training step has three
 # stages, each worth about one forward pass through the model:
