@@ -98,6 +98,17 @@ class Summary(NamedTuple):
     sample_sd: float
     seeds: int
 
+    @property
+    def seed_half(self) -> float:
+        """Half the width for the luck of the seeds alone, t seed_sd / √S; 0 where S is 1."""
+        few = self.seeds < 2
+        return 0.0 if few else student_95(self.seeds - 1) * self.seed_sd / self.seeds**0.5
+
+    @property
+    def sample_half(self) -> float:
+        """Half the width for the luck of the test examples alone, 1.96 sample_sd."""
+        return Z_95 * self.sample_sd
+
 
 def accuracy_score(labels: Tensor, predicted: Tensor, weights: Tensor) -> Tensor:
     """Share of right answers along the last dimension, each example with its weight.
@@ -193,11 +204,8 @@ def _resampled(
 
 
 def _summary(scores: Tensor, resampled: Tensor, least: float, most: float) -> Summary:
-    value, sample_sd, seeds = scores.mean().item(), resampled.std().item(), len(scores)
-    seed_sd = seed_half = 0.0
-    if seeds > 1:
-        seed_sd = scores.std().item()
-        seed_half = student_95(seeds - 1) * seed_sd / seeds**0.5
-    half = math.hypot(seed_half, Z_95 * sample_sd)
-    low, high = max(least, value - half), min(most, value + half)
-    return Summary(value, low, high, seed_sd, sample_sd, seeds)
+    value, seeds = scores.mean().item(), len(scores)
+    seed_sd = scores.std().item() if seeds > 1 else 0.0
+    summary = Summary(value, least, most, seed_sd, resampled.std().item(), seeds)
+    half = math.hypot(summary.seed_half, summary.sample_half)
+    return summary._replace(low=max(least, value - half), high=min(most, value + half))

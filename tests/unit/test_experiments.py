@@ -77,6 +77,8 @@ def test_runs_that_differ_add_seed_luck():
     assert summary.seed_sd == pytest.approx(0.1)
     half = math.hypot(4.303 * 0.1 / math.sqrt(3), 1.959964 * summary.sample_sd)
     assert summary.value - summary.low == pytest.approx(half)
+    assert summary.seed_half == pytest.approx(4.303 * 0.1 / math.sqrt(3))
+    assert summary.sample_half == pytest.approx(1.959964 * summary.sample_sd)
     assert summary.seeds == 3
 
 
@@ -98,7 +100,7 @@ def test_students_quantiles_are_those_of_its_density(freedom):
 def test_many_runs_are_as_good_as_normal_and_a_single_one_has_sample_luck_only():
     assert student_95(20) == student_95(1000) == pytest.approx(1.96, abs=1e-4)
     summary = summarise(LABELS, answers([range(10)]), accuracy_score)
-    assert (summary.seeds, summary.seed_sd) == (1, 0.0)
+    assert (summary.seeds, summary.seed_sd, summary.seed_half) == (1, 0.0, 0.0)
     with pytest.raises(ValueError, match="at least 1, got 0"):
         student_95(0)
     assert summary.high - summary.value == pytest.approx(1.96 * summary.sample_sd, rel=1e-3)
