@@ -210,13 +210,12 @@ check("09.paired", paired)
 from lora_edu.evaluation import accuracy_score, compare, f1_score, summarise
 from lora_edu.plots import table
 
-root5, rows = math.sqrt(5), []
+rows = []
 for method in METHODS:
     runs = predictions_of(record, method=method)
     a, f = (summarise(truth, runs, s, groups=groups) for s in (accuracy_score, f1_score))
-    from_seeds, from_sample = 277.6 * a.seed_sd / root5, 196 * a.sample_sd  # in points
     accuracy = f"{100 * a.value:.1f} % ({100 * a.low:.1f} % to {100 * a.high:.1f} %)"
-    luck = f"±{from_seeds:.1f} points", f"±{from_sample:.1f} points"
+    luck = (f"±{100 * half:.1f} points" for half in (a.seed_half, a.sample_half))
     rows.append([method, accuracy, *luck, f"{f.value:.3f} ({f.low:.3f} to {f.high:.3f})"])
 table(["", "accuracy, 95 % interval", "from seeds", "from messages", "F1, 95 % interval"], rows)
 # %% [markdown]
@@ -233,9 +232,9 @@ gap = compare(truth, *pair, accuracy_score, groups=groups)
 low, high = 100 * gap.low, 100 * gap.high
 print(f"full minus LoRA: {100 * gap.value:+.1f} points ({low:+.1f} to {high:+.1f})")
 yours = paired(accuracies["full"], accuracies["lora"])
-from_seeds = 2.776 * gap.seed_sd / root5
 told = "not tried yet" if yours is None else f"±{100 * yours:.1f}"
-print(f"from the luck of the seeds alone: ±{100 * from_seeds:.1f} points; by your paired: {told}")
+seeds_alone = f"±{100 * gap.seed_half:.1f} points"
+print(f"from the luck of the seeds alone: {seeds_alone}; by your paired: {told}")
 verdict = "full is better" if low > 0 else "LoRA is better" if high < 0 else "not shown"
 why = f"both kinds of luck widen it; the verdict: {verdict}"
 reveal(versus, round(high - low, 1), because=why, tolerance=0.25)
@@ -245,12 +244,12 @@ reveal(versus, round(high - low, 1), because=why, tolerance=0.25)
 # without pairs.
 # %%
 full, lora = (summarise(truth, runs, accuracy_score, groups=groups) for runs in pair)
-seeds_apart = 2.306 * math.hypot(full.seed_sd, lora.seed_sd) / root5  # t for two times five values
-sample_apart = 1.96 * math.hypot(full.sample_sd, lora.sample_sd)
-from_sample = 1.96 * gap.sample_sd
+t = 2.306  # for two times five values
+seeds_apart = t * math.hypot(full.seed_sd, lora.seed_sd) / math.sqrt(5)
+sample_apart = math.hypot(full.sample_half, lora.sample_half)
 together = torch.corrcoef(torch.tensor([accuracies["full"], accuracies["lora"]]))[0, 1].item()
 print(f"correlation of the two methods over the seeds: {together:.1f}")
-lucks = {"seeds": (from_seeds, seeds_apart), "messages": (from_sample, sample_apart)}
+lucks = {"seeds": (gap.seed_half, seeds_apart), "messages": (gap.sample_half, sample_apart)}
 rows = [[f"luck of the {of}", *(f"±{100 * half:.1f} points" for half in lucks[of])] for of in lucks]
 table(["half the width", "in pairs", "not in pairs"], rows)
 # %% [markdown]
@@ -265,8 +264,64 @@ table(["half the width", "in pairs", "not in pairs"], rows)
 # the old ones tell little.
 #
 # So whether full fine-tuning beats LoRA is not shown, and you know what would help: more seeds,
-# then more families. But both are far
-# above laziness. To what do they owe that?
+# then more families.
+#
+# ## What would a smaller study have said?
+# Five seeds are few, yet many comparisons have one or two. What would we have heard from those? Any
+# two of our five seeds are a study that somebody might have made, and there are ten such pairs. Take
+# a lead that is large: over all five seeds LoRA is almost ten points ahead of the head alone, and
+# each single seed has LoRA in front. As in your `paired`, only the luck of the seeds counts here, and
+# a lead is shown if its interval leaves out zero.
+# %%
+question = "Ten studies took two of the five seeds each. How many show that LoRA beats the head?"
+few = predict(question)
+few
+# %%
+from itertools import combinations
+
+from lora_edu.evaluation import mean_difference
+
+ours, heads = (torch.tensor(accuracies[name], dtype=torch.double) for name in ("lora", "head"))
+pairs = [list(two) for two in combinations(range(5), 2)]
+gains = [mean_difference(ours[two], heads[two]) for two in pairs]  # each with half its interval
+shown = sum(gain > half for gain, half in gains)
+reveal(few, shown, because="Student's t for two values is 12.7: two seeds hardly know their spread")
+# %% [markdown]
+# Now draw such studies yourself, and watch what each would have published. The explorer begins with
+# the real messages. A dot is a seed's paired difference, a dashed ring a seed that the study did not
+# have. The study's interval is Student's over its seeds, as in your `paired`, so a single seed has
+# none. Below it is the whole record's, with both kinds of luck. On the right every possible study is
+# a square, and what it says is its letter: F, L or H for who is ahead, ? for "cannot tell".
+# %%
+from lora_edu.widgets.seed_explorer import seed_explorer
+
+other_seeds = seed_explorer()
+other_seeds
+# %% [markdown]
+# **To find out:** on real messages, what do the five studies of a single seed say of full and LoRA,
+# and which two seeds would have told you that full is ahead? Then go to our messages: of LoRA against
+# the head, which study has the narrowest interval, and would you trust it? And where do even five
+# seeds say more than the whole record shows?
+#
+# <details><summary>What to look for</summary>
+# A single seed always names a winner unless the two are level: on real messages four say full and one
+# says LoRA, while all five together cannot tell. Two seeds mislead less often, but three of the ten
+# pairs still find that full is ahead. These are the pairs of seeds 0, 1 and 4, which happen to agree.
+# None of them has seed 2, where full fine-tuning is three points behind. So whoever has not met the
+# bad run does not know that there are bad runs.<br><br>
+# Of LoRA against the head on our messages, seeds 3 and 4 differ by the very same 50 messages, so the
+# interval is from 9.7 to 9.7 points. Nobody should believe that: from two values that agree by luck,
+# Student's t can't see how far others would be off. Small studies err the other way, too. Six of the
+# ten pairs miss a lead of almost ten points; from three seeds on, all find it. Of full against the
+# head, six of the ten triples still find nothing.<br><br>
+# On real messages all five seeds put LoRA ahead of the head, by 0.1 to 2.3 points. That is the luck
+# of the seeds alone. With the luck of the messages it is not shown.<br><br>
+# These counts describe our five seeds. The studies share seeds, so they are not independent, and the
+# counts are not the chance that a new study errs.
+# </details>
+#
+# So a single seed never warns you, and with two it is luck whether the warning comes. But LoRA and
+# full fine-tuning are both far above laziness. To what do they owe that?
 #
 # ## What deserves the credit?
 # A good score shows that *something* worked. A **control** takes one thing away and measures what
@@ -287,15 +342,6 @@ question = "Does LoRA on the pre-trained GPT beat counting words and pairs?"
 credit = predict(question, ["yes", "no", "not shown"])
 credit
 # %%
-from lora_edu.plots import bar_chart, show
-
-settings = {m: {"method": m} for m in METHODS}
-settings |= {f"{m}\nrandom\nbase": {"base": "random", "method": m} for m in METHODS}
-settings["lora\nshuffled\nlabels"] = {"labels": "random", "method": "lora"}
-scores = {
-    name: summarise(truth, predictions_of(record, **key), f1_score, groups=groups)
-    for name, key in settings.items()
-}
 words = baselines[SOURCE]["words_and_pairs"]
 by_words = digits(words["predicted"])[None]  # one run
 over = compare(truth, predictions_of(record, method="lora"), by_words, f1_score, groups=groups)
@@ -303,8 +349,19 @@ verdict = "yes" if over.low > 0 else "no" if over.high < 0 else "not shown"
 print(f"LoRA minus words and pairs: F1 {over.value:+.3f} ({over.low:+.3f} to {over.high:+.3f})")
 # %%
 reveal(credit, verdict, because="the interval of the paired difference decides here, too")
+# %%
+# @title What it does: scores each method and control, with intervals
+settings = {m: {"method": m} for m in METHODS}
+settings |= {f"{m}\nrandom\nbase": {"base": "random", "method": m} for m in METHODS}
+settings["lora\nshuffled\nlabels"] = {"labels": "random", "method": "lora"}
+scores = {
+    name: summarise(truth, predictions_of(record, **key), f1_score, groups=groups)
+    for name, key in settings.items()
+}
 # %% tags=["withheld"]
 # @title What it does: F1 of each method and control, with intervals
+from lora_edu.plots import bar_chart, show
+
 heading = {"yes": "LoRA beats", "no": "LoRA is behind", "not shown": "LoRA is not shown to beat"}
 title = f"{heading[verdict]} words and pairs"
 precision = truth.double().mean().item()  # of calling all spam; its recall is 1
@@ -366,9 +423,9 @@ print(f"difference        | {'':10} {each} | mean without the largest {sum(kept)
 # tell how often a run goes wrong. Always look at the single runs, LoRA's on the random base, too:
 # its interval is wide.
 #
-# One more warning. This notebook put intervals on six differences. If they were independent, the
-# chance that at least one misses the truth would be $1 - 0.95^6 = 26\,\%$. So say how many
-# comparisons you made, not only the one that came out well.
+# One more warning. Even without the explorer, this notebook put intervals on six differences. If they
+# were independent, the chance that at least one misses the truth would be $1 - 0.95^6 = 26\,\%$. So
+# say how many comparisons you made, not only the one that came out well.
 #
 # **Takeaway:** what LoRA adds to a head on the same base is shown here. What the GPT adds to
 # counting words is not: it could be several hundredths of F1 either way, and the rival is a single
