@@ -270,8 +270,12 @@ function missing(answers, at, zero) {
   return [at, zero, ...order].find(place => !answers[place]);
 }
 
-/** The longest texts that may be shown: which of them needs most room depends on the width. */
+/** The longest texts that may be shown, and the longest with many lines: which of them needs most room depends on the width. */
 function longest(adapters, find) {
   const all = adapters.flatMap(({ prompts }) => prompts.flatMap(({ text, answers }) => answers.map((each, place) => [text, find(each, place)])));
-  return all.sort((a, b) => (b[0] + b[1]).length - (a[0] + a[1]).length).slice(0, 12);
+  const most = line => { // of the texts where a line that is broken off counts as so many letters
+    const size = ([prompt, words]) => prompt.length + words.length + line * (prompt + words).split("\n").length;
+    return [...all].sort((a, b) => size(b) - size(a)).slice(0, 12);
+  };
+  return [...new Set([...most(0), ...most(25)])];
 }
