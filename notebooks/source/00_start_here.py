@@ -15,8 +15,9 @@
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something breaks, start again
 # there. A section headed “Deeper” is folded: open it with its +, or click the next heading.
-# **Only 35 minutes in all?** Take “See it work” here, 02 through Exercise 2, 03 through “Train it”, and
-# “Should I use LoRA, and with what?” in 05.
+# **Only 35 minutes in all?** Take “See it work” here, then [02 through Exercise 2](02_build_lora.ipynb),
+# [03 through “Train it”](03_lora_in_a_gpt.ipynb), and [05, “Should I use LoRA, and with
+# what?”](05_finetune_a_classifier.ipynb).
 # %% bootstrap
 # %% [markdown]
 # ## See it work
@@ -40,6 +41,8 @@ explorer
 # </details>
 # %% [markdown]
 # Write a prompt of **your own**, too.
+#
+# → [Only 35 minutes? The next stop is 02](02_build_lora.ipynb).
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,

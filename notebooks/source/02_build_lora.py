@@ -174,6 +174,8 @@ print("learns:", [name for name, p in layer.named_parameters() if p.requires_gra
 #
 # So freeze *first*, then wrap. If you never freeze, $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. To wrap a layer that is on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`: `torch.empty` makes $A$ on the CPU.
 #
+# → [Only 35 minutes? The next stop is 03](03_lora_in_a_gpt.ipynb).
+#
 # ## Who moves first?
 # $A$ is random, $B$ is zero, $W$ is frozen.
 # %%

@@ -303,6 +303,9 @@ cards(told)
 # Forty steps, and Tom goes to sea. The model has *forgotten* nothing for good: with the updates off
 # the base is back. With them on, it may be worse at its old stories.
 #
+# → [Only 35 minutes? The last stop is “Should I use LoRA, and with what?” in
+# 05](05_finetune_a_classifier.ipynb).
+#
 # ## Deeper: targets by name and pattern
 # A target is a path, or its end from any dot on, such as
 # `attention.out`. In it `*` stands for any text, `[12]` for a 1 or a 2.

@@ -120,6 +120,21 @@ reveal(share, round(100 * counted / read), because="the rest is meaning, which i
 # | wrong | the slot | another value |
 # | added | no such slot | a value |
 #
+# The course looks in a sentence for each value's wordings, such as *cheap* or *low prices*. The
+# **slot error rate** is then the number of errors, divided by the number of slots meant.
+# %%
+from lora_edu.tasks import e2e_patterns, menu_patterns, said_slots, slot_errors
+
+every = [pair.meaning for part in data for pair in part]
+menu, words = load_menu(), menu_patterns()  # the bundled set, and how it words each value
+patterns = words if SOURCE == "bundled" else e2e_patterns(every)
+example = data.test[0]
+print("it reads: ", said_slots(example.sentence, patterns))
+print("it counts:", slot_errors(example.meaning, example.sentence, patterns))
+# %% [markdown]
+# Now you can judge what a model writes. What is missing is the model.
+#
+# ## Deeper: can you trust the measure?
 # **Exercise 2, own code.** Write `count(meant, said)` for two dictionaries from slot to value. How
 # many slots are missing, wrong, and added?
 # %% exercise="06.slots"
@@ -144,21 +159,13 @@ counting
 # added.
 # </details>
 # %% [markdown]
-# How does a program read a sentence? The course looks in it for each value's wordings, such as
-# *cheap* or *low prices*. The **slot error rate** is then the number of errors, divided by the
-# number of slots meant. Before you trust a measure, test it: what does it say of the references, or
-# of a sentence said twice?
+# Before you trust a measure, test it: what does it say of the references, or of a sentence said
+# twice?
 # %%
 from lora_edu.datasets import parse_meaning
-from lora_edu.tasks import e2e_patterns, menu_patterns, said_slots, slot_error_rate, slot_errors
+from lora_edu.tasks import slot_error_rate
 
-every = [pair.meaning for part in data for pair in part]
-menu, words = load_menu(), menu_patterns()  # the bundled set, and how it words each value
-patterns = words if SOURCE == "bundled" else e2e_patterns(every)
-example = data.test[0]
 twice = f"{example.sentence} {example.sentence}"
-print("it reads: ", said_slots(example.sentence, patterns))
-print("it counts:", slot_errors(example.meaning, example.sentence, patterns))
 print("said twice:", slot_errors(example.meaning, twice, patterns))
 of_references = [
     slot_errors(pair.meaning, reference, patterns)
@@ -191,13 +198,14 @@ print(f"{whose}: the same count in {agree} of {asked} sentences")
 # *cheap* fall from 100 to 87 with *expensive*, and just so with *inexpensive*
 # (`tests/unit/test_sweep_generator.py`).
 #
-# So you have two measures, and each sees what the other misses. Now you need a model to judge.
+# So you have two measures, and each sees what the other misses.
 # %% [markdown]
 # ## Train one yourself
 # LoRA and full fine-tuning each need a learning rate of their own. To find it, both were trained
 # beforehand at several rates, each time for 375 steps, that is, four passes over the data. What
-# came out ships with the course, as a **record**. So read the best rate of each from there, and
-# then train both for 50 steps yourself. The rates were chosen for 375 steps, so 50 give no verdict.
+# came out ships with the course, as a **record**. Read the best rate of each from there, and train
+# both for 50 steps, to see how it goes and what they write by then. Who is better, the record's whole
+# runs will tell.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, losses_by_rate, read_record
@@ -318,7 +326,8 @@ for meaning, by_writer in sentences.items():
 # always try it first. **LoRA** and **full** were trained for 375 steps, each at its best rate.
 #
 # The table also has the *perplexity*, $e$ to the power of the loss: the model hesitates as if among
-# so many equally likely tokens.
+# so many equally likely tokens. And it has *BLEU*, from 0 to 100, which asks how many groups of
+# neighbouring words are in a reference, too.
 # %%
 GUESSES = ["the prompt with examples", "LoRA", "full fine-tuning", "the data cannot tell"]
 fewest = predict("Which way makes the fewest slot errors, by more than chance?", GUESSES)

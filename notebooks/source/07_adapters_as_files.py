@@ -407,7 +407,7 @@ reveal(cycles, GROWTH[0 if grown else 1], because=why)
 # open is whether all of a small update gets *in*, since each sum is rounded. A deeper section below
 # measures that.
 #
-# ## Can you mix two adapters?
+# ## Deeper: can you mix two adapters?
 # Half a pirate, half a menu: the update we want is $\tfrac12 A_1 B_1 + \tfrac12 A_2 B_2$. It is
 # tempting to average $A_1$ with $A_2$ and $B_1$ with $B_2$.
 #
@@ -502,9 +502,9 @@ if find_spec("peft"):
 else:
     print("PEFT is not installed here.")
 # %% [markdown]
-# This is the end of the marked path. You can save an adapter, load it safely, switch, merge and
-# blend it, and hand it to others. Still open is what merging loses, what many tasks cost, and how
-# one batch serves them.
+# This is the end of the marked path. You can save an adapter, load it safely, switch and merge it,
+# and hand it to others. Still open is what merging loses, what many tasks cost, and how one batch
+# serves them.
 #
 # ## Deeper: what does merging lose?
 # In exact arithmetic, nothing. In a computer, $W + \Delta W$ is rounded to the weight's type, and
