@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from torch import nn
 
 from lora_edu.exercises.core import Wrong, exercise
-from lora_edu.exercises.trials import TINY, same_numbers
+from lora_edu.exercises.trials import TINY, NotesCopies, same_numbers
 from lora_edu.gpt import GPT
 from lora_edu.lora import LoRALayer
 from lora_edu.targets import is_wrapped
@@ -36,23 +35,11 @@ _STORES_NONE = (
 )
 
 
-class _NotesCopies(GPT):
-    """A GPT that remembers whether somebody made a deep copy of it."""
-
-    copied = False
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> nn.Module:
-        self.copied = True
-        twin = self.__class__.__new__(self.__class__)
-        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
-        return twin
-
-
 @exercise("03.replace", praise="Five lines for any model made of nn.Linear layers.", in_place=True)
 def replace(answer: Any) -> None:
     """Judges a function (module, rank, alpha, targets) that wraps by last name, in place."""
     wanted = {"query", "value"}
-    block, model = GPT(TINY).blocks[0].attention, _NotesCopies(TINY)
+    block, model = GPT(TINY).blocks[0].attention, NotesCopies(TINY)
     before = dict(model.named_modules())
     learning = {id(p): p.requires_grad for p in model.parameters()}
     try:
@@ -143,7 +130,7 @@ def _judge_other_names(answer: Any) -> None:
         raise Wrong("You kept init= from elsewhere; call LinearWithLoRA(child, rank, alpha).")
 
 
-def _nothing_replaced(returned: Any, attention: nn.Module, model: _NotesCopies) -> str:
+def _nothing_replaced(returned: Any, attention: nn.Module, model: NotesCopies) -> str:
     """Says why no layer of a model is wrapped; `attention` was given to the answer, too."""
     if any(isinstance(layer, LoRALayer) for layer in model.modules()):
         return (

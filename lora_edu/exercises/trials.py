@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lora_edu.exercises.core import Wrong
-from lora_edu.gpt import GPTConfig
+from lora_edu.gpt import GPT, GPTConfig
 
 TINY = GPTConfig(vocab_size=11, context_length=4, n_layer=6, n_head=2, n_embd=4)
+
+
+class NotesCopies(GPT):
+    """A GPT that remembers whether somebody made a deep copy of it."""
+
+    copied = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> nn.Module:
+        self.copied = True
+        twin = self.__class__.__new__(self.__class__)
+        twin.__dict__ = copy.deepcopy(self.__dict__, memo)
+        return twin
 
 
 def fill(parameter: Tensor) -> None:
