@@ -29,6 +29,7 @@ ROOMS = {
     "04.model": "parameters",
     "04.explorer": "parameters",
     "04.true_or_false": "memory",
+    "05.prepare": "preparing",
     "05.work": "step_cost",
     "05.choose": "uncertainty",
     "05.share": "step_cost",

@@ -36,24 +36,62 @@ print(f"saying ham each time is right for {100 * ham:.0f} % of validation")
 # **test** to report on, never to choose by: the best of several scores flatters.
 #
 # ## Before: the base with a new head
-# Our GPT ends in a layer that scores 2,048 possible next tokens. We replace it by a **head** with
-# two outputs, ham and spam, which is trained in full (386 numbers). It reads the last token of the
-# message, because only the last has seen all the others. And LoRA is what you know: freeze
-# everything, then put $A$ and $B$ beside the layers. `init="peft"` draws $A$ as the library
-# PEFT does, since our recorded runs did.
-# %%
-import torch
+# Our GPT ends in `model.head`, which scores 2,048 possible next tokens. A new **head** with two
+# outputs, ham and spam, is trained in full (386 numbers). It reads the message's last token,
+# because only the last has seen all the others.
+#
+# **Exercise 1, own code.** Write `prepare(model)`, which changes a GPT in place: `layers` get LoRA
+# with rank 8, alpha 16, `scaling="alpha/rank"` and `init="peft"`, which draws $A$ as our recorded
+# runs did, and `nn.Linear(model.config.n_embd, 2)` becomes the head. Only $A$, $B$ and this head
+# may learn.
+# %% exercise="05.prepare"
 from torch import nn
 
-from lora_edu import count_parameters, freeze, replace_linear_with_lora
+from lora_edu import freeze, replace_linear_with_lora
+from lora_edu.exercises import check
 
-model = load_pretrained("mini", device=device)
-torch.manual_seed(0)
-freeze(model)
 layers = ["query", "key", "value", "out", "fc_in", "fc_out"]
-replace_linear_with_lora(model, 8, 16, targets=layers, scaling="alpha/rank", init="peft")
-model.head = nn.Linear(model.config.n_embd, 2).to(device)
-print(count_parameters(model))
+
+
+def prepare(model):
+    """Makes a GPT a classifier, of which only A, B and the new head learn."""
+    # <solution>
+    freeze(model)
+    replace_linear_with_lora(model, 8, 16, targets=layers, scaling="alpha/rank", init="peft")
+    model.head = nn.Linear(model.config.n_embd, 2)
+    # </solution>
+    # <student>
+    # ...  # your code
+    # </student>
+
+
+prepare_verdict = check("05.prepare", prepare)
+prepare_verdict
+# %% [markdown]
+# <details><summary>Hint</summary>
+# <code>freeze</code> stops whatever is there when you call it.
+# </details>
+# %%
+# @title What it does: takes the course's three lines where yours have not passed
+import torch
+
+from lora_edu import count_parameters, lora_layers
+
+if not prepare_verdict.passed:
+
+    def prepare(model):
+        freeze(model)
+        replace_linear_with_lora(model, 8, 16, targets=layers, scaling="alpha/rank", init="peft")
+        model.head = nn.Linear(model.config.n_embd, 2)
+
+
+model = load_pretrained("mini")
+prepare(model)
+torch.manual_seed(0)
+for part in (*(layer.lora for layer in lora_layers(model).values()), model.head):
+    part.reset_parameters()  # random as in the recorded runs, in whatever order yours drew
+model.to(device)
+print("yours:" if prepare_verdict.passed else "the course's:", count_parameters(model))
 # %%
 from lora_edu import Batches, Split, classification_rows, classify
 
@@ -290,12 +328,10 @@ ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew s
 # | gradient backwards | how the loss changes with the *input* of each layer, from last to first |
 # | gradients of weights | how the loss changes with the *weight* of each layer |
 #
-# **Exercise 1.** How many of the three does a step through the whole model need in each method?
+# **Exercise 2.** How many of the three does a step through the whole model need in each method?
 # Count a stage as 0 if hardly anything of it is left. For the head, suppose that
 # the base runs anew at every step.
 # %% exercise="05.work"
-from lora_edu.exercises import check
-
 # <solution>
 work = {"full": 3, "lora": 2, "head": 1}
 # </solution>
@@ -367,7 +403,7 @@ table(["learning rate", *models], found, marks_lowest=True)
 # At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. Losses
 # differ more by seed than between a method's two best rates: a tie.
 #
-# **Exercise 2, own code.** Write `choose(runs)`: given runs with the entries `"lr"`,
+# **Exercise 3, own code.** Write `choose(runs)`: given runs with the entries `"lr"`,
 # `"train_loss"`, `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
 # %% exercise="05.choose"
 def choose(runs):
@@ -396,7 +432,7 @@ check("05.choose", choose)
 #
 # $$\frac{2 \cdot d^2 + 3 \cdot 2 r d}{3 \cdot d^2} = \frac{2}{3} + 2\,\frac{r}{d}$$
 #
-# **Exercise 3, own code.** A block has four such layers, and the MLP's two: $d \to 4d$ and
+# **Exercise 4, own code.** A block has four such layers, and the MLP's two: $d \to 4d$ and
 # $4d \to d$. All six are adapted. Write LoRA's share for the whole block.
 # %% exercise="05.share"
 def share(width, rank):

@@ -31,6 +31,11 @@ def replace(module, rank, alpha, targets):
             replace(child, rank, alpha, targets)
 
 
+def prepare(model):
+    model.requires_grad_(False)
+    model.head = ...
+
+
 def snapshot(model):
     return {name: ... for name, tensor in model.state_dict().items()}
 
@@ -54,6 +59,7 @@ def blank(*names: str) -> dict[str, object]:
         ("02.gradient_at_start", blank("W", "A", "B")),
         ("10.scaling", scale),
         ("03.replace", replace),
+        ("05.prepare", prepare),
         ("03.snapshot", snapshot),
         ("03.backward", passed),
         ("03.order", blank("freeze, replace", "replace, freeze", "replace only")),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
-from samples import adapter_files, freezing, tokens
+from samples import adapter_files, freezing, preparing, tokens
 from torch import nn
 
 from lora_edu.adapters.saving import load_adapter
@@ -16,9 +18,10 @@ from lora_edu.exercises import check, parameters
 from lora_edu.exercises.first_look import ALPHA, LAYERS, RANK
 from lora_edu.exercises.trials import TINY
 from lora_edu.files import data_path
-from lora_edu.gpt import GPT
-from lora_edu.lora import LinearWithLoRA, freeze, replace_linear_with_lora
+from lora_edu.gpt import GPT, GPTConfig
+from lora_edu.lora import LinearWithLoRA, freeze, lora_layers, replace_linear_with_lora
 from lora_edu.pretrained.tokenizer import load_tokenizer
+from lora_edu.tasks import prepare_classifier
 
 LLAMA = MODEL_SHAPES["Llama 3 8B"]
 IN_BLOCKS = [p.target for p in LLAMA.projections if p.target != "head"]
@@ -104,3 +107,18 @@ def test_the_right_merge_is_what_a_layer_does() -> None:
     wanted = adapter_files.merged(layer.linear.weight, layer.lora.A, layer.lora.B, 3.0)
     layer.merge()
     torch.testing.assert_close(layer.linear.weight, wanted)
+
+
+@pytest.mark.parametrize("answer", preparing.SAMPLES["05.prepare"].right)
+def test_a_prepared_classifier_drawn_anew_starts_as_the_recorded_runs(answer) -> None:
+    """The notebook draws A and the head anew, so the order of the learner's lines is free."""
+    config = GPTConfig(vocab_size=11, context_length=4, n_layer=2, n_head=2, n_embd=16)
+    torch.manual_seed(1)
+    model = GPT(config)
+    recorded = copy.deepcopy(model)
+    prepare_classifier(recorded, "lora", seed=0)
+    answer(model)
+    torch.manual_seed(0)
+    for part in (*(layer.lora for layer in lora_layers(model).values()), model.head):
+        part.reset_parameters()
+    torch.testing.assert_close(model.state_dict(), recorded.state_dict(), rtol=0, atol=0)
