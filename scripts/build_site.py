@@ -50,6 +50,10 @@ SAID_INSTEAD = (
         "Write a prompt of **your own**, too.",
         "In JupyterLab or Colab, write a prompt of **your own**, too.",
     ),
+    (
+        "A section headed “Deeper” is folded: open it with its +, or click the next heading.",
+        "A section headed “Deeper” is beside the path.",
+    ),
     ("choose an answer, then run on.", "choose an answer, then read on."),
     (
         "set a rank and press **Run it live**.",

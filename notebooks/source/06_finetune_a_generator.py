@@ -101,6 +101,7 @@ from lora_edu.widgets import predict, reveal
 share = predict("Of 100 tokens that the model reads in training, how many does the loss count?")
 share
 # %%
+# @title The answer: run it when you have predicted
 read = sum(len(row.token_ids) for row in rows.train)
 counted = sum(target != -100 for row in rows.train for target in row.target)
 reveal(share, round(100 * counted / read), because="the rest is meaning, which is only read")
@@ -273,6 +274,7 @@ show(chart, alt=f"Validation loss of LoRA and of full fine-tuning over steps: bo
 import textwrap
 
 from lora_edu import attach, load_adapter
+from lora_edu.plots import cards
 from lora_edu.tasks import write_sentences
 
 shipped = load_pretrained("mini", device=device)
@@ -288,7 +290,7 @@ sentences = {
     for meaning in asked_for
 }
 for meaning, by_writer in sentences.items():
-    print("\n  ".join([meaning, *(f"{name}: {text}" for name, text in by_writer.items())]))
+    display(cards({"meant": meaning, **by_writer}))
 
 
 # %% [markdown]
@@ -400,8 +402,6 @@ reveal(
 #
 # **Investigate:** what did seed 0 of each say? Choose another number below 20.
 # %%
-from lora_edu.plots import cards
-
 NUMBER = 5
 meaning = menu.test[NUMBER].meaning
 said = {"meant": meaning}
@@ -463,6 +463,7 @@ question = "LoRA froze every weight of the base. With the adapter on, perplexity
 after = predict(question, outcomes)
 after
 # %%
+# @title The answer: run it when you have predicted
 lora = models["LoRA"]
 found = {"base": on_stories(base), "full": on_stories(models["full"])}
 found["LoRA,\nadapter on"] = on_stories(lora)
@@ -617,7 +618,8 @@ for temperature, top_k in ((0.0, None), (0.7, None), (2.0, None), (2.0, 5)):
     for seed in (1, 2) if temperature else (1,):
         dice = torch.Generator(device).manual_seed(seed)
         settings = {"temperature": temperature, "top_k": top_k, "generator": dice}
-        print("  ", " ".join(generate_text(base, encoding, OPENING, 22, **settings).split()))
+        text = " ".join(generate_text(base, encoding, OPENING, 22, **settings).split())
+        print(textwrap.fill(text, 92, initial_indent="   ", subsequent_indent="   "))
 # %% [markdown]
 # **Takeaway:** a high temperature lets in what is far down the list, so that even words break
 # (*towSara*), and top-k shuts it out again.
@@ -656,6 +658,7 @@ table(
     [[name, spread(each), f"{math.exp(mean(each)):.1f}"] for name, each in of_tales.items()],
 )
 # %%
+# @title The answer: run it when you have predicted
 change = mean(of_tales["examples"]) - mean(of_tales["base"])
 found = CHANGES[1] if abs(change) < 0.1 else CHANGES[0 if change < 0 else 2]
 because = f"its loss changes by {change:.2f}; this small base learns only by training"
@@ -708,6 +711,7 @@ table(
     [[name, *cells] for name, cells in at_levels(arms).items()],
 )
 # %%
+# @title The answer: run it when you have predicted
 less = [
     forgotten_at(level, mine) < forgotten_at(level, theirs)
     for level in LEVELS
@@ -784,6 +788,7 @@ alt = "Loss on stories over loss on menus, a curve for each. Where little is lea
 alt += "is just below full's; where much is, far above it, beside LoRA's at rank 32."
 show(chart, alt=f"{alt} {axis.get_title('left')}.")
 # %%
+# @title The answer: run it when you have predicted
 low, high = (f"{100 * of(ways_to_full):.0f}" for of in (min, max))
 because = f"it is {low} to {high} % of the way, by level"
 reveal(control, place, because=because)

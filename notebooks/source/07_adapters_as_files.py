@@ -678,6 +678,8 @@ print(f"the first row against the others: by {spread:.1f} at least")
 # ones are filled up on the right, and `lengths` says where each ends, so that no filling is ever
 # read. While a short prompt is already continued, a longer one still reads its own tokens.
 # %%
+import textwrap
+
 from torch.nn.utils.rnn import pad_sequence
 
 from lora_edu import generate
@@ -691,7 +693,8 @@ with mixed.rows([name for name, _ in asked]):
     written = generate(base, filled, 16, lengths=lengths, stop_id=encoding.eot_token)
 for (name, _), row, length in zip(asked, written.tolist(), lengths):
     text = encoding.decode([i for i in row[: length + 16] if i != encoding.eot_token])
-    print(f"{name or 'no adapter'}, prompt of {length} tokens: {text}\n")
+    said = f"{name or 'no adapter'}, prompt of {length} tokens: {text}"
+    print(textwrap.fill(said, 92, subsequent_indent="    "), "\n")
 # %% [markdown]
 # The first two go on as before, and `blend 0.5` has both the pirate's sea and the menu's *good
 # place for*. On the mini GPT, eight adapters in one batch are 3.7 to 5.6 times as fast as one by

@@ -124,6 +124,7 @@ print("without the template:", go_on(question) or "(nothing at all)")
 # the bare facts, a clear request in the chat template, and the same request after five examples.
 # %%
 import random
+import textwrap
 
 from lora_edu import load_menu
 from lora_edu.datasets import prompt
@@ -138,7 +139,7 @@ WAYS = {
     "examples": lambda meaning: encoding.chat(*shown, ASK.format(meaning)),
 }
 for role, text in zip(("user", "assistant"), shown):
-    print(f"{role}: {text}")
+    print(textwrap.fill(f"{role}: {text}", 92, subsequent_indent="    "))
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -516,9 +517,11 @@ for asking in (question, "What do bees make?", "What is two plus five?"):
     for strength in (0.0, 1.0):
         set_strength(model, strength)
         said = " ".join(go_on(encoding.decode(encoding.chat(asking)), 30).split())
-        print(f"    adapter {'on: ' if strength else 'off:'} {said}")
+        told = f"    adapter {'on: ' if strength else 'off:'} {said}"
+        print(textwrap.fill(told, 92, subsequent_indent=" " * 17))
 said = go_on(chat([("user", "What do bees make?")]), 30)
-print(f"bees, adapter on, without the system's turn: {said}")
+told = f"bees, adapter on, without the system's turn: {said}"
+print(textwrap.fill(told, 92, subsequent_indent=" " * 17))
 # %% [markdown]
 # Ours still knew Paris. It never was good at arithmetic, but now two plus five is *a nice place*,
 # and bees have to do with a place called SmolLM: the model has learnt to recommend places. Where

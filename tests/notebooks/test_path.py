@@ -35,7 +35,7 @@ def names(code: str) -> tuple[set[str], set[str]]:
 
 def needed_from_folded(cells: list[NotebookNode]) -> set[str]:
     """Names that cells on the path use and that only folded sections define."""
-    known, missing, on_path = set(dir(builtins)), set(), True
+    known, missing, on_path = {*dir(builtins), "display"}, set(), True
     for cell in cells:
         if cell.cell_type == "markdown":
             if cell.source.startswith("## "):

@@ -15,6 +15,7 @@ Rule = Callable[[NotebookNode, str], list[str]]
 RULES: list[Rule] = []
 
 LONGEST_CELL_LINES = 20
+LONGEST_PRINTED_LINE = 118  # JupyterLab, 1366 px wide, breaks a longer one in the midst of a word
 LONG_CELL_TAG = "long"  # a class that is being taught
 EXEMPT_TAGS = {"nbval-ignore-output", "nbval-skip"}
 LARGEST_EXEMPT_SHARE = 0.15
@@ -187,6 +188,13 @@ def outputs_are_clean(notebook: NotebookNode, path: str) -> list[str]:
         for text in output_texts(cell):
             found += [f"progress bar: {line[:80]!r}" for line in lines_with(PROGRESS, text)]
     return found
+
+
+@rule
+def printed_lines_are_short(notebook: NotebookNode, path: str) -> list[str]:
+    printed = [o.text for cell in code_cells(notebook) for o in cell.outputs if "text" in o]
+    lines = [line for text in printed for line in text.splitlines()]
+    return [line for line in lines if len(line) > LONGEST_PRINTED_LINE]
 
 
 @rule
