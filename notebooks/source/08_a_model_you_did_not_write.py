@@ -759,7 +759,8 @@ check("08.tied", tied)
 # number](09_distrust_a_single_number.ipynb). Which rank, which rate? [Choose rank, alpha and
 # learning rate](10_choose_rank_alpha_rate.ipynb). And if you have hours,
 # [`scripts/reproduce_appendix_e.py`](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py)
-# turns this model into the spam filter of appendix E.
+# turns this model into the spam filter of appendix E; what came out stands at the end of
+# [notebook 05](05_finetune_a_classifier.ipynb).
 #
 # ## Further reading
 # - Ben Allal et al. 2025, [SmolLM2](https://arxiv.org/abs/2502.02737)

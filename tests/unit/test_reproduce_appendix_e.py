@@ -16,7 +16,7 @@ from safetensors.torch import save
 from lora_edu import files
 from lora_edu.budget import gpt_shape, lora_parameters
 from lora_edu.datasets import Example, Split, load_spam
-from lora_edu.evaluation import read_record
+from lora_edu.evaluation import read_record, runs_of
 from lora_edu.files import DownloadError, PinnedFile, data_path
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import lora_layers
@@ -261,3 +261,17 @@ def test_the_record_of_the_mini_gpt_is_whole_and_of_todays_settings() -> None:
         "printed": 5,
         "course": 5,
     }
+
+
+def test_the_record_of_smollm2_is_whole_and_its_rate_the_best_of_those_tried() -> None:
+    record = read_record(data_path("results", "appendix_e_smollm2.json"))
+    setup = appendix.SETUPS["smollm2"]
+    assert record["summary"] == appendix.summary(record)
+    assert all(run["stopped"] == "finished" for run in record["runs"])
+    seeds = {form: line["seeds"] for form, line in record["summary"].items()}
+    assert seeds == setup.seeds == {"printed": 1, "course": 3, "repository": 1}
+    tuned = runs_of(record, stage="tune", form="course")
+    assert sorted(run["key"]["lr"] for run in tuned) == list(setup.rates)
+    best = min(tuned, key=lambda run: run["validation_loss"])
+    assert record["summary"]["course"]["lr"] == best["key"]["lr"]
+    assert best["key"]["lr"] not in (setup.rates[0], setup.rates[-1])  # not at the grid's edge
