@@ -16,6 +16,7 @@ from lora_edu.tasks.claims.settings import (
     ten_times_the_rate,
 )
 from lora_edu.tasks.claims.shown import ClaimTable, claim_table, published_claims
+from lora_edu.tasks.claims.targets import attention_alone, more_kinds_of_layers
 from lora_edu.tasks.claims.verdicts import FAILS, HOLDS, OPEN, Claim, Trial
 
 __all__ = [
@@ -26,10 +27,12 @@ __all__ = [
     "OPEN",
     "Trial",
     "alpha_is_a_rate",
+    "attention_alone",
     "claim_table",
     "forgets_less_at_equal_learning",
     "intruder_dimensions",
     "learns_and_forgets_less",
+    "more_kinds_of_layers",
     "published_claims",
     "rate_whatever_the_rank",
     "same_as_full",

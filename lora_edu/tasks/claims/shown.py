@@ -23,6 +23,7 @@ from lora_edu.tasks.claims.settings import (
     small_rank,
     ten_times_the_rate,
 )
+from lora_edu.tasks.claims.targets import attention_alone, more_kinds_of_layers
 from lora_edu.tasks.claims.verdicts import FAILS, HOLDS, OPEN, Claim
 from lora_edu.tasks.menu import RANK
 
@@ -51,12 +52,15 @@ def published_claims(falls: Mapping[int, float], by_alpha: float, by_rates: floa
 
     menus, real_menus, llm = map(record, ("generator_bundled", "generator_real", "llm_menu"))
     spam, real_spam = map(record, ("classifier_bundled", "classifier_real"))
+    by_layers = record("forgetting")
     return [
         small_rank(record("rank_of_delta"), menus, llm),
         alpha_is_a_rate(by_alpha, by_rates),
         same_beginning(falls),
         rate_whatever_the_rank(menus, llm),
         slower_at_high_rank(menus),
+        more_kinds_of_layers(by_layers),
+        attention_alone(by_layers),
         ten_times_the_rate(menus, llm, spam, real_spam),
         same_as_full(menus, real_menus, llm, spam, real_spam),
         learns_and_forgets_less(menus, llm),
