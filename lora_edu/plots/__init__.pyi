@@ -1,9 +1,8 @@
+from .axes import add_level, align
 from .beside import Cards, cards
 from .charts import (
     SMOOTHED_STEPS,
     Line,
-    add_level,
-    align,
     bar_chart,
     heat_map,
     line_chart,

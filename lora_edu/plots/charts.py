@@ -12,10 +12,10 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
 
+from lora_edu.plots.axes import label_decades, plain
 from lora_edu.plots.curve_names import name_curves
 from lora_edu.plots.style import (
     COLOURS,
@@ -36,8 +36,6 @@ from lora_edu.plots.style import (
 
 __all__ = [
     "Line",
-    "add_level",
-    "align",
     "bar_chart",
     "figure",
     "heat_map",
@@ -54,7 +52,6 @@ __all__ = [
 _ROOM = 1.12  # above bars, for the labels of the highest
 _APART_POINTS = 5.0  # from a curve's whiskers to the next one's, at the same place
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # of a value, above the grid
-_MANY_DECADES = 3  # of a logarithmic axis, from which on its powers of ten are labels enough
 _LABEL_SHARE = 0.1  # of the highest bar: what a label takes, at most
 _LEGEND_CHARACTERS, _KEY_CHARACTERS = 92, 9  # of a row, and those that a line's sign takes of it
 SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
@@ -119,12 +116,12 @@ def line_chart(
                 _move(drawn, (place - (len(with_whiskers) - 1) / 2) * _APART_POINTS)
         if x_log2:
             axis.set_xscale("log", base=2)
-            axis.xaxis.set_major_formatter(_plain)
+            axis.xaxis.set_major_formatter(plain)
         if y_log2:
             axis.set_yscale("log", base=2)
-            axis.yaxis.set_major_formatter(_plain)
+            axis.yaxis.set_major_formatter(plain)
         if y_log10:
-            _label_decades(axis)
+            label_decades(axis)
         if any(line.label for line in lines) and not name_curves(axis, curves):
             made.legend(loc="outside lower center", ncols=_columns([line.label for line in lines]))
     return made
@@ -145,52 +142,11 @@ def _move(drawn: Artist, points: float) -> None:
     )
 
 
-def add_level(
-    axis: Axes,
-    height: float,
-    name: str,
-    *,
-    colour: str = QUIET,
-    right: float = 1.0,
-    above: bool = True,
-) -> None:
-    """Draws a dotted line across a chart, such as the loss before training, with its name.
-
-    Args:
-        axis: What it is drawn into.
-        height: Where, in the axis' unit.
-        name: Is written at the line, clear of it.
-        colour: Of the line.
-        right: Where the name ends, as a share of the width: left of a curve that comes near.
-        above: Whether the name is above the line, not below.
-    """
-    place = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points", "ha": "right"}
-    side = "bottom" if above else "top"
-    with house_style():
-        axis.axhline(height, color=colour, linestyle=":", linewidth=1.4)
-        axis.annotate(name, (right, height), (-4, 4 if above else -4), va=side, **place)
-
-
 def _columns(names: Sequence[str]) -> int:
     """How many columns a legend has: all names in one row, where there is room for it."""
     if sum(len(name) + _KEY_CHARACTERS for name in names) <= _LEGEND_CHARACTERS:
         return len(names)
     return 3 if max(map(len, names)) <= 20 else 2
-
-
-def _label_decades(axis: Axes) -> None:
-    """Makes the vertical axis logarithmic, with 1, 2 and 5 of each decade where few are shown."""
-    axis.set_yscale("log")
-    low, high = axis.get_ylim()
-    few = np.log10(high / low) < _MANY_DECADES
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
-    axis.yaxis.set_major_formatter(_plain)
-    axis.yaxis.set_minor_formatter(NullFormatter())  # which else writes 3 × 10⁰ between them
-
-
-def _plain(value: float, _: int) -> str:
-    """Labels a power of two or ten by its value: 0.1, 4, 16,384."""
-    return f"{value:,.7g}"
 
 
 def bar_chart(
@@ -278,7 +234,7 @@ def point_chart(
         axis.set_xlim(-0.5, len(values) - 0.5)
         if y_log10:
             axis.margins(y=0.15)
-            _label_decades(axis)
+            label_decades(axis)
         else:
             axis.locator_params("y", steps=[1, 2, 5, 10])
     return made
@@ -378,22 +334,6 @@ def heat_map(
             colour = "white" if dark else "black"
             axis.text(column, row, text, ha="center", va="center", color=colour)
     return made
-
-
-def align(charts: Sequence[Figure]) -> None:
-    """Gives charts of one panel each, in place, the same left and right edge.
-
-    For charts that are read below each other: by themselves each leaves as much room at its sides
-    as its own numbers and names take.
-    """
-    for chart in charts:
-        with house_style():
-            chart.draw_without_rendering()  # computes the layout, which is then kept
-        chart.set_layout_engine("none")
-    places = [chart.axes[0].get_position() for chart in charts]
-    left, right = max(place.x0 for place in places), min(place.x1 for place in places)
-    for chart, place in zip(charts, places):
-        chart.axes[0].set_position([left, place.y0, right - left, place.height])
 
 
 def smoothed(losses: Sequence[float], window: int = SMOOTHED_STEPS) -> list[float]:

@@ -12,10 +12,9 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.text import Text
 from PIL import Image
 
+from lora_edu.plots.axes import add_level, align
 from lora_edu.plots.charts import (
     Line,
-    add_level,
-    align,
     bar_chart,
     figure,
     heat_map,
