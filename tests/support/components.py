@@ -22,6 +22,18 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <body data-theme="{theme}" style="margin:0;background:{paper}">{body}</body></html>"""
 PAPER = {"light": "#ffffff", "dark": "#111418"}
+#: Contrast of two colours that a page computed, as WCAG 2.2 defines it (1.4.3).
+CONTRAST = """(one, other) => {
+  const light = colour => {
+    const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3).map(part => {
+      const share = part / 255;
+      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const [a, b] = [light(one), light(other)];
+  return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+}"""
 _NAMED = re.compile(r"^(?:async )?(?:function|const) (\w+)", flags=re.MULTILINE)
 
 

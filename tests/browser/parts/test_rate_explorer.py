@@ -7,7 +7,7 @@ from math import log
 
 import pytest
 from playwright.sync_api import Locator, Page
-from support.components import load, show
+from support.components import CONTRAST, load, show
 
 from lora_edu.widgets.rate_explorer import (
     MEASURES,
@@ -228,25 +228,13 @@ def test_every_control_has_a_name_and_is_reached_by_the_tab_key(page: Page) -> N
         assert focused.evaluate("(field, kind) => field.matches(kind)", kind), kind
 
 
-# Of the ink of words on the explorer's paper: contrast as WCAG 2.2 defines it (1.4.3).
-CONTRAST = """all => {
-  const light = colour => {
-    const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3).map(part => {
-      const share = part / 255;
-      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  return all.map(each => {
-    const paper = light(getComputedStyle(each.closest(".kit")).backgroundColor);
-    const ink = light(getComputedStyle(each).color);
-    return (Math.max(paper, ink) + 0.05) / (Math.min(paper, ink) + 0.05);
-  });
-}"""
+# Of the ink of words on the explorer's paper.
+STANDING_OUT = f"""all => all.map(each => ({CONTRAST})(
+  getComputedStyle(each.closest(".kit")).backgroundColor, getComputedStyle(each).color))"""
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_words_stand_out_from_the_paper(theme: str, page: Page) -> None:
     words = show(page, rate_explorer(), theme=theme).locator(".name, .arms .tick, .less, th")
-    ratios = words.evaluate_all(CONTRAST)
+    ratios = words.evaluate_all(STANDING_OUT)
     assert len(ratios) > 30 and min(ratios) >= 4.5

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 from playwright.sync_api import Locator, Page
-from support.components import load, show
+from support.components import CONTRAST, load, show
 
 from lora_edu.widgets.seed_explorer import (
     SeedState,
@@ -194,28 +194,18 @@ def test_every_control_has_a_name_and_is_reached_by_the_tab_key(page: Page) -> N
     assert title(box).startswith("A study with seeds")
 
 
-# Contrast of ink and of what is behind it, as WCAG 2.2 defines it (1.4.3).
-CONTRAST = """all => {
-  const light = colour => {
-    const [r, g, b] = colour.match(/[0-9.]+/g).slice(0, 3).map(part => {
-      const share = part / 255;
-      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  return all.map(each => {
-    const square = each.matches(".letter:not(.level)") && each.previousElementSibling;
-    const page = getComputedStyle(each.closest(".kit")).backgroundColor;
-    const paper = light(square ? getComputedStyle(square).fill : page);
-    const ink = light(getComputedStyle(each)[each.matches("text") ? "fill" : "color"]);
-    return (Math.max(paper, ink) + 0.05) / (Math.min(paper, ink) + 0.05);
-  });
-}"""
+# Of ink and of what is behind it: the square of a letter, or the explorer's paper.
+STANDING_OUT = f"""all => all.map(each => {{
+  const square = each.matches(".letter:not(.level)") && each.previousElementSibling;
+  const page = getComputedStyle(each.closest(".kit")).backgroundColor;
+  const paper = square ? getComputedStyle(square).fill : page;
+  return ({CONTRAST})(paper, getComputedStyle(each)[each.matches("text") ? "fill" : "color"]);
+}})"""
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_words_and_letters_stand_out(theme: str, page: Page) -> None:
     for state in (SeedState(), WIDE):
         words = show(page, seed_explorer(state), theme=theme).locator("text, p, button.draw")
-        ratios = words.evaluate_all(CONTRAST)
+        ratios = words.evaluate_all(STANDING_OUT)
         assert len(ratios) > 60 and min(ratios) >= 4.5
