@@ -67,6 +67,15 @@ def best_rate(record: Mapping[str, Any], **key: Any) -> float:
     return min(losses, key=losses.get)
 
 
+def runs_at_best_rate(record: Mapping[str, Any], **key: Any) -> list[dict[str, Any]]:
+    """Returns the runs with the learning rate that `best_rate` names.
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    return runs_of(record, **key, lr=best_rate(record, **key))
+
+
 def tied_rates(record: Mapping[str, Any], **key: Any) -> list[float]:
     """Returns the rates that are not shown to be worse than the best, the best included.
 

@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from lora_edu.evaluation import best_rate, losses_by_rate, runs_of, tied_rates
+from lora_edu.evaluation import (
+    best_rate,
+    losses_by_rate,
+    runs_at_best_rate,
+    runs_of,
+    tied_rates,
+)
 from lora_edu.tasks.claims.sources import LORA, NO_REGRET, RSLORA
 from lora_edu.tasks.claims.verdicts import (
     FAILS,
@@ -44,8 +50,9 @@ def small_rank(spam: Record, menus: Record, llm: Record) -> Claim:
     one, many = (runs_of(spam, stage="final", method="lora", rank=rank) for rank in (1, 32))
     finals = {"stage": "final", "task": "menu", "method": "lora"}
     menus_one, menus_many = (runs_of(menus, **finals, rank=rank) for rank in (1, 32))
-    llm_one, llm_many = (_at_best_rate(llm, rank) for rank in (1, 64))
-    edge = ", best rates at the edge of those tried" * all(_at_edge(llm, rank) for rank in (1, 64))
+    ranks = [{"stage": "tune", "method": "lora", "rank": rank} for rank in (1, 64)]
+    llm_one, llm_many = (runs_at_best_rate(llm, **key) for key in ranks)
+    edge = ", best rates at the edge of those tried" * all(_at_edge(llm, **key) for key in ranks)
     return Claim(
         "A very small rank is enough: rank 1 does as well as a high one",
         f"{LORA}, section 7.2 and table 6, on two data sets",
@@ -64,14 +71,8 @@ def small_rank(spam: Record, menus: Record, llm: Record) -> Claim:
     )
 
 
-def _at_best_rate(record: Record, rank: int) -> list[dict[str, Any]]:
-    key = {"stage": "tune", "method": "lora", "rank": rank}
-    return runs_of(record, **key, lr=best_rate(record, **key))
-
-
-def _at_edge(record: Record, rank: int) -> bool:
+def _at_edge(record: Record, **key: Any) -> bool:
     """Whether no rate beyond the best was tried, so that a better one may be there."""
-    key = {"stage": "tune", "method": "lora", "rank": rank}
     rates = list(losses_by_rate(record, **key))
     return best_rate(record, **key) in (rates[0], rates[-1])
 

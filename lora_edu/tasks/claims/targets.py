@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lora_edu.evaluation import best_rate, runs_of
+from lora_edu.evaluation import runs_at_best_rate
 from lora_edu.tasks.claims.sources import LORA, NO_REGRET
 from lora_edu.tasks.claims.verdicts import NATS, Claim, less, more
 
@@ -23,13 +23,13 @@ def attention_alone(forgetting: Mapping[str, Any]) -> Claim:
     Args:
         forgetting: The record.
     """
-    attention, mlp = _at_best_rate(forgetting, ATTENTION), _at_best_rate(forgetting, MLP)
+    attention, mlp = _of_arm(forgetting, ATTENTION), _of_arm(forgetting, MLP)
     what = f"menus, validation loss, attention − MLP, {_numbers(attention)} numbers each"
     return Claim(
         "With as many parameters, attention alone does worse than the MLP alone",
         f"{NO_REGRET}, “Layers Where LoRA Is Applied”",
         [more(what, attention, mlp, "validation_loss", NATS)],
-        ["06"],
+        ["03"],
     )
 
 
@@ -39,13 +39,13 @@ def more_kinds_of_layers(forgetting: Mapping[str, Any]) -> Claim:
     Args:
         forgetting: The record.
     """
-    wide, narrow = _at_best_rate(forgetting, ALL), _at_best_rate(forgetting, MLP)
+    wide, narrow = _of_arm(forgetting, ALL), _of_arm(forgetting, MLP)
     fewer = f"{_numbers(wide)} numbers − {_numbers(narrow)}"
     trials = [
         less(
             f"menus, validation loss, all six at rank 4 − {name}, {fewer}",
             wide,
-            _at_best_rate(forgetting, arm),
+            _of_arm(forgetting, arm),
             "validation_loss",
             NATS,
         )
@@ -59,9 +59,8 @@ def more_kinds_of_layers(forgetting: Mapping[str, Any]) -> Claim:
     )
 
 
-def _at_best_rate(record: Mapping[str, Any], arm: str) -> list[dict[str, Any]]:
-    key = {"arm": arm, "steps": STEPS}
-    return runs_of(record, **key, lr=best_rate(record, **key))
+def _of_arm(record: Mapping[str, Any], arm: str) -> list[dict[str, Any]]:
+    return runs_at_best_rate(record, arm=arm, steps=STEPS)
 
 
 def _numbers(runs: list[dict[str, Any]]) -> str:
