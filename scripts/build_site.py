@@ -40,6 +40,8 @@ READING = (
     r"[open the notebook in Colab](\1) "
     "or, on your machine, with `make lab`."
 )
+#: A link to a heading in another notebook.
+INTO_NOTEBOOK = re.compile(r"(\]\([^()\s]*\.ipynb)#([^()\s]+)\)")
 #: What speaks to someone who has a kernel, and what a page says.
 SAID_INSTEAD = (
     (
@@ -192,8 +194,19 @@ def readable(text: str) -> str:
     text = text.replace("](solutions/", f"](https://github.com/{repository_slug()}/{SOLUTIONS}/")
     for said, instead in SAID_INSTEAD:
         text = re.sub(r"\s+".join(map(re.escape, said.split())), instead, text)
+    text = INTO_NOTEBOOK.sub(lambda link: f"{link[1]}#{anchor(link[2])})", text)
     text = re.sub(r"</summary>\n(?!\n)", "</summary>\n\n", text)
     return re.sub(r"(?<!\n)\n</details>", "\n\n</details>", text)
+
+
+def anchor(heading: str) -> str:
+    """Names a heading as MyST does; JupyterLab keeps capitals and commas.
+
+    Example:
+        >>> anchor("Should-I-use-LoRA,-and-with-what?")
+        'should-i-use-lora-and-with-what'
+    """
+    return re.sub(r"[^\w-]", "", heading.lower())
 
 
 def front_page() -> str:

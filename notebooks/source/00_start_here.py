@@ -15,9 +15,9 @@
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something breaks, start again
 # there. A section headed “Deeper” is folded: open it with its +, or click the next heading.
-# **Only 35 minutes in all?** Take “See it work” here, then [02 through Exercise 2](02_build_lora.ipynb),
-# [03 through “Train it”](03_lora_in_a_gpt.ipynb), and [05, “Should I use LoRA, and with
-# what?”](05_finetune_a_classifier.ipynb).
+# **Only 37 minutes in all, or 19 without the exercises?** Take the first two sections here, [02 through
+# Exercise 2](02_build_lora.ipynb), [03 through “Train it”](03_lora_in_a_gpt.ipynb), and [05, “Should
+# I use LoRA, and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?)
 # %% bootstrap
 # %% [markdown]
 # ## See it work
@@ -42,16 +42,13 @@ explorer
 # %% [markdown]
 # Write a prompt of **your own**, too.
 #
-# → [Only 35 minutes? The next stop is 02](02_build_lora.ipynb).
-#
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
-# *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B, with 4 texts
-# of 1,024 tokens a step, that takes about 121 GB of GPU memory, most of it for gradients and the
-# optimizer's own numbers, and leaves a 16 GB file for every task. LoRA freezes the model and trains
-# a small addition, here to two matrices of each block, query and value. Frozen numbers need no
-# gradients and no optimizer, so this takes 35 GB, or 25 with most of them in 4 bits. A task is a
-# file of 7 MB.
+# *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B that takes about
+# 121 GB of GPU memory, most of it for gradients and the optimizer's own numbers, and leaves a 16 GB
+# file for every task. LoRA freezes the model and trains a small addition beside it. What is frozen
+# needs no gradients and no optimizer, so 35 GB are enough, or 25 with most of the model in 4 bits.
+# And a task is a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -84,6 +81,8 @@ drawing("side_path")
 # with a thin $B$, and the results are added. Only $A$ and $B$, the *adapter*, are trained. So the
 # layer acts as if its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed
 # *multiplier*.
+#
+# → [Only 37 minutes? The next stop is 02](02_build_lora.ipynb).
 #
 # ## The same in code
 # First the base alone. Nobody has taught it what `name[Old Oak], kind[tea room]` means:

@@ -91,8 +91,8 @@ print(column @ row)
 # other matrix of rank 1 would be closer to $M$ (Eckart and Young, 1936).
 #
 # Three matrices to cut: a picture of a house in the hills, pure noise, and the real thing. We trained *all* weights of our
-# GPT to tell spam from other messages, and kept the change. So from here on $\Delta W$ is not
-# $A B$, but what *full* fine-tuning, LoRA's rival, changed in $W$.
+# GPT to tell spam from other messages, and kept the change. From here on $\Delta W$ is what this
+# *full* fine-tuning, LoRA's rival, changed in $W$, and not $A B$.
 # %%
 # @title A picture, drawn as numbers
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
@@ -191,13 +191,12 @@ answer = ANSWERS[away.index(min(away))]  # the nearest of the three
 because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole.mean():.1f} %"
 reveal(worth, answer, because=because)
 # %% [markdown]
-# **LoRA at rank 1 does about as well as the whole ΔW**, and clearly better than a head alone. So for
-# this task one direction to read and one to write in each matrix are enough, give or take the five
-# points of the ±, a 95 % interval over five seeds. The task is easy, though: counting words gets
-# 89.7 %.
+# **LoRA at rank 1 does about as well as the whole ΔW**, and clearly better than a head alone. So here
+# one direction read and one written in each matrix are enough, within five points (a 95 % interval
+# over five seeds). The task is easy, though: counting words gets 89.7 %.
 #
-# In the figure ΔW is also *cut* to each rank. That is no limit for LoRA, which *learns* its few
-# directions, while a cut takes them from an update free to use all.
+# In the figure ΔW is also *cut* to each rank. That is no limit for LoRA: a cut picks
+# few directions from many, while LoRA *learns* few from the start.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.

@@ -32,7 +32,7 @@ drawing("side_path")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. The multiplier $\alpha$, in code `alpha`, scales the update and is fixed before training, as in Raschka's book (2024). The LoRA paper and notebook 00's adapters multiply by *alpha / rank* instead, so their alpha 16 at rank 8 is 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. The multiplier $\alpha$, in code `alpha`, scales the update and is fixed before training, as in Raschka's book (2024). The LoRA paper and notebook 00 multiply by *alpha / rank*: their alpha 16 at rank 8 is our 2. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -55,9 +55,9 @@ for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
 
 
 # %% [markdown]
-# **Takeaway:** $x A$ says how much of each row of $B$ comes out. So at rank $r$ the update reads $r$ directions and writes as many.
+# **Takeaway:** $x A$ says how much of each row of $B$ to add. At rank $r$, that is $r$ directions read and $r$ written.
 #
-# **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` draws a random $A$, as it does in `nn.Linear`. You fill in three blanks: the two sizes of $A$, a **zero** `self.B`, and `forward`, which returns `alpha` times $x A B$.
+# **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` draws a random $A$, as it does in `nn.Linear`. You fill in three blanks: the two sizes of $A$, a **zero** `self.B` (you will see why), and `forward`, which returns `alpha` times $x A B$.
 # %% exercise="02.lora_layer"
 class LoRALayer(nn.Module):
     """A trainable update: x -> alpha * x A B."""
@@ -174,7 +174,7 @@ print("learns:", [name for name, p in layer.named_parameters() if p.requires_gra
 #
 # So freeze *first*, then wrap. If you never freeze, $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. To wrap a layer that is on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`: `torch.empty` makes $A$ on the CPU.
 #
-# → [Only 35 minutes? The next stop is 03](03_lora_in_a_gpt.ipynb).
+# → [Only 37 minutes? The next stop is 03](03_lora_in_a_gpt.ipynb).
 #
 # ## Who moves first?
 # $A$ is random, $B$ is zero, $W$ is frozen.

@@ -131,10 +131,8 @@ print(f"{whose} wrapped {len(lora_layers(trial))} layers: query and value in six
 
 
 # %% [markdown]
-# The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. With
-# `scaling="alpha/rank"` the multiplier below is 16 / 8 = 2, as in the paper and Hugging Face's PEFT;
-# without, it is alpha itself. `freeze` sets
-# `requires_grad` to `False`. It comes *first* (notebook 02).
+# The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. `freeze`
+# sets `requires_grad` to `False`. It comes *first* (notebook 02).
 # %%
 from lora_edu import freeze
 
@@ -144,7 +142,7 @@ def adapted(targets="blocks.*"):
     model = load_pretrained("mini", device=device)
     freeze(model)
     torch.manual_seed(0)
-    replace_linear_with_lora(model, 8, 16, targets=targets, scaling="alpha/rank")
+    replace_linear_with_lora(model, 8, 2.0, targets=targets)
     return model
 
 
@@ -256,7 +254,7 @@ if not snapshot_verdict.passed:
 
 
 def tale():
-    return generate_text(model, encoding, "One day, Tom went to the", 25)
+    return generate_text(model, encoding, "Once upon a time, there was a", 25)
 
 
 # %% tags=["nbval-ignore-output"]
@@ -282,8 +280,8 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # %% [markdown]
 # ✓ **LoRA's promise of unchanged weights: measured**, bit for bit.
 #
-# In 40 steps no tale came twice, so why is the loss on each next batch so much lower? Because
-# the 380 training tales tell 19 plots over and over; the held-out ones tell others.
+# No tale came twice, so why is the loss on each next batch so much lower? The 380 training tales
+# retell 19 plots; the held-out ones tell others.
 #
 # Now one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
@@ -296,15 +294,15 @@ from lora_edu.plots import cards
 told = {}
 for name, strength in (("base", 0), ("with 40 steps of LoRA", 1)):
     set_strength(model, strength)
-    text = " ".join(generate_text(model, encoding, "One day, Tom went to the", 40).split())
-    told[name] = re.match(r'.*[.!?]"?|.*', text)[0]  # up to the last whole sentence
+    text = generate_text(model, encoding, "Once upon a time, there was a", 40)
+    told[name] = re.match(r'.*[.!?]"?|.*', " ".join(text.split()))[0]  # its whole sentences
 cards(told)
 # %% [markdown]
-# Forty steps, and Tom goes to sea. The model has *forgotten* nothing for good: with the updates off
-# the base is back. With them on, it may be worse at its old stories.
+# Forty steps, and a pirate comes aboard, if not yet a plot. The model has *forgotten* nothing for
+# good: with the updates off the base is back. With them on, it may be worse at its old stories.
 #
-# → [Only 35 minutes? The last stop is “Should I use LoRA, and with what?” in
-# 05](05_finetune_a_classifier.ipynb).
+# → [Only 37 minutes? The last stop is “Should I use LoRA, and with what?” in
+# 05](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?).
 #
 # ## Deeper: targets by name and pattern
 # A target is a path, or its end from any dot on, such as

@@ -9,10 +9,14 @@ import re
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
-from support.project import notebook_names
+from support.project import ROOT, notebook_names
 
 from scripts.build_notebooks import from_source
-from scripts.notebook_times import DEEPER
+from scripts.notebook_times import DEEPER, MINUTES_AN_EXERCISE, Section, sections
+
+#: The short way: of each notebook the sections up to this one; of the last one section alone.
+SHORT_WAY = {"00": "Why LoRA?", "02": "Where does it go?", "03": "Train it"}
+LAST_STOP = "05", "Should I use LoRA, and with what?"
 
 MAGIC = re.compile(r"^(\s*)[%!].*$", flags=re.M)
 
@@ -62,3 +66,25 @@ def test_a_name_from_a_folded_section_is_noticed() -> None:
         new_code_cell("def f(x):\n    return x + hidden + i\n\n\nshown = f(1)"),
     ]
     assert needed_from_folded(cells) == {"hidden"}
+
+
+def of_notebook(number: str) -> list[Section]:
+    """The sections of the notebook with this number."""
+    name = next(name for name in notebook_names() if name.startswith(number))
+    return sections(from_source(name, "student").cells)
+
+
+def test_the_short_way_takes_as_long_as_is_said() -> None:
+    way = [each for each in of_notebook(LAST_STOP[0]) if each.heading == LAST_STOP[1]]
+    assert way
+    for number, last in SHORT_WAY.items():
+        found = of_notebook(number)
+        way += found[: [each.heading for each in found].index(last) + 1]
+    exercises = MINUTES_AN_EXERCISE * sum(section.exercises for section in way)
+    whole = sum(section.minutes for section in way)
+    said = re.compile(rf"\b{whole:.0f} minutes(?: in all)?, or\s+{whole - exercises:.0f} without")
+    opening = next(cell.source for cell in from_source("00_start_here", "student").cells)
+    for text in (opening, (ROOT / "README.md").read_text(encoding="utf-8")):
+        assert said.search(text), (
+            f"the short way takes {whole:.1f} minutes, {exercises} of exercises"
+        )

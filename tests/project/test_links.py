@@ -19,6 +19,7 @@ DOCUMENTS = sorted(
     if ".ipynb_checkpoints" not in file.parts
 )
 LINK = re.compile(r"\]\(([^()\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", flags=re.MULTILINE)
 # Each address that names a GitHub repository as the home of this course.
 OWN_ADDRESSES = (
     r"colab\.research\.google\.com/github/([\w.-]+/[\w.-]+)/",
@@ -45,6 +46,15 @@ def test_local_links_lead_to_files(document: Path) -> None:
     targets = [link.split("#")[0] for link in LINK.findall(text_of(document))]
     local = [link for link in targets if link and "://" not in link and link[:7] != "mailto:"]
     assert not [link for link in local if not (document.parent / link).exists()]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_links_into_a_notebook_lead_to_a_heading(document: Path) -> None:
+    for link in LINK.findall(text_of(document)):
+        file, _, heading = link.partition("#")
+        if file.endswith(".ipynb") and heading and "://" not in file:
+            there = HEADING.findall(text_of(document.parent / file))
+            assert heading in [each.replace(" ", "-") for each in there]  # as JupyterLab names them
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CITATION.cff"], ids=named)
