@@ -15,6 +15,7 @@
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something breaks, start again
 # there. A section headed “Deeper” is folded: open it with its +, or click the next heading.
+#
 # **Only 37 minutes in all, or 19 without the exercises?** Take the first two sections here, [02 through
 # Exercise 2](02_build_lora.ipynb), [03 through “Train it”](03_lora_in_a_gpt.ipynb), and [05, “Should
 # I use LoRA, and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?)
@@ -366,7 +367,7 @@ print(f"about {made / seconds:.0f} tokens per second")
 # %% [markdown]
 # ## The map
 # | | notebook |
-# |---|---|
+# |:---|:---|
 # | 00 | **Core:** Start here |
 # | 01 | [What rank means](01_what_rank_means.ipynb) |
 # | 02 | [Build `LoRALayer`](02_build_lora.ipynb) |

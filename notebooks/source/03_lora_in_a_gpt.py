@@ -47,7 +47,7 @@ print(model.blocks[0])
 # <details><summary>Its table 5, accuracy in %</summary>
 #
 # | adapted | query | key | value | out | query, key | query, value | all four |
-# |---|---|---|---|---|---|---|---|
+# |:---|---:|---:|---:|---:|---:|---:|---:|
 # | rank | 8 | 8 | 8 | 8 | 4 | 4 | 2 |
 # | WikiSQL, database queries (±0.5) | 70.4 | 70.0 | 73.0 | 73.2 | 71.4 | 73.7 | 73.7 |
 # | MultiNLI, does a sentence follow from another? (±0.1) | 91.0 | 90.8 | 91.0 | 91.3 | 91.3 | 91.3 | 91.7 |

@@ -328,7 +328,7 @@ ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew s
 # stages, each worth about one forward pass through the model:
 #
 # | stage | what it computes |
-# |---|---|
+# |:---|:---|
 # | forward | the loss |
 # | gradient backwards | how the loss changes with the *input* of each layer, from last to first |
 # | gradients of weights | how the loss changes with the *weight* of each layer |

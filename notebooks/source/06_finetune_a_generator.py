@@ -116,7 +116,7 @@ reveal(share, round(100 * counted / read), because="the rest is meaning, which i
 # compare slots:
 #
 # | kind | meant | said |
-# |---|---|---|
+# |:---|:---|:---|
 # | missing | the slot | nothing of it |
 # | wrong | the slot | another value |
 # | added | no such slot | a value |

@@ -673,7 +673,7 @@ print(f"{megabytes:.0f} MB, in float32; reloaded, its logits differ from ours by
 # What to give to whom:
 #
 # | tool | what you give it | tried here, version |
-# |---|---|---|
+# |:---|:---|:---|
 # | PEFT | `AutoPeftModelForCausalLM.from_pretrained(folder)` | above |
 # | transformers | `AutoModelForCausalLM.from_pretrained(plain)` | above |
 # | TRL, which trains | `SFTTrainer(model=…, peft_config=LoraConfig(r=8, lora_alpha=16, target_modules=[…]))` trains such an adapter | yes, 1.16 |

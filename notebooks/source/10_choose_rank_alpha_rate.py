@@ -75,7 +75,7 @@ reveal(alpha_effect, effects[1 if same else 2], because="alpha multiplies the wh
 # Three rules are in use, and all of them call the number that you pass “alpha”:
 #
 # | `scaling=` | multiplier | who |
-# |---|---|---|
+# |:---|:---|:---|
 # | `"alpha"` | alpha | Raschka's book as printed (2024); this course, unless told otherwise |
 # | `"alpha/rank"` | alpha / rank | the LoRA paper; PEFT, the usual library; the book's repository since 14 September 2025 |
 # | `"alpha/sqrt(rank)"` | alpha / √rank | rsLoRA; PEFT with `use_rslora=True` |

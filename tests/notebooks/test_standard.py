@@ -175,6 +175,7 @@ BREAKS = [
     ("outputs_are_clean", _error),
     ("outputs_are_clean", _stream("stderr", "a warning")),
     ("outputs_are_clean", _stream("stdout", " 40%|████      | 4/10")),
+    ("columns_of_tables", _insert(new_markdown_cell("| what | why |\n|---|:--|\n| a | b |"))),
     ("printed_lines", _stream("stdout", "short\n" + "word " * 24)),
     ("every_picture", _output(image_png="iVBORw0KGgo=")),
     ("every_picture", _insert(new_markdown_cell("![](picture.png)"))),

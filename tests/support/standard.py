@@ -29,6 +29,8 @@ ABSOLUTE_PATH = re.compile(
 PROGRESS = re.compile(r"\d+%\||\bit/s\b|\bs/it\b|[█▏▎▍▌▋▊▉]|\r")
 IMAGE_WITHOUT_ALT = re.compile(r"!\[\s*\]\(|<img(?![^>]*\balt=\"[^\"]+\")[^>]*>")
 TITLE_WITH_MARKS = re.compile(r"# @title .*[`*$]")
+# JupyterLab sets the text of a column to the right, unless the table says otherwise.
+COLUMN_WITHOUT_SIDE = re.compile(r"\|\s*-+\s*\|")
 CHECK = re.compile(r"\bcheck\(\s*\"(\d\d\.\w+)\"")
 
 
@@ -195,6 +197,11 @@ def printed_lines_are_short(notebook: NotebookNode, path: str) -> list[str]:
     printed = [o.text for cell in code_cells(notebook) for o in cell.outputs if "text" in o]
     lines = [line for text in printed for line in text.splitlines()]
     return [line for line in lines if len(line) > LONGEST_PRINTED_LINE]
+
+
+@rule
+def columns_of_tables_have_a_side(notebook: NotebookNode, path: str) -> list[str]:
+    return [line for text in texts(notebook) for line in lines_with(COLUMN_WITHOUT_SIDE, text)]
 
 
 @rule
