@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-#: From this width on a table of four columns has lines of 25 characters and more.
-ROOM_PX = 900
+#: From this width on a table of four columns has lines of 20 characters and more.
+ROOM_PX = 700
 _LINK_OR_CODE = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)|`([^`]+)`")
 _STYLE = f"""<style>
 .sentences {{ container-type: inline-size; }}

@@ -11,7 +11,7 @@ from lora_edu.plots import sentence_table
 ROWS = [["rank", "8 or 16 " * 12, "[notebook 01](01.ipynb)"], ["`alpha`", "2 r", "a custom"]]
 
 
-@pytest.mark.parametrize(("width", "lines"), [(390, 3), (735, 3), (899, 3), (950, 1), (1366, 1)])
+@pytest.mark.parametrize(("width", "lines"), [(358, 3), (690, 3), (710, 1), (950, 1), (1366, 1)])
 def test_its_own_place_decides(width: int, lines: int, browser: BrowserContext) -> None:
     page = browser.new_page()
     page.set_viewport_size({"width": 1400, "height": 900})
