@@ -31,13 +31,3 @@ for (const fold of document.querySelectorAll("details.hide > summary")) {
   fold.removeAttribute("aria-label");
   for (const said of fold.children) said.innerHTML = said.innerHTML.replace(/`(.+?)`/g, "<code>$1</code>");
 }
-
-// On a phone a tap makes a chart as large as its words can be read, and shows the place that was
-// tapped; a second one makes it as it was.
-for (const chart of document.querySelectorAll(".cell_output .lora-figure"))
-  chart.addEventListener("click", ({ clientX }) => {
-    const { left, width } = chart.getBoundingClientRect();
-    chart.classList.toggle("enlarged");
-    const frame = chart.parentElement;
-    frame.scrollLeft = (clientX - left) / width * chart.offsetWidth - frame.clientWidth / 2;
-  });
