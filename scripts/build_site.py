@@ -54,7 +54,7 @@ SAID_INSTEAD = (
     ),
     (
         "A section headed “Deeper” is folded: open it with its +, or click the next heading.",
-        "A section headed “Deeper” is beside the path.",
+        "A section headed “Deeper” is folded: open it with a click on its heading.",
     ),
     ("choose an answer, then run on.", "choose an answer, then read on."),
     (

@@ -48,6 +48,8 @@ html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
 
+DEEPER = "Deeper: "  # how the heading begins of a section that JupyterLab folds
+BESIDE = "◇ "  # and how the line begins that says its minutes
 GAP = re.compile(r"\S {2,}\S| \| ")  # between two columns of a printed line
 
 
@@ -84,7 +86,36 @@ class Columns(SphinxPostTransform):
                 printed["classes"].append("columns")
 
 
+class FoldedSections(SphinxPostTransform):
+    """Folds a section beside the path to its heading and its minutes, as JupyterLab does."""
+
+    default_priority = 900  # after all that looks for headings or cells
+    formats = ("html",)
+
+    def run(self, **_: object) -> None:
+        """Puts what is beneath the heading into a `<details>`, which needs no script to open."""
+        for section in self.document.findall(nodes.section):
+            heading = section.next_node(nodes.title)
+            if heading is None or not heading.astext().startswith(DEEPER):
+                continue
+            place = section.index(heading)
+            before, rest = section.children[:place], section.children[place + 1 :]
+            minutes = []
+            if rest and rest[0].astext().startswith(BESIDE):
+                # A paragraph may not be in a summary.
+                minutes = [nodes.inline("", "", *rest.pop(0).children, classes=["minutes"])]
+            opening = _html('<details class="deeper"><summary>')
+            summed_up = [opening, heading, *minutes, _html("</summary>")]
+            section.children = []
+            section.extend([*before, *summed_up, *rest, _html("</details>")])
+
+
+def _html(tags: str) -> nodes.raw:
+    return nodes.raw("", tags, format="html")
+
+
 def setup(app: Sphinx) -> None:
     """What Sphinx calls to know of the transforms."""
     app.add_post_transform(FoldedCode)
     app.add_post_transform(Columns)
+    app.add_post_transform(FoldedSections)

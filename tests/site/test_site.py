@@ -113,8 +113,18 @@ def page(request: pytest.FixtureRequest, address: str, browser: BrowserContext) 
     page.name, page.missing = request.param, []
     page.on("response", lambda answer: answer.status >= 400 and page.missing.append(answer.url))
     page.goto(f"{address}/{request.param}.html")
+    open_all(page)
     yield page
     page.close()
+
+
+def open_all(page: Page) -> None:
+    """Opens the sections beside the path, of a page that has some, as a reader does."""
+    button = page.get_by_role("button", name="beside the path")
+    assert button.count() == (page.locator("details.deeper").count() > 0)
+    if button.count():
+        assert button.inner_text().startswith("Open")
+        button.click()
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
@@ -278,11 +288,17 @@ def test_an_answer_is_folded_and_joined_to_its_question(page: Page) -> None:
 
 
 @pytest.fixture
-def counting(address: str, browser: BrowserContext) -> Iterator[Page]:
+def fresh(browser: BrowserContext) -> Iterator[Page]:
     page = new_page(browser)
-    page.goto(f"{address}/04_count_before_you_train.html")
     yield page
     page.close()
+
+
+@pytest.fixture
+def counting(address: str, fresh: Page) -> Page:
+    fresh.goto(f"{address}/04_count_before_you_train.html")
+    open_all(fresh)
+    return fresh
 
 
 def fold_of(place: Locator) -> Locator:
@@ -349,6 +365,76 @@ def test_back_to_top_covers_nothing_that_is_read(counting: Page) -> None:
             assert up.bounding_box()["x"] > read["x"] + read["width"]
             up.click()
             counting.wait_for_function("scrollY === 0")
+
+
+DEEPER = "05_finetune_a_classifier.html", "deeper-a-learning-rate-for-each-method"
+
+
+def folds(page: Page) -> list[bool]:
+    """Which of the sections beside the path are open, in their order."""
+    return page.locator("details.deeper").evaluate_all("all => all.map(each => each.open)")
+
+
+def test_a_section_beside_the_path_is_folded_to_its_heading_and_minutes(
+    address: str, browser: BrowserContext
+) -> None:
+    with_script, without = new_page(browser), new_page(browser.browser.new_context())
+    without.route("**/*.js*", lambda route: route.abort())
+    for page in (with_script, without):
+        page.goto(f"{address}/{DEEPER[0]}")
+        sections = page.locator("article section section:has(> h2, > details > summary > h2)")
+        for section in sections.all():
+            heading = section.locator("h2").first.inner_text()
+            folded = section.locator("> details.deeper")
+            assert folded.count() == heading.startswith("Deeper: "), heading
+            if folded.count():
+                said = folded.locator("summary").first.inner_text()
+                assert re.search(r"\n◇ Beside the path, \d+ min\.$", said)
+                assert section.inner_text() == said
+        assert folds(page) == [False] * 4
+        page.get_by_role("heading", name="Deeper: a learning rate").click()
+        assert folds(page) == [False, True, False, False]
+        page.close()
+
+
+def test_a_section_opens_for_whoever_is_led_into_it(address: str, fresh: Page) -> None:
+    within = fresh.locator(f"#{DEEPER[1]} details p").first
+    fresh.goto(f"{address}/{DEEPER[0]}#{DEEPER[1]}")  # by an address
+    assert folds(fresh) == [False, True, False, False]
+    assert within.is_visible()
+    top = f"document.querySelector('#{DEEPER[1]} h2').getBoundingClientRect().top"
+    fresh.wait_for_function(f"0 <= {top} && {top} < 300", polling=100)
+
+    summary = fresh.locator(f"#{DEEPER[1]} summary").first
+    fresh.set_viewport_size({"width": 1366, "height": 768})
+    for _ in range(2):  # by the table of contents, also where the address leads there already
+        summary.click(position={"x": 9, "y": 9})
+        assert not within.is_visible()
+        fresh.locator(f".toc-tree a[href='#{DEEPER[1]}']").click()
+        assert within.is_visible()
+
+
+def test_a_section_opens_for_what_a_search_found_in_it(address: str, fresh: Page) -> None:
+    fresh.goto(f"{address}/search.html?q=autocast")
+    fresh.locator(f"#search-results a[href*='{DEEPER[0]}']").first.click()
+    fresh.wait_for_selector("details.deeper[open] .highlighted >> visible=true")
+    assert folds(fresh)[3]
+    assert not all(folds(fresh))
+
+
+def test_all_sections_open_on_paper_and_at_a_button(address: str, fresh: Page) -> None:
+    fresh.goto(f"{address}/{DEEPER[0]}")
+    fresh.locator("details.deeper > summary").nth(1).click()
+    fresh.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert folds(fresh) == [True] * 4
+    fresh.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert folds(fresh) == [False, True, False, False]
+    button = fresh.get_by_role("button", name="Open all 4 sections beside the path")
+    button.click()
+    assert folds(fresh) == [True] * 4
+    fresh.get_by_role("button", name="Fold all 4 sections beside the path").click()
+    assert folds(fresh) == [False] * 4
+    button.wait_for()
 
 
 def test_a_short_heading_of_numbers_is_on_one_line(page: Page) -> None:

@@ -31,3 +31,49 @@ for (const fold of document.querySelectorAll("details.hide > summary")) {
   fold.removeAttribute("aria-label");
   for (const said of fold.children) said.innerHTML = said.innerHTML.replace(/`(.+?)`/g, "<code>$1</code>");
 }
+
+// A section beside the path is folded to its heading. It opens for whoever is led into it, by an
+// address, a link or a search, and on paper; a button opens all of a page.
+const deeper = [...document.querySelectorAll("details.deeper")];
+
+/** Opens what a place is in, and the section that begins there; an address names it after its #. */
+function leadTo(hash) {
+  const place = hash.length > 1 && document.getElementById(decodeURIComponent(hash.slice(1)));
+  const closed = deeper.filter(fold => place && !fold.open && (fold.contains(place) || fold.parentElement === place));
+  for (const fold of closed) fold.open = true;
+  if (closed.length) place.scrollIntoView({ behavior: "instant" });
+}
+
+if (deeper.length) {
+  leadTo(location.hash);
+  addEventListener("hashchange", () => leadTo(location.hash));
+  addEventListener("click", ({ target }) => { // also on a link to where the address leads already
+    const link = target.closest("a[href*='#']");
+    if (link && link.pathname === location.pathname) leadTo(link.hash);
+  });
+  // Sphinx marks what a search found 10 ms after the page is read, so before a later timer of 10 ms.
+  addEventListener("load", () => setTimeout(() => {
+    for (const fold of deeper) if (fold.querySelector(".highlighted")) fold.open = true;
+  }, 10));
+
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = deeper.filter(fold => !fold.open);
+    for (const fold of folded) fold.open = true;
+  });
+  addEventListener("afterprint", () => { for (const fold of folded) fold.open = false; });
+
+  const all = document.createElement("button");
+  all.className = "open-all";
+  const say = () => {
+    const one = deeper.length === 1, open = deeper.every(fold => fold.open);
+    all.textContent = `${open ? "Fold" : "Open"} ${one ? "the section" : `all ${deeper.length} sections`} beside the path`;
+  };
+  all.addEventListener("click", () => {
+    const open = !deeper.every(fold => fold.open);
+    for (const fold of deeper) fold.open = open;
+  });
+  for (const fold of deeper) fold.addEventListener("toggle", say);
+  say();
+  document.querySelector("article section > section")?.before(all);
+}
