@@ -19,8 +19,8 @@ from .display import (
     show_widget,
 )
 from .drawings import drawing
-from .faces import Mood, faced
-from .sentences import sentence_table
+from .faces import EDGES, Mood, faced
+from .sentences import inline_html, sentence_table
 from .style import (
     CONCEPTS,
     DIVERGING,
@@ -38,6 +38,7 @@ __all__ = [
     "CONCEPTS",
     "Cards",
     "DIVERGING",
+    "EDGES",
     "INK",
     "LINE_CHARACTERS",
     "Line",
@@ -56,6 +57,7 @@ __all__ = [
     "heat_map",
     "house_style",
     "image_tag",
+    "inline_html",
     "line_chart",
     "line_style",
     "live_paragraph",

@@ -39,11 +39,11 @@ def sentence_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
         >>> "<code>r</code>" in sentence_table(["setting", "start with"], [["`r`", "8"]])
         True
     """
-    head = "".join(f'<th scope="col">{_inline(column)}</th>' for column in columns)
+    head = "".join(f'<th scope="col">{inline_html(column)}</th>' for column in columns)
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td data-column="{escape(column)}">{_inline(cell)}</td>'
+            f'<td data-column="{escape(column)}">{inline_html(cell)}</td>'
             for column, cell in zip(columns, row, strict=True)
         )
         + "</tr>"
@@ -53,8 +53,13 @@ def sentence_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     return f'<div class="sentences">{_STYLE}{table}</div>'
 
 
-def _inline(text: str) -> str:
-    """Links and code of Markdown as HTML; all else is plain text."""
+def inline_html(text: str) -> str:
+    """Links and code of Markdown as HTML; all else is plain text.
+
+    Example:
+        >>> inline_html("[PEFT](peft.html) & `r`")
+        '<a href="peft.html">PEFT</a> &amp; <code>r</code>'
+    """
     parts, end = [], 0
     for found in _LINK_OR_CODE.finditer(text):
         said, address, code = found.groups()

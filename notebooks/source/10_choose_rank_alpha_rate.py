@@ -458,7 +458,7 @@ reveal(count, verdicts.count("holds here"), because=why)
 # Hu et al. found rank 1 enough on two data sets, and warn in a footnote of the same section that
 # they do not expect it of every task. Schulman et al. trained models of a billion numbers and more on instructions and
 # reasoning; our small GPT has read children's stories only, and has to learn new words while LoRA
-# freezes its embedding. Look at the third trial there: of the 0.022 nats that LoRA at rank 32 is
+# freezes its embedding. Unfold the trials there, and look at the third: of the 0.022 nats that LoRA at rank 32 is
 # behind full fine-tuning, all but 0.003 are still missing when the same 36 matrices are trained
 # whole. So at rank 32 it is hardly the rank that is to blame, but what LoRA leaves frozen.
 #
@@ -478,7 +478,8 @@ reveal(count, verdicts.count("holds here"), because=why)
 # rate falls as the rank grows, so the factor falls with it, from 33 at rank 1 to 3 at rank 64.
 #
 # Two cautions. With so many intervals of 95 %, one or two miss by luck. For each claim that failed,
-# therefore, look for a trial that is far from 0: the farthest is at least five times its ± away.
+# therefore, look for a trial that is far from 0. The one in its row is the farthest, and it is at
+# least five times its ± away.
 # And we knew most of these figures when we wrote the rules, so a test that is announced beforehand
 # would weigh more. All of it is evidence about these models and these data, and not about yours.
 #

@@ -112,7 +112,7 @@ def learns_and_forgets_less(menus: Record, llm: Record) -> Claim:
         lora, full = (runs_of(record, **key, **method) for method in (LORA_8, FULL))
         trials += [
             more(f"{what}, loss on them, LoRA − full", lora, full, "test_loss", NATS),
-            less("the same, loss on stories", lora, full, "story_loss", STORY_NATS),
+            less(f"{what}, loss on stories, LoRA − full", lora, full, "story_loss", STORY_NATS),
         ]
     return Claim(
         "LoRA learns less and forgets less than full fine-tuning",

@@ -1,8 +1,9 @@
-"""All claims with what the records say of them, as a table to show in a notebook."""
+"""All claims with what the records say of them, to show in a notebook."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from lora_edu.evaluation import read_record
@@ -15,6 +16,7 @@ from lora_edu.tasks.claims.outcomes import (
     same_as_full,
     two_thirds,
 )
+from lora_edu.tasks.claims.page import MARKS, claims_page, notebook_links
 from lora_edu.tasks.claims.settings import (
     alpha_is_a_rate,
     rate_whatever_the_rank,
@@ -24,17 +26,9 @@ from lora_edu.tasks.claims.settings import (
     ten_times_the_rate,
 )
 from lora_edu.tasks.claims.targets import attention_alone, more_kinds_of_layers
-from lora_edu.tasks.claims.verdicts import FAILS, HOLDS, OPEN, Claim
+from lora_edu.tasks.claims.verdicts import Claim
 from lora_edu.tasks.menu import RANK
 
-MARKS = {HOLDS: "✓", FAILS: "✗", OPEN: "?"}
-NOTEBOOKS = {
-    "01": "01_what_rank_means",
-    "03": "03_lora_in_a_gpt",
-    "05": "05_finetune_a_classifier",
-    "06": "06_finetune_a_generator",
-    "08": "08_a_model_you_did_not_write",
-}
 HEADINGS = "claim, and who says so", "tried here", "verdict", "in full"
 
 
@@ -47,25 +41,28 @@ def published_claims(falls: Mapping[int, float], by_alpha: float, by_rates: floa
         by_rates: Likewise.
     """
 
+    @cache
     def record(name: str) -> dict[str, Any]:
         return read_record(data_path("results", f"{name}.json"))
 
-    menus, real_menus, llm = map(record, ("generator_bundled", "generator_real", "llm_menu"))
-    spam, real_spam = map(record, ("classifier_bundled", "classifier_real"))
-    by_layers = record("forgetting")
+    def tried(trial: Callable[..., Claim], *names: str) -> Claim:
+        return trial(*map(record, names))._replace(records=names)
+
+    menus, real_menus, llm = "generator_bundled", "generator_real", "llm_menu"
+    spam, real_spam = "classifier_bundled", "classifier_real"
     return [
-        small_rank(record("rank_of_delta"), menus, llm),
+        tried(small_rank, "rank_of_delta", menus, llm),
         alpha_is_a_rate(by_alpha, by_rates),
         same_beginning(falls),
-        rate_whatever_the_rank(menus, llm),
-        slower_at_high_rank(menus),
-        more_kinds_of_layers(by_layers),
-        attention_alone(by_layers),
-        ten_times_the_rate(menus, llm, spam, real_spam),
-        same_as_full(menus, real_menus, llm, spam, real_spam),
-        learns_and_forgets_less(menus, llm),
-        forgets_less_at_equal_learning(menus, llm),
-        intruder_dimensions(record("intruders")),
+        tried(rate_whatever_the_rank, menus, llm),
+        tried(slower_at_high_rank, menus),
+        tried(more_kinds_of_layers, "forgetting"),
+        tried(attention_alone, "forgetting"),
+        tried(ten_times_the_rate, menus, llm, spam, real_spam),
+        tried(same_as_full, menus, real_menus, llm, spam, real_spam),
+        tried(learns_and_forgets_less, menus, llm),
+        tried(forgets_less_at_equal_learning, menus, llm),
+        tried(intruder_dimensions, "intruders"),
         two_thirds(GPTConfig().n_embd, RANK),
     ]
 
@@ -90,14 +87,18 @@ class ClaimTable:
         """Returns the Markdown, for readers of plain text."""
         return self.text
 
-    def _repr_markdown_(self) -> str:
-        return self.text
+    def _repr_html_(self) -> str:
+        return claims_page(self.claims)
 
 
 def _row(claim: Claim) -> list[str]:
     tried = "<br>".join(f"{MARKS[trial.verdict]} {trial.found}" for trial in claim.trials)
-    told = [f"[{n}]({NOTEBOOKS[n]}.ipynb)" if n in NOTEBOOKS else "above" for n in claim.told]
-    return [f"{claim.said}<br>{claim.source}", tried, f"**{claim.verdict}**", ", ".join(told)]
+    return [
+        f"{claim.said}<br>{claim.source}",
+        tried,
+        f"**{claim.verdict}**",
+        notebook_links(claim),
+    ]
 
 
 def claim_table(claims: Iterable[Claim]) -> ClaimTable:

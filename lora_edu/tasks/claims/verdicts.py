@@ -35,6 +35,28 @@ class Trial(NamedTuple):
     low: float = math.nan
     high: float = math.nan
 
+    @property
+    def parts(self) -> tuple[str, str]:
+        """What was compared, and the figure.
+
+        Example:
+            >>> Trial("menus, loss, rank 1 − 32: +0.257 ± 0.017 nats, 5 seeds", FAILS).parts
+            ('menus, loss, rank 1 − 32', '+0.257 ± 0.017 nats, 5 seeds')
+        """
+        what, _, figure = self.found.partition(": ")
+        return what, figure
+
+    @property
+    def distance(self) -> float:
+        """How far the middle of the interval is from 0, in halves of the interval.
+
+        Example:
+            >>> Trial("", HOLDS, low=1, high=3).distance
+            2.0
+        """
+        half = (self.high - self.low) / 2
+        return abs(self.low + self.high) / 2 / half if half else math.inf
+
 
 class Claim(NamedTuple):
     """A published claim and its trials.
@@ -44,12 +66,14 @@ class Claim(NamedTuple):
         source: Who says so and where, in Markdown.
         trials: Its tests.
         told: The numbers of the notebooks that tell it in full, such as "06".
+        records: The names of the records that were tried, in `data/results`.
     """
 
     said: str
     source: str
     trials: Sequence[Trial]
     told: Sequence[str]
+    records: Sequence[str] = ()
 
     @property
     def verdict(self) -> str:
@@ -61,6 +85,24 @@ class Claim(NamedTuple):
         """
         found = {trial.verdict for trial in self.trials}
         return FAILS if FAILS in found else HOLDS if found == {HOLDS} else OPEN
+
+    @property
+    def decisive(self) -> Trial:
+        """The trial that the verdict rests on.
+
+        It is the one farthest from 0 of those against the claim. If all are for it, it is the one
+        nearest to 0, and otherwise the first that leaves it open.
+
+        Example:
+            >>> near, far = (Trial(f"{low}", FAILS, low, low + 1) for low in (1, 5))
+            >>> Claim("", "", [near, far], []).decisive.found
+            '5'
+        """
+        found = [trial for trial in self.trials if trial.verdict == self.verdict]
+        if self.verdict == OPEN:
+            return found[0]
+        chosen = max if self.verdict == FAILS else min
+        return chosen(found, key=lambda trial: trial.distance)
 
 
 class Unit(NamedTuple):
