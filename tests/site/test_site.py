@@ -38,7 +38,8 @@ CUT = """kinds => [...document.querySelectorAll(`.cell_output :is(${kinds})`)]
     && part.scrollWidth + part.parentNode.scrollWidth
       > part.clientWidth + part.parentNode.clientWidth + 1)
   .map(part => part.alt ?? part.textContent)"""
-# Lines of prose with more characters than 84, a tenth above the usual: a line is what has one height on the page.
+# Lines of prose with more characters than 84, a tenth above the usual. A line is what has one
+# height on the page.
 LONG_LINES = """() => [...document.querySelectorAll('article :is(p, li)')]
   .filter(each => each.offsetParent && !each.closest('[data-lora], td, .katex-display, .course'))
   .flatMap(each => {
@@ -442,6 +443,14 @@ def test_a_short_heading_of_numbers_is_on_one_line(page: Page) -> None:
     page.evaluate(UNFOLD)
     for heading in page.locator("th.short:visible").all():
         assert heading.evaluate(LINES) == 1, heading.inner_text()
+
+
+def test_on_a_phone_words_in_a_table_take_several_lines_of_some_width(page: Page) -> None:
+    page.set_viewport_size({"width": WIDTHS["phone"], "height": 900})
+    page.evaluate(UNFOLD)
+    for cell in page.locator(".cell_output tbody td[style*='left']:visible").all():
+        if len(cell.inner_text()) > 24:
+            assert 150 < cell.bounding_box()["width"] < WIDTHS["phone"], cell.inner_text()
 
 
 def test_what_is_said_instead_is_said_in_a_notebook() -> None:

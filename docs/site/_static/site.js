@@ -14,6 +14,10 @@ for (const table of document.querySelectorAll("table.docutils")) {
 for (const heading of document.querySelectorAll(".cell_output thead th"))
   if (heading.style.textAlign === "right" && heading.textContent.length <= 12) heading.classList.add("short");
 
+// On a phone what a cell says in words takes several lines; a number takes one.
+for (const cell of document.querySelectorAll(".cell_output tbody td"))
+  cell.classList.toggle("words", cell.style.textAlign === "left" && cell.textContent.length > 24);
+
 // A comma after a formula stays on its line.
 for (const formula of document.querySelectorAll("article span.math")) {
   const next = formula.nextSibling;
