@@ -76,7 +76,7 @@ class LoRALayer(nn.Module):
             raise ValueError(f"init must be one of {INITS}, got {init!r}")
         if rank > (most := min(in_dim, out_dim)):
             text = f"rank {rank} exceeds min(in_dim, out_dim) = {most}, the highest rank that an "
-            warnings.warn(f"{text}update of this layer can have; that much is enough", stacklevel=2)
+            warnings.warn(f"{text}update of this layer can have; {most} is enough", stacklevel=2)
         self.A = nn.Parameter(torch.empty(in_dim, rank, device=device, dtype=dtype))
         self.B = nn.Parameter(torch.empty(rank, out_dim, device=device, dtype=dtype))
         self.reset_parameters()

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # also when run as a file
 from scripts.notebook_answers import WITHHELD_TAG  # noqa: E402
 from scripts.notebook_format import repository_slug  # noqa: E402
-from scripts.notebook_times import FOLDED  # noqa: E402
+from scripts.notebook_times import FOLDED, FOLDED_HOW  # noqa: E402
 from scripts.site_predictions import join_answers, marks_a_prediction, page_script  # noqa: E402
 
 SOLUTIONS = "blob/main/notebooks/solutions"
@@ -40,8 +40,8 @@ READING = (
     r"[open the notebook in Colab](\1) "
     "or, on your machine, with `make lab`."
 )
-#: A link to a heading in another notebook.
-INTO_NOTEBOOK = re.compile(r"(\]\([^()\s]*\.ipynb)#([^()\s]+)\)")
+#: A link to a heading in this notebook or another.
+INTO_NOTEBOOK = re.compile(r"(\]\((?:[^()\s]*\.ipynb)?)#([^()\s]+)\)")
 #: What speaks to someone who has a kernel, and what a page says.
 SAID_INSTEAD = (
     (
@@ -49,13 +49,14 @@ SAID_INSTEAD = (
         "here, from the top. In JupyterLab or Colab, press Shift+Enter in each cell.",
     ),
     (
-        "Write a prompt of **your own**, too.",
+        "Write a prompt of **your own**, too; for the waiter, set Strength to 1 again.",
         "In JupyterLab or Colab, write a prompt of **your own**, too.",
     ),
     (
-        "A section headed “Deeper” is folded: open it with its +, or click the next heading.",
+        "A section headed “Deeper” is folded.",
         "A section headed “Deeper” is folded: open it with a click on its heading.",
     ),
+    (FOLDED_HOW.strip(), ""),
     ("choose an answer, then run on.", "choose an answer, then read on."),
     (
         "set a rank and press **Run it live**.",

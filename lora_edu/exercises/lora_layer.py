@@ -51,7 +51,7 @@ def _judge_shapes(A: Tensor, B: Tensor) -> None:
         )
     if tuple(A.shape) != (8, 3) or tuple(B.shape) != (3, 5):
         raise Wrong(
-            f"With in_dim 8, out_dim 5 and rank 3, A is {tuple(A.shape)} and B is "
+            f"With in_dim 8, out_dim 5 and rank 3, your A is {tuple(A.shape)} and B is "
             f"{tuple(B.shape)}. x @ A goes from 8 numbers to 3, and @ B from 3 to 5."
         )
 

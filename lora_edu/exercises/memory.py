@@ -29,7 +29,9 @@ def fixed_bytes(answer: Any) -> None:
             "already, and a gradient takes 2 bytes."
         )
     if same(found, 2 * total + 6 * trained):
-        raise Wrong("Adam keeps two numbers of 4 bytes each, not of 2.")
+        raise Wrong(
+            "4 bytes are missing for each trained weight: Adam keeps two numbers of 4 bytes each."
+        )
     if same(found, 2 * total + 2 * trained):
         raise Wrong("You have weights and gradients. Adam's two numbers, 4 bytes each, are left.")
     if same(found, 10 * total + 2 * trained):

@@ -21,6 +21,11 @@ _PATH_AS_NAME = (
     "model itself, and the layer in the block is as before. Go through named_children(), and call "
     "replace(child, ...) for what lies below."
 )
+_ON_THE_MODEL = (
+    "The layers now hang on the model itself, and those in the blocks are as before: setattr needs "
+    "a layer's own parent. Go through named_children(), and call replace(child, ...) for what lies "
+    "below."
+)
 _WRAPS_WRAPPERS = (
     "It never ends: it wraps the layer inside each wrapper again. A layer that you have just "
     "wrapped is done; do not go into it."
@@ -51,8 +56,10 @@ def replace(answer: Any) -> None:
     except RuntimeError as error:
         if "during iteration" not in str(error):
             raise
-        paths = any("." in name for name, _ in model.named_children())
-        raise Wrong(_PATH_AS_NAME if paths else _NAMED_NAME) from None
+        names = {name for name, _ in model.named_children()}
+        paths = any("." in name for name in names)
+        last_names = _ON_THE_MODEL if wanted & names else _NAMED_NAME
+        raise Wrong(_PATH_AS_NAME if paths else last_names) from None
     wrapped = {name: layer for name, layer in model.named_modules() if is_wrapped(layer)}
     if any(None in module._modules.values() for module in model.modules()):
         raise Wrong(_STORES_NONE)
@@ -62,6 +69,8 @@ def replace(answer: Any) -> None:
         raise Wrong(_PATH_AS_NAME)
     if twice := [name for name in wrapped if name.endswith(".linear")]:
         raise Wrong(f"{twice[0]} is a wrapper inside a wrapper; each layer is wrapped once.")
+    if wanted & wrapped.keys():
+        raise Wrong(_ON_THE_MODEL)
     last_names = {name.rpartition(".")[2] for name in wrapped}
     if "name" in last_names:
         raise Wrong(_NAMED_NAME)

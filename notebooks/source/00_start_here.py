@@ -14,7 +14,7 @@
 # hints and final questions.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something breaks, start again
-# there. A section headed “Deeper” is folded: open it with its +, or click the next heading.
+# there. A section headed “Deeper” is folded.
 #
 # **Only 37 minutes in all, or 19 without the exercises?** Take the first two sections here, [02 through
 # Exercise 2](02_build_lora.ipynb), [03 through “Train it”](03_lora_in_a_gpt.ipynb), and [05, “Should
@@ -41,7 +41,7 @@ explorer
 # <em>away</em> from pirates, and in the end from good English.
 # </details>
 # %% [markdown]
-# Write a prompt of **your own**, too.
+# Write a prompt of **your own**, too; for the waiter, set Strength to 1 again.
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
@@ -110,8 +110,8 @@ a, b = menu.matrices["blocks.0.attention.query"]
 print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, B {tuple(b.shape)}")
 # %% [markdown]
 # **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to
-# 192. How few is the **rank**, which
-# gives *low-rank adaptation* its name. What is it here?
+# 192. Their number is the **rank**,
+# which gives *low-rank adaptation* its name. What is it here?
 # `check` says if you are right: first see it refuse 192, then replace the dots.
 # %%
 from lora_edu.exercises import check
@@ -211,7 +211,7 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # The drawing is a single line of code.
 #
 # **Exercise 2, fill in.** Add two ways: $x$ through $W$, and `strength` times $x$ through $A$ and
-# $B$. The multiplier is already in `strength`.
+# $B$. Here `strength` is the adapter's, times its multiplier.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>
@@ -318,7 +318,7 @@ table(
 )
 # %% [markdown]
 # Counting words gets nearly as far, so most of that score needs no language model! Is such a small
-# lead luck? See notebook 09. On messages unlike these, expect less.
+# lead luck? See notebook 09.
 #
 # ## Deeper: what it costs
 # When the model runs, each adapted layer multiplies by two thin matrices more:
@@ -327,7 +327,7 @@ weights = sum(a.shape[0] * b.shape[1] for a, b in menu.matrices.values())
 extra = sum(a.numel() + b.numel() for a, b in menu.matrices.values())
 print(f"{100 * extra / weights:.1f} % more multiplications in the adapted layers")
 # %% [markdown]
-# 8 % in the square layers, and less in the wider ones. In notebook 02 you *merge*: you add
+# That is 8 % in the square layers, and less in the wider ones. In notebook 02 you *merge*: you add
 # $\Delta W$ into $W$, and this cost is gone.
 #
 # **Exercise 3.** True or false? Replace the dots by `True` or `False`.

@@ -190,7 +190,11 @@ found = options[A_moves + 2 * B_moves]
 # @title The answer: run it when you have predicted
 reveal(first, found, because="while B is 0, changing A changes nothing; changing B does")
 # %% [markdown]
-# **Takeaway:** with $B$ at zero and $A$ random, training starts from the base itself, and $B$ moves first. With two zeros nothing would ever move.
+# <details><summary><b>Takeaway</b>, once you have predicted</summary>
+#
+# With $B$ at zero and $A$ random, training starts from the base itself, and $B$ moves first.
+#
+# </details>
 #
 # ## Deeper: why this start and no other?
 # Let us try all four, zero or random, on a small task from the folded cell below. We change a frozen layer, `base`, by a hidden matrix of rank 4 (`plant`), and LoRA has to learn it from inputs and the changed layer's noisy answers (`examples`).
@@ -276,9 +280,13 @@ show(
     "far above.",
 )
 # %% [markdown]
-# **Takeaway:** exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair first. The smaller they start, the less.
+# <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
-# In this toy, with both drawn alike, the loss falls later when $A$ is the zero one, but ends the same. In large models, each drawn at its own usual size, it matters more: Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
+# Exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair that first. The smaller both start, the less there is to repair.
+#
+# </details>
+#
+# Which of the two is zero hardly matters here. In large models Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
 #
 # ## Deeper: what are the two gradients?
 # Let $x$ be a batch, one example per row, and $L$ its loss. Full fine-tuning would give $W$ the gradient $H = x^\top G$, shaped like $W$, where $G$ is the gradient of $L$ at the layer's output. $A$ and $B$ each see a part of it:
@@ -404,9 +412,6 @@ show(chart, f"Loss against rank: it falls to rank {found} and is flat from there
 # %% [markdown]
 # **Takeaway:** each missing direction costs. From the planted rank on, more rank buys nothing. The bend is called the *elbow*.
 #
-# <details><summary>Where does the line of the best possible come from?</summary>
-# It is the SVD's cut (notebook 01): the squared strengths cut off, over the 48 outputs, plus the noise squared.
-# </details>
 # %% [markdown]
 # **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Allow for chance: beyond the elbow losses differ by a few per cent, and the lowest may lie there.
 # %% exercise="02.elbow"
@@ -495,7 +500,7 @@ rule, whose = (find_rank, "your rule") if passed else (first_low, "the hint's ru
 for name, losses in controls.items():
     print(f"{name}: {whose} says {rule(losses)}")
 # %% [markdown]
-# **Takeaway:** no elbow is proof. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost.
+# **Takeaway:** no elbow is proof. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost: its rank, 32, is only the last that was tried.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.

@@ -265,6 +265,7 @@ def pirates(follow):
     return fit(model, batches, next_token_loss, lr=2e-3, steps=40, callbacks=[follow])
 
 
+model = adapted()  # afresh, so that you can run this cell again
 before, loss_before = snapshot(model), mean_loss(model, held_out)
 # `await` lets the notebook draw while it trains
 history = await watch(pirates, steps=40, title="LoRA on pirates' tales", say=tale)
@@ -280,8 +281,8 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # %% [markdown]
 # ✓ **LoRA's promise of unchanged weights: measured**, bit for bit.
 #
-# No tale came twice, so why is the loss on each next batch so much lower? The 380 training tales
-# retell 19 plots; the held-out ones tell others.
+# No tale came twice, so why is the next batch's loss so far below that on held-out tales? The 380
+# training tales retell 19 plots; the held-out ones tell others.
 #
 # Now one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
@@ -406,7 +407,8 @@ table(["trained by", "learning rate", "held-out loss", "layers with an intruder,
 # Does the loss explain intruders? No: full fine-tuning has none at 3.69 and 3.32, and in between, at
 # 3.59, LoRA has them in 29 or 30 layers. Is it LoRA as such? No: with a smaller $A$ they are rare at
 # a rate of 0.002 and common at 0.01. But *within* a method, the rate that learnt most has most
-# intruders. Whether they cause forgetting is not tested here.
+# intruders. So they tell how hard a matrix was pushed, not who pushed it. Whether they cause
+# forgetting is not tested here.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -437,7 +439,7 @@ def entered_blocks(targets):
 # @title The answer: run it when you have predicted
 for targets in ("blocks.2.*", "blocks.[14].*", "blocks.5.*"):
     entered, frozen = entered_blocks(targets)
-    print(f"adapters in {targets:14} gradient in blocks {entered}, of {frozen} frozen weights")
+    print(f"adapters in {targets:14} gradient in blocks {entered}; {frozen} frozen weights got one")
 reveal(way, ways[1], because="block 2 acts on the loss through each later block, too")
 
 

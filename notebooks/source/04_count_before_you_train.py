@@ -131,8 +131,8 @@ bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the block
 bars
 # %% [markdown]
 # No single card here takes full fine-tuning; LoRA fits one of 48 GB. On query and value alone it
-# needs 35 GB and saves 71 %. This is an estimate: leave
-# a tenth of the card free.
+# needs 35 GB and saves 71 %. This is an estimate, so leave
+# a tenth of the card free, which the bars don't.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? And on all
 # layers, what do 32 rows do?
@@ -218,7 +218,7 @@ for name, yours, package in parity(rank=8):
     rows.append([name, f"{package:,}", "agrees" if off == 0 else off])
 table(["at rank 8, head included", "the package's count", "yours, off by"], rows)
 # %% [markdown]
-# **Exercise 4.** In the first section's rank explorer, take Llama 3 8B and tick all layers of the blocks, the gate
+# **Exercise 4.** In the [rank explorer](#How-many-numbers-does-LoRA-train?) above, take Llama 3 8B and tick all layers of the blocks, the gate
 # too, but not the head. What is the slider's first stop above 1 % of the model's parameters?
 # %% exercise="04.explorer"
 # <solution>
@@ -238,16 +238,18 @@ check("04.explorer", smallest_rank)
 # $x^\top g$, the gradient of $W$, and $g W^\top$, the one at the layer's input. A frozen layer
 # skips the first, so its input $x$ need not be kept, unless an adapter is beside it: the gradient
 # of $A$ needs the same $x$. And the way back itself needs what norms, attention and GELU
-# remembered. The next drawing's lower half counts what is kept for each token and block: a box is
-# $d$ numbers, the model's width. Attention's four are query, key, value and its result, which `out` reads.
-# As inputs, query, key and value share a box, `fc_in` has one, and the wide `fc_out` four. Attention's
-# scores are computed anew. (*Checkpointing*, a switch of the last explorer, keeps each block's input
-# alone and computes the rest again.) The $r$ numbers of each $x A$ are only added on the right.
+# remembered.
 # %%
 from lora_edu.plots import drawing
 
 drawing("kept")
 # %% [markdown]
+# The lower half counts what is kept for each token and block: a box is $d$ numbers, the model's width.
+# Attention's four are query, key, value and its result, which `out` reads. As inputs, query, key and
+# value share a box, `fc_in` has one, and the wide `fc_out` four. Attention's scores are computed anew.
+# The $r$ numbers of each $x A$ are only added on the right. And *checkpointing*, a switch of the last
+# explorer, keeps each block's input alone and computes the rest again.
+#
 # Ask PyTorch. `kept_bytes` adds up what autograd stores. One row, a control, trains query's and
 # value's weights themselves, without adapters.
 # %%
@@ -361,7 +363,7 @@ rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 table(["", "published", "computed", ""], compared)
 # %% [markdown]
-# 35 MB is rounded. The 0.4 % we cannot explain, and no
+# The last row is only rounded. GPT-3's 0.4 % we cannot explain, and no
 # whole rank on query and value gives table 3's counts, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #

@@ -62,11 +62,15 @@ reveal(alpha_effect, effects[1 if same else 2], because="alpha multiplies the wh
 
 
 # %% [markdown]
-# **Takeaway:** the rank caps how many directions there are, and alpha scales all of them at once. A
+# <details><summary><b>Takeaway</b>, once you have predicted</summary>
+#
+# The rank caps how many directions there are, and alpha scales all of them at once. A
 # bigger alpha is not a bigger rank. Why is the strongest of eight weaker than that of four? Unless
 # told otherwise, this course draws a smaller $A$ at a higher rank, as you will see soon.
 #
-# It is more like a bigger learning rate. With Adam, say Hu et al. in section 4.1, tuning alpha is
+# </details>
+#
+# A bigger alpha is more like a bigger learning rate. With Adam, say Hu et al. in section 4.1, tuning alpha is
 # roughly the same as tuning the learning rate, if the start is scaled to match. More exactly,
 # $4 \cdot A B = (2A)(2B)$: four times the alpha does the same as starting both matrices twice as large
 # (a zero stays zero) and doubling both learning rates. The deeper section tests that.
@@ -164,7 +168,11 @@ apart = large[0] / small[0]
 why = f"16 comes from the scaling, {math.sqrt(WIDTH / 16):.1f} from A (measured, rounded to tens)"
 reveal(guess, round(apart, -1), because=why, tolerance=0.4)
 # %% [markdown]
-# **Takeaway:** with the same rank, alpha and learning rate, the first updates can be 110 times apart, here at rank 16 and width 768. How the runs end, this does not show. But when you copy a learning rate, copy its whole convention.
+# <details><summary><b>Takeaway</b>, once you have predicted</summary>
+#
+# With the same rank, alpha and learning rate, the first updates can be 110 times apart, here at rank 16 and width 768. How the runs end, this does not show. But when you copy a learning rate, copy its whole convention.
+#
+# </details>
 #
 # ## Why divide by the rank at all?
 # Because you would like to change the rank without tuning everything else again. Which convention allows that? Alpha stays 16, the rank goes from 1 to 256, and we measure the first step by two yardsticks. One is the update's **size**, beside $W$. The other is what it is good for: how much the loss falls by it. Let us call that its **use**.

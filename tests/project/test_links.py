@@ -52,9 +52,12 @@ def test_local_links_lead_to_files(document: Path) -> None:
 def test_links_into_a_notebook_lead_to_a_heading(document: Path) -> None:
     for link in LINK.findall(text_of(document)):
         file, _, heading = link.partition("#")
-        if file.endswith(".ipynb") and heading and "://" not in file:
-            there = HEADING.findall(text_of(document.parent / file))
-            assert heading in [each.replace(" ", "-") for each in there]  # as JupyterLab names them
+        there = document.parent / file if file else document
+        if there.suffix == ".ipynb" and heading and "://" not in file:
+            headings = HEADING.findall(text_of(there))
+            assert heading in [
+                each.replace(" ", "-") for each in headings
+            ]  # as JupyterLab names them
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / "CITATION.cff"], ids=named)

@@ -31,7 +31,10 @@ SAMPLES = {
                 "2 bytes are missing for each trained weight: it has its own number, a gradient",
             ),
             (lambda total, trained: 2 * (total + trained) + 10 * trained, "2 bytes too many"),
-            (lambda total, trained: 2 * total + 6 * trained, "of 4 bytes each, not of 2"),
+            (
+                lambda total, trained: 2 * total + 6 * trained,
+                "4 bytes are missing for each trained",
+            ),
             (lambda total, trained: 2 * total + 2 * trained, "Adam's two numbers"),
             (lambda total, trained: 10 * trained, "The weights themselves are left"),
             (lambda total, trained: total + trained, "for each trained one 2 more"),

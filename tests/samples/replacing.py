@@ -101,6 +101,18 @@ def _by_paths(module: nn.Module, rank: int, alpha: float, targets: Collection[st
             setattr(module, path, LinearWithLoRA(layer, rank, alpha))
 
 
+def _on_the_model(module: nn.Module, rank: int, alpha: float, targets: Collection[str]) -> None:
+    for path, layer in module.named_modules():
+        if isinstance(layer, nn.Linear) and (name := path.rpartition(".")[2]) in targets:
+            setattr(module, name, LinearWithLoRA(layer, rank, alpha))
+
+
+def _all_on_the_model(module: nn.Module, rank: int, alpha: float, targets: Collection[str]) -> None:
+    for path, layer in list(module.named_modules()):
+        if isinstance(layer, nn.Linear) and (name := path.rpartition(".")[2]) in targets:
+            setattr(module, name, LinearWithLoRA(layer, rank, alpha))
+
+
 def _on_itself(module: nn.Module, rank: int, alpha: float, targets: Collection[str]) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.Linear) and name in targets:
@@ -171,6 +183,8 @@ SAMPLES = {
             (_returns_in_the_loop, "`return` inside the loop"),
             (_replace(put=_named_name), "an attribute called *name*"),
             (_by_paths, "takes a name, not a path"),
+            (_on_the_model, "now hang on the model itself"),
+            (_all_on_the_model, "now hang on the model itself"),
             (_on_itself, "calls itself on the same module"),
             (_replace(init="peft"), "You kept init="),
             (_replace(inside=copy.deepcopy), "is a copy"),

@@ -9,6 +9,7 @@ from lora_edu.tasks import claim_table, published_claims
 from lora_edu.widgets.choosing import decision_tables
 from scripts.notebook_format import to_notebook
 from scripts.notebook_times import (
+    FOLDED_HOW,
     SHOWN_WORDS,
     count_words,
     path_minutes,
@@ -82,7 +83,9 @@ def test_minutes_are_written_beneath_headings_and_into_the_opening() -> None:
     assert cells[0].source == "# Title\n\n**Time:** 2 and 7 minutes"  # the sums of those below
     assert cells[1].source.startswith("## Near\n\u25c6 *On the marked path, 2 min.*\n\nword")
     far, kept = cells[2].source.split("\n## ")
-    assert far.startswith("## Deeper: far\n\u25c7 *Beside the path, 5 min.*\n\nword")
+    minutes, _, text = far.partition("\n\n")
+    assert minutes == f"## Deeper: far\n\u25c7 *Beside the path, 5 min.{FOLDED_HOW}*"
+    assert text.startswith("word")
     assert kept == "Three sentences to remember\n1. x"
 
 
