@@ -9,10 +9,13 @@ from html import escape
 #: From this width on a table of four columns has lines of 20 characters and more.
 ROOM_PX = 700
 _LINK_OR_CODE = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)|`([^`]+)`")
+# In the cell itself: a notebook that is not trusted has no style sheet, and stands on the right in
+# JupyterLab.
+_LEFT = 'style="text-align:left"'
 _STYLE = f"""<style>
 .sentences {{ container-type: inline-size; }}
 .sentences table {{ border-collapse: collapse; margin: 0; width: 100%; table-layout: auto; }}
-.sentences :is(th, td) {{ text-align: left !important; vertical-align: top; line-height: 1.4;
+.sentences :is(th, td) {{ vertical-align: top; line-height: 1.4;
   white-space: normal !important; padding: .45em .7em; border-bottom: 1px solid #8888; }}
 .sentences tr {{ background: none !important; }}
 .sentences tbody td:first-child {{ font-weight: 600; }}
@@ -39,11 +42,11 @@ def sentence_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
         >>> "<code>r</code>" in sentence_table(["setting", "start with"], [["`r`", "8"]])
         True
     """
-    head = "".join(f'<th scope="col">{inline_html(column)}</th>' for column in columns)
+    head = "".join(f'<th scope="col" {_LEFT}>{inline_html(column)}</th>' for column in columns)
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td data-column="{escape(column)}">{inline_html(cell)}</td>'
+            f'<td {_LEFT} data-column="{escape(column)}">{inline_html(cell)}</td>'
             for column, cell in zip(columns, row, strict=True)
         )
         + "</tr>"

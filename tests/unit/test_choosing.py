@@ -31,8 +31,9 @@ def test_a_page_gets_each_table_as_cards_and_the_rest_as_markdown(monkeypatch) -
     decision_tables()._ipython_display_()
     assert "\n\n".join(bundle["text/plain"] for bundle in shown) == TEXT
     tables = [bundle["text/html"] for bundle in shown if "text/html" in bundle]
-    cells = [re.findall("<td data-column=.*?>(.*?)</td>", table) for table in tables]
+    cells = [re.findall("<td [^>]*>(.*?)</td>", table) for table in tables]
     assert sum(map(len, cells)) == sum(map(len, rows()))
+    assert all("text-align:left" in tag for tag in re.findall("<t[dh] .*?>", "".join(tables)))
     for said, cell in zip(sum(rows(), []), sum(cells, []), strict=True):
         assert re.findall(r"\]\((.+?)\)", said) == re.findall('href="(.+?)"', cell)
         words = re.sub(r"\[(.+?)\]\(.+?\)|`(.+?)`", r"\1\2", said)
