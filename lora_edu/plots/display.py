@@ -13,24 +13,25 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 import struct
+from functools import cache
 
 import ipywidgets
 from IPython.display import display
 
+from lora_edu.plots.sheet import edge_style, palettes
+
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-_MARGIN_PX = 8  # of white around a picture
+_MARGIN_PX = 8  # of paper around a picture
 _SMALLEST = 0.75  # of its width, and labels are 11 pixels high: a narrower page scrolls it
 # On a dark page a picture's paper is dark and its ink light, while hues stay: blue is still LoRA.
 # Said in an attribute or a class by JupyterLab, the course's site, Colab and VS Code. Where no such
 # rule applies, on paper or where a page drops styles, a picture is a white sheet. The colours of a
-# map go away from its paper; turned, they still do.
+# map go away from its paper; turned, they still do. Turned, white is black; on the screen, black is
+# the sheet.
 _DARK_PAGES = '[data-jp-theme-light="false"],[data-theme="dark"],[theme="dark"],.vscode-dark'
-_TURNED = ".lora-figure{filter:invert(.93) hue-rotate(180deg)}"
-_FOLLOW_THE_PAGE = (
-    f"<style>@media screen{{:is({_DARK_PAGES}) {_TURNED}}}"
-    f'@media screen and (prefers-color-scheme:dark){{[data-theme="auto"] {_TURNED}}}</style>'
-)
+_TURNED = ".lora-figure{filter:invert(1) hue-rotate(180deg);mix-blend-mode:screen}"
 LINE_CHARACTERS = 92  # pages made from a notebook break longer lines in the middle of a word
 
 
@@ -51,14 +52,32 @@ def image_tag(picture: bytes, alt: str, *, width_px: int | None = None) -> str:
         raise ValueError("alt must say in words what the figure shows, got nothing")
     data = base64.b64encode(picture).decode()
     wide = width_px or _dots_wide(picture)
-    width = f"width:{wide}px;min-width:{round(_SMALLEST * wide)}px;"
-    # A sheet with a margin and round corners. Its width is the picture's own, so that the pixels of
-    # one fall on those of the other, whatever the page's style says of boxes.
-    sheet = f"background:#fff;padding:{_MARGIN_PX}px;border-radius:8px;box-sizing:content-box"
-    style = f"{width}max-width:calc(100% - {2 * _MARGIN_PX}px);height:auto;{sheet}"
+    # The picture's width is its own, so that its pixels fall on those of the page.
+    style = f"display:block;width:{wide}px;min-width:{math.ceil(_SMALLEST * wide)}px;"
+    style += "max-width:100%;height:auto;border-radius:0"
     source = f"data:image/png;base64,{data}"
     image = f'<img class="lora-figure" alt="{html.escape(alt)}" style="{style}" src="{source}">'
-    return f'{_FOLLOW_THE_PAGE}<div style="overflow-x:auto">{image}</div>'
+    return f'{_follow_the_page()}<div class="lora-sheet" style="{_sheet_style()}">{image}</div>'
+
+
+def _sheet_style() -> str:
+    """A light sheet as wide as its picture, or as its page; then it scrolls."""
+    paper = palettes()[0]["paper"]
+    room = f"width:fit-content;max-width:100%;box-sizing:border-box;padding:{_MARGIN_PX}px"
+    return f"{room};overflow-x:auto;background:{paper};{edge_style()}"
+
+
+@cache
+def _follow_the_page() -> str:
+    """The style that makes sheets dark on a dark page."""
+    dark = palettes()[1]
+    sheet = f"background:{dark['paper']}!important;border-color:{dark['line']}!important"
+    sheet = f".lora-sheet{{{sheet};isolation:isolate}}"
+    return (
+        f"<style>@media screen{{:is({_DARK_PAGES}) {sheet}:is({_DARK_PAGES}) {_TURNED}}}"
+        "@media screen and (prefers-color-scheme:dark)"
+        f'{{[data-theme="auto"] {sheet}[data-theme="auto"] {_TURNED}}}</style>'
+    )
 
 
 def _dots_wide(picture: bytes) -> int:

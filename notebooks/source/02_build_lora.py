@@ -28,7 +28,7 @@ from lora_edu.exercises import check
 from lora_edu.plots import Line, drawing, line_chart, show
 from lora_edu.widgets import predict, reveal
 
-drawing("side_path")
+drawing("side_path_start")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #

@@ -60,12 +60,8 @@ print(model.blocks[0])
 # this course adapts all 36.
 #
 # ## Replace the layers
-# How does LoRA get into a finished model? Beside each linear layer there will be a side path:
-# %%
-# @title What it does: draws a layer with its side path
-drawing("side_path")
-# %% [markdown]
-# You give the parent a new child of the same name:
+# How does LoRA get into a finished model? Each linear layer becomes notebook 02's, with the
+# blue strip. You give the parent a new child of the same name:
 # %%
 from lora_edu import LinearWithLoRA
 

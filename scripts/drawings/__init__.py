@@ -10,6 +10,7 @@ from scripts.notebook_format import ROOT
 FOLDER = ROOT / "lora_edu/plots/drawings"
 DRAWINGS = {
     "side_path": side_path.draw,
+    "side_path_start": side_path.draw_start,
     "gpt_block": gpt_block.draw,
     "kept": kept.draw,
     "one_base": one_base.draw,

@@ -5,17 +5,20 @@ from __future__ import annotations
 from lora_edu.gpt import GPTConfig
 from scripts.drawings.hand import Sheet
 
-STREAM = 58  # where the residual stream flows
-LEFT, WIDE, NARROW = 100, 352, 88  # fc_in and fc_out hold four times as many numbers as query
-HIGH, STRIP = 50, 7
+STREAM = 56  # where the residual stream flows, from left to right
+HIGH, STRIP, PILL, SMALL = 48, 6, 26, 80
+#: The two ways aside: where each begins, how wide it is, and where it comes back to the stream.
+ATTENTION, MLP = (14, 256, 290), (316, 118, 452)
+ROWS = (82, 122, 196, 236)  # what is beneath each other on a way
+LEGEND = 308
 
 
 def draw() -> Sheet:
-    """Draws the stream from top to bottom, with its two ways aside."""
+    """Draws the stream across, and its two ways aside beneath it, attention before the MLP."""
     sheet = Sheet(
-        750,
+        366,
         "A block of the GPT and the six linear layers that LoRA wraps",
-        "The residual stream, 192 numbers a token, runs from top to bottom. Twice a way leaves it "
+        "The residual stream, 192 numbers a token, runs from left to right. Twice a way leaves it "
         "and is added to it again. The first goes through a norm, then the linear layers query, "
         "key and value side by side, then attention, then the linear layer out. The second goes "
         "through a norm, the linear layer fc_in from 192 to 768, a GELU, and the linear layer "
@@ -23,55 +26,60 @@ def draw() -> Sheet:
         "strip beside it: A and B, which learn. Norms and the stream have none.",
     )
     d = GPTConfig().n_embd
-    middle = LEFT + WIDE / 2
-    sheet.words(24, 28, f"*x*: {d} numbers a token, the residual stream", anchor="start")
-    _branch(sheet, 74, "attention_norm")
-    for place, name in enumerate(("query", "key", "value")):
-        x = LEFT + place * (WIDE - NARROW) / 2
-        sheet.arrow((x + NARROW / 2, 90), (x + NARROW / 2, 114))
-        _linear(sheet, x, 116, NARROW, name, f"{d} → {d}")
-        sheet.arrow((x + NARROW / 2, 116 + HIGH + 4 + STRIP), (x + NARROW / 2, 206))
-    _plain(sheet, 208, "attention over all tokens so far")
-    sheet.arrow((middle, 240), (middle, 262))
-    _linear(sheet, middle - NARROW / 2, 264, NARROW, "out", f"{d} → {d}")
-    _join(sheet, 289, middle - NARROW / 2)
-    _branch(sheet, 376, "mlp_norm")
-    sheet.arrow((middle, 392), (middle, 414))
-    _linear(sheet, LEFT, 416, WIDE, "fc_in", f"{d} → {4 * d}")
-    sheet.arrow((middle, 416 + HIGH + 4 + STRIP), (middle, 500))
-    _plain(sheet, 502, "GELU")
-    sheet.arrow((middle, 534), (middle, 556))
-    _linear(sheet, LEFT, 558, WIDE, "fc_out", f"{4 * d} → {d}")
-    _join(sheet, 583, LEFT)
-    sheet.arrow((STREAM, 46), (STREAM, 276))
-    sheet.arrow((STREAM, 302), (STREAM, 570))
-    sheet.arrow((STREAM, 596), (STREAM, 648))
-    after = "to the next of six blocks; after the last, a norm and the head"
-    sheet.words(24, 666, after, "small", anchor="start")
-    sheet.area(24, 706, 22, 16, "tint-frozen", edge="frozen", radius=3)
-    sheet.words(56, 714, "frozen", "small", anchor="start")
-    sheet.area(140, 710, 40, STRIP, "bar-lora", radius=3)
-    sheet.words(190, 714, "[lora|*A B*] of LoRA: these learn", "small", anchor="start")
+    sheet.words(14, 24, f"*x*: {d} numbers a token, the residual stream", anchor="start")
+    sheet.words(466, 24, "next block", "small", anchor="end")
+    left, wide, _ = ATTENTION
+    thirds = [left + place * (wide - SMALL) / 2 for place in range(3)]
+    _way(sheet, ATTENTION, ("attention_norm", "attention over all tokens so far"), thirds)
+    for x, name in zip(thirds, ("query", "key", "value"), strict=True):
+        _linear(sheet, x, ROWS[1], SMALL, name, f"{d} → {d}")
+    middle = left + wide / 2
+    _linear(sheet, middle - SMALL / 2, ROWS[3], SMALL, "out", f"{d} → {d}")
+    _back(sheet, middle + SMALL / 2, ATTENTION)
+    left, wide, _ = MLP
+    _way(sheet, MLP, ("mlp_norm", "GELU"), [left + (wide - SMALL) / 2])
+    _linear(sheet, left, ROWS[1], wide, "fc_in", f"{d} → {4 * d}")
+    _linear(sheet, left, ROWS[3], wide, "fc_out", f"{4 * d} → {d}")
+    _back(sheet, left + wide, MLP)
+    starts = (14, *(way[2] + 13 for way in (ATTENTION, MLP)))
+    for start, end in zip(starts, (ATTENTION[2] - 13, MLP[2] - 13, 478), strict=True):
+        sheet.arrow((start, STREAM), (end, STREAM))
+    _legend(sheet)
     return sheet
+
+
+def _way(sheet: Sheet, way: tuple, plain: tuple[str, str], layers: list[float]) -> None:
+    """A way down from the stream: what has no A and B, and the arrows from row to row."""
+    left, wide, _ = way
+    middle = left + wide / 2
+    sheet.arrow((middle, STREAM), (middle, ROWS[0] - 1))
+    for row, name in zip((ROWS[0], ROWS[2]), plain, strict=True):
+        sheet.area(left, row, wide, PILL, "paper", edge="line", radius=PILL / 2)
+        sheet.words(middle, row + PILL / 2, name, "small")
+    for x in layers:
+        sheet.arrow((x + SMALL / 2, ROWS[0] + PILL), (x + SMALL / 2, ROWS[1] - 1))
+        sheet.arrow((x + SMALL / 2, ROWS[1] + HIGH + 3 + STRIP), (x + SMALL / 2, ROWS[2] - 1))
+    sheet.arrow((middle, ROWS[2] + PILL), (middle, ROWS[3] - 1))
 
 
 def _linear(sheet: Sheet, x: float, y: float, wide: float, name: str, shape: str) -> None:
     sheet.area(x, y, wide, HIGH, "tint-frozen", edge="frozen")
-    sheet.words(x + wide / 2, y + 16, name, strong=True)
-    sheet.words(x + wide / 2, y + 36, shape, "small")
-    sheet.area(x - 1, y + HIGH + 4, wide + 2, STRIP, "bar-lora", radius=3)
+    sheet.words(x + wide / 2, y + 15, name, strong=True)
+    sheet.words(x + wide / 2, y + 34, shape, "small")
+    sheet.area(x - 1, y + HIGH + 3, wide + 2, STRIP, "bar-lora", radius=3)
 
 
-def _plain(sheet: Sheet, y: float, name: str) -> None:
-    sheet.area(LEFT, y, WIDE, 32, "paper", edge="line", radius=16)
-    sheet.words(LEFT + WIDE / 2, y + 16, name, "small")
+def _back(sheet: Sheet, x: float, way: tuple) -> None:
+    """From a way's last layer up to the stream, which it is added to."""
+    down, at = ROWS[3] + HIGH / 2, way[2]
+    sheet.arrow((x + 1, down), (at, down), (at, STREAM + 13))
+    sheet.plus(at, STREAM)
 
 
-def _branch(sheet: Sheet, y: float, norm: str) -> None:
-    sheet.arrow((STREAM, y), (LEFT - 2, y))
-    _plain(sheet, y - 16, norm)
-
-
-def _join(sheet: Sheet, y: float, x: float) -> None:
-    sheet.arrow((x - 1, y), (STREAM + 13, y))
-    sheet.plus(STREAM, y)
+def _legend(sheet: Sheet) -> None:
+    after = "Six such blocks in a row; after the last, a norm and the head."
+    sheet.words(14, 345, after, "small", anchor="start")
+    sheet.area(14, LEGEND - 1, 22, 15, "tint-frozen", edge="frozen", radius=3)
+    sheet.words(44, LEGEND + 7, "frozen", "small", anchor="start")
+    sheet.area(118, LEGEND + 4, 36, STRIP, "bar-lora", radius=3)
+    sheet.words(162, LEGEND + 7, "[lora|*A B*] of LoRA: these learn", "small", anchor="start")

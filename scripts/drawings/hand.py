@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from scripts.notebook_format import ROOT
+from lora_edu.plots import sheet
 
 WIDTH = 480
 STROKE = 2  # of every line
@@ -30,7 +30,6 @@ TINTS = {
     "tint-full": ("#fbe0cd", "#5a3418"),
     "tint-head": ("#cfeee3", "#0f4a39"),
 }
-_COLOUR = re.compile(r"--([\w-]+): (#[0-9a-f]{6})")
 _MARK = re.compile(r"\*(.+?)\*|\[(\w+)\|(.+?)\]")
 
 Point = tuple[float, float]
@@ -38,13 +37,10 @@ Point = tuple[float, float]
 
 def palettes() -> tuple[dict[str, str], dict[str, str]]:
     """Returns the colours by name, light and dark: those of `kit.css`, and the tints."""
-    style = (ROOT / "lora_edu/widgets/components/kit.css").read_text(encoding="utf-8")
-    light, dark = re.findall(r":host[^{]*\{([^}]*)\}", style)[:2]
-    both = dict(_COLOUR.findall(light)), dict(_COLOUR.findall(dark))
+    both = sheet.palettes()
     for name, tints in TINTS.items():
         for palette, tint in zip(both, tints, strict=True):
             palette[name] = tint
-    both[1]["paper"] = both[1]["card"]  # stands out from a dark page
     return both
 
 
@@ -131,7 +127,7 @@ class Sheet:
         style += f".m{{font-family:{FONTS['math']};font-style:italic}}\n"
         style += f"rect,path,circle{{stroke-width:{STROKE}}}"
         size = f'viewBox="0 0 {WIDTH} {self.height:g}" width="{WIDTH}" height="{self.height:g}"'
-        paper = f'<rect width="{WIDTH}" height="{self.height:g}" rx="12" fill="var(--paper)"/>'
+        paper = f'<rect width="{WIDTH}" height="{self.height:g}" fill="var(--paper)"/>'
         head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
         about = f"<title>{escape(self.title)}</title>\n<desc>{escape(self.description)}</desc>"
         body = "\n".join([head, about, f"<style>{style}</style>", paper, *self._parts, "</svg>"])

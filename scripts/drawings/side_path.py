@@ -6,6 +6,7 @@ from scripts.drawings.hand import Sheet
 
 WIDE, RANK = 192, 8  # of the course's model: the drawing is to scale
 SIDE = 144
+UP, DOWN, MIDDLE, SUM_AT = 98, 296, 197, 404  # of W's way, of A's and B's, of x, and of the sum
 
 
 def draw() -> Sheet:
@@ -18,27 +19,52 @@ def draw() -> Sheet:
         "r × out_dim, and is multiplied by a fixed number. Their sum is the output: "
         "y = x W + multiplier · x A B. Drawn to scale for a width of 192.",
     )
-    thin = SIDE * RANK / WIDE
-    up, down, middle, sum_at = 98, 296, 197, 404
-    sheet.words(34, middle, "*x*", "name")
-    sheet.arrow((52, middle), (92, middle), (92, up), (158, up))
-    sheet.arrow((52, middle), (92, middle), (92, down), (182, down))
-    sheet.area(160, up - SIDE / 2, SIDE, SIDE, "tint-frozen", edge="frozen")
-    sheet.words(160 + SIDE / 2, up - 26, "*W*", "name")
-    sheet.words(160 + SIDE / 2, up + 6, "in_dim × out_dim", "small")
-    sheet.words(160 + SIDE / 2, up + 30, "frozen", "small")
-    sheet.area(184, down - SIDE / 2, thin, SIDE, "bar-lora", radius=2)
-    sheet.words(184 + thin / 2, down - SIDE / 2 - 18, "[lora|*A*]  in_dim × r")
-    sheet.arrow((184 + thin + 2, down), (224, down), colour="lora")
-    sheet.area(226, down - thin / 2, SIDE, thin, "bar-lora", radius=2)
-    sheet.words(226 + SIDE / 2, down - 24, "[lora|*B*]  r × out_dim")
-    sheet.words(226 + SIDE / 2, down + 24, "× multiplier", "small", colour="quiet")
-    sheet.arrow((160 + SIDE, up), (sum_at, up), (sum_at, middle - 14))
-    sheet.arrow((226 + SIDE + 2, down), (sum_at, down), (sum_at, middle + 14), colour="lora")
-    sheet.plus(sum_at, middle)
-    sheet.arrow((sum_at + 13, middle), (sum_at + 38, middle))
-    sheet.words(sum_at + 50, middle, "*y*", "name")
+    _ways(sheet, "bar-lora")
+    sheet.words(226 + SIDE / 2, DOWN + 24, "× multiplier", "small", colour="quiet")
     formula = "*y*  =  *x* [frozen|*W*]  +  multiplier · *x* [lora|*A B*]"
     sheet.words(240, 398, formula, "formula")
     sheet.words(240, 428, "to scale for a width of 192", "small", colour="quiet")
     return sheet
+
+
+def draw_start() -> Sheet:
+    """Draws the same layer before its first step: A is random, and B is empty."""
+    sheet = Sheet(
+        454,
+        "A linear layer with LoRA before its first step",
+        "The layer of notebook 00's drawing as you will build it, before training. W, "
+        "in_dim × out_dim, has its pretrained numbers and is frozen. A, in_dim × r, is filled with "
+        "random numbers. B, r × out_dim, is an empty frame: all its numbers are zero, so nothing "
+        "comes through the side path yet. y = x W + alpha · x A B, and with B at zero y = x W.",
+    )
+    _ways(sheet, "paper")
+    sheet.words(176, DOWN + 24, "random at first", "small", anchor="end")
+    sheet.words(226 + SIDE / 2, DOWN + 20, "zero at first", "small")
+    sheet.words(382, DOWN - 24, "× *α*", "small")
+    formula = "*y*  =  *x* [frozen|*W*]  +  *α* · *x* [lora|*A B*]"
+    sheet.words(240, 398, formula, "formula")
+    sheet.words(240, 428, "at first *x* [lora|*A B*] is zero, so *y* = *x* [frozen|*W*]", "small")
+    return sheet
+
+
+def _ways(sheet: Sheet, fill_of_b: str) -> None:
+    """Draws both ways, with the sizes of their matrices."""
+    thin = SIDE * RANK / WIDE
+    sheet.words(34, MIDDLE, "*x*", "name")
+    sheet.arrow((52, MIDDLE), (92, MIDDLE), (92, UP), (158, UP))
+    sheet.arrow((52, MIDDLE), (92, MIDDLE), (92, DOWN), (182, DOWN))
+    sheet.area(160, UP - SIDE / 2, SIDE, SIDE, "tint-frozen", edge="frozen")
+    sheet.words(160 + SIDE / 2, UP - 26, "*W*", "name")
+    sheet.words(160 + SIDE / 2, UP + 6, "in_dim × out_dim", "small")
+    sheet.words(160 + SIDE / 2, UP + 30, "frozen", "small")
+    sheet.area(184, DOWN - SIDE / 2, thin, SIDE, "bar-lora", radius=2)
+    sheet.words(184 + thin / 2, DOWN - SIDE / 2 - 18, "[lora|*A*]  in_dim × r")
+    sheet.arrow((184 + thin + 2, DOWN), (224, DOWN), colour="lora")
+    edge = "" if fill_of_b == "bar-lora" else "lora"
+    sheet.area(226, DOWN - thin / 2, SIDE, thin, fill_of_b, edge=edge, radius=2)
+    sheet.words(226 + SIDE / 2, DOWN - 24, "[lora|*B*]  r × out_dim")
+    sheet.arrow((160 + SIDE, UP), (SUM_AT, UP), (SUM_AT, MIDDLE - 14))
+    sheet.arrow((226 + SIDE + 2, DOWN), (SUM_AT, DOWN), (SUM_AT, MIDDLE + 14), colour="lora")
+    sheet.plus(SUM_AT, MIDDLE)
+    sheet.arrow((SUM_AT + 13, MIDDLE), (SUM_AT + 38, MIDDLE))
+    sheet.words(SUM_AT + 50, MIDDLE, "*y*", "name")

@@ -95,6 +95,12 @@ def test_no_words_are_smaller_than_ten_pixels_on_a_phone(name: str) -> None:
     assert min(SIZES.values()) * 350 / WIDTH >= 10
 
 
+def test_the_block_is_seen_whole_on_a_laptop() -> None:
+    shown = drawing("gpt_block")._repr_mimebundle_()[1]["image/png"]["width"]
+    height = int(re.search(r'height="(\d+)"', drawing("gpt_block").svg)[1])
+    assert height * shown / WIDTH <= 430  # of the 640 that JupyterLab leaves of 1366 × 768
+
+
 def test_areas_have_the_colours_that_charts_give_the_concepts() -> None:
     light, _ = palettes()
     for concept in ("lora", "full", "head"):

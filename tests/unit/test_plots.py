@@ -380,8 +380,7 @@ def test_an_image_is_a_sheet_of_its_own_and_keeps_three_quarters_of_its_width() 
     tag = image_tag(png(drawn), "nothing", width_px=300)
     for rule in ("background:#fff", "padding:8px", "border-radius:8px", "width:300px"):
         assert rule in tag
-    assert "max-width:calc(100% - 16px)" in tag and "box-sizing:content-box" in tag
-    assert "min-width:225px" in tag
+    assert "max-width:100%;box-sizing:border-box" in tag and "min-width:225px" in tag
     dots = Image.open(io.BytesIO(png(drawn))).width  # without a width, a pixel is a pixel
     assert f"width:{dots}px" in image_tag(png(drawn), "nothing")
 

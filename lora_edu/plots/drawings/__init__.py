@@ -12,13 +12,15 @@ from html import escape, unescape
 from importlib import resources
 from typing import Any
 
+from lora_edu.plots.sheet import edge_style, palettes
+
 #: What there is to see.
-NAMES = ("side_path", "gpt_block", "kept", "one_base", "merge")
+NAMES = ("side_path", "side_path_start", "gpt_block", "kept", "one_base", "merge")
 _WIDTH_PX = 560
-# An SVG inside an <img> asks the <img> for its scheme. JupyterLab and the course's site say theirs
-# in an attribute; elsewhere it is the reader's own.
+# An SVG inside an <img> asks the <img> for its scheme, and so does the sheet's edge. JupyterLab and
+# the course's site say theirs in an attribute; elsewhere it is the reader's own.
 _FOLLOW_THE_PAGE = (
-    "<style>.lora-drawing{color-scheme:light dark}"
+    "<style>.lora-drawing{color-scheme:light dark;border-color:light-dark(%s,%s)!important}"
     ':is([data-jp-theme-light="true"],[data-theme="light"]) .lora-drawing{color-scheme:light}'
     ':is([data-jp-theme-light="false"],[data-theme="dark"]) .lora-drawing{color-scheme:dark}'
     "</style>"
@@ -59,13 +61,14 @@ class Drawing:
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
         data = base64.b64encode(self.svg.encode()).decode()
-        style = f"width:{_WIDTH_PX}px;max-width:100%;height:auto"
+        style = f"width:{_WIDTH_PX}px;max-width:100%;height:auto;box-sizing:border-box;"
+        style += edge_style()
         source = f"data:image/svg+xml;base64,{data}"
         image = (
             f'<img class="lora-drawing" alt="{escape(self.alt)}" style="{style}" src="{source}">'
         )
         bundle = {
-            "text/html": _FOLLOW_THE_PAGE + image,
+            "text/html": _FOLLOW_THE_PAGE % tuple(each["line"] for each in palettes()) + image,
             "image/png": base64.b64encode(
                 self._file("_light.png")
             ).decode(),  # where no SVG is shown

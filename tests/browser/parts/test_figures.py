@@ -11,6 +11,7 @@ from playwright.sync_api import BrowserContext, Page
 
 from lora_edu.plots import bar_chart, display, heat_map, png, show
 from lora_edu.plots.display import image_tag
+from lora_edu.plots.sheet import palettes
 from lora_edu.plots.style import CONCEPTS, shown_width
 
 HOSTS = {  # what each host says of a light page and of a dark one; where none is said, light it is
@@ -21,6 +22,8 @@ HOSTS = {  # what each host says of a light page and of a dark one; where none i
     "nbconvert": ("<body>", None),
 }
 CHART = bar_chart({"full": 2.0, "LoRA": 1.0}, title="A finding", y_label="bytes")
+DARK = tuple(bytes.fromhex(palettes()[1]["paper"].lstrip("#")))  # of a sheet
+EDGE = 9  # a sheet's line and its margin
 TAG = image_tag(png(CHART), "Two bars: full and LoRA.", width_px=shown_width(CHART))
 
 
@@ -33,7 +36,7 @@ def page(browser: BrowserContext) -> Iterator[Page]:
 
 def seen(page: Page, body: str, tag: str = TAG) -> Image.Image:
     page.set_content(f"<!doctype html>{body}{tag}")
-    return Image.open(io.BytesIO(page.locator("img").screenshot())).convert("RGB")
+    return Image.open(io.BytesIO(page.locator(".lora-sheet").screenshot())).convert("RGB")
 
 
 def nearest(picture: Image.Image, colour: tuple[int, int, int]) -> int:
@@ -53,13 +56,15 @@ def test_it_has_the_paper_of_its_page(host: str, scheme: str, page: Page) -> Non
     light, dark = HOSTS[host]
     assert nearest(seen(page, light), (255, 255, 255)) == 0
     if dark:
-        assert nearest(seen(page, dark), (18, 18, 18)) <= 2
+        assert nearest(seen(page, dark), DARK) <= 1
 
 
-@pytest.mark.parametrize(("scheme", "paper"), [("light", 255), ("dark", 18)])
-def test_a_page_that_follows_its_reader_takes_it_along(scheme: str, paper: int, page: Page) -> None:
+@pytest.mark.parametrize(("scheme", "paper"), [("light", (255,) * 3), ("dark", DARK)])
+def test_a_page_that_follows_its_reader_takes_it_along(
+    scheme: str, paper: tuple[int, int, int], page: Page
+) -> None:
     page.emulate_media(color_scheme=scheme)
-    assert nearest(seen(page, '<body data-theme="auto">'), (paper,) * 3) <= 2
+    assert nearest(seen(page, '<body data-theme="auto">'), paper) <= 1
 
 
 def test_a_concept_keeps_its_hue(page: Page) -> None:
@@ -80,11 +85,11 @@ def test_a_map_is_drawn_dark_and_its_larger_values_are_further_from_the_paper(
     monkeypatch.setattr(display, "display", lambda bundle, **_: shown.append(bundle))
     show(drawn, "Four cells.")
     box = drawn.axes[0].get_window_extent()  # in dots as shown
-    for body, paper in zip(HOSTS[host], (255, 18)):
+    for body, paper in zip(HOSTS[host], (255, DARK[1])):
         picture = seen(page, body, shown[0]["text/html"])
-        assert abs(picture.convert("L").getpixel((2, 60)) - paper) <= 2
-        row = picture.height - 8 - (box.y0 + box.y1) / 2
-        places = [8 + box.x0 + box.width * (column + 0.5) / 4 for column in range(4)]
+        assert abs(picture.convert("L").getpixel((EDGE - 2, 60)) - paper) <= 2
+        row = picture.height - EDGE - (box.y0 + box.y1) / 2
+        places = [EDGE + box.x0 + box.width * (column + 0.5) / 4 for column in range(4)]
         cells = [picture.convert("L").getpixel((round(x), round(row))) for x in places]
         away = [abs(cell - paper) for cell in cells]
         assert away[0] < 15 and away[3] > 130

@@ -1,0 +1,44 @@
+"""The sheet that every picture is on: one paper, one edge, the same corners, light and dark.
+
+Explorers, figures and drawings stand beneath each other on a page, so a reader should see one kind
+of card. What it looks like is said in one place, the style of the explorers
+(`widgets/components/kit.css`); figures and drawings take it from there.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import resources
+
+_COLOUR = re.compile(r"--([\w-]+): (#[0-9a-f]{6})")
+_HOST = re.compile(r":host[^{]*\{([^}]*)\}")
+_RADIUS = re.compile(r"--radius: (\d+)px")
+
+
+@cache
+def _style() -> str:
+    kit = resources.files("lora_edu") / "widgets" / "components" / "kit.css"
+    return kit.read_text(encoding="utf-8")
+
+
+def palettes() -> tuple[dict[str, str], dict[str, str]]:
+    """Returns the colours of the explorers by name, light and dark.
+
+    Example:
+        >>> light, dark = palettes()
+        >>> light["paper"], dark["paper"]
+        ('#ffffff', '#111418')
+    """
+    light, dark = _HOST.findall(_style())[:2]
+    return dict(_COLOUR.findall(light)), dict(_COLOUR.findall(dark))
+
+
+def radius_px() -> int:
+    """Returns how round a sheet's corners are."""
+    return int(_RADIUS.search(_style())[1])
+
+
+def edge_style() -> str:
+    """Returns a light sheet's edge as CSS, with its corners."""
+    return f"border:1px solid {palettes()[0]['line']};border-radius:{radius_px()}px"
