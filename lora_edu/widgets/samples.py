@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from html import escape
 
 _CELL = 'style="text-align:left;vertical-align:top;white-space:pre-wrap"'
+_WIDE = "852px"  # as the picture above it, so that long texts wrap and are seen whole
 _STEP = 'style="text-align:left;vertical-align:top;white-space:nowrap"'
 
 
@@ -46,7 +47,7 @@ class Samples:
             f"<td {_CELL}>{escape(_left_open(text))}</td></tr>"
             for step, text in self.texts.items()
         )
-        return f"<table>{''.join(rows)}</table>"
+        return f'<table style="max-width:{_WIDE}">{"".join(rows)}</table>'
 
 
 def _left_open(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from lora_edu.plots import (
@@ -20,6 +21,13 @@ from lora_edu.training import History
 from lora_edu.widgets.canvas import Canvas
 
 _LOSS_GRID = 0.5  # the loss axis ends at a multiple of this
+# Another measurement, not points of the line that it crosses: hollow marks, white around all.
+_APART = {
+    "markersize": 6.5,
+    "markerfacecolor": "white",
+    "markeredgewidth": 1.6,
+    "path_effects": [withStroke(linewidth=3.6, foreground="white")],
+}
 _ROOM_FOR = 100  # the layout is made once, with room for tick labels as wide as this one
 
 
@@ -43,7 +51,7 @@ class TrainingPicture:
             self._curves: dict[str, Any] = {
                 "batches": self._loss_axis.plot([], [], **thin)[0],
                 "training": self._curve(0, 0, f"mean of {SMOOTHED_STEPS} steps", marker=""),
-                "validation": self._curve(0, 1, "validation"),
+                "validation": self._curve(0, 1, "validation", **_APART),
             }
             self._loss_axis.set_ylim(0, _ROOM_FOR)
             self._loss_axis.yaxis.set_major_formatter("{x:g}")
@@ -99,7 +107,7 @@ class TrainingPicture:
         if names != self._named:
             with house_style():
                 above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-                row = {"ncols": 3, "columnspacing": 1.2, "handlelength": 1.6}
+                row = {"ncols": 3, "columnspacing": 1.2, "handlelength": 2.2}
                 axis.legend(handles=lines, fontsize=8.5, **above, **row)
             self._named = names
         return names

@@ -80,7 +80,7 @@ class TrainingView:
         self._display_id = f"training-{id(self)}"
         self.stop = self._button("Stop", "Hold the run after the step that it is in", self.hold)
         self.go_on = self._button("Go on", "Take the run up again where it is held", self.resume)
-        self.picture = ipywidgets.HTML(layout=ipywidgets.Layout(height="355px"))
+        self.picture = ipywidgets.HTML(layout=ipywidgets.Layout(height="376px"))
         self.text, self.said, self.error_line = ipywidgets.HTML(), ipywidgets.HTML(), ErrorLine()
         buttons = ipywidgets.HBox([self.stop, self.go_on])
         parts = [buttons, self.error_line, self.picture, self.text, self.said]
