@@ -70,10 +70,14 @@ def shown_by(path: Path) -> str | None:
 def draw(made: Component, browser: Browser) -> bytes:
     """Returns an explorer at its opening state as a PNG with few colours."""
     page = browser.new_page(
-        viewport={"width": WIDTH_PX, "height": 800}, device_scale_factor=SHARPNESS
+        viewport={"width": WIDTH_PX, "height": 800},
+        device_scale_factor=SHARPNESS,
+        reduced_motion="reduce",  # what plays by itself does not: it is seen as it ends
     )
     page.set_content(f'<body data-theme="light" style="margin:0">{made.html()}')
-    seen = page.locator("[data-live]").screenshot(animations="disabled")
+    kit = page.locator("[data-live] .kit")
+    kit.evaluate("kit => { kit.style.border = 'none'; }")  # the picture's sheet has the edge
+    seen = kit.screenshot(animations="disabled")
     page.close()
     many = SHADES if made.name == "cut" else COLOURS
     few = with_few_colours(Image.open(io.BytesIO(seen)).convert("RGB"), *many)

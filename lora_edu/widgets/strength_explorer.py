@@ -6,7 +6,7 @@ a learner's own prompt asks the model itself, one strength after another; torch 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -100,13 +100,29 @@ def chance(share: float) -> str:
     return {0: "< 1 %", 100: "> 99 %"}.get(number, f"{number} %")
 
 
+def chances(shares: Sequence[float]) -> list[str]:
+    """Writes shares as `chance` does; where two that differ would read alike, with a decimal.
+
+    Example:
+        >>> chances([0.2282, 0.2325, 0.1023])
+        ['22.8 %', '23.2 %', '10 %']
+    """
+    said, exact = [chance(share) for share in shares], [f"{100 * share:.1f} %" for share in shares]
+    return [
+        tenths
+        if said[i][0].isdigit() and any(o == said[i] and e != tenths for o, e in zip(said, exact))
+        else said[i]
+        for i, tenths in enumerate(exact)
+    ]
+
+
 def describe(name: str, prompt: Prompt, strength: float) -> str:
     """Says in words what the explorer shows of a recorded prompt."""
     now, base = prompt.at(strength), prompt.at(0.0)
+    seen = [chances([answer.shares[row] for row in prompt.rows]) for answer in (now, base)]
     rows = ", ".join(
-        f"{row.replace('(', '').replace(')', '')} {chance(now.shares[row])} "
-        f"({chance(base.shares[row])})"
-        for row in prompt.rows
+        f"{row.replace('(', '').replace(')', '')} {share} ({was})"
+        for row, share, was in zip(prompt.rows, *seen)
     )
     return (
         f"The strength explorer, with the {name} adapter. {explain(prompt.text, strength, now)} "

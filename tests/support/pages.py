@@ -116,7 +116,9 @@ def headless(executable: str) -> Iterator[BrowserContext]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=flags)
         try:
-            yield browser.new_context(viewport={"width": 1280, "height": 1000})
+            # Without motion, an explorer that plays by itself opens as it ends.
+            size = {"width": 1280, "height": 1000}
+            yield browser.new_context(viewport=size, reduced_motion="reduce")
         finally:
             browser.close()
 

@@ -232,6 +232,13 @@ export function megabytes(bytes) {
   return `${fixed(bytes, 0)} bytes`;
 }
 
+/** Shares as `whole` says them; where two that differ would read alike, with a decimal. */
+export function apart(shares, whole) {
+  const said = shares.map(whole), exact = shares.map(share => `${fixed(100 * share, 1).toFixed(1)} %`);
+  const alike = i => /^\d/.test(said[i]) && said.some((other, j) => other === said[i] && exact[j] !== exact[i]);
+  return said.map((text, i) => (alike(i) ? exact[i] : text));
+}
+
 /** A text in which no number is parted from its per cent. */
 export const unbroken = text => text.replaceAll(" %", "\u00a0%");
 

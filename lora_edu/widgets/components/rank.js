@@ -1,5 +1,5 @@
 // The rank explorer: trainable parameters against rank, and one layer drawn to scale.
-import { box, choice, el, fixed, grouped, inWords, megabytes, percent, slider, svg, tick, unbroken } from "./kit.js";
+import { apart, box, choice, el, fixed, grouped, inWords, megabytes, percent, slider, svg, tick, unbroken } from "./kit.js";
 import { drawChart } from "./rank_chart.js";
 import { drawLayer } from "./rank_layer.js";
 
@@ -78,10 +78,10 @@ const STYLE = `
 .layer td:first-child { padding: 0; text-align: left; font-weight: 700; }
 .layer caption { caption-side: top; text-align: left; padding-bottom: 4px; color: var(--quiet); }
 .layer tr.sum td { border-top: 1px solid var(--line); padding-top: 3px; font-weight: 700; }
-.layer tr.product td { padding-top: 7px; font-weight: 400; line-height: 16px; white-space: normal; color: var(--quiet); }
+.layer tr.product td { padding-top: 5px; font-weight: 400; font-size: 14px; line-height: 18px; white-space: normal; color: var(--quiet); }
 .lora { color: var(--lora); } .frozen { color: var(--frozen); }
-.notes { margin: 6px 0 0; font-size: 12.5px; line-height: 18px; min-height: 54px; }
-.judged { margin: 0; font-size: 13px; line-height: 18px; font-weight: 600; }
+.notes { margin: 6px 0 0; font-size: 14px; line-height: 19px; min-height: 57px; }
+.judged { margin: 0; font-size: 14px; line-height: 19px; font-weight: 600; }
 svg.chart .tag { font-size: 12px; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
 .slider, .slider input { min-width: 0; }
 @container (max-width: 815px) { .kinds { grid-template-columns: repeat(4, minmax(0, 1fr)); } .kinds > div { height: 25px; } .layer { grid-template-columns: 120px minmax(0, 1fr); gap: 0 6px; } }
@@ -120,9 +120,10 @@ export function mount(host, data) {
 
   function show() {
     const found = answer(state, data), wide = left.clientWidth || 400;
+    const names = Object.keys(found.shares), written = apart(Object.values(found.shares), wholePercent);
     for (const { name, ticked, share: part, bar } of kinds) {
       ticked.allow(!found.lacks.includes(name));
-      part.textContent = name in found.shares ? wholePercent(found.shares[name]) : "";
+      part.textContent = written[names.indexOf(name)] ?? "";
       bar.style.width = `${100 * (found.shares[name] ?? 0)}%`;
     }
     big.textContent = grouped(found.count);

@@ -1,10 +1,10 @@
 // The strength explorer: an adapter's strength under a slider, and what the model says then.
-import { box, chips, choice, el, fixed, signed, slider } from "./kit.js";
+import { apart, box, chips, choice, el, fixed, signed, slider } from "./kit.js";
 import { chart } from "./strength_chart.js";
 import { PATH_STYLE, sidePath } from "./strength_path.js";
 
 const STYLE = `
-  .kit { padding-block: 8px 5px; }
+  .kit { padding-block: 7px 4px; }
   .knobs { align-items: center; }
   .note { flex: 1 1 260px; min-height: 19px; line-height: 19px; }
   .note .wrong { margin: 0; color: var(--ink); }
@@ -19,7 +19,7 @@ const STYLE = `
   .prompts :is(select, input, button) { height: 28px; padding-block: 2px; }
   .two { margin: 6px 0; }
   .said { background: var(--card); border-left: 5px solid var(--lora); border-radius: 6px; padding: 4px 12px; }
-  .base { border-left: 5px solid var(--bar-frozen); border-radius: 6px; padding: 0 12px; margin-top: 5px; font-size: 13px; line-height: 17px; color: var(--quiet); }
+  .base { border-left: 5px solid var(--bar-frozen); border-radius: 6px; padding: 0 12px; margin-top: 5px; font-size: 14px; line-height: 18px; color: var(--quiet); }
   .said, .base { white-space: pre-line; text-wrap: pretty; }
   .prompt { color: var(--quiet); }
   .words { font-size: 15.5px; line-height: 1.25; font-weight: 650; }
@@ -46,8 +46,8 @@ const STYLE = `
   .bars.two-rows .now { top: 14px; height: 30px; }
   .bars.two-rows .was { top: 46px; height: 10px; }
   .bars .says { position: absolute; top: 1px; padding-left: 6px; line-height: 19px; white-space: nowrap; font-size: 13px; font-variant-numeric: tabular-nums; }
-  .legend { font-size: 12px; line-height: 17px; color: var(--quiet); }
-  .explained { min-height: 34px; }
+  .legend { font-size: 14px; line-height: 18px; color: var(--quiet); }
+  .explained { min-height: 36px; }
   .legend .key { white-space: nowrap; }
   .legend b { color: var(--ink); font-size: 14px; }
   .legend i { display: inline-block; width: 16px; border-radius: 0 3px 3px 0; margin: 0 5px 0 9px; vertical-align: middle; }
@@ -115,13 +115,14 @@ function bars(most, rows, now, base, classifies) {
   const places = rows.map((_, place) => place).slice(0, most);
   if (now.first >= most) places[most - 1] = now.first;
   const bar = (word, share, was, first, other = false) =>
-    ({ token: word[0], rest: word[1], share, was, says: wholePercent(share), first, other });
+    ({ token: word[0], rest: word[1], share, was, first, other });
   const shown = places.map(place => bar(
     classifies ? [rows[place], ""] : word(rows[place], place === now.first ? now.text : ""),
     now.shares[place], base?.shares[place] ?? null, place === now.first));
-  if (classifies) return shown;
+  const written = all => apart(all.map(({ share }) => share), wholePercent).map((says, place) => ({ ...all[place], says }));
+  if (classifies) return written(shown);
   const left = each => Math.max(0, 1 - places.reduce((sum, place) => sum + each.shares[place], 0));
-  return [...shown, bar(["any other", ""], left(now), base ? left(base) : null, false, true)];
+  return written([...shown, bar(["any other", ""], left(now), base ? left(base) : null, false, true)]);
 }
 
 const LONGEST = 11; // letters of a word beside its bar: a text such as "mermermer" has no end
@@ -159,8 +160,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
     draw(now.bars);
     path.set(data.strengths[state.strength]);
     question.textContent = classifies ? "Which of the two?" : "What comes next?";
-    explained.textContent = classifies ? "How likely each of the adapter's two answers is."
-      : "Strong letters are the next token, a word or a piece of one. Pale is how it goes on.";
+    explained.textContent = explain(data.strengths[state.strength], classifies);
   };
 
   // Controls.
@@ -186,7 +186,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
 
   // From the base to what was trained; in two steps for those who want no motion.
   let timer = null;
-  const stop = () => { clearTimeout(timer); timer = null; play.textContent = "▶ Play"; };
+  const stop = () => { clearTimeout(timer); timer = null; play.textContent = "▶ Play"; said.ariaLive = "polite"; };
   const glide = (places, pause) => {
     const [place, ...rest] = places;
     state.strength = place;
@@ -195,13 +195,13 @@ export function mount(host, { strengths, most, adapters }, ask) {
     if (rest.length) timer = setTimeout(glide, pause, rest, pause);
     else stop();
   };
-  const play = el("button", { type: "button", class: "play", click: () => {
-    if (timer) return stop();
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const run = () => {
     const all = strengths.map((_, place) => place).filter(place => place >= zero && place <= trained);
-    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     play.textContent = "■ Stop";
-    glide(calm ? [zero, trained] : all, calm ? 1500 : 400);
-  } }, "▶ Play");
+    glide(calm.matches ? [zero, trained] : all, calm.matches ? 1500 : 400);
+  };
+  const play = el("button", { type: "button", class: "play", click: () => (timer ? stop() : run()) }, "▶ Play");
 
   // The learner's own prompt: one request for each strength, the nearest to the slider first.
   const own = el("input", { type: "text", "aria-label": "Your own prompt", "data-keeps-enter": "", placeholder: "or write your own", keydown: event => event.key === "Enter" && answerOwn() });
@@ -262,6 +262,34 @@ export function mount(host, { strengths, most, adapters }, ask) {
         rows, explained)),
     el("div", { class: "controls" }, el("div", { class: "row knobs" }, chip.element, status), play, drag.element, path.element));
   offer();
+  if (!calm.matches) onFirstView(host, () => {
+    for (const touch of ["pointerdown", "keydown", "focusin"])
+      inside.addEventListener(touch, ({ target }) => { if (timer && target !== play) stop(); });
+    said.ariaLive = "off"; // nobody asked to hear it
+    run();
+  });
+}
+
+/** Calls `play` when the explorer is first seen nearly whole; once in a page, however often it is drawn anew there. */
+function onFirstView(host, play) {
+  const played = (globalThis.loraPlayed ??= new Set()), key = host.dataset.lora;
+  const watch = new IntersectionObserver(seen => {
+    if (!played.has(key) && !seen.some(each => each.isIntersecting)) return;
+    watch.disconnect();
+    if (played.has(key) || host.matches(":focus-within")) return;
+    played.add(key);
+    play();
+  }, { threshold: 0.8 });
+  watch.observe(host);
+}
+
+/** What the bars are, or what is seen where the strength is none that was trained. */
+export function explain(strength, classifies) {
+  if (strength > 1) return classifies ? "Beyond 1 the adapter is surer than it was trained to be, right or wrong."
+    : "Beyond 1 the adapter's change is exaggerated, until words break up.";
+  if (strength < 0) return "Below 0 the adapter's change is taken away from the base.";
+  return classifies ? "How likely each of the adapter's two answers is."
+    : "Strong: the next token, a word or a piece of one. Pale: how it goes on.";
 }
 
 /** The place without an answer that is wanted first: at the slider, the base, then outwards. */

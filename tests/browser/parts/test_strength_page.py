@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page
 from support.components import load, show
 
-from lora_edu.widgets.strength_explorer import chance, strength_explorer
+from lora_edu.widgets.strength_explorer import chance, chances, strength_explorer
 from lora_edu.widgets.strength_record import STRENGTHS, read_recording
 
 RECORDING = read_recording()
@@ -21,6 +21,7 @@ STATES = [
     for prompt in range(len(RECORDING[name]))
     for strength in range(len(STRENGTHS))
 ]
+OPENING = "Near the river there is a tea room called Old Oak. You can eat apple pie there."
 WIDE, PHONE = {"width": 820, "height": 760}, {"width": 390, "height": 760}
 # A way to Python that is in the page: answers "prompt @ strength" after `wait` milliseconds.
 BRIDGE = """key => {
@@ -112,9 +113,10 @@ def test_every_state_says_what_was_recorded(page: Page) -> None:
         rows = list(prompt.rows)
         if now.likeliest not in rows and now.text.strip().startswith(now.likeliest.split("(")[0]):
             rows[-1] = now.likeliest
+        written = chances([bar["share"] for bar in shown["bars"]])
+        assert [bar["says"] for bar in shown["bars"]] == written
         for bar, row in zip(shown["bars"], rows):
             assert bar["share"] == now.shares[row] and bar["was"] == base.shares[row]
-            assert bar["says"] == chance(now.shares[row])
             assert bar["token"] == row.partition("(")[0]
             token = bar["token"] if name != "spam" else ""
             begins = row == now.likeliest and shown["said"].strip().startswith(token)
@@ -152,6 +154,26 @@ def test_the_likeliest_row_is_the_word_that_is_said(page: Page) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.004, 0.005, 0.0149, 0.015, 0.5, 0.994, 0.995, 1.0])
 def test_whole_per_cent_is_written_as_python_writes_it(page: Page, share: float) -> None:
     assert load(page, EXPLORER).each("wholePercent", [[share]]) == [chance(share)]
+
+
+def test_two_bars_that_differ_are_never_written_alike(page: Page) -> None:
+    for shown in load(page, EXPLORER).answers(STATES):
+        said = [(bar["says"], round(100 * bar["share"], 1)) for bar in shown["bars"]]
+        whole = [pair for pair in said if pair[0][0].isdigit()]
+        assert len(set(whole)) == len({says for says, _ in whole}), said
+
+
+def test_beyond_what_was_trained_a_line_says_what_is_seen(page: Page) -> None:
+    """Each is true of every recorded state that it is said of."""
+    explain = load(page, EXPLORER).each
+    for classifies in (False, True):
+        said = explain("explain", [[strength, classifies] for strength in STRENGTHS])
+        for strength, line in zip(STRENGTHS, said, strict=True):
+            assert ("Beyond 1" in line, "Below 0" in line) == (strength > 1, strength < 0)
+    for prompt in RECORDING["spam"]:
+        surest = [max(prompt.at(strength).shares.values()) for strength in STRENGTHS]
+        trained = surest[STRENGTHS.index(1.0)]
+        assert all(sure >= trained for s, sure in zip(STRENGTHS, surest) if s > 1)
 
 
 # How it looks
@@ -212,9 +234,7 @@ def test_on_a_phone_the_knobs_are_right_beneath_the_words_that_they_move(page: P
 
 
 def test_it_opens_with_a_sentence_and_not_with_nonsense(kit: Locator) -> None:
-    assert said(kit) == (
-        "Near the river there is a tea room called Old Oak. You can eat apple pie there."
-    )
+    assert said(kit) == OPENING
     assert "All the moral of the story" in kit.locator(".base .seen").inner_text()
     assert kit.get_by_role("slider").get_attribute("aria-valuetext") == "1.0"
 
@@ -271,6 +291,7 @@ def strengths_played(page: Page, kit: Locator) -> list[str]:
 
 
 def test_play_glides_from_the_base_to_what_was_trained(page: Page) -> None:
+    page.emulate_media(reduced_motion="no-preference")
     page.clock.install()
     kit = show(page, EXPLORER)
     place_of(kit, 2.0)
@@ -279,7 +300,6 @@ def test_play_glides_from_the_base_to_what_was_trained(page: Page) -> None:
 
 
 def test_play_takes_two_steps_where_motion_is_not_wanted(page: Page) -> None:
-    page.emulate_media(reduced_motion="reduce")
     page.clock.install()
     assert strengths_played(page, show(page, EXPLORER)) == ["0.0", "1.0"]
 
@@ -291,6 +311,66 @@ def test_a_hand_on_the_slider_ends_play(page: Page) -> None:
     place_of(kit, -0.5)
     page.clock.run_for(5000)
     assert kit.get_by_role("slider").get_attribute("aria-valuetext") == "−0.5"
+
+
+def by_itself(page: Page, html: str = "") -> Locator:
+    """Shows the explorer to a reader who takes motion."""
+    page.emulate_media(reduced_motion="no-preference")
+    kit = show(page, EXPLORER, html=html)
+    kit.wait_for(state="attached")
+    return kit
+
+
+def strength_seen(kit: Locator) -> str | None:
+    return kit.get_by_role("slider").get_attribute("aria-valuetext")
+
+
+def test_when_it_is_first_seen_it_plays_once_by_itself(page: Page) -> None:
+    kit = by_itself(page)
+    stop = kit.get_by_role("button", name="Stop")
+    stop.wait_for()
+    seen = [strength_seen(kit)]
+    while stop.count():
+        if seen[-1] != (now := strength_seen(kit)):
+            seen.append(now)
+        page.wait_for_timeout(60)
+    assert seen[0] in ("0.0", "0.1") and seen == sorted(seen) and len(seen) > 8
+    assert strength_seen(kit) == "1.0" and said(kit) == OPENING
+    page.evaluate("scrollTo(0, 9999); scrollTo(0, 0)")
+    page.wait_for_timeout(300)
+    assert stop.count() == 0
+
+
+def test_it_does_not_play_before_it_is_seen(page: Page) -> None:
+    kit = by_itself(page, f"<div style='height:3000px'></div>{EXPLORER.html()}")
+    page.wait_for_timeout(600)
+    assert strength_seen(kit) == "1.0"
+    kit.scroll_into_view_if_needed()
+    kit.get_by_role("button", name="Stop").wait_for()
+
+
+@pytest.mark.parametrize("touch", ["a press", "a key", "the button"])
+def test_the_first_touch_ends_what_it_plays_by_itself(page: Page, touch: str) -> None:
+    kit = by_itself(page)
+    button = kit.get_by_role("button", name="Stop")
+    button.wait_for()
+    if touch == "a press":
+        kit.locator(".said").click()
+    elif touch == "a key":
+        kit.get_by_role("slider").press("ArrowRight")
+    else:
+        button.click()
+    kit.get_by_role("button", name="Play").wait_for()
+    stopped = strength_seen(kit)
+    page.wait_for_timeout(900)
+    assert strength_seen(kit) == stopped
+
+
+def test_it_does_not_play_by_itself_where_motion_is_not_wanted(page: Page) -> None:
+    kit = show(page, EXPLORER)
+    page.wait_for_timeout(600)
+    assert strength_seen(kit) == "1.0"
+    assert kit.get_by_role("button", name="Stop").count() == 0
 
 
 # Own prompts
