@@ -32,7 +32,7 @@ const BACK_CSS = `
 .bar .slider { flex: none; }
 .bar .slider, .bar .slider input { min-width: 0; }
 .side { display: flex; flex-direction: column; align-items: flex-start; gap: 4px; margin-bottom: 6px; font-size: 13px; white-space: nowrap; }
-.words { font-size: 12.5px; line-height: 17px; }
+.words { font-size: 14px; line-height: 19px; }
 .rule { stroke: var(--line); }
 .at { stroke: var(--ink); stroke-dasharray: 4 3; }
 .curve { fill: none; stroke-width: 1.5; stroke-linejoin: round; }
@@ -51,9 +51,8 @@ const BACK_CSS = `
 .keys span { display: inline-flex; align-items: center; gap: 6px; }`;
 
 // Two quantities, each with an axis of its own: accuracy from where it begins, and energy from 0.
-const ACCURACY = [16, 174], ENERGY = 30; // where one is, in pixels, and how high the other
-const LEFT = 46, NAMES = 166, TOLD = 210, NARROW = 620, LINE = 15, STEP = 0.05, THUMB = 9; // half a thumb with its margin
-const ROOM = 32; // the rank beside whose point the name of random directions has room
+const ACCURACY = [16, 166], ENERGY = 30; // where one is, in pixels, and how high the other
+const LEFT = 46, NAMES = 206, TOLD = 210, NARROW = 620, LINE = 15, STEP = 0.05, THUMB = 9; // half a thumb with its margin
 const MAIN = ["cut", "lora", "subspace"]; // what the question is about
 const MORE = ["shrunk", "random", "none"]; // to compare with, once one asks
 
@@ -109,9 +108,9 @@ function sample(kind) {
   return svg("svg", { width: 32, height: 10, "aria-hidden": "true" }, svg("line", { class: `curve ${kind}`, x1: 1, y1: 5, x2: 31, y2: 5 }));
 }
 
-/** The chart, from LEFT to `right`; where it is narrow, it lacks the names of its curves. */
+/** The chart, from LEFT to `right`; where it is narrow, the names of its curves are beneath it. */
 function drawn({ rank, live, more }, data, { describe, star }, width, right) {
-  const narrow = width < NARROW, top = ACCURACY[1] + (narrow ? 30 : 26), energy = [top, top + ENERGY], height = top + ENERGY + 4;
+  const narrow = width < NARROW, top = ACCURACY[1] + 30, energy = [top, top + ENERGY], height = top + ENERGY + 4;
   const accuracies = curvesOf(data, more), all = [...curvesOf(data, true).map(([, , curve]) => curve), live].flatMap(curve => Object.values(curve));
   const low = STEP * Math.floor(Math.min(...all) / STEP), high = STEP * Math.ceil(Math.max(...all) / STEP);
   const x = at => LEFT + ((right - LEFT) * data.ranks.indexOf(at)) / (data.ranks.length - 1); // as the slider has it
@@ -122,7 +121,7 @@ function drawn({ rank, live, more }, data, { describe, star }, width, right) {
   const text = (kind, [left, down], said, anchor = "start") => svg("text", { class: kind, x: left, y: down, "text-anchor": anchor }, said);
   const rule = (share, place) => [line("rule", [LEFT, place(share)], [right, place(share)]),
     text("quiet", [LEFT - 8, place(share) + 4], `${fixed(100 * share, 0)}\u00a0%`, "end")];
-  const parts = [text("panel", [LEFT, ACCURACY[0] - 6], `accuracy, from ${fixed(100 * low, 0)}\u00a0%`)];
+  const parts = [text("panel", [LEFT + 5, ACCURACY[0] - 6], `accuracy, from ${fixed(100 * low, 0)}\u00a0%`)];
   for (let tenth = Math.ceil(10 * low - 1e-9); tenth <= 10 * high + 1e-9; tenth++) parts.push(...rule(tenth / 10, y));
   for (const share of [0, 1]) parts.push(...rule(share, kept));
   parts.push(line("at", [x(rank), ACCURACY[0]], [x(rank), height]));
@@ -131,9 +130,8 @@ function drawn({ rank, live, more }, data, { describe, star }, width, right) {
   const here = (kind, down) => parts.push(svg("circle", { class: `here ${kind}`, cx: x(rank), cy: down, r: 4.5 }));
   for (const [kind, , curve] of accuracies) if (MAIN.includes(kind) && rank in curve) here(kind, y(curve[rank]));
   here("energy", kept(data.energy.cut[rank]));
-  if (narrow) parts.push(text("panel", [LEFT, energy[0] - 8], "energy that the cut keeps"));
-  else parts.push(...namesOf(accuracies, data, { x, y, right, line, text }), text("panel", [right + 10, kept(1) + 9], "energy that"),
-    text("panel", [right + 10, kept(1) + 9 + LINE], "the cut keeps"));
+  parts.push(text("panel", [LEFT + 5, energy[0] - 8], "energy that the cut keeps"));
+  if (!narrow) parts.push(...namesOf(accuracies, right, line));
   for (const at of Object.keys(live)) parts.push(svg("path", { class: "star", d: starAt(x(Number(at)), y(live[at])) }));
   if (star) {
     // At its left, where no curve is, or as far to the right as there is room.
@@ -143,18 +141,14 @@ function drawn({ rank, live, more }, data, { describe, star }, width, right) {
   return svg("svg", { width, height, role: "img", "aria-label": describe }, ...parts);
 }
 
-/** The names of the curves, beside them or, with a piece of their stroke, where they end: no line leads to one. */
-function namesOf(accuracies, data, { x, y, right, line, text }) {
-  const name = Object.fromEntries(accuracies), { lora, subspace } = data.accuracy;
-  const last = Math.max(...Object.keys(lora));
-  const ends = (kinds, down) => kinds.filter(kind => kind in name).flatMap(kind => {
+/** The names of the curves at their right, each with a piece of its stroke, from the upper curve down. */
+function namesOf(accuracies, right, line) {
+  let down = ACCURACY[0] + LINE;
+  return accuracies.flatMap(([kind, name]) => {
     const first = down, main = MAIN.includes(kind) ? `main ${kind}` : "quiet";
-    const lines = name[kind].split(/(?<=, )/).map(said => svg("tspan", { x: right + 42, y: (down += LINE) - LINE }, said));
+    const lines = name.split(/(?<=, )/).map(said => svg("tspan", { x: right + 42, y: (down += LINE) - LINE }, said));
     return [line(`curve ${kind}`, [right + 10, first - 4], [right + 36, first - 4]), svg("text", { class: main }, ...lines)];
   });
-  return [text("main lora", [x(last) + 9, y(lora[last]) - 1], name.lora),
-    text("main subspace", [x(ROOM) + 6, y(subspace[ROOM]) + 15], name.subspace),
-    ...ends(["cut", "whole", "shrunk"], y(data.whole) + 1), ...ends(["none", "random"], y(data.none) + 4 - LINE)];
 }
 
 function starAt(x, y) {

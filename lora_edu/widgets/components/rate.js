@@ -1,6 +1,6 @@
 // The rate explorer: the losses of every way to train over learning rates, and two comparisons.
 import { box, chips, el, fixed, grouped, slider, tick } from "./kit.js";
-import { drawRates, EDGES, swatch } from "./rate_chart.js";
+import { classOf, drawRates, EDGES, swatch } from "./rate_chart.js";
 
 const LEARNT = "validation_loss";
 
@@ -55,14 +55,17 @@ function listOf(names) {
 // --- the page ------------------------------------------------------------------------------------
 
 const RATE_CSS = `
-:host { --matrices: #6b3fa0; }
-:host([data-theme="dark"]) { --matrices: #c9b0f7; }
+:host { --matrices: #6b3fa0; --rank-1: #0077ba; --rank-2: #005a8f; --rank-8: #003d63; --rank-32: #001b2e; }
+:host([data-theme="dark"]) { --matrices: #c9b0f7; --rank-1: #3f8fc4; --rank-2: #6cc0f0; --rank-8: #a5dbfb; --rank-32: #e3f4ff; }
 .finding { font-size: 14px; line-height: 20px; min-height: 40px; }
 .row { gap: 8px 14px; } .chips { gap: 4px; } .chips button { padding: 2px 8px; font-size: 12.5px; }
 .arms { gap: 4px 7px; margin-top: 6px; align-items: center; font-size: 13px; }
 .arms .tick { border: 1px solid var(--line); border-radius: 999px; padding: 1px 9px 1px 6px; }
 .two { grid-template-columns: minmax(0, 1.5fr) minmax(0, 1fr); gap: 12px; margin-top: 4px; }
-.full { --arm: var(--full); } .lora { --arm: var(--lora); } .matrices { --arm: var(--matrices); }
+.full { --arm: var(--full); } .lora { --arm: var(--lora); }
+/* LoRA's blue by rank: the higher, the further from the paper. */
+.rank-1 { --arm: var(--rank-1); } .rank-2 { --arm: var(--rank-2); } .rank-8 { --arm: var(--rank-8); } .rank-32, .rank-64 { --arm: var(--rank-32); }
+.matrices { --arm: var(--matrices); }
 .name, .arms .lora, .tick { color: var(--arm); font-weight: 600; }
 table { border-collapse: collapse; width: 100%; color: inherit; font-size: 12.5px; line-height: 17px; font-variant-numeric: tabular-nums; }
 table + table { margin-top: 6px; }
@@ -72,7 +75,7 @@ th:first-child { padding: 0; width: auto; text-align: left; font-weight: 650; co
 td { padding: 0 0 0 8px; text-align: right; white-space: nowrap; }
 td:first-child { padding: 0; width: 28px; } td.name { padding-left: 2px; text-align: left; }
 td.less { color: var(--quiet); }
-.notes { margin: 2px 0 0; font-size: 12.5px; line-height: 17px; }
+.notes { margin: 2px 0 0; font-size: 14px; line-height: 19px; }
 .slider, .slider input { min-width: 0; }
 .few .marks i { display: none; }
 @container (max-width: 660px) { .two { grid-template-columns: minmax(0, 1fr); } .marks i { display: inline; } }`;
@@ -101,7 +104,7 @@ export function mount(host, data) {
         draw();
       } });
       ticked.field.setAttribute("aria-label", name);
-      ticked.element.classList.add(kind);
+      ticked.element.classList.add(...classOf({ kind, name }).split(" "));
       return ticked.element;
     });
     boxes.splice(arms.findIndex(({ kind }) => kind === "lora"), 0, el("span", { class: "lora", "aria-hidden": "true" }, "LoRA, rank"));
@@ -132,13 +135,13 @@ export function mount(host, data) {
 
 function row(arm, ...cells) {
   const last = cells.length - 1;
-  return el("tr", { class: arm.kind }, el("td", {}, swatch(arm)), el("td", { class: "name" }, arm.name),
+  return el("tr", { class: classOf(arm) }, el("td", {}, swatch(arm)), el("td", { class: "name" }, arm.name),
     ...cells.map((cell, i) => el("td", i === last - 1 ? {} : { class: "less" }, cell)));
 }
 
 /** A table of arms; below it those that were not tried. */
 function listed([title, ...heads], rows, missing) {
   const head = el("tr", {}, el("th", { colspan: 2, scope: "col" }, title), ...heads.map(name => el("th", { scope: "col" }, name)));
-  return el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows, ...missing.map(arm => el("tr", { class: arm.kind },
+  return el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows, ...missing.map(arm => el("tr", { class: classOf(arm) },
     el("td", {}, swatch(arm)), el("td", { class: "name" }, arm.name), el("td", { class: "less", colspan: heads.length }, "not tried")))));
 }

@@ -36,12 +36,12 @@ export function drawRates(place, width, { arms, one, describe, value }, { sweep:
     const aside = APART * (sweep.arms.indexOf(arm) - (sweep.arms.length - 1) / 2); // so that spreads are side by side
     const points = arm.losses[measure].map((row, i) => ({ row, at: arm.rates[i], x: x(arm.rates[i]) + aside, y: y(row[0]), off: row[0] >= off }));
     const path = cut(points);
-    parts.push(svg("path", { class: `curve ${arm.kind}`, ...strokeOf(arm), d: `M${path.map(point => [point.x, point.y]).join("L")}` }));
+    parts.push(svg("path", { class: `curve ${classOf(arm)}`, ...strokeOf(arm), d: `M${path.map(point => [point.x, point.y]).join("L")}` }));
     for (const point of points) {
       if (point.off) { above.set(point.at, [...(above.get(point.at) ?? []), point.row[0]]); continue; }
-      parts.push(line(`spread ${arm.kind}`, point.x, y(point.row[1]), point.x, y(Math.min(point.row[2], high))));
-      if (point.at === arm.best) parts.push(svg("circle", { class: `ring ${arm.kind}`, cx: point.x, cy: point.y, r: 6.5 }));
-      parts.push(svg("circle", { class: `dot ${arm.kind}`, cx: point.x, cy: point.y, r: point.at === rate ? 4 : 2.2 }));
+      parts.push(line(`spread ${classOf(arm)}`, point.x, y(point.row[1]), point.x, y(Math.min(point.row[2], high))));
+      if (point.at === arm.best) parts.push(svg("circle", { class: `ring ${classOf(arm)}`, cx: point.x, cy: point.y, r: 6.5 }));
+      parts.push(svg("circle", { class: `dot ${classOf(arm)}`, cx: point.x, cy: point.y, r: point.at === rate ? 4 : 2.2 }));
     }
     return { arm, path, ring: points.find(({ at }) => at === arm.best) };
   });
@@ -56,7 +56,7 @@ export function drawRates(place, width, { arms, one, describe, value }, { sweep:
   }
   const drawing = svg("svg", { width, height: HEIGHT, role: "img", "aria-label": describe }, ...parts);
   place.replaceChildren(drawing);
-  writeNames(drawing, names, taken, { left: EDGES.left - 2, right: width, top: TOP - 8, bottom: HEIGHT });
+  writeNames(drawing, names, taken, { left: EDGES.left - 2, right: width, top: TOP - 8, bottom: HEIGHT }, classOf);
 }
 
 const CHART_CSS = `
@@ -66,6 +66,11 @@ const CHART_CSS = `
 .spread { stroke: var(--arm); stroke-width: 1.6; } .dot { fill: var(--arm); } .ring { fill: var(--paper); stroke: var(--arm); stroke-width: 2; }
 text.panel { font-weight: 600; }
 text.arm { fill: var(--arm); font-weight: 650; paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }`;
+
+/** What an arm's colour goes by: its kind, and of LoRA the rank too. */
+export function classOf({ kind, name }) {
+  return kind === "lora" ? `lora rank-${name.split(" ").at(-1)}` : kind;
+}
 
 /** A piece of an arm's curve, for a list. */
 export function swatch(arm) {

@@ -10,10 +10,10 @@ const PRICE = { covered: 10, ringed: 40, close: 30, inner: 2 }; // of a curve's 
 
 /**
  * Writes the names into `drawing`. A row has its arm, the points of its path, and its ring, if it is
- * drawn; `taken` are boxes that have to stay free.
+ * drawn; `taken` are boxes that have to stay free, and `classes(arm)` decides a name's colour.
  */
-export function writeNames(drawing, rows, taken, edges) {
-  const texts = rows.map(({ arm }) => svg("text", { class: `arm ${arm.kind}` }, arm.name.replace(/^LoRA | fine-tuning$/, "")));
+export function writeNames(drawing, rows, taken, edges, classes) {
+  const texts = rows.map(({ arm }) => svg("text", { class: `arm ${classes(arm)}` }, arm.name.replace(/^LoRA | fine-tuning$/, "")));
   drawing.append(...texts);
   const lengths = texts.map(text => text.getComputedTextLength()); // all at once: the page is laid out once
   const spots = rows.map((_, row) => spotsOf(row, rows, lengths[row], edges));
@@ -50,7 +50,7 @@ function spotsOf(row, rows, length, { left, right, top, bottom }) {
       if (spot.x1 < left || spot.x2 > right || spot.y1 < top || spot.y2 > bottom) continue;
       const apart = curves.map(curve => curve.map(point => distance(spot, ...point)));
       const near = apart.map(each => Math.min(...each)), other = Math.min(...near.filter((_, each) => each !== row));
-      if (other < near[row]) continue;
+      if (other < near[row] + 1) continue; // each has a colour of its own
       const covered = apart.flat().filter(each => each < 2).length;
       const ringed = rows.filter(({ ring }) => ring && distance(spot, ring.x, ring.y) < 9).length;
       const close = other < near[row] + 3;
