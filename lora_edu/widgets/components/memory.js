@@ -65,7 +65,7 @@ select { padding: 4px 5px; }
 .weights { --fill: var(--weights); } .activations { --fill: var(--activations); }
 .gradients { --fill: color-mix(in srgb, var(--method) 42%, white); } .optimizer { --fill: color-mix(in srgb, var(--method) 78%, white); }
 .bar i { background: var(--fill); }
-.why { margin: 7px 0 0; font-size: 12.5px; line-height: 18px; min-height: 54px; }
+.why { margin: 6px 0 0; font-size: 14px; line-height: 19px; min-height: 57px; }
 @container (max-width: 800px) {
   .row { gap: 8px 7px; } .sliders { column-gap: 28px; } .row:not(.sliders) { font-size: 12.5px; } .field { gap: 4px; } select { padding: 4px 1px; }
   .bars { grid-template-columns: 202px minmax(0, 1fr); gap: 9px; } }

@@ -89,8 +89,8 @@ button.draw { font-weight: 600; border-color: var(--lora); }
 .size { min-width: 0; display: inline-flex; flex-wrap: wrap; gap: 4px 8px; align-items: center; }
 .two { grid-template-columns: minmax(0, 1.85fr) minmax(0, 1fr); gap: 20px; margin-top: 8px; }
 .all { font-weight: 600; font-size: 13px; margin: 0 0 4px; }
-.tally { margin: 6px 0 0; font-size: 13px; line-height: 17px; min-height: 68px; }
-.notes { margin: 2px 0 0; font-size: 12.5px; line-height: 17px; } .beside { margin: 4px 0 0; font-size: 13px; line-height: 18px; min-height: 18px; }
+.tally { margin: 6px 0 0; font-size: 14px; line-height: 19px; min-height: 76px; }
+.notes { margin: 2px 0 0; font-size: 14px; line-height: 19px; } .beside { margin: 4px 0 0; font-size: 14px; line-height: 19px; min-height: 19px; }
 @container (max-width: 660px) { .two { grid-template-columns: minmax(0, 1fr); } }
 @container (max-width: 480px) { .finding { min-height: 60px; } .beside { min-height: 36px; } }`;
 const NOTES = "Intervals: Student's t over a study's seeds. The studies share seeds, so they are not independent.";
