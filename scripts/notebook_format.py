@@ -58,6 +58,8 @@ except ImportError:  # LORA_EDU_WHEEL names another source
 """
 
 
+#: What unfolds, with the room that JupyterLab leaves out. Of a style, it lets margins through.
+SUMMARY = '<summary style="margin-bottom:.8em">'
 _SECTION_FOLDED = "jp-MarkdownHeadingCollapsed"  # Jupyter's mark on a section's heading
 
 
@@ -232,13 +234,17 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
 
 
 def _text_cells(source: str, metadata: NotebookNode) -> list[NotebookNode]:
-    """Cuts text before each section's heading, and behind the heading of one that is folded."""
+    """Cuts text before each section's heading, and behind the heading of one that is folded.
+
+    What is folded gets some room beneath: Jupyter draws the next paragraph right under it.
+    """
     cells = []
     for text in re.split(r"^(?=## )", source, flags=re.M):
         if text.startswith(f"## {DEEPER}"):
             heading, _, text = text.partition("\n")
             cells.append(new_markdown_cell(heading, metadata=metadata | {_SECTION_FOLDED: True}))
         if text.strip():
+            text = text.replace("<summary>", SUMMARY)
             cells.append(new_markdown_cell(set_apart(text.strip("\n")), metadata=metadata))
     return cells
 

@@ -306,6 +306,12 @@ def test_an_exercise_and_its_hint_stand_in_one_box() -> None:
     assert set_apart(text) == f"Why.\n\n{boxed}\n\n## Next\n\nText."
 
 
+def test_there_is_room_beneath_what_is_folded() -> None:
+    text = "# %% [markdown]\n# <details><summary>Hint</summary>\n# soon\n# </details>\n"
+    (cell,) = to_notebook(text, "student", "notebooks/x.ipynb", "a/b").cells
+    assert cell.source.startswith('<details><summary style="margin-bottom:.8em">Hint</summary>')
+
+
 def test_a_takeaway_is_a_box_of_one_paragraph_beside_an_exercise() -> None:
     text = "**Exercise 1.** Do it.\n\n**Takeaway:** little\nis enough.\n\nText."
     boxed = "> **Exercise 1.** Do it.\n\n> **Takeaway:** little\n> is enough."
