@@ -60,6 +60,8 @@ class Component:
         text: The same at more length, for readers who see text alone. Tests compare it.
         ask: Answers a request of the page; what it raises is shown in the explorer, in words.
             Requests and answers are what JSON can hold.
+        pictured: Whether the program's still picture shows this opening state. Where it does not,
+            a page without scripts has the words alone.
     """
 
     def __init__(
@@ -70,8 +72,10 @@ class Component:
         alt: str,
         text: str = "",
         ask: Ask | None = None,
+        pictured: bool = True,
     ) -> None:
         self.name, self.data, self.alt, self.ask = name, data, alt, ask
+        self.pictured = pictured
         self._text = text or alt
 
     @property
@@ -98,7 +102,7 @@ class Component:
     def _picture(self) -> str:
         """What is seen where no script runs: how the explorer looks at first."""
         picture = resources.files(__package__) / "components" / f"{self.name}.png"
-        if not picture.is_file():
+        if not (self.pictured and picture.is_file()):
             return f"<p>{escape(self.alt)}</p>"
         return image_tag(picture.read_bytes(), self.alt, width_px=_WIDTH_PX) + _STILL
 

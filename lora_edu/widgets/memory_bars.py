@@ -140,9 +140,11 @@ def memory_bars(start: MemoryState | None = None) -> Component:
     """Makes the memory budget.
 
     Args:
-        start: The setting it opens with; by default Llama 3 8B with 4 rows of 1,024 tokens.
+        start: The setting it opens with; by default Llama 3 8B with 4 rows of 1,024 tokens, and
+            LoRA on all layers of the blocks.
     """
-    begin = start or MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024)
+    usual = MemoryState("Llama 3 8B", target_set=TARGET_SETS[1], batch_size=4, length_tokens=1024)
+    begin = start or usual
     data = {
         "shapes": {name: _sizes(shape) for name, shape in MODEL_SHAPES.items()},
         "storages": {name: astuple(storage) for name, storage in STORAGES.items()},
@@ -154,7 +156,8 @@ def memory_bars(start: MemoryState | None = None) -> Component:
         "lengths": LENGTHS_TOKENS,
         "start": asdict(begin),
     }
-    return Component("memory", data, alt=describe(begin), text=explain(begin))
+    alt, text = describe(begin), explain(begin)
+    return Component("memory", data, alt=alt, text=text, pictured=begin == usual)
 
 
 def _sizes(shape: ModelShape) -> dict[str, Any]:

@@ -139,7 +139,8 @@ def playground(start: PlaygroundState | None = None) -> Component:
         "start": asdict(begin),
     }
     text = f"{finding(begin)} {explain(begin)}"
-    return Component("plane", data, alt=describe(begin), text=text)
+    pictured = begin == PlaygroundState()
+    return Component("plane", data, alt=describe(begin), text=text, pictured=pictured)
 
 
 def _stay(state: PlaygroundState) -> str:

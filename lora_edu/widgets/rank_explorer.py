@@ -163,7 +163,8 @@ def rank_explorer(
         prediction: The learner's own number of trainable parameters at `start`, from `predict`.
             The chart carries it as a cross as long as the model is the one asked about.
     """
-    asked = start or ExplorerState("GPT-2 small (124M)")
+    usual = ExplorerState("GPT-2 small (124M)")
+    asked = start or usual
     data: dict[str, Any] = {
         "ranks": RANKS,
         "targets": TARGETS,
@@ -186,7 +187,7 @@ def rank_explorer(
         words.append(judge_prediction(said, asked))
         data["guess"] = {"count": number, "words": words[-1]}
     alt = describe(asked, has_prediction=number is not None)
-    return Component("rank", data, alt=alt, text=" ".join(words))
+    return Component("rank", data, alt=alt, text=" ".join(words), pictured=asked == usual)
 
 
 def _shape(model: str, output: str) -> ModelShape:

@@ -171,7 +171,8 @@ def rate_explorer(start: RateState | None = None) -> Component:
         "start": asdict(start),
     }
     text = f"{finding(start)} {explain(start)}"
-    return Component("rate", data, alt=describe(start), text=text)
+    pictured = start == RateState()
+    return Component("rate", data, alt=describe(start), text=text, pictured=pictured)
 
 
 def _packed(sweep: Sweep) -> dict[str, Any]:

@@ -173,4 +173,5 @@ def seed_explorer(start: SeedState | None = None) -> Component:
         "start": asdict(start),
     }
     text = f"{finding(start)} {beside(start)} {tally(start)}"
-    return Component("seed", data, alt=describe(start), text=text)
+    pictured = start == SeedState()
+    return Component("seed", data, alt=describe(start), text=text, pictured=pictured)

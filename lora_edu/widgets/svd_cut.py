@@ -96,7 +96,8 @@ def cut_explorer(data: Data, start: CutState) -> Component:
     """
     shown: dict[str, Any] = {**data, "start": asdict(start)}
     text = f"{finding(start, data)} {explain(start, data)}"
-    return Component("cut", shown, alt=describe(start, data), text=text)
+    pictured = start == CutState() and data == recorded()
+    return Component("cut", shown, alt=describe(start, data), text=text, pictured=pictured)
 
 
 def _energies(state: CutState, data: Data) -> list[float]:

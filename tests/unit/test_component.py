@@ -6,15 +6,24 @@ import hashlib
 import json
 import re
 import shutil
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.project import ROOT
 
 from lora_edu.widgets import component
 from lora_edu.widgets.component import SESSION, Component, answer_to, program
+from lora_edu.widgets.cut_record import recorded
+from lora_edu.widgets.memory_bars import MemoryState, memory_bars
+from lora_edu.widgets.playground import PlaygroundState, playground
+from lora_edu.widgets.rank_explorer import ExplorerState, rank_explorer
+from lora_edu.widgets.rate_explorer import RateState, rate_explorer
+from lora_edu.widgets.seed_explorer import SeedState, seed_explorer
 from lora_edu.widgets.strength_explorer import strength_explorer
+from lora_edu.widgets.svd_cut import CutState, cut_explorer
 from scripts.component_pictures import FOLDER, MAKERS, SHARPNESS, WIDTH_PX, shown_by, shows
 
 TRAP = '</script><b>not a tag & "quoted" <!-- \''
@@ -174,6 +183,34 @@ def test_a_still_picture_is_of_the_program_and_data_that_ship(name: str) -> None
     path = FOLDER / f"{name}.png"
     remedy = "run scripts/component_pictures.py"
     assert shown_by(path) == shows(MAKERS[name]()), f"{name}.png is out of date: {remedy}"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        memory_bars(MemoryState("GPT-2 small (124M)")),
+        rank_explorer(ExplorerState("GPT-2 small (124M)", rank=16)),
+        playground(PlaygroundState(30, 90, 0.5)),
+        rate_explorer(RateState(rate=0.001)),
+        seed_explorer(SeedState(drawn=(0, 1))),
+        cut_explorer(recorded(), CutState(rank=2)),
+    ],
+    ids=lambda made: made.name,
+)
+def test_another_state_is_not_shown_by_the_picture_of_the_first(made: Component) -> None:
+    assert "<img" in MAKERS[made.name]().html()
+    assert "<img" not in made.html()
+    assert made.alt in unescape(made.html())
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda f: f.stem
+)
+def test_explorers_open_in_notebooks_as_pictured(notebook: Path) -> None:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    pages = ["".join(output.get("data", {}).get("text/html", "")) for output in outputs]
+    assert all("<img" in page for page in pages if "data-lora=" in page)
 
 
 @pytest.mark.parametrize("name", MAKERS)
