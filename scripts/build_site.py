@@ -56,7 +56,7 @@ SAID_INSTEAD = (
         "A section headed “Deeper” is folded.",
         "A section headed “Deeper” is folded: open it with a click on its heading.",
     ),
-    (FOLDED_HOW.strip(), ""),
+    (FOLDED_HOW, ""),
     ("choose an answer, then run on.", "choose an answer, then read on."),
     (
         "set a rank and press **Run it live**.",

@@ -23,7 +23,7 @@ SHOWN_WORDS = {"decision_tables()": 520, "claim_table(claims)": 487}
 FOLDED = "# @title "  # a cell that begins with it is folded, on Colab by this very line
 DEEPER = "Deeper"
 # On a folded heading Shift+Enter makes JupyterLab jump to the top, so nobody is sent there.
-FOLDED_HOW = " Open it with its +, or click the next heading."
+FOLDED_HOW = ". Open it with its +, or click the next heading."
 BESIDE = ("Five questions", "Where next", "Further reading")
 UNTIMED = ("Three sentences", *BESIDE)  # so short that a line on their minutes would be longer
 PATH, WHOLE = "{path}", "{whole}"  # in a notebook's opening, filled in by `with_times`
@@ -146,8 +146,6 @@ def with_times(cells: list[NotebookNode]) -> None:
 def _line(section: Section) -> str:
     if section.heading.startswith(UNTIMED):
         return ""
-    minutes = f"{_rounded(section)} min."
-    if section.on_path:
-        return f"\n◆ *On the marked path, {minutes}*\n"
+    sign = "◆" if section.on_path else "◇"
     how = FOLDED_HOW if section.heading.startswith(DEEPER) else ""
-    return f"\n◇ *Beside the path, {minutes}{how}*\n"
+    return f"\n{sign} *{_rounded(section)} min{how}*\n"

@@ -10,15 +10,10 @@
 #
 # **You need** a little PyTorch (tensors, `nn.Module`, training) and a first idea of a transformer.
 #
-# **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU, plus
-# hints and final questions.
+# **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something breaks, start again
 # there. A section headed “Deeper” is folded.
-#
-# **Only 37 minutes in all, or 19 without the exercises?** Take the first two sections here, [02 through
-# Exercise 2](02_build_lora.ipynb), [03 through “Train it”](03_lora_in_a_gpt.ipynb), and [05, “Should
-# I use LoRA, and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?)
 # %% bootstrap
 # %% [markdown]
 # ## See it work
@@ -83,7 +78,11 @@ drawing("side_path")
 # layer acts as if its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed
 # *multiplier*.
 #
-# → [Only 37 minutes? The next stop is 02](02_build_lora.ipynb).
+# **In a hurry?** 38 minutes in all, or 20 without the exercises: go on with [02 through Exercise
+# 2](02_build_lora.ipynb), [03 through “Train it”](03_lora_in_a_gpt.ipynb), and [05, “Should I use LoRA,
+# and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) Or nine: read 02's
+# first section and its 15 lines, run all of 03, and read [“Train
+# it”](03_lora_in_a_gpt.ipynb#Train-it) but for the exercise.
 #
 # ## The same in code
 # First the base alone. Nobody has taught it what `name[Old Oak], kind[tea room]` means:
@@ -109,9 +108,8 @@ print(generate_text(model, encoding, meaning, 40))
 a, b = menu.matrices["blocks.0.attention.query"]
 print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, B {tuple(b.shape)}")
 # %% [markdown]
-# **Exercise 1, to warm up.** $A$ goes from 192 numbers to a few, and $B$ from these few back to
-# 192. Their number is the **rank**,
-# which gives *low-rank adaptation* its name. What is it here?
+# **Exercise 1, to warm up.** $A$ squeezes 192 numbers to a few, and $B$ widens these few to 192. How
+# many they are is the **rank**, hence *low-rank adaptation*. What is it here?
 # `check` says if you are right: first see it refuse 192, then replace the dots.
 # %%
 from lora_edu.exercises import check

@@ -10,7 +10,7 @@
 #
 # **You need** matrix products and a little PyTorch.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, CPU or GPU.
+# **Time:** {path} minutes on the marked path ◆, {whole} in all, CPU or GPU.
 # %% bootstrap
 # %% [markdown]
 # ## What does a rank-1 update do?
@@ -81,9 +81,8 @@ print(column @ row)
 # $$M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots, \qquad \sigma_1 \ge \sigma_2 \ge
 # \dots \ge 0$$
 #
-# Each piece is like the update that you just turned: in $x M$, $u$ is the direction that it reads and
-# $v$ the one that it writes, both of length 1, and $\sigma$ is its strength. The strongest comes
-# first. All $u$ are perpendicular to one another, and so are all $v$. The rank is the number of pieces with $\sigma > 0$.
+# Each piece works like the update that you just turned: in $x M$ it reads the direction $u$ and writes
+# the direction $v$, both of length 1, with the strength $\sigma$. The strongest comes first. All $u$ are perpendicular to one another, and so are all $v$. The rank is the number of pieces with $\sigma > 0$.
 #
 # To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. How much is kept? We count
 # *energy*, the sum of squared entries, because it equals the sum of all $\sigma^2$. With strengths
@@ -147,9 +146,9 @@ knife
 # So full fine-tuning's update needs dozens of directions for 90 %. Does the *task* need them? The
 # matrix cannot tell, so we trained LoRA on the same messages. At rank 1 each of the
 # 36 matrices gets a single direction to read and one to write; a new last layer, the *head*,
-# learns, too. We compare it with the whole ΔW, and with the least one can train:
-# a head on the frozen base.
-# Each has five *seeds*, runs that differ by chance alone, and we compare seed by seed.
+# learns, too. Its rivals are the whole ΔW, and a
+# head on the frozen base, the least one can train. Each has five *seeds*, runs that differ by luck
+# alone.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)

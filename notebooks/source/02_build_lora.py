@@ -11,7 +11,7 @@
 #
 # **You need** basic PyTorch: `nn.Module`, `nn.Parameter`, `backward`. Notebook 01, on rank, helps.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, CPU or GPU.
+# **Time:** {path} minutes on the marked path ◆, {whole} in all, CPU or GPU.
 # %% bootstrap
 # %% [markdown]
 # ## What are we going to build?
@@ -32,7 +32,7 @@ drawing("side_path_start")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. The multiplier $\alpha$, in code `alpha`, scales the update and is fixed before training, as in Raschka's book (2024). The LoRA paper and notebook 00 multiply by *alpha / rank*: their alpha 16 at rank 8 is our 2. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. The multiplier $\alpha$, in code `alpha`, scales the update and is fixed before training, as in Raschka's book (2024). The LoRA paper and notebook 00 multiply by *alpha / rank*: alpha 16 there, at rank 8, is 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -55,7 +55,7 @@ for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
 
 
 # %% [markdown]
-# **Takeaway:** $x A$ says how much of each row of $B$ to add. At rank $r$, that is $r$ directions read and $r$ written.
+# **Takeaway:** each number in $x A$ says how much of its row of $B$ to add: $r$ directions read, $r$ written.
 #
 # **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` draws a random $A$, as it does in `nn.Linear`. You fill in three blanks: the two sizes of $A$, a **zero** `self.B` (you will see why), and `forward`, which returns `alpha` times $x A B$.
 # %% exercise="02.lora_layer"
@@ -98,7 +98,7 @@ layer_verdict
 # </details>
 # %% [markdown]
 # ## Where does it go?
-# Beside an existing layer.
+# It goes beside an existing layer.
 #
 # **Exercise 2, own code.** Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`.
 # %% exercise="02.linear_with_lora"
@@ -172,9 +172,18 @@ print("learns:", [name for name, p in layer.named_parameters() if p.requires_gra
 # %% [markdown]
 # **Takeaway:** since $B$ is zero, the wrapped layer *is* the bare one at step 0, to the last bit. Training starts from the pretrained model itself.
 #
-# So freeze *first*, then wrap. If you never freeze, $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. To wrap a layer that is on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`: `torch.empty` makes $A$ on the CPU.
+# Trained, the update can be added into $W$, and the second path is gone:
+# %%
+with torch.no_grad():
+    layer.lora.B.normal_()  # as if trained
+    merged = linear.weight + layer.lora.alpha * (layer.lora.A @ layer.lora.B).T
+    apart = (layer(x) - F.linear(x, merged, linear.bias)).abs().max()
+    layer.lora.B.zero_()  # back to the start
+print(f"largest difference from the merged layer: {apart:.3f}")
+# %% [markdown]
+# **Common bugs.** Freeze *first*, then wrap: if you never freeze, $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. And to wrap a layer that is on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`: `torch.empty` makes $A$ on the CPU.
 #
-# → [Only 37 minutes? The next stop is 03](03_lora_in_a_gpt.ipynb).
+# → [In a hurry? The next stop is 03](03_lora_in_a_gpt.ipynb).
 #
 # ## Who moves first?
 # $A$ is random, $B$ is zero, $W$ is frozen.

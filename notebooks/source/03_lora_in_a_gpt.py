@@ -11,7 +11,7 @@
 #
 # **You need** basic PyTorch and notebook 02.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, CPU or GPU.
+# **Time:** {path} minutes on the marked path ◆, {whole} in all, CPU or GPU.
 # %% bootstrap
 # %% [markdown]
 # ## Where does LoRA go?
@@ -26,8 +26,8 @@ encoding = load_tokenizer("mini")
 model = load_pretrained("mini", device=device)
 # %% [markdown]
 # A block has six linear layers. Four belong to **attention**, where each token looks back:
-# its `query` is matched with the `key` of every token so far, their `value` is passed on, and `out`
-# writes the result. Two
+# its `query` is compared with every `key` so far, the `value`s are mixed accordingly, and `out` writes
+# the result. Two
 # belong to the **MLP**, which works on each token alone: `fc_in` widens 192 numbers to 768, a
 # *GELU* bends them (negative ones to nearly 0), and `fc_out` narrows them again. The *norms* keep
 # numbers at one scale. In the drawing each linear layer is grey, with a blue strip for $A$ and $B$.
@@ -277,8 +277,8 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # %% [markdown]
 # ✓ **LoRA's promise of unchanged weights: measured**, bit for bit.
 #
-# No tale came twice, so why is the next batch's loss so far below that on held-out tales? The 380
-# training tales retell 19 plots; the held-out ones tell others.
+# Why is the loss on fresh batches so far below that on held-out tales? The 380 training tales retell
+# only 19 plots; the held-out ones have others.
 #
 # Now one opening, told twice. `set_strength(model, 0)` switches all updates off.
 # %% tags=["nbval-ignore-output"]
@@ -298,7 +298,7 @@ cards(told)
 # Forty steps, and a pirate comes aboard, if not yet a plot. The model has *forgotten* nothing for
 # good: with the updates off the base is back. With them on, it may be worse at its old stories.
 #
-# → [Only 37 minutes? The last stop is “Should I use LoRA, and with what?” in
+# → [In a hurry? The last stop is “Should I use LoRA, and with what?” in
 # 05](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?).
 #
 # ## Deeper: targets by name and pattern

@@ -11,7 +11,7 @@
 #
 # **You need** to know that LoRA learns two thin matrices `A` and `B` beside a frozen weight.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, CPU or GPU.
+# **Time:** {path} minutes on the marked path ◆, {whole} in all, CPU or GPU.
 # %% bootstrap
 # %% [markdown]
 # ## How many numbers does LoRA train?
@@ -131,8 +131,8 @@ bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the block
 bars
 # %% [markdown]
 # No single card here takes full fine-tuning; LoRA fits one of 48 GB. On query and value alone it
-# needs 35 GB and saves 71 %. This is an estimate, so leave
-# a tenth of the card free, which the bars don't.
+# needs 35 GB and saves 71 %. These are estimates, and the
+# bars fill each card: leave a tenth free.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? And on all
 # layers, what do 32 rows do?

@@ -11,7 +11,7 @@
 #
 # **You need** notebook 03.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, CPU or GPU.
+# **Time:** {path} minutes on the marked path ◆, {whole} in all, CPU or GPU.
 # %% bootstrap
 # %% [markdown]
 # ## Can a storyteller spot spam?
@@ -210,7 +210,7 @@ table(["", *seen, "numbers trained"], compared)
 
 # %% [markdown]
 # ✓ **Measured: with 5 % as many numbers, LoRA does about as well as full fine-tuning.** A head alone
-# is below both. Which of the two is ahead, one run cannot say: full's five seeds spread further than
+# is below both. One run cannot say which of the two leads: full's five seeds spread further than
 # LoRA's on both sides.
 #
 # <details><summary>Is my run the recorded one, and why is validation lower?</summary>
@@ -274,8 +274,8 @@ shown = f"Head alone {head:.1f} %, LoRA {lora:.1f} %, full {full:.1f} % of the t
 show(chart, alt=f"{shown}. {title}.")
 # %% [markdown]
 # **Takeaway:** LoRA was right about as often as full fine-tuning, ten points more often than a head
-# alone, and keeps 0.7 MB in float32, not 12.4. The task is easy: counting words comes within a point;
-# on real messages it wins, and a head nearly matches LoRA. Gradients and Adam's memory shrink by
+# alone, and keeps 0.7 MB in float32, not 12.4. The task is easy: counting words comes within a point.
+# On real messages counting beats LoRA, and a head nearly ties. Gradients and Adam's memory shrink by
 # 95 %, but our training time by a tenth at most. The next task needs only another small file.
 #
 # ## Should I use LoRA, and with what?

@@ -13,7 +13,7 @@
 #
 # **You need** notebook 03, or: you know that LoRA trains a small update beside frozen layers.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU. Hints and
+# **Time:** {path} minutes on the marked path ◆, {whole} in all, on a CPU; less on a GPU. Hints and
 # the questions at the end come on top.
 # %% bootstrap
 # %% [markdown]

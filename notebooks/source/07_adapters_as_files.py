@@ -13,7 +13,7 @@
 #
 # **You need** basic PyTorch and LoRA's formula, repeated below. Notebook 03 helps.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU; less on a GPU. Hints and
+# **Time:** {path} minutes on the marked path ◆, {whole} in all, on a CPU; less on a GPU. Hints and
 # the questions at the end come on top.
 # %% bootstrap
 # %% [markdown]

@@ -13,7 +13,7 @@
 # **You need** notebooks 03 and 06, or: LoRA beside a GPT's layers, and what a slot error is. And
 # the model itself: run `make llm` once in the course's folder. On Colab the second cell fetches it.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all. Training takes five more on a CPU; a
+# **Time:** {path} minutes on the marked path ◆, {whole} in all. Training takes five more on a CPU; a
 # GPU is quicker.
 # %% bootstrap
 # %%

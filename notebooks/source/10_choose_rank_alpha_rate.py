@@ -13,7 +13,7 @@
 #
 # **You need** notebook 02: what $A$ and $B$ are, and why $B$ starts at zero.
 #
-# **Time:** {path} minutes on the marked path, {whole} in all, on a CPU or a GPU.
+# **Time:** {path} minutes on the marked path ◆, {whole} in all, on a CPU or a GPU.
 # %% bootstrap
 # %% [markdown]
 # If you only want values to begin with, take the table “With what?” in [notebook

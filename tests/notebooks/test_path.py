@@ -12,11 +12,25 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from support.project import ROOT, notebook_names
 
 from scripts.build_notebooks import from_source
-from scripts.notebook_times import DEEPER, MINUTES_AN_EXERCISE, Section, sections
+from scripts.notebook_times import (
+    DEEPER,
+    LINES_A_MINUTE,
+    MINUTES_AN_EXERCISE,
+    Section,
+    sections,
+)
 
 #: The short way: of each notebook the sections up to this one; of the last one section alone.
 SHORT_WAY = {"00": "Why LoRA?", "02": "Where does it go?", "03": "Train it"}
 LAST_STOP = "05", "Should I use LoRA, and with what?"
+#: The shortest way: these sections without their exercises, and the lines of 02's folded cell.
+SHORTEST_WAY = [
+    ("00", "See it work"),
+    ("00", "Why LoRA?"),
+    ("02", "What are we going to build?"),
+    ("03", "Train it"),
+]
+FOLDED_LINES = 15
 
 MAGIC = re.compile(r"^(\s*)[%!].*$", flags=re.M)
 
@@ -74,17 +88,37 @@ def of_notebook(number: str) -> list[Section]:
     return sections(from_source(name, "student").cells)
 
 
+def section(number: str, heading: str) -> Section:
+    """The section of the notebook with this number."""
+    (found,) = [each for each in of_notebook(number) if each.heading == heading]
+    return found
+
+
+def openings() -> list[str]:
+    """Where the ways are told: the start of 00, and the README."""
+    cells = from_source("00_start_here", "student").cells
+    before = [n for n, cell in enumerate(cells) if cell.source.startswith("## The same in code")]
+    texts = [cell.source for cell in cells[: before[0]] if cell.cell_type == "markdown"]
+    return ["\n".join(texts), (ROOT / "README.md").read_text(encoding="utf-8")]
+
+
+def test_the_shortest_way_takes_as_long_as_is_said() -> None:
+    found = [section(*stop) for stop in SHORTEST_WAY]
+    exercises = MINUTES_AN_EXERCISE * sum(each.exercises for each in found)
+    minutes = sum(each.minutes for each in found) - exercises + FOLDED_LINES / LINES_A_MINUTE
+    assert round(minutes) == 9
+    assert all("Or nine: " in text for text in openings())
+
+
 def test_the_short_way_takes_as_long_as_is_said() -> None:
-    way = [each for each in of_notebook(LAST_STOP[0]) if each.heading == LAST_STOP[1]]
-    assert way
+    way = [section(*LAST_STOP)]
     for number, last in SHORT_WAY.items():
         found = of_notebook(number)
         way += found[: [each.heading for each in found].index(last) + 1]
     exercises = MINUTES_AN_EXERCISE * sum(section.exercises for section in way)
     whole = sum(section.minutes for section in way)
     said = re.compile(rf"\b{whole:.0f} minutes(?: in all)?, or\s+{whole - exercises:.0f} without")
-    opening = next(cell.source for cell in from_source("00_start_here", "student").cells)
-    for text in (opening, (ROOT / "README.md").read_text(encoding="utf-8")):
+    for text in openings():
         assert said.search(text), (
             f"the short way takes {whole:.1f} minutes, {exercises} of exercises"
         )

@@ -81,10 +81,10 @@ def test_minutes_are_written_beneath_headings_and_into_the_opening() -> None:
     ]
     with_times(cells)
     assert cells[0].source == "# Title\n\n**Time:** 2 and 7 minutes"  # the sums of those below
-    assert cells[1].source.startswith("## Near\n\u25c6 *On the marked path, 2 min.*\n\nword")
+    assert cells[1].source.startswith("## Near\n\u25c6 *2 min*\n\nword")
     far, kept = cells[2].source.split("\n## ")
     minutes, _, text = far.partition("\n\n")
-    assert minutes == f"## Deeper: far\n\u25c7 *Beside the path, 5 min.{FOLDED_HOW}*"
+    assert minutes == f"## Deeper: far\n\u25c7 *5 min{FOLDED_HOW}*"
     assert text.startswith("word")
     assert kept == "Three sentences to remember\n1. x"
 
@@ -111,7 +111,7 @@ def test_both_versions_tell_the_same_time() -> None:
 # a = ...
 # </student>
 """
-    told = ["# Title\n4 4", "## Try\n◆ *On the marked path, 4 min.*"]
+    told = ["# Title\n4 4", "## Try\n◆ *4 min*"]
     versions = [to_notebook(source, version, "x", "o/n") for version in ("student", "solution")]
     for version in versions:
         assert [cell.source for cell in version.cells[:2]] == told
