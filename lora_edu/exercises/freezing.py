@@ -54,7 +54,7 @@ def snapshot(answer: Any) -> None:
     if missing and not set(missing) & {name for name, _ in model.named_parameters()}:
         raise Wrong(
             "named_parameters() leaves out tensors: one that two layers share is listed once, and "
-            "those that no training changes, not at all. Use model.state_dict(). Of a small test "
+            "a buffer, which is no parameter, not at all. Use model.state_dict(). Of a small test "
             f"model {missing[0]} is missing."
         )
     if missing:

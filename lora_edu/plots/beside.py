@@ -9,12 +9,13 @@ from html import escape
 from lora_edu.plots.display import LINE_CHARACTERS
 from lora_edu.plots.style import CONCEPTS, concept_of
 
-# As many columns as there is room for: on a phone, one. The letters are the page's, and the cards a
-# shade of its paper, light or dark.
+# As many columns as there is room for, but two for four cards; on a phone, one. The letters are the
+# page's, and the cards a shade of its paper, light or dark.
 _GRID = (
-    "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(240px,100%),1fr));"
+    "display:grid;grid-template-columns:repeat(auto-fit,minmax(min({least}px,100%),1fr));"
     "gap:12px;max-width:780px;margin:4px 0"
 )
+_LEAST_PX, _LEAST_OF_FOUR_PX = 240, 340
 _CARD = "border-radius:6px;padding:8px 14px;background:rgba(128,128,128,.1);text-align:left"
 
 
@@ -23,21 +24,29 @@ class Cards:
 
     Args:
         texts: Who says it → what; a blank line begins a paragraph.
+        title: What all of them are about; stands above the cards.
     """
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
+    def __init__(self, texts: Mapping[str, str], title: str = "") -> None:
         self.texts = {name: text.split("\n\n") for name, text in texts.items()}
+        self.title = title
 
     def __repr__(self) -> str:
-        """Returns the texts beneath each other, each beneath its name."""
+        """Returns the title, and the texts beneath each other, each beneath its name."""
+        above = [textwrap.fill(self.title, LINE_CHARACTERS)] if self.title else []
         return "\n\n".join(
-            f"{name}:\n" + "\n\n".join(textwrap.fill(part, LINE_CHARACTERS) for part in parts)
-            for name, parts in self.texts.items()
+            above
+            + [
+                f"{name}:\n" + "\n\n".join(textwrap.fill(part, LINE_CHARACTERS) for part in parts)
+                for name, parts in self.texts.items()
+            ]
         )
 
     def _repr_html_(self) -> str:
+        above = f'<p style="margin:8px 0 4px">{escape(self.title)}</p>' if self.title else ""
         cards = "".join(_card(name, parts) for name, parts in self.texts.items())
-        return f'<div style="{_GRID}">{cards}</div>'
+        grid = _GRID.format(least=_LEAST_OF_FOUR_PX if len(self.texts) == 4 else _LEAST_PX)
+        return f'{above}<div style="{grid}">{cards}</div>'
 
 
 def _card(name: str, parts: list[str]) -> str:
@@ -48,13 +57,14 @@ def _card(name: str, parts: list[str]) -> str:
     return f'<div style="{_CARD};border-left:5px solid {edge}"><b>{escape(name)}</b>{said}</div>'
 
 
-def cards(texts: Mapping[str, str]) -> Cards:
+def cards(texts: Mapping[str, str], title: str = "") -> Cards:
     """Returns texts to show beside each other in a notebook, as the last line of a cell.
 
     A name that speaks of a concept, such as "LoRA", gives its card the concept's colour.
 
     Args:
         texts: Who says it → what; a blank line begins a paragraph.
+        title: What all of them are about, if anything.
 
     Example:
         >>> cards({"base": "Tom went to the park.", "LoRA": "Tom went to the sea."})
@@ -64,4 +74,4 @@ def cards(texts: Mapping[str, str]) -> Cards:
         LoRA:
         Tom went to the sea.
     """
-    return Cards(texts)
+    return Cards(texts, title)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from html import escape
 
-_CELL = 'style="text-align:left;vertical-align:top;white-space:pre-wrap"'
+# Said in the cell: the lines of a widget are as high as its buttons.
+_LINES = "text-align:left;vertical-align:top;line-height:1.45;padding:2px 14px 2px 0"
+_CELL = f'style="{_LINES};white-space:pre-wrap"'
 _WIDE = "852px"  # as the picture above it, so that long texts wrap and are seen whole
-_STEP = 'style="text-align:left;vertical-align:top;white-space:nowrap"'
+_STEP = f'style="{_LINES};white-space:nowrap"'
 
 
 class Samples:
@@ -51,11 +53,11 @@ class Samples:
 
 
 def _left_open(text: str) -> str:
-    """Marks a text that was cut off before its sentence ended.
+    r"""Marks a text that was cut off before its sentence ended.
 
     Example:
         >>> _left_open("Ahoy!"), _left_open("He had a big hat and a long no")
-        ('Ahoy!', 'He had a big hat and a long no …')
+        ('Ahoy!', 'He had a big hat and a long no\xa0…')
     """
     ended = text.rstrip().endswith((".", "!", "?", '"', "”", "…"))
-    return text if ended or not text.strip() else f"{text.rstrip()} …"
+    return text if ended or not text.strip() else f"{text.rstrip()}\N{NO-BREAK SPACE}…"

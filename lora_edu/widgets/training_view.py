@@ -232,7 +232,7 @@ class TrainingView:
             now, first = smoothed(self.history.losses)[-1], self.history.losses[0]
             words += f", {first:.2f} nats at first and {now:.2f} over the last steps"
         for measure, value in (self.history.evaluations or [{}])[-1].items():
-            if measure != "step":
+            if measure.endswith(("loss", "accuracy")):  # as drawn
                 share = measure.endswith("accuracy")  # in per cent, as on its axis
                 words += f"; {measure.replace('_', ' ')} "
                 words += f"{100 * value:.0f} %" if share else f"{value:.2f}"

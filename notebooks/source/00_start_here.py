@@ -129,8 +129,6 @@ check("00.first", rank)
 # <a href="https://github.com/lora-edu/lora_edu/tree/main/notebooks/solutions">Solutions</a>.
 # </details>
 #
-# So the waiter is 36 pairs of thin matrices.
-#
 # ## What does strength do?
 # What is left of the waiter at strength 0? Predict first: choose an answer, then run on.
 # %%
@@ -209,7 +207,7 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # The drawing is a single line of code.
 #
 # **Exercise 2, fill in.** Add two ways: $x$ through $W$, and `strength` times $x$ through $A$ and
-# $B$. Here `strength` is the adapter's, times its multiplier.
+# $B$. Take `strength` as one number: the slider's, times the fixed multiplier.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>
@@ -325,7 +323,7 @@ weights = sum(a.shape[0] * b.shape[1] for a, b in menu.matrices.values())
 extra = sum(a.numel() + b.numel() for a, b in menu.matrices.values())
 print(f"{100 * extra / weights:.1f} % more multiplications in the adapted layers")
 # %% [markdown]
-# That is 8 % in the square layers, and less in the wider ones. In notebook 02 you *merge*: you add
+# That is the mean: 8 % in the square layers, less in the wider ones. In notebook 02 you *merge*: you add
 # $\Delta W$ into $W$, and this cost is gone.
 #
 # **Exercise 3.** True or false? Replace the dots by `True` or `False`.

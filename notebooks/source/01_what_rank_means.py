@@ -292,7 +292,7 @@ for kind, name in KINDS.items():
 table(["ΔW's directions", "% of the energy", "accuracy, %", "five seeds", "loss"], rows)
 # %%
 lower = sum(int((record.loss("shrunk", r) < record.loss("cut", r)).sum()) for r in (1, 2, 4, 8, 16))
-print(f"ΔW, shrunk to the cut's energy, has a lower loss than the cut in {lower} of 25 cases")
+print(f"ΔW, shrunk to the cut's energy, has the lower loss in {lower} of 25: 5 ranks, 5 seeds")
 # %% [markdown]
 # *Direction matters*: at the same energy the second does far less than the first, and the eighth
 # hardly more than none. *The strongest is rarely indispensable*: without it, ΔW does about as well

@@ -201,7 +201,7 @@ reveal(first, found, because="while B is 0, changing A changes nothing; changing
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
-# With $B$ at zero and $A$ random, training starts from the base itself, and $B$ moves first.
+# With $B$ at zero and $A$ random, training starts from the base itself, and $B$ moves first; once it is no longer 0, $A$ follows.
 #
 # </details>
 #

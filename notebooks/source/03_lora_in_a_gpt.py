@@ -30,7 +30,8 @@ model = load_pretrained("mini", device=device)
 # the result. Two
 # belong to the **MLP**, which works on each token alone: `fc_in` widens 192 numbers to 768, a
 # *GELU* bends them (negative ones to nearly 0), and `fc_out` narrows them again. The *norms* keep
-# numbers at one scale. In the drawing each linear layer is grey, with a blue strip for $A$ and $B$.
+# numbers at one scale. In the drawing each linear layer is grey, and the
+# blue strip is the side path through $A$ and $B$, beside it.
 # %%
 # @title What it does: draws a block
 from lora_edu.plots import drawing
@@ -311,8 +312,8 @@ for targets in ("query", ["query", "value"], "mlp.*", "blocks.0.*", "blocks.[12]
     found = find_targets(base, targets)
     print(f"{targets!s:28} {len(found):2} layers, the first is {found[0]}")
 # %% [markdown]
-# The worst mistake is quiet: a name that matches nothing. Here that is an error; PEFT accepts it if
-# another name matches, so count the layers.
+# The worst mistake is quiet: a name that matches nothing. Here that is an error; PEFT, the usual library,
+# accepts it if another name matches, so count the layers.
 #
 # **Exercise 3, fill in.** Choose all attention layers of the *last two* blocks, and nothing else.
 # %% exercise="03.targets"
@@ -353,7 +354,7 @@ import warnings
 
 unfrozen, all_frozen = load_pretrained("mini"), load_pretrained("mini")
 for each in (unfrozen, all_frozen):
-    replace_linear_with_lora(each, 8, 16, targets="blocks.*", scaling="alpha/rank")
+    replace_linear_with_lora(each, 8, 2.0, targets="blocks.*")
 freeze(all_frozen)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -403,13 +404,13 @@ table(["trained by", "learning rate", "held-out loss", "layers with an intruder,
 # Does the loss explain intruders? No: full fine-tuning has none at 3.69 and 3.32, and in between, at
 # 3.59, LoRA has them in 29 or 30 layers. Is it LoRA as such? No: with a smaller $A$ they are rare at
 # a rate of 0.002 and common at 0.01. But *within* a method, the rate that learnt most has most
-# intruders. So they tell how hard a matrix was pushed, not who pushed it. Whether they cause
-# forgetting is not tested here.
+# intruders. So look at start and rate before you blame LoRA. Whether intruders cause forgetting
+# is not tested here.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
 # %%
-ways = ["only around frozen layers", "through blocks 5, 4, 3 as well", "through all six blocks"]
+ways = ["through block 2 alone", "through blocks 5, 4, 3 and 2", "through all six blocks"]
 way = predict("Only block 2 is adapted. Which way does the gradient take from the loss?", ways)
 way
 

@@ -295,7 +295,8 @@ kept.append(["LoRA in the last block alone", f"{100 * last / everything:.0f}", "
 kept.append(["the loss's array alone", "–", f"{100 * for_loss / everything:.0f}"])
 table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept)
 # %% [markdown]
-# The drawing's 11 of 16 boxes are 69 %. Loss and head, kept in any case, make it 71. *Which*
+# The drawing's 11 of 16 boxes are 69 %. Loss and head, kept in any case, make it 71, and the
+# formula's $x A$ one more. *Which*
 # layers learn decides what is spared, not how they learn.
 #
 # **Exercise 5.** True or false?

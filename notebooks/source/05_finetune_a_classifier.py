@@ -210,7 +210,7 @@ table(["", *seen, "numbers trained"], compared)
 
 # %% [markdown]
 # ✓ **Measured: with 5 % as many numbers, LoRA does about as well as full fine-tuning.** A head alone
-# is below both. One run cannot say which of the two leads: full's five seeds spread further than
+# is below both. One run cannot say whether LoRA or full leads: full's five seeds spread further than
 # LoRA's on both sides.
 #
 # <details><summary>Is my run the recorded one, and why is validation lower?</summary>
@@ -568,7 +568,7 @@ else:
 
 
 # %% [markdown]
-# These rates are not tuned: compare time and memory. And accuracy? Raschka's appendix E trains this
+# These rates are not tuned: compare time and memory. Raschka's appendix E trains this
 # filter at rank 16. As *printed*, LoRA is on every layer, the new head too, times alpha; the
 # *repository* now divides alpha by the rank; in our form, *course*, the head learns in full. [A
 # script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py) trained

@@ -36,3 +36,22 @@ def test_prose_is_left_aligned_and_its_letters_are_the_pages() -> None:
     html = TALES._repr_html_()
     assert set(re.findall(r"text-align:(\w+)", html)) == {"left"}
     assert not re.search(r"[;\"]color:", html)
+
+
+def test_a_title_stands_above_the_cards() -> None:
+    titled = cards({"LoRA": "Cheap."}, title="meant: price[<5]")
+    assert repr(titled) == "meant: price[<5]\n\nLoRA:\nCheap."
+    assert titled._repr_html_().startswith("<p style=")
+    assert ">meant: price[&lt;5]</p><div" in titled._repr_html_()
+
+
+def test_four_cards_stand_two_by_two() -> None:
+    wide = [
+        int(
+            re.search(r"minmax\(min\((\d+)px", cards(dict.fromkeys("abcde"[:n], ""))._repr_html_())[
+                1
+            ]
+        )
+        for n in (2, 3, 4)
+    ]
+    assert wide[0] == wide[1] and 3 * wide[1] <= 780 < 3 * wide[2]

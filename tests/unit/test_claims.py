@@ -280,10 +280,12 @@ def test_lora_is_the_same_as_full_where_no_loss_and_no_accuracy_differs(gap, ver
         *(runs(0.5 + gap, **lora(rank), **task) for rank in (8, 32) for task in (MENU, VOICE)),
         *(runs(0.5, **full(), **task) for task in (MENU, VOICE)),
         runs(0.5, method="matrices", **MENU),
+        swept({0.001: 0.5}, **full(), **MENU),
     )
     spam = classified(same=not gap)
-    claim = same_as_full(menus, menus, menus_without_task(gap), spam, spam)
-    assert verdicts(claim) == [verdict] * 8
+    wider = record(swept({0.002: 0.5 + gap}, stage=None, arm="lora 32, embedding", steps=375))
+    claim = same_as_full(menus, menus, menus_without_task(gap), spam, spam, wider)
+    assert verdicts(claim) == [verdict] * 9
 
 
 def menus_without_task(gap: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from lora_edu.evaluation import (
     forgotten_at,
     mean_difference,
     predictions_of,
+    runs_at_best_rate,
     runs_of,
     tradeoff,
 )
@@ -51,7 +52,12 @@ TWO_THIRDS, LITTLE_MORE = 2 / 3, 0.1
 
 
 def same_as_full(
-    menus: Record, real_menus: Record, llm: Record, spam: Record, real_spam: Record
+    menus: Record,
+    real_menus: Record,
+    llm: Record,
+    spam: Record,
+    real_spam: Record,
+    forgetting: Record,
 ) -> Claim:
     """LoRA against full fine-tuning on fresh runs, and against the same matrices trained whole.
 
@@ -61,6 +67,8 @@ def same_as_full(
         llm: `llm_menu.json`.
         spam: `classifier_bundled.json`.
         real_spam: `classifier_real.json`.
+        forgetting: `forgetting.json`, with LoRA that trains the embedding, too. Its runs and full's
+            have the same validation set, on which the rates were chosen.
     """
     menu, tales = ({"stage": "final", "task": task} for task in ("menu", "voice"))
 
@@ -75,6 +83,13 @@ def same_as_full(
             loss("menus, loss, rank 8 − full", menus, LORA_8, **menu),
             loss("menus, loss, rank 32 − full", menus, LORA_32, **menu),
             loss(f"menus, loss, rank 32 − {WHOLE}", menus, LORA_32, MATRICES, **menu),
+            same(
+                "menus, validation loss, rank 32 and the embedding − full",
+                runs_at_best_rate(forgetting, arm="lora 32, embedding", steps=375),
+                runs_at_best_rate(menus, stage="tune", task="menu", **FULL),
+                "validation_loss",
+                NATS,
+            ),
             loss("tales, loss, rank 8 − full", menus, LORA_8, **tales),
             loss("E2E, loss, rank 8 − full", real_menus, LORA_8, **menu),
             loss("menus, SmolLM2, loss, rank 8 − full", llm, LORA_8, stage="final"),

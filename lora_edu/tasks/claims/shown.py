@@ -59,7 +59,7 @@ def published_claims(falls: Mapping[int, float], by_alpha: float, by_rates: floa
         tried(more_kinds_of_layers, "forgetting"),
         tried(attention_alone, "forgetting"),
         tried(ten_times_the_rate, menus, llm, spam, real_spam),
-        tried(same_as_full, menus, real_menus, llm, spam, real_spam),
+        tried(same_as_full, menus, real_menus, llm, spam, real_spam, "forgetting"),
         tried(learns_and_forgets_less, menus, llm),
         tried(forgets_less_at_equal_learning, menus, llm),
         tried(intruder_dimensions, "intruders"),
