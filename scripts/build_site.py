@@ -56,7 +56,6 @@ SAID_INSTEAD = (
         "A section headed “Deeper” is folded.",
         "A section headed “Deeper” is folded: open it with a click on its heading.",
     ),
-    (FOLDED_HOW, ""),
     ("choose an answer, then run on.", "choose an answer, then read on."),
     (
         "set a rank and press **Run it live**.",
@@ -191,7 +190,7 @@ def readable(text: str) -> str:
         >>> readable("[all](solutions/00.ipynb)").endswith("/notebooks/solutions/00.ipynb)")
         True
     """
-    text = BADGE.sub(READING, text)
+    text = BADGE.sub(READING, text).replace(FOLDED_HOW, "")
     text = text.replace("](solutions/", f"](https://github.com/{repository_slug()}/{SOLUTIONS}/")
     for said, instead in SAID_INSTEAD:
         text = re.sub(r"\s+".join(map(re.escape, said.split())), instead, text)

@@ -43,7 +43,11 @@ class Cards:
         )
 
     def _repr_html_(self) -> str:
-        above = f'<p style="margin:8px 0 4px">{escape(self.title)}</p>' if self.title else ""
+        above = (
+            f'<p style="margin:8px 0 4px;max-width:34em">{escape(self.title)}</p>'
+            if self.title
+            else ""
+        )
         cards = "".join(_card(name, parts) for name, parts in self.texts.items())
         grid = _GRID.format(least=_LEAST_OF_FOUR_PX if len(self.texts) == 4 else _LEAST_PX)
         return f'{above}<div style="{grid}">{cards}</div>'

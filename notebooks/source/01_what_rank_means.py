@@ -91,7 +91,7 @@ print(column @ row)
 #
 # Three matrices to cut: a picture of a house in the hills, pure noise, and the real thing. We trained *all* weights of our
 # GPT to tell spam from other messages, and kept the change. From here on $\Delta W$ is what this
-# *full* fine-tuning, LoRA's rival, changed in $W$, and not $A B$.
+# *full* fine-tuning, LoRA's rival, changed in $W$, and not LoRA's $A B$.
 # %%
 # @title A picture, drawn as numbers
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
@@ -146,9 +146,8 @@ knife
 # So full fine-tuning's update needs dozens of directions for 90 %. Does the *task* need them? The
 # matrix cannot tell, so we trained LoRA on the same messages. At rank 1 each of the
 # 36 matrices gets a single direction to read and one to write; a new last layer, the *head*,
-# learns, too. Its rivals are the whole ΔW, and a
-# head on the frozen base, the least one can train. Each has five *seeds*, runs that differ by luck
-# alone.
+# learns, too. LoRA's rivals are the whole ΔW,
+# and a head alone on the frozen base. Each is trained five times, with another random *seed*.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
@@ -198,8 +197,8 @@ reveal(worth, answer, because=because)
 #
 # </details>
 #
-# In the figure ΔW is also *cut* to each rank. That is no limit for LoRA: a cut picks
-# few directions from many, while LoRA *learns* few from the start.
+# In the figure ΔW is also *cut* to each rank. LoRA may do better: it need not pick
+# among ΔW's directions, but *learns* its own.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.

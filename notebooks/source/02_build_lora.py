@@ -15,7 +15,7 @@
 # %% bootstrap
 # %% [markdown]
 # ## What are we going to build?
-# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$. The trouble: $\Delta W$ has as many numbers as $W$, again for every task. So LoRA leaves $W$ alone and bets that a useful change can be written with few numbers, as a tall thin matrix times a short wide one.
+# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$. The trouble: $\Delta W$ has as many numbers as $W$, again for every task. So LoRA leaves $W$ alone and bets that few numbers can write a useful change, since fine-tuning adjusts a model rather than rewrites it: a tall thin matrix times a short wide one.
 # %%
 import math
 
@@ -32,7 +32,7 @@ drawing("side_path_start")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. The multiplier $\alpha$, in code `alpha`, scales the update and is fixed before training, as in Raschka's book (2024). The LoRA paper and notebook 00 multiply by *alpha / rank*: alpha 16 there, at rank 8, is 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. Here $\alpha$, in code `alpha`, is the whole multiplier, fixed before training, as in Raschka's book (2024). The LoRA paper and notebook 00 write *alpha / rank*: 16 / 8 there is 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%

@@ -112,13 +112,17 @@ replace_verdict
 # Stuck? See [the solutions](solutions/03_lora_in_a_gpt.ipynb).
 # # </student>
 # %%
-# @title What it does: takes the course's function where yours has not passed
+# @title The whole thing in six lines: unfold it when you are done, or stuck
 from lora_edu import lora_layers, replace_linear_with_lora, same_bits
 
 if not replace_verdict.passed:
 
     def replace(module, rank, alpha, targets):
-        replace_linear_with_lora(module, rank, alpha, targets=targets)
+        for name, child in module.named_children():
+            if isinstance(child, nn.Linear) and name in targets:
+                setattr(module, name, LinearWithLoRA(child, rank, alpha))
+            else:
+                replace(child, rank, alpha, targets)
 
 
 trial = load_pretrained("mini")
@@ -237,7 +241,7 @@ snapshot_verdict
 # A tensor's <code>.clone()</code> is a copy with memory of its own.
 # </details>
 # %% [markdown]
-# Now train `model`, not `by_hand`, for 40 steps, and watch the curve and the tale beneath it.
+# Now train a fresh `model` for 40 steps, and watch the curve and the tale beneath it.
 # **Stop** pauses training after the current step; **Go on** resumes from there.
 # (On Colab use the cell's own button.)
 # %%
@@ -262,7 +266,7 @@ def pirates(follow):
     return fit(model, batches, next_token_loss, lr=2e-3, steps=40, callbacks=[follow])
 
 
-model = adapted()  # afresh, so that you can run this cell again
+model = adapted()  # afresh: run again, the cell trains from the start
 before, loss_before = snapshot(model), mean_loss(model, held_out)
 # `await` lets the notebook draw while it trains
 history = await watch(pirates, steps=40, title="LoRA on pirates' tales", say=tale)

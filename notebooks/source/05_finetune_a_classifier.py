@@ -43,8 +43,8 @@ print(f"saying ham each time is right for {100 * ham:.0f} % of validation")
 # **Exercise 1, own code.** Write `prepare(model)`, which changes a GPT in place. Only $A$, $B$ and the
 # new head may learn.
 #
-# - `layers` get LoRA with rank 8, alpha 16, `scaling="alpha/rank"`, which makes the multiplier
-#   16 / 8 = 2 as in the paper, and `init="peft"`, which draws $A$ as in our recorded runs
+# - `layers` get LoRA: rank 8, alpha 16, `scaling="alpha/rank"` (the multiplier is 16 / 8 = 2), and
+#   `init="peft"` (draws $A$ as our recorded runs did)
 # - `nn.Linear(model.config.n_embd, 2)` becomes the head
 # %% exercise="05.prepare"
 from torch import nn
@@ -139,7 +139,7 @@ def judge(model):
 
 
 def train(follow):
-    model.load_state_dict(start)  # so that you can run this cell again
+    model.load_state_dict(start)  # run again, the cell trains from the start
     batches = Batches(rows.train, ROWS)  # shuffled
     how = {"lr": LR, "steps": STEPS, "evaluate": judge, "eval_every": 16}
     return fit(model, batches, classification_loss, callbacks=[follow], **how)
