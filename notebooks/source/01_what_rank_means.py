@@ -433,7 +433,7 @@ check("01.true_or_false", answers)
 # ## Three sentences to remember
 # 1. A rank-$r$ update reads $r$ directions and writes $r$ directions; the rest stays.
 # 2. The SVD's cut is the closest matrix of its rank: a promise about distance, not about tasks.
-# 3. Energy kept is not accuracy kept, so put the cut update back and test.
+# 3. Energy kept is not accuracy kept; ◇ put the cut update back and test.
 #
 # ## Five questions
 # 1. Which inputs does a rank-1 update leave alone?

@@ -15,7 +15,7 @@
 # %% bootstrap
 # %% [markdown]
 # ## What are we going to build?
-# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$. The trouble: $\Delta W$ has as many numbers as $W$, again for every task. So LoRA leaves $W$ alone and bets that few numbers can write a useful change, since fine-tuning adjusts a model rather than rewrites it: a tall thin matrix times a short wide one.
+# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$. The trouble: $\Delta W$ has as many numbers as $W$, again for every task. So LoRA leaves $W$ alone and bets that few numbers are enough, since fine-tuning adjusts a model rather than rewrites it. It writes the change as a tall thin matrix times a short wide one.
 # %%
 import math
 
@@ -32,7 +32,7 @@ drawing("side_path_start")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. Here $\alpha$, in code `alpha`, is the whole multiplier, fixed before training, as in Raschka's book (2024). The LoRA paper and notebook 00 write *alpha / rank*: 16 / 8 there is 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. Here $\alpha$, in code `alpha`, is the whole multiplier, fixed before training, as in Raschka's book (2024). The LoRA paper and notebook 00 multiply by *alpha / rank*; their 16 / 8 is a 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -57,7 +57,7 @@ for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
 # %% [markdown]
 # **Takeaway:** each number in $x A$ says how much of its row of $B$ to add: $r$ directions read, $r$ written.
 #
-# **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` draws a random $A$, as it does in `nn.Linear`. You fill in three blanks: the two sizes of $A$, a **zero** `self.B` (you will see why), and `forward`, which returns `alpha` times $x A B$.
+# **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` draws a random $A$. You fill in three blanks: the two sizes of $A$, a **zero** `self.B` (you will see why), and `forward`, which returns `alpha` times $x A B$.
 # %% exercise="02.lora_layer"
 class LoRALayer(nn.Module):
     """A trainable update: x -> alpha * x A B."""

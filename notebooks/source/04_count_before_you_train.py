@@ -37,7 +37,7 @@ from lora_edu import GPT, GPTConfig, count_parameters, freeze, replace_linear_wi
 with torch.device("meta"):  # shapes without memory
     gpt2 = GPT(GPTConfig(vocab_size=50257, context_length=1024, n_layer=12, n_head=12, n_embd=768))
 freeze(gpt2)
-replace_linear_with_lora(gpt2, rank=8, alpha=16, targets=["query", "value"])
+replace_linear_with_lora(gpt2, rank=8, alpha=2, targets=["query", "value"])
 trained = count_parameters(gpt2).trainable
 # %%
 # @title The answer: run it when you have predicted
@@ -121,8 +121,8 @@ gb = full.activations_bytes / 1e9, lora.activations_bytes / 1e9
 why += f"{100 * spared:.0f} from activations, where {gb[1]:.2f} of {gb[0]:.2f} GB stay"
 reveal(saving, size, because=why)
 # %% [markdown]
-# Which card can train Llama 3 8B? Now LoRA of rank 8 is on all layers of the blocks. The 35 GB of
-# notebook 00 were for query and value. QLoRA is LoRA with the base's blocks in 4 bits, not 16.
+# Which card can train Llama 3 8B? Here LoRA is on all layers of the blocks, not on query and value
+# alone as for notebook 00's 35 GB. QLoRA keeps the base's blocks in 4 bits instead of 16.
 # %%
 from lora_edu.widgets.memory_bars import MemoryState, memory_bars
 
@@ -244,11 +244,14 @@ from lora_edu.plots import drawing
 
 drawing("kept")
 # %% [markdown]
-# The lower half counts what is kept for each token and block: a box is $d$ numbers, the model's width.
-# Attention's four are query, key, value and its result, which `out` reads. As inputs, query, key and
-# value share a box, `fc_in` has one, and the wide `fc_out` four. Attention's scores are computed anew.
-# The $r$ numbers of each $x A$ are only added on the right. And *checkpointing*, a switch of the last
-# explorer, keeps each block's input alone and computes the rest again.
+# The lower half counts what is kept for each token and block. A box is $d$ numbers, the model's width:
+#
+# - attention: query, key, value and its result, which `out` reads; its scores are computed anew
+# - inputs: one box for query, key and value together, one for `fc_in`, four for the wide `fc_out`
+# - on the right, with LoRA, the $r$ numbers of each $x A$ as well
+#
+# *Checkpointing*, a switch of the last explorer, keeps each block's input alone and computes the rest
+# again.
 #
 # Ask PyTorch. `kept_bytes` adds up what autograd stores. One row, a control, trains query's and
 # value's weights themselves, without adapters.

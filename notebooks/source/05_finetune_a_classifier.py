@@ -215,7 +215,7 @@ table(["", *seen, "numbers trained"], compared)
 #
 # <details><summary>Is my run the recorded one, and why is validation lower?</summary>
 # Yours answers as the recorded one did, message by message; a GPU may change a few. The validation
-# messages happen to be harder than the test's.
+# messages happen to be harder than the test's. Notebook 01's runs made 96 steps, not 64.
 # </details>
 #
 # And on real messages?
@@ -244,8 +244,8 @@ reveal(versus, verdict, because=why)
 # %% [markdown]
 # ## What LoRA won here
 # Back to *our* messages, and the same five seeds. The 95 % intervals also allow for luck in which
-# messages are tested. LoRA's and the head's overlap a little, but compared message by message LoRA is
-# ahead (notebook 09).
+# messages are tested. LoRA's and the head's overlap a little; on the same messages LoRA is ahead
+# (notebook 09).
 # %%
 # @title What it does: accuracy over five recorded seeds, beside the bytes to keep
 from lora_edu.evaluation import accuracy_score, predictions_of, summarise
@@ -276,7 +276,7 @@ show(chart, alt=f"{shown}. {title}.")
 # **Takeaway:** LoRA was right about as often as full fine-tuning, ten points more often than a head
 # alone, and keeps 0.7 MB in float32, not 12.4. The task is easy: counting words comes within a point.
 # On real messages counting beats LoRA, and a head nearly ties. Gradients and Adam's memory shrink by
-# 95 %, but our training time by a tenth at most. The next task needs only another small file.
+# 95 %, but our training time hardly. The next task needs only another small file.
 #
 # ## Should I use LoRA, and with what?
 # Each line names its evidence, and what that does *not* show.
@@ -376,7 +376,7 @@ few = " Too few rounds to compare: the machine is busy." if len(times["full"]) <
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range.{few}")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# Ranges that overlap decide nothing. On our machine LoRA saved a tenth of the time at most. It does
+# Ranges that overlap decide nothing. On our machine LoRA saved a tenth of the time at most, and now and then none. It does
 # less in the backward pass and the optimizer, but two thin products more per layer, and small
 # operations cost far more time than their arithmetic. So papers disagree:
 #
