@@ -3,7 +3,7 @@
 # make test   runs every check that this machine can run; each stage is also a target of its own
 .DEFAULT_GOAL := lab
 SHELL := /bin/bash
-.PHONY: lab llm test lint speed apart lab-test unit project wheel notebooks browser site-test colab stress test-newest test-oldest mutants \
+.PHONY: lab llm test lint speed pages lab-test unit project wheel notebooks browser site-test colab stress test-newest test-oldest mutants \
 	bench bench-avx2 gpu-wheels site chromium install install-test build-notebooks pretrain clean
 
 ARGS ?=
@@ -59,13 +59,13 @@ TOGETHER := -n 2 --dist loadscope
 SHARED_OUT := -n 2 --dist worksteal
 NBVAL := $(PYTEST) $(TOGETHER) -p tests.support.kernel_start --nbval --nbval-current-env --nbval-cell-timeout=300 \
 	--nbval-sanitize-with=tests/notebooks/sanitize.cfg notebooks/solutions
-# Two commands at once; what the second says is shown when both are done.
-SECOND_SAID := tests/browser/artifacts/second.log
-AT_ONCE = mkdir -p $(dir $(SECOND_SAID)); { $(2); } > $(SECOND_SAID) 2>&1 & second=$$!; \
-	$(1); first=$$?; wait $$second; second=$$?; cat $(SECOND_SAID); exit $$((first + second))
+# Two commands at once; what the second says goes to a file of its own, and is shown when both are done.
+SAID := tests/browser/artifacts
+AT_ONCE = mkdir -p $(SAID); { $(2); } > $(SAID)/$(3).log 2>&1 & second=$$!; \
+	$(1); first=$$?; wait $$second; second=$$?; cat $(SAID)/$(3).log; exit $$((first + second))
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2
 
-test: lint unit speed apart notebooks browser colab
+test: lint unit speed project wheel lab-test notebooks pages
 
 lint: $(VENV)/.test
 	@echo "== lint: style of code and notebooks, import layers"
@@ -100,9 +100,9 @@ speed: $(VENV)/.test
 	@echo "== speed: what must be timed alone"
 	@$(PYTEST) $(SPEED)
 
-# Stages that take one process each: two of them at once.
-apart: $(VENV)/.test
-	@$(call AT_ONCE,$(MAKE) --no-print-directory site-test,$(MAKE) --no-print-directory project wheel lab-test)
+# Browsers mostly wait, so site and Colab go beside them: half of two cores is free otherwise.
+pages: $(VENV)/.test chromium
+	@$(call AT_ONCE,$(MAKE) --no-print-directory browser,$(MAKE) --no-print-directory -k site-test colab,beside)
 
 # Two processes, each with a JupyterLab of its own, for about as long: most notebooks in one, the single
 # parts and the other notebooks in the second.
@@ -111,7 +111,7 @@ FIRST := 00_ or 01_ or 02_ or 03_ or 04_ or 05_ or 07_ or 09_ or 10_
 PATIENT := $(PYTEST) -s --reruns 1 --only-rerun TimeoutError
 browser: $(VENV)/.test chromium
 	@echo "== browser: every notebook in JupyterLab in Chromium, its widgets by keyboard"
-	@$(call AT_ONCE,$(PATIENT) tests/browser/course -k "$(FIRST)",$(PATIENT) tests/browser -k "not course or not ($(FIRST))")
+	@$(call AT_ONCE,$(PATIENT) tests/browser/course -k "$(FIRST)",$(PATIENT) tests/browser -k "not course or not ($(FIRST))",second)
 
 # Without node and npm it says why it is skipped.
 site-test: $(VENV)/.test chromium
