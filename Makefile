@@ -3,7 +3,7 @@
 # make test   runs every check that this machine can run; each stage is also a target of its own
 .DEFAULT_GOAL := lab
 SHELL := /bin/bash
-.PHONY: lab llm test lint speed pages lab-test unit project wheel notebooks browser site-test colab stress test-newest test-oldest mutants \
+.PHONY: lab llm test lint speed apart lab-test unit project wheel notebooks browser site-test colab stress test-newest test-oldest mutants \
 	bench bench-avx2 gpu-wheels site chromium install install-test build-notebooks pretrain clean
 
 ARGS ?=
@@ -65,7 +65,7 @@ AT_ONCE = mkdir -p $(SAID); { $(2); } > $(SAID)/$(3).log 2>&1 & second=$$!; \
 	$(1); first=$$?; wait $$second; second=$$?; cat $(SAID)/$(3).log; exit $$((first + second))
 AVX2 := ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2
 
-test: lint unit speed project wheel lab-test notebooks pages
+test: lint unit speed apart notebooks browser
 
 lint: $(VENV)/.test
 	@echo "== lint: style of code and notebooks, import layers"
@@ -100,9 +100,10 @@ speed: $(VENV)/.test
 	@echo "== speed: what must be timed alone"
 	@$(PYTEST) $(SPEED)
 
-# Browsers mostly wait, so site and Colab go beside them: half of two cores is free otherwise.
-pages: $(VENV)/.test chromium
-	@$(call AT_ONCE,$(MAKE) --no-print-directory browser,$(MAKE) --no-print-directory -k site-test colab,beside)
+# The site is one process that mostly waits; what bears company goes beside it. Beside the browser stage
+# nothing does: on a busy machine a control's answer comes too late.
+apart: $(VENV)/.test chromium
+	@$(call AT_ONCE,$(MAKE) --no-print-directory site-test,$(MAKE) --no-print-directory -k project wheel lab-test colab,beside)
 
 # Two processes, each with a JupyterLab of its own, for about as long: most notebooks in one, the single
 # parts and the other notebooks in the second.
