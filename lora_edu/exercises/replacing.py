@@ -58,8 +58,8 @@ def replace(answer: Any) -> None:
             raise
         names = {name for name, _ in model.named_children()}
         paths = any("." in name for name in names)
-        last_names = _ON_THE_MODEL if wanted & names else _NAMED_NAME
-        raise Wrong(_PATH_AS_NAME if paths else last_names) from None
+        by_name = _ON_THE_MODEL if wanted & names else _NAMED_NAME
+        raise Wrong(_PATH_AS_NAME if paths else by_name) from None
     wrapped = {name: layer for name, layer in model.named_modules() if is_wrapped(layer)}
     if any(None in module._modules.values() for module in model.modules()):
         raise Wrong(_STORES_NONE)

@@ -24,6 +24,7 @@ from lora_edu.evaluation import (
     tradeoff,
 )
 from lora_edu.tasks.claims.sources import ILLUSION, LEARNS_LESS, NO_REGRET
+from lora_edu.tasks.claims.targets import of_arm
 from lora_edu.tasks.claims.verdicts import (
     FAILS,
     LAYERS,
@@ -85,7 +86,7 @@ def same_as_full(
             loss(f"menus, loss, rank 32 − {WHOLE}", menus, LORA_32, MATRICES, **menu),
             same(
                 "menus, validation loss, rank 32 and the embedding − full",
-                runs_at_best_rate(forgetting, arm="lora 32, embedding", steps=375),
+                of_arm(forgetting, "lora 32, embedding"),
                 runs_at_best_rate(menus, stage="tune", task="menu", **FULL),
                 "validation_loss",
                 NATS,

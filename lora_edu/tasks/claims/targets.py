@@ -23,7 +23,7 @@ def attention_alone(forgetting: Mapping[str, Any]) -> Claim:
     Args:
         forgetting: The record.
     """
-    attention, mlp = _of_arm(forgetting, ATTENTION), _of_arm(forgetting, MLP)
+    attention, mlp = of_arm(forgetting, ATTENTION), of_arm(forgetting, MLP)
     what = f"menus, validation loss, attention − MLP, {_numbers(attention)} numbers each"
     return Claim(
         "With as many parameters, attention alone does worse than the MLP alone",
@@ -39,13 +39,13 @@ def more_kinds_of_layers(forgetting: Mapping[str, Any]) -> Claim:
     Args:
         forgetting: The record.
     """
-    wide, narrow = _of_arm(forgetting, ALL), _of_arm(forgetting, MLP)
+    wide, narrow = of_arm(forgetting, ALL), of_arm(forgetting, MLP)
     fewer = f"{_numbers(wide)} numbers − {_numbers(narrow)}"
     trials = [
         less(
             f"menus, validation loss, all six at rank 4 − {name}, {fewer}",
             wide,
-            _of_arm(forgetting, arm),
+            of_arm(forgetting, arm),
             "validation_loss",
             NATS,
         )
@@ -59,7 +59,13 @@ def more_kinds_of_layers(forgetting: Mapping[str, Any]) -> Claim:
     )
 
 
-def _of_arm(record: Mapping[str, Any], arm: str) -> list[dict[str, Any]]:
+def of_arm(record: Mapping[str, Any], arm: str) -> list[dict[str, Any]]:
+    """Returns an arm's runs of the usual length at its best rate.
+
+    Args:
+        record: `forgetting.json`.
+        arm: One of its arms.
+    """
     return runs_at_best_rate(record, arm=arm, steps=STEPS)
 
 
