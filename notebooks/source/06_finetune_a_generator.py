@@ -821,7 +821,7 @@ from lora_edu.evaluation import mean_difference
 
 later = read_record(data_path("results", "forgetting.json"))
 WITH_EMBEDDING = "LoRA, rank 32, and embedding"
-SHORT = {"steps": record["about"]["steps"]["menu"]}
+SHORT = {"steps": bundled["about"]["steps"]["menu"]}
 arms[WITH_EMBEDDING] = tradeoff(later, "story_loss", arm="lora 32, embedding", **SHORT)
 DEEPER_LEVELS = (*LEVELS, 0.22)
 rows, ahead = [], []
@@ -846,11 +846,15 @@ table(["menus at", f"loss on stories: {WITH_EMBEDDING}", "full", "difference"], 
 found = BESIDE_FULL[0 if all(ahead) else 2 if any(ahead) else 1]
 reveal(crossing, found, because="the two curves cross")
 # %% [markdown]
+# <details><summary><b>What came out</b>, once you have predicted</summary>
+#
 # Now LoRA learns menus nearly as well as full fine-tuning: its best loss is 0.202, beside 0.196. So
 # what it lacked was the words rather than the rank. And the curves cross. With menus at 0.30 or 0.25
 # it has forgotten more than full, by over 0.4 nats. At 0.23 there is nothing between them, and at 0.22
 # it seems ahead, by what may still be chance. "LoRA forgets more" was a matter of *what* it trains,
 # and of *how far*.
+#
+# </details>
 #
 # The second remedy is strength. So far a method learnt less by a lower rate. Instead, train it at a
 # good rate, and then turn the update down, $W + s \Delta W$, until menus are back at the same loss.
