@@ -3,6 +3,10 @@
     python scripts/record_strengths.py        # under a minute; writes data/results/strengths.json
 
 Run it again after training the base or an adapter; a test notices if that was forgotten.
+
+What is recorded is what the model says, but the prompts of the tales adapter are chosen. It has
+seen 380 tales, and now and then it invents a word. The three openings here are among those that it
+continues, at strength 1, in words of these tales alone; a test holds that it still does.
 """
 
 from __future__ import annotations
@@ -22,9 +26,9 @@ from lora_edu.widgets.strength_responder import Responder
 # form, and none of them is in a training split (tests/unit/test_strength_explorer.py).
 PROMPTS = {
     "tales": (
-        "Once upon a time, there was a little",
-        "One day, Tom went to the",
-        "Tom and his dog went to the beach. They",
+        "Sam found a",
+        "One morning, the",
+        "Long ago, there was a",
     ),
     "menu": (
         "name[Old Oak], kind[tea room], dish[apple pie], near[the river]\n",

@@ -31,9 +31,9 @@ explorer
 # strength do you notice, and what happens at 2 and −1?
 #
 # <details><summary>What to look for</summary>
-# A pirate: with the first prompt the word comes at 0.6 and a sentence of his at 0.9. Towards 2 the
-# change is exaggerated until the words break up. Below 0 it is subtracted: the model moves
-# <em>away</em> from pirates, and in the end from good English.
+# A pirate: with the first prompt he comes at 0.8. Towards 2 the change is exaggerated until the
+# words break up. Below 0 it is subtracted: the model moves <em>away</em> from pirates, and in the
+# end from good English. Our prompts go well at 1; with others it sometimes invents a word.
 # </details>
 # %% [markdown]
 # Write a prompt of **your own**, too; for the waiter, set Strength to 1 again.

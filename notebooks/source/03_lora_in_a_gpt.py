@@ -255,7 +255,7 @@ if not snapshot_verdict.passed:
 
 
 def tale():
-    return generate_text(model, encoding, "Once upon a time, there was a", 25)
+    return generate_text(model, encoding, "Long ago, there was a", 25)
 
 
 # %% tags=["nbval-ignore-output"]
@@ -296,7 +296,7 @@ from lora_edu.plots import cards
 told = {}
 for name, strength in (("base", 0), ("with 40 steps of LoRA", 1)):
     set_strength(model, strength)
-    text = generate_text(model, encoding, "Once upon a time, there was a", 40)
+    text = generate_text(model, encoding, "Long ago, there was a", 40)
     told[name] = re.match(r'.*[.!?]"?|.*', " ".join(text.split()))[0]  # its whole sentences
 cards(told)
 # %% [markdown]

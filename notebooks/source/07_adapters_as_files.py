@@ -289,7 +289,7 @@ before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
 prompts = {"tales": "One day, Tom went to the", "menu": "name[Old Oak], dish[apple pie]\n"}
 for name, adapter in (("tales", tales), ("menu", menu)):
     switch(base, adapter)
-    print(f"{name}: {generate_text(base, encoding, prompts[name], 16)}\n")
+    print(f"{name}: {generate_text(base, encoding, prompts[name], 20)}\n")
 detach(base)
 # %%
 # @title What it does: compares the base's tensors with those from before
@@ -690,9 +690,9 @@ ids = [torch.tensor(encoding.encode_ordinary(text), device=device) for _, text i
 lengths = [len(row) for row in ids]
 with mixed.rows([name for name, _ in asked]):
     filled = pad_sequence(ids, batch_first=True)
-    written = generate(base, filled, 16, lengths=lengths, stop_id=encoding.eot_token)
+    written = generate(base, filled, 20, lengths=lengths, stop_id=encoding.eot_token)
 for (name, _), row, length in zip(asked, written.tolist(), lengths):
-    text = encoding.decode([i for i in row[: length + 16] if i != encoding.eot_token])
+    text = encoding.decode([i for i in row[: length + 20] if i != encoding.eot_token])
     said = f"{name or 'no adapter'}, prompt of {length} tokens: {text}"
     print(textwrap.fill(said, 92, subsequent_indent="    "), "\n")
 # %% [markdown]

@@ -9,8 +9,9 @@ import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from support.project import ROOT, notebook_names
-from support.standard import RULES, problems
+from support.standard import RULES, code_cells, output_texts, problems
 
+from lora_edu.datasets import load_tales
 from scripts.notebook_answers import withhold
 from scripts.notebook_format import to_notebook
 from scripts.notebook_times import count_words, path_minutes, prose, sections
@@ -245,3 +246,22 @@ def test_all_stored_pictures_together_are_under_3_megabytes() -> None:
     pictures = re.findall(r'(?:base64,|"image/png": ")([A-Za-z0-9+/]+)', stored)
     assert len(pictures) > 50
     assert sum(map(len, pictures)) * 3 / 4 < 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "tale"),
+    [
+        ("03_lora_in_a_gpt", r"with 40 steps of LoRA:\nLong ago, there was a(.*)"),
+        ("07_adapters_as_files", r"tales: One day, Tom went to the(.*?)\n\n"),
+        ("07_adapters_as_files", r"tales, prompt of 7 tokens: One day, Tom went to the(.*?)\n\n"),
+    ],
+)
+def test_a_stored_tale_has_no_word_that_the_training_tales_do_not_have(name: str, tale: str):
+    notebook = nbformat.read(ROOT / f"notebooks/{name}.ipynb", as_version=4)
+    texts = [text for cell in code_cells(notebook) for text in output_texts(cell)]
+    (told,) = [found for text in texts for found in re.findall(tale, text, re.S)]
+    word = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+    known = {each.lower() for text in load_tales().train for each in word.findall(text)}
+    words = {each.lower() for each in word.findall(told)}
+    assert len(words) >= 8
+    assert words <= known, words - known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -50,6 +51,10 @@ def said(strength: float) -> Answer:
 def judged(strength: float) -> Answer:
     share = min(1.0, max(0.0, strength))
     return Answer("", dict(zip(CLASSES, (1 - share, share))))
+
+
+def words(text: str) -> set[str]:
+    return {word.lower() for word in re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)*", text)}
 
 
 RECORDING = {
@@ -335,6 +340,14 @@ def test_the_shipped_recording_belongs_to_the_shipped_base_and_adapters():
     assert stored["strengths"] == list(STRENGTHS)
     for name, digest in stored["adapters"].items():
         assert sha256_of(data_path("adapters", name, WEIGHTS_NAME)) == digest
+
+
+def test_at_strength_1_the_recorded_tales_are_told_in_words_of_the_training_tales():
+    known = set().union(*map(words, load_tales().train))
+    for prompt in read_recording()["tales"]:
+        said = prompt.at(1.0).text
+        assert len(words(said)) > 10
+        assert words(said) <= known, words(said) - known
 
 
 def test_no_recorded_prompt_was_trained_on():
