@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 
+import nbformat
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from support.stored import differences
+from support.project import ROOT, notebook_names
+from support.stored import differences, stored_outputs
 
 
 @pytest.fixture
@@ -51,3 +53,34 @@ def test_cells_that_are_exempt_or_kept_back_are_not_compared(stored: NotebookNod
     stored.cells[0].metadata["tags"] = ["nbval-ignore-output"]
     stored.cells[1].execution_count = None
     assert differences(stored, run) == []
+
+
+def test_an_output_that_waits_for_an_exercise_may_differ_and_the_next_may_not(
+    stored: NotebookNode,
+) -> None:
+    stored.cells[0].outputs.append(new_output("display_data", data={"text/plain": "Found: 5."}))
+    run = copy.deepcopy(stored)
+    run.cells[0].outputs[0].text = "not written yet\n"
+    assert differences(stored, run) == []
+    run.cells[0].outputs[1].data["text/plain"] = "Found: 6."
+    assert len(differences(stored, run)) == 1
+
+
+@pytest.mark.parametrize("name", notebook_names())
+def test_what_a_learners_notebook_keeps_back_is_compared_with_the_solution(name: str) -> None:
+    cells = stored_outputs(name).cells
+    silent = [cell.id for cell in cells if cell.cell_type == "code" and not cell.execution_count]
+    assert not silent
+
+
+@pytest.mark.parametrize("name", notebook_names())
+def test_a_solutions_own_cells_show_no_more_than_a_checks_answer(name: str) -> None:
+    """So that nothing is missed where only the learner's notebook is run again."""
+    folders = ("notebooks", "notebooks/solutions")
+    learner, solution = (
+        nbformat.read(ROOT / folder / f"{name}.ipynb", as_version=4) for folder in folders
+    )
+    shared = {cell.source for cell in learner.cells}
+    for cell in solution.cells:
+        if cell.cell_type == "code" and cell.source not in shared:
+            assert [output.data["text/plain"][0] for output in cell.outputs] == ["✓"], cell.source

@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 from support.controls import controls, operate
 from support.pages import errors
 from support.project import ROOT
-from support.stored import differences
+from support.stored import differences, stored_outputs
 
 # What JupyterLab itself writes to the console, also of its own requests to its server; and what
 # anywidget does where a busy machine takes more than two seconds to start its model.
@@ -25,8 +25,8 @@ def test_it_runs_to_the_end_without_an_error(notebook: Page) -> None:
 
 
 def test_it_shows_what_is_stored(notebook: Page) -> None:
-    stored = nbformat.read(ROOT / f"notebooks/{notebook.name}.ipynb", as_version=4)
-    assert differences(stored, nbformat.from_dict(notebook.saved)) == []
+    found = differences(stored_outputs(notebook.name), nbformat.from_dict(notebook.saved))
+    assert found == []
 
 
 def test_sections_beside_the_path_are_folded_until_one_opens_them(notebook: Page) -> None:
