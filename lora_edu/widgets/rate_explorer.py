@@ -39,8 +39,14 @@ class RateState:
 
     sweep: str = "mini GPT: menus"
     measure: str = LEARNT
-    rate: float = 0.01
+    rate: float = 0.002
     arms: tuple[str, ...] | None = None
+
+
+def opening(sweep: str = "mini GPT: menus") -> RateState:
+    """The state that a sweep opens in."""
+    found = recorded()[sweep]
+    return RateState(sweep, rate=found.start, arms=found.opens)
 
 
 def shown_arms(state: RateState) -> list[Arm]:
@@ -110,10 +116,10 @@ def finding(state: RateState) -> str:
     if shown < 2:
         return "Tick at least two ways to train, to compare them."
     some = f" ({len(tried)} of {shown} tried)" if 1 < len(tried) < shown else ""
-    return (
-        f"At {_rate(state.rate)}{some}, {who_is_ahead(tried, state.measure)}. "
-        f"Each at its best rate, {who_is_ahead(at_own_rates(state), state.measure)}."
-    )
+    at, own = (who_is_ahead(of, state.measure) for of in (tried, at_own_rates(state)))
+    if at == own:
+        return f"At {_rate(state.rate)}{some}, and with each at its best rate, {own}."
+    return f"At {_rate(state.rate)}{some}, {at}. Each at its best rate, {own}."
 
 
 def explain(state: RateState) -> str:
@@ -161,9 +167,9 @@ def rate_explorer(start: RateState | None = None) -> Component:
 
     Example:
         >>> rate_explorer()
-        At 0.01 (4 of 6 tried), LoRA rank 8 is ahead. Each at its best rate, full ...
+        At 0.002, and with each at its best rate, full fine-tuning is ahead. ...
     """
-    start = start or RateState()
+    start = start or opening()
     data = {
         "sweeps": {name: _packed(sweep) for name, sweep in recorded().items()},
         "measures": MEASURES,
@@ -171,7 +177,7 @@ def rate_explorer(start: RateState | None = None) -> Component:
         "start": asdict(start),
     }
     text = f"{finding(start)} {explain(start)}"
-    pictured = start == RateState()
+    pictured = start == opening()
     return Component("rate", data, alt=describe(start), text=text, pictured=pictured)
 
 
@@ -182,6 +188,7 @@ def _packed(sweep: Sweep) -> dict[str, Any]:
         "base": sweep.base,
         "rates": sweep.rates,
         "start": sweep.start,
+        "opens": sweep.opens,
         "arms": [
             {
                 "name": arm.name,

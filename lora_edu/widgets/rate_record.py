@@ -19,6 +19,8 @@ from lora_edu.files import data_path
 #: What can be measured of a run, by its name in a record.
 LEARNT, KEPT = "validation_loss", "story_loss"
 NAMES = {"full": "full fine-tuning", "matrices": "36 matrices", "lora": "LoRA rank {rank}"}
+#: Of the six arms on menus: the rivals, LoRA at the course's rank, and what tells the two apart.
+OPENS = ("full fine-tuning", "36 matrices", "LoRA rank 8")
 _PLACES = 6  # kept of a loss: a mean's last digit may differ between machines
 
 
@@ -56,13 +58,16 @@ class Sweep:
         axes: What each measure is, in words.
         base: Each measure of the model before any training.
         arms: Full fine-tuning first, then LoRA by rising rank.
-        start: A rate at which others win than where each arm has its own best; to begin with.
+        start: A rate to begin with that tells another story than each arm's own best: others win,
+            or by far more.
+        opens: The arms that are shown to begin with, by name: few enough to be told apart.
     """
 
     axes: Mapping[str, str]
     base: Mapping[str, float]
     arms: tuple[Arm, ...]
     start: float
+    opens: tuple[str, ...]
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -85,25 +90,32 @@ def recorded() -> dict[str, Sweep]:
     held_out, shipped = "loss on stories held out of pre-training", "loss on ten stories"
     menus, tales = "validation loss on menus", "validation loss on tales"
     return {
-        "mini GPT: menus": _sweep(mini, {"task": "menu"}, menus, held_out, start=0.01),
-        "mini GPT: tales": _sweep(mini, {"task": "voice"}, tales, held_out, start=0.002),
-        "SmolLM2: menus": _sweep(smol, {}, menus, shipped, start=0.003),
+        "mini GPT: menus": _sweep(mini, {"task": "menu"}, menus, held_out, 0.002, OPENS),
+        "mini GPT: tales": _sweep(mini, {"task": "voice"}, tales, held_out, 0.002),
+        "SmolLM2: menus": _sweep(smol, {}, menus, shipped, 0.003),
     }
 
 
 def _sweep(
-    record: Mapping[str, Any], task: dict[str, str], learnt: str, kept: str, start: float
+    record: Mapping[str, Any],
+    task: dict[str, str],
+    learnt: str,
+    kept: str,
+    start: float,
+    opens: tuple[str, ...] = (),
 ) -> Sweep:
-    """Everything that a record holds of one task."""
+    """Everything that a record holds of one task; without `opens`, it opens with all arms."""
     tuned = runs_of(record, stage="tune", **task)
     ways = {(run["key"]["method"], run["key"]["rank"]) for run in tuned}
     order = sorted(ways, key=lambda way: (list(NAMES).index(way[0]), way[1]))
     base = runs_of(record, stage="final", method="base", **task)[0]
+    arms = tuple(_arm(record, method, rank, task) for method, rank in order)
     return Sweep(
         axes={LEARNT: learnt, KEPT: kept},
         base={measure: base[measure] for measure in (LEARNT, KEPT)},
-        arms=tuple(_arm(record, method, rank, task) for method, rank in order),
+        arms=arms,
         start=start,
+        opens=opens or tuple(arm.name for arm in arms),
     )
 
 

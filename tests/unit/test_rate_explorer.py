@@ -18,7 +18,9 @@ from lora_edu.widgets.rate_explorer import (
     describe,
     explain,
     finding,
+    opening,
     rate_explorer,
+    shown_arms,
     who_is_ahead,
 )
 from lora_edu.widgets.rate_record import KEPT, LEARNT, Spread, recorded
@@ -70,10 +72,18 @@ def test_the_best_rate_is_that_of_the_task_even_where_forgetting_is_shown(sweep:
         assert own == arm.losses[KEPT][arm.best]
 
 
-@pytest.mark.parametrize("sweep", SOURCES)
-def test_it_begins_where_one_rate_has_another_winner_than_the_best_rates(sweep: str) -> None:
-    state = RateState(sweep, rate=recorded()[sweep].start)
-    assert len(at_one_rate(state)) > 1
+def test_menus_open_with_three_arms_of_which_lora_is_far_behind_at_the_others_rate() -> None:
+    state = opening()
+    assert state.arms == ("full fine-tuning", "36 matrices", "LoRA rank 8")
+    one, own = (dict(of(state)) for of in (at_one_rate, at_own_rates))
+    behind = [of["LoRA rank 8"].mean - of["full fine-tuning"].mean for of in (one, own)]
+    assert [f"{each:.2f}" for each in behind] == ["0.11", "0.03"]  # as notebook 10 says
+
+
+@pytest.mark.parametrize("sweep", [TALES, SMOL])
+def test_others_open_where_one_rate_has_another_winner_than_the_best_rates(sweep: str) -> None:
+    state = opening(sweep)
+    assert len(at_one_rate(state)) > 1 and len(shown_arms(state)) == len(recorded()[sweep].arms)
     one, own = (who_is_ahead(of(state), LEARNT) for of in (at_one_rate, at_own_rates))
     assert one.split(" is ahead")[0] != own.split(" is ahead")[0]
 
@@ -121,6 +131,8 @@ def test_words_say_who_was_not_tried_and_how_many_seeds() -> None:
         "(3 seeds), LoRA rank 32 0.219 at 0.005 (3 seeds), LoRA rank 2 0.328 at 0.02 (1 seed)."
     )
     assert finding(RateState(TALES, rate=0.01)).startswith("At 0.01, only LoRA rank 8 was tried.")
+    same = RateState(MENUS, rate=0.002, arms=("full fine-tuning", "LoRA rank 8"))
+    assert finding(same) == ("At 0.002, and with each at its best rate, full fine-tuning is ahead.")
     few = RateState(MENUS, rate=0.05, arms=("full fine-tuning", "36 matrices"))
     assert finding(few).startswith("At 0.05, none of these was tried.")
     for arms in ((), ("LoRA rank 8",)):
@@ -135,7 +147,7 @@ def test_a_chart_of_stories_names_them_and_what_the_base_had() -> None:
 
 
 def test_readers_of_text_get_the_words_of_the_start() -> None:
-    made, start = rate_explorer(), RateState()
+    made, start = rate_explorer(), opening()
     assert repr(made) == f"{finding(start)} {explain(start)}"
     assert made.alt == describe(start)
     assert made.ask is None  # it needs no kernel

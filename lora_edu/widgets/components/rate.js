@@ -17,8 +17,9 @@ export function answer(state, data) {
   const value = ({ mean }) => fixed(mean, places).toFixed(places);
   const each = ({ arm, loss }, where = "") => `${arm.name} ${value(loss)}${where} (${seedsOf(loss)})`;
   const some = one.length > 1 && missing.length ? ` (${one.length} of ${arms.length} tried)` : "";
+  const [here, best] = [one, own].map(places => whoIsAhead(places, state.measure));
   const finding = arms.length < 2 ? "Tick at least two ways to train, to compare them."
-    : `At ${at}${some}, ${whoIsAhead(one, state.measure)}. Each at its best rate, ${whoIsAhead(own, state.measure)}.`;
+    : here === best ? `At ${at}${some}, and with each at its best rate, ${best}.` : `At ${at}${some}, ${here}. Each at its best rate, ${best}.`;
   const explain = arms.length ? `${said[0].toUpperCase()}${said.slice(1)}, all at ${at}: `
     + [...one.map(place => each(place)), ...missing.map(({ name }) => `${name} not tried`)].join(", ")
     + `. Each at its best rate: ${own.map(place => each(place, ` at ${grouped(place.rate)}`)).join(", ")}.` : "";
@@ -92,7 +93,7 @@ export function mount(host, data) {
   const ticks = el("div", { class: "row arms", role: "group", "aria-label": "Ways to train" });
   const chart = el("div", { class: "chart" }), axis = el("div"), lists = el("div", { class: "lists" });
   const sweeps = chips({ label: "Model and task", options: Object.keys(data.sweeps).map(name => [name, name]), value: state.sweep,
-    change: name => { Object.assign(state, { sweep: name, arms: null, rate: data.sweeps[name].start }); offer(); } });
+    change: name => { const { opens: arms, start: rate } = data.sweeps[name]; Object.assign(state, { sweep: name, arms, rate }); offer(); } });
   const measures = chips({ label: "Loss", options: Object.entries(data.measures).map(([name, [said]]) => [name, said]), value: state.measure,
     change: name => { state.measure = name; draw(); } });
   let rates;

@@ -56,7 +56,7 @@ export function drawRates(place, width, { arms, one, describe, value }, { sweep:
   }
   const drawing = svg("svg", { width, height: HEIGHT, role: "img", "aria-label": describe }, ...parts);
   place.replaceChildren(drawing);
-  writeNames(drawing, names, taken, { left: EDGES.left - 2, right: width, top: TOP - 8, bottom: HEIGHT }, classOf);
+  writeNames(drawing, names, taken, { left: EDGES.left - 2, right: width, top: TOP - 8, bottom: HEIGHT, at: x(rate) }, classOf);
 }
 
 const CHART_CSS = `

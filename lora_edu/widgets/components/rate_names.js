@@ -6,7 +6,7 @@
 import { svg } from "./kit.js";
 
 const FINE = 5, COARSE = 14; // pixels between points of a curve: to cover, and to write a name at
-const PRICE = { covered: 10, ringed: 40, close: 30, inner: 2 }; // of a curve's point under a name, and so on
+const PRICE = { covered: 10, ringed: 40, close: 30, inner: 2, crossed: 30 }; // of a curve's point under a name, and so on
 
 /**
  * Writes the names into `drawing`. A row has its arm, the points of its path, and its ring, if it is
@@ -40,7 +40,7 @@ function placed(order, spots, taken) {
 }
 
 /** Where a row's name can be, the best first. */
-function spotsOf(row, rows, length, { left, right, top, bottom }) {
+function spotsOf(row, rows, length, { left, right, top, bottom, at }) {
   const curves = rows.map(({ path }) => along(path, FINE)), half = length / 2, spots = [];
   along(rows[row].path, COARSE).forEach(([x, y], i, all) => {
     const inner = PRICE.inner * Math.min(i, all.length - 1 - i, 6);
@@ -53,8 +53,9 @@ function spotsOf(row, rows, length, { left, right, top, bottom }) {
       if (other < near[row] + 1) continue; // each has a colour of its own
       const covered = apart.flat().filter(each => each < 2).length;
       const ringed = rows.filter(({ ring }) => ring && distance(spot, ring.x, ring.y) < 9).length;
-      const close = other < near[row] + 3;
-      spots.push({ ...spot, price: inner + near[row] + PRICE.covered * covered + PRICE.ringed * ringed + PRICE.close * close });
+      const close = other < near[row] + 3, crossed = spot.x1 < at && at < spot.x2; // by the line of the rate that is set
+      const price = inner + near[row] + PRICE.covered * covered + PRICE.ringed * ringed + PRICE.close * close + PRICE.crossed * crossed;
+      spots.push({ ...spot, price });
     }
   });
   return spots.sort((a, b) => a.price - b.price);

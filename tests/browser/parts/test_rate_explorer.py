@@ -142,15 +142,20 @@ def test_a_name_meets_no_other_and_is_nearest_to_a_curve_of_its_colour(
     width: int, page: Page
 ) -> None:
     page.set_viewport_size({"width": width, "height": 900})
-    for sweep, measure in itertools.product(recorded(), MEASURES):
-        shown = show(page, rate_explorer(RateState(sweep, measure, recorded()[sweep].start)))
-        boxes, own = shown.locator(".chart svg").evaluate(NAMES)
-        for (one, *a), (other, *b) in itertools.combinations(boxes, 2):
-            apart = a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3]
-            assert apart, f"{one!r} meets {other!r}"
-        assert len(own) >= len(recorded()[sweep].arms) - 1
-        for name, fill, stroke, away in own:
-            assert fill == stroke and away < 20, name
+    for (sweep, found), measure in itertools.product(recorded().items(), MEASURES):
+        for arms in {tuple(arm.name for arm in found.arms), found.opens}:
+            shown = show(page, rate_explorer(RateState(sweep, measure, found.start, arms)))
+            names_are_clear(shown, len(arms))
+
+
+def names_are_clear(shown: Locator, arms: int) -> None:
+    boxes, own = shown.locator(".chart svg").evaluate(NAMES)
+    for (one, *a), (other, *b) in itertools.combinations(boxes, 2):
+        apart = a[0] >= b[2] or b[0] >= a[2] or a[1] >= b[3] or b[1] >= a[3]
+        assert apart, f"{one!r} meets {other!r}"
+    assert len(own) >= arms - 1
+    for name, fill, stroke, away in own:
+        assert fill == stroke and away < 20, name
 
 
 def test_each_arm_has_its_points_spreads_and_one_ring(page: Page) -> None:
@@ -189,17 +194,19 @@ def test_a_spread_is_as_long_as_its_seeds_differ(page: Page) -> None:
 def test_arms_come_and_go_by_the_keyboard_and_the_axis_stays(page: Page) -> None:
     shown = show(page, rate_explorer())
     level = shown.locator("path.full").get_attribute("d")
+    assert shown.get_by_role("checkbox", checked=True).count() == 3
     shown.get_by_role("checkbox", name="LoRA rank 1", exact=True).press("Space")
-    assert shown.locator("path.curve").count() == 5
+    shown.get_by_role("checkbox", name="36 matrices").press("Space")
+    assert shown.locator("path.curve").count() == 3
     assert shown.locator("path.full").get_attribute("d") == level
-    assert "LoRA rank 1" not in [row[0] for row in rows(shown.get_by_role("table").first)]
+    assert "LoRA rank 1" in [row[0] for row in rows(shown.get_by_role("table").first)]
     for box in shown.get_by_role("checkbox").all():
         box.uncheck()
     assert shown.locator(".finding").inner_text().startswith("Tick at least two ways")
     assert shown.get_by_role("table").count() == 0
 
 
-def test_another_sweep_begins_with_all_its_arms_at_its_own_rate(page: Page) -> None:
+def test_another_sweep_begins_with_its_own_arms_at_its_own_rate(page: Page) -> None:
     shown = show(page, rate_explorer())
     shown.get_by_role("checkbox", name="full fine-tuning").press("Space")
     shown.get_by_role("radio", name="mini GPT: tales").press("Space")
@@ -208,6 +215,9 @@ def test_another_sweep_begins_with_all_its_arms_at_its_own_rate(page: Page) -> N
     assert shown.get_by_role("checkbox", checked=True).count() == 2
     assert shown.get_by_role("slider").get_attribute("aria-valuetext") == "0.002"
     assert shown.locator(".finding").inner_text().startswith("At 0.002, LoRA rank 8 is ahead")
+    shown.get_by_role("radio", name="mini GPT: menus").press("Space")
+    assert shown.get_by_role("checkbox", checked=True).count() == 3
+    assert shown.get_by_role("slider").get_attribute("aria-valuetext") == "0.002"
 
 
 def test_forgetting_has_the_untouched_base_as_a_line(page: Page) -> None:
@@ -235,6 +245,8 @@ STANDING_OUT = f"""all => all.map(each => ({CONTRAST})(
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_words_stand_out_from_the_paper(theme: str, page: Page) -> None:
-    words = show(page, rate_explorer(), theme=theme).locator(".name, .arms .tick, .less, th")
+    words = show(page, rate_explorer(RateState()), theme=theme).locator(
+        ".name, .arms .tick, .less, th"
+    )
     ratios = words.evaluate_all(STANDING_OUT)
     assert len(ratios) > 30 and min(ratios) >= 4.5
