@@ -26,7 +26,7 @@ from lora_edu.widgets.memory_bars import memory_bars
 from lora_edu.widgets.playground import playground
 from lora_edu.widgets.rank_explorer import rank_explorer
 from lora_edu.widgets.rate_explorer import rate_explorer
-from lora_edu.widgets.seed_explorer import seed_explorer
+from lora_edu.widgets.seed_explorer import first_seeds, seed_explorer
 from lora_edu.widgets.strength_explorer import strength_explorer
 from lora_edu.widgets.svd_cut import CutState, cut_explorer
 
@@ -45,6 +45,7 @@ MAKERS: dict[str, Callable[[], Component]] = {
     "rank": rank_explorer,
     "rate": rate_explorer,
     "seed": seed_explorer,
+    "seed_first": first_seeds,
     "strength": strength_explorer,
 }
 FOLDER = Path(component.__file__).parent / "components"

@@ -1,8 +1,8 @@
 """The seed explorer: what studies with fewer seeds would have said of the same comparison.
 
-State in (`SeedState`), words out; `components/seed.js` says the same words and draws. All runs are
-recorded (`seed_record.py`), so no kernel is needed, and nothing is simulated: a study is a subset
-of the recorded seeds, and all subsets of a size are counted.
+State in (`SeedState`), words out; `components/seed_page.js` says the same words and draws. All runs
+are recorded (`seed_record.py`), so no kernel is needed, and nothing is simulated: a study is a
+subset of the recorded seeds, and all subsets of a size are counted.
 
 A study's interval is Student's over its seeds. That of the whole record, beside it, also has the
 luck of the messages. The studies share seeds, so they are not independent of each other.
@@ -158,20 +158,45 @@ def seed_explorer(start: SeedState | None = None) -> Component:
         A study with seed 0 would say: full is ahead by 0.8 points. The whole record, with ...
     """
     start = start or SeedState()
+    return _explorer("seed", start, tuple(recorded()), PAIRS, pictured=start == SeedState())
+
+
+def first_seeds() -> Component:
+    """Makes the explorer with one comparison alone: full fine-tuning and LoRA on real messages.
+
+    It begins notebook 09, and answers none of the questions that the notebook asks of our messages.
+
+    Example:
+        >>> list(first_seeds().data["sets"])
+        ['real messages']
+    """
+    start = SeedState()
+    return _explorer("seed_first", start, (start.messages,), (start.pair,), pictured=True)
+
+
+def _explorer(
+    program: str,
+    start: SeedState,
+    sets: Sequence[str],
+    pairs: Sequence[tuple[str, str]],
+    *,
+    pictured: bool,
+) -> Component:
+    found = {name: recorded()[name] for name in sets}
+    names = dict.fromkeys(name for pair in pairs for name in pair)
     data = {
         "sets": {
             name: {
                 "messages": seeds.messages,
-                "right": seeds.right,
-                "record": [seeds.record[pair] for pair in PAIRS],
+                "right": {way: seeds.right[way] for way in names},
+                "record": [seeds.record[pair] for pair in pairs],
             }
-            for name, seeds in recorded().items()
+            for name, seeds in found.items()
         },
-        "pairs": PAIRS,
+        "pairs": pairs,
         # by how many seeds there are beyond the first
-        "student": [student_95(n) for n in range(1, recorded()[start.messages].count)],
+        "student": [student_95(n) for n in range(1, found[start.messages].count)],
         "start": asdict(start),
     }
     text = f"{finding(start)} {beside(start)} {tally(start)}"
-    pictured = start == SeedState()
-    return Component("seed", data, alt=describe(start), text=text, pictured=pictured)
+    return Component(program, data, alt=describe(start), text=text, pictured=pictured)

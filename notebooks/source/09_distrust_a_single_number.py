@@ -17,11 +17,42 @@
 # **Time:** {whole} minutes, on a CPU or a GPU.
 # %% bootstrap
 # %% [markdown]
+# ## What would one run have told you?
+# Full fine-tuning and LoRA were each trained five times as a filter for real text messages, the SMS
+# Spam Collection. Only the *seed* differed, which decides where training starts and in which order the
+# messages come. Suppose you had had the time for one seed. Which method would you have called better?
+# Press *Another draw*, and then give your study more seeds.
+# %%
+from lora_edu.widgets.seed_explorer import first_seeds
+
+draws = first_seeds()
+draws
+# %% [markdown]
+# A dot is a seed's difference between the two methods, a dashed ring a seed that the study did not
+# have. On the right every possible study is a square, and what it says is its letter: F or L for who is
+# ahead, ? for "cannot tell". From two seeds on a study has an interval, and it says who is ahead only if
+# that leaves out zero. How to make one you will learn below; that of the whole record also allows for
+# the luck of the messages.
+#
+# **To find out:** what do the five studies of a single seed say? And which two seeds would have told
+# you that full is ahead?
+#
+# <details><summary>What to look for</summary>
+# A single seed always names a winner unless the two are level: four say full and one says LoRA, while
+# all five together cannot tell. Two seeds mislead less often, but three of the ten pairs still find that
+# full is ahead. These are the pairs of seeds 0, 1 and 4, which happen to agree. None of them has seed
+# 2, where full fine-tuning is three points behind. So whoever has not met the bad run does not know
+# that there are bad runs.
+# </details>
+#
+# That was the luck of the seed. A number can mislead in other ways, too, so now you build what it
+# takes to trust one.
+#
 # ## What does an accuracy hide?
 # A head alone, LoRA and full fine-tuning were trained beforehand, with five seeds each, and what
 # each run said about each test message was recorded. So nothing trains here: we ask how far these
-# numbers can be trusted. For real messages change `SOURCE`, since the record of the SMS Spam
-# Collection ships as well. Our sentences below then still speak of the bundled set.
+# numbers can be trusted. From here on the messages are the course's own. For the real ones change
+# `SOURCE`; our sentences below then still speak of the bundled set.
 # %%
 import json
 import math
@@ -287,28 +318,19 @@ gains = [mean_difference(ours[two], heads[two]) for two in pairs]  # each with h
 shown = sum(gain > half for gain, half in gains)
 reveal(few, shown, because="Student's t for two values is 12.7: two seeds hardly know their spread")
 # %% [markdown]
-# Now draw such studies yourself, and watch what each would have published. The explorer begins with
-# the real messages. A dot is a seed's paired difference, a dashed ring a seed that the study did not
-# have. The study's interval is Student's over its seeds, as in your `paired`, so a single seed has
-# none. Below it is the whole record's, with both kinds of luck. On the right every possible study is
-# a square, and what it says is its letter: F, L or H for who is ahead, ? for "cannot tell".
+# Now draw such studies yourself. It is the explorer from the beginning, with the head and with our
+# messages, and you know by now what it computes. A study's interval is Student's over its seeds, as in
+# your `paired`, so a single seed has none. Below it is the whole record's, with both kinds of luck.
 # %%
 from lora_edu.widgets.seed_explorer import seed_explorer
 
 other_seeds = seed_explorer()
 other_seeds
 # %% [markdown]
-# **To find out:** on real messages, what do the five studies of a single seed say of full and LoRA,
-# and which two seeds would have told you that full is ahead? Then go to our messages: of LoRA against
-# the head, which study has the narrowest interval, and would you trust it? And where do even five
-# seeds say more than the whole record shows?
+# **To find out:** go to our messages. Of LoRA against the head, which study has the narrowest interval,
+# and would you trust it? And where do even five seeds say more than the whole record shows?
 #
 # <details><summary>What to look for</summary>
-# A single seed always names a winner unless the two are level: on real messages four say full and one
-# says LoRA, while all five together cannot tell. Two seeds mislead less often, but three of the ten
-# pairs still find that full is ahead. These are the pairs of seeds 0, 1 and 4, which happen to agree.
-# None of them has seed 2, where full fine-tuning is three points behind. So whoever has not met the
-# bad run does not know that there are bad runs.<br><br>
 # Of LoRA against the head on our messages, seeds 3 and 4 differ by the very same 50 messages, so the
 # interval is from 9.7 to 9.7 points. Nobody should believe that: from two values that agree by luck,
 # Student's t can't see how far others would be off. Small studies err the other way, too. Six of the

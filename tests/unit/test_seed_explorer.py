@@ -18,6 +18,7 @@ from lora_edu.widgets.seed_explorer import (
     beside,
     describe,
     finding,
+    first_seeds,
     seed_explorer,
     studies,
     study,
@@ -155,6 +156,15 @@ def test_a_tally_says_who_claims_more_or_less_than_the_whole_record() -> None:
         "It claims more than the whole record shows."
     )
     assert tally(SeedState(OURS, drawn=everything)).endswith("It agrees with the whole record.")
+
+
+def test_the_first_explorer_answers_nothing_that_the_notebook_asks_of_our_messages() -> None:
+    first, whole = first_seeds(), seed_explorer()
+    assert list(first.data["sets"]) == [REAL] and set(first.data["sets"][REAL]["right"]) == {
+        "full",
+        "LoRA",
+    }
+    assert repr(first) == repr(whole) and first.alt == whole.alt
 
 
 def test_readers_of_text_get_the_words_of_the_start() -> None:

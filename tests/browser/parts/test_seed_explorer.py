@@ -13,6 +13,7 @@ from lora_edu.widgets.seed_explorer import (
     beside,
     describe,
     finding,
+    first_seeds,
     seed_explorer,
     studies,
     study,
@@ -45,6 +46,15 @@ def title(shown: Locator) -> str:
 
 def press(shown: Locator, name: str) -> None:
     shown.get_by_role("radio", name=name, exact=True).click()
+
+
+def test_in_the_first_explorer_there_is_nothing_to_choose_but_seeds(page: Page) -> None:
+    shown = show(page, first_seeds())
+    assert shown.get_by_role("radio").all_text_contents() == ["1", "2", "3", "4", "5"]
+    press(shown, "5")
+    everything = SeedState(drawn=(0, 1, 2, 3, 4))
+    assert title(shown) == finding(everything)
+    assert shown.locator(".tally").inner_text() == tally(everything)
 
 
 def test_so_many_draws_show_every_study_of_a_size_once(page: Page) -> None:
