@@ -60,6 +60,20 @@ except ImportError:  # LORA_EDU_WHEEL names another source
 
 #: What unfolds, with the room that JupyterLab leaves out. Of a style, it lets margins through.
 SUMMARY = '<summary style="margin-bottom:.8em">'
+#: The boxes of exercises and of takeaways. Their paper lets the page's shine through, so that the
+#: page's letters stay readable on it, on a light page and on a dark one.
+_BOX = "margin:1.2em 0;padding:.7em 1.1em .1em;border-radius:6px;border-style:solid;"
+_BOXES = {
+    "exercise": _BOX + "border-color:#7561c4;border-width:1px 1px 1px 6px",
+    "takeaway": _BOX + "border-color:#e69f00;border-width:0;background:rgba(230,159,0,.14)",
+}
+#: Their labels: letters on a colour, with a contrast of 4.5 or more.
+_LABEL = "padding:.15em .7em;border-radius:1em;margin-right:.4em;line-height:1.9;"
+_LABELS = {
+    "exercise": _LABEL + "background:#7561c4;color:#fff",
+    "takeaway": _LABEL + "background:#e69f00;color:#000",
+}
+_TAKEAWAY = re.compile(r"\*\*Takeaway:|<details><summary[^>]*><b>Takeaway</b>")
 _SECTION_FOLDED = "jp-MarkdownHeadingCollapsed"  # Jupyter's mark on a section's heading
 
 
@@ -165,32 +179,54 @@ def source_for(cell: NotebookNode, version: Version) -> str:
     return "\n".join(kept).strip("\n")
 
 
-def set_apart(text: str) -> str:
-    """Puts exercises and takeaways into boxes: block quotes, which every reader draws as such.
+def set_apart(text: str, exercises: int = 0) -> str:
+    """Puts exercises and takeaways into boxes, each kind with its own colour, mark and label.
 
-    A takeaway is one paragraph. An exercise goes on, with its hints, to the next heading or
-    takeaway, or to the end of its cell.
+    A box is a block quote with a style of its own: where a page drops styles, as GitHub does, it is
+    a block quote still, and its label is bold. A takeaway is one paragraph, or what is folded under
+    one. An exercise goes on, with its hints, to the next heading or takeaway, or to the end of its
+    cell.
+
+    Args:
+        text: Markdown.
+        exercises: How many the notebook has, for "2/5"; 0 leaves that out.
 
     Example:
-        >>> set_apart("Before.\\n\\n**Takeaway:** little is enough.\\n\\nAfter.").splitlines()[2]
-        '> **Takeaway:** little is enough.'
+        >>> boxed = set_apart("Before.\\n\\n**Takeaway:** little is enough.\\n\\nAfter.")
+        >>> [line[:11] for line in boxed.split("\\n\\n")]
+        ['Before.', '<blockquote', '<b style="p', '</blockquot', 'After.']
     """
-    inside, boxed = False, []
     text = re.sub(r"^(#+ .*)\n(?=\*\*(?:Exercise|Takeaway))", r"\1\n\n", text, flags=re.M)
+    pieces, kind, folded = [], "", False
     for paragraph in text.split("\n\n"):
-        takeaway = paragraph.startswith("**Takeaway")
-        inside = paragraph.startswith("**Exercise") or (inside and not takeaway)
-        inside = inside and not paragraph.startswith("#")
-        boxed.append((inside or takeaway, takeaway, paragraph))
-    pieces = []
-    for number, (box, takeaway, paragraph) in enumerate(boxed):
-        before = boxed[number - 1] if number else (False, False, "")
-        if box:
-            lines = paragraph.split("\n")
-            paragraph = "\n".join(f"> {line}".rstrip() for line in lines)
-        goes_on = box and before[0] and not takeaway and not before[1]
-        pieces += ([">\n" if goes_on else "\n"] if number else []) + [f"{paragraph}\n"]
-    return "".join(pieces).rstrip("\n")
+        starts = _begins(paragraph)
+        goes_on = folded or (kind == "exercise" and not paragraph.startswith("#"))
+        if kind and (starts or not goes_on):
+            pieces.append("</blockquote>")
+            kind = ""
+        if starts:
+            pieces.append(f'<blockquote style="{_BOXES[starts]}">')
+            kind, paragraph = starts, _labelled(paragraph, exercises)
+        folded = kind == "takeaway" and (folded or starts != "" and "<details>" in paragraph)
+        folded = folded and "</details>" not in paragraph
+        pieces.append(paragraph)
+    return "\n\n".join(pieces + ["</blockquote>"] * bool(kind))
+
+
+def _begins(paragraph: str) -> str:
+    """The kind of box that a paragraph begins, or ""."""
+    if paragraph.startswith("**Exercise"):
+        return "exercise"
+    return "takeaway" if _TAKEAWAY.match(paragraph) else ""
+
+
+def _labelled(paragraph: str, exercises: int) -> str:
+    """A box's first paragraph, with its label set apart."""
+    of = f"/{exercises}" if exercises else ""
+    exercise = rf'<b style="{_LABELS["exercise"]}">✎ Exercise \1{of}\2</b><br>\n'
+    takeaway = f'<b style="{_LABELS["takeaway"]}">☞ Takeaway\\1</b>'
+    paragraph = re.sub(r"^\*\*Exercise (\d+)(.*?)\.\*\*\s*", exercise, paragraph)
+    return re.sub(r"(?:\*\*Takeaway(:)\*\*|<b>Takeaway()</b>,?)", takeaway, paragraph, count=1)
 
 
 def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNode:
@@ -206,6 +242,7 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
         SourceError: the source is not in the format.
     """
     cells: list[NotebookNode] = []
+    exercises = len(re.findall(r"^# \*\*Exercise", text, flags=re.M))
     for number, cell in enumerate(parse(text), start=1):
         if "title" in cell.metadata:
             cells.append(new_markdown_cell(BADGE.format(slug=slug, path=path)))
@@ -217,7 +254,7 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
         except SourceError as error:
             raise SourceError(f"{_place(number, cell)}: {error}") from None
         if cell.cell_type == "markdown":
-            cells += _text_cells(source, cell.metadata)
+            cells += _text_cells(source, cell.metadata, exercises)
         else:
             cells.append(new_code_cell(source, metadata=cell.metadata | _folded(source)))
     with_times(cells)
@@ -233,7 +270,7 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
     return notebook
 
 
-def _text_cells(source: str, metadata: NotebookNode) -> list[NotebookNode]:
+def _text_cells(source: str, metadata: NotebookNode, exercises: int) -> list[NotebookNode]:
     """Cuts text before each section's heading, and behind the heading of one that is folded.
 
     What is folded gets some room beneath: Jupyter draws the next paragraph right under it.
@@ -245,7 +282,9 @@ def _text_cells(source: str, metadata: NotebookNode) -> list[NotebookNode]:
             cells.append(new_markdown_cell(heading, metadata=metadata | {_SECTION_FOLDED: True}))
         if text.strip():
             text = text.replace("<summary>", SUMMARY)
-            cells.append(new_markdown_cell(set_apart(text.strip("\n")), metadata=metadata))
+            cells.append(
+                new_markdown_cell(set_apart(text.strip("\n"), exercises), metadata=metadata)
+            )
     return cells
 
 

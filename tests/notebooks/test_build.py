@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_output
+from support.contrast import contrast
 from support.project import ROOT
 
 from scripts import build_notebooks
@@ -302,8 +303,9 @@ def test_a_wrong_alt_text_is_red(built: NotebookNode, tmp_path: Path) -> None:
 
 def test_an_exercise_and_its_hint_stand_in_one_box() -> None:
     text = "Why.\n\n**Exercise 1.** Do it.\n\n<details>\nsoon\n</details>\n\n## Next\n\nText."
-    boxed = "> **Exercise 1.** Do it.\n>\n> <details>\n> soon\n> </details>"
-    assert set_apart(text) == f"Why.\n\n{boxed}\n\n## Next\n\nText."
+    before, inside, after = parts_of_box(set_apart(text, exercises=5))
+    assert (before, after) == ("Why.", "## Next\n\nText.")
+    assert inside == "✎ Exercise 1/5\nDo it.\n\n<details>\nsoon\n</details>"
 
 
 def test_there_is_room_beneath_what_is_folded() -> None:
@@ -314,8 +316,36 @@ def test_there_is_room_beneath_what_is_folded() -> None:
 
 def test_a_takeaway_is_a_box_of_one_paragraph_beside_an_exercise() -> None:
     text = "**Exercise 1.** Do it.\n\n**Takeaway:** little\nis enough.\n\nText."
-    boxed = "> **Exercise 1.** Do it.\n\n> **Takeaway:** little\n> is enough."
-    assert set_apart(text) == f"{boxed}\n\nText."
+    _, first, between, second, after = parts_of_box(set_apart(text))
+    assert first == "✎ Exercise 1\nDo it."
+    assert between == ""
+    assert second == "☞ Takeaway: little\nis enough."
+    assert after == "Text."
+
+
+def test_a_folded_takeaway_is_a_box_to_its_end() -> None:
+    folded = "<details><summary><b>Takeaway</b>, once you have predicted</summary>"
+    _, inside, after = parts_of_box(set_apart(f"{folded}\n\nOne.\n\nTwo.\n\n</details>\n\nText."))
+    said = "☞ Takeaway once you have predicted"
+    assert inside == f"<details><summary>{said}</summary>\n\nOne.\n\nTwo.\n\n</details>"
+    assert after == "Text."
+
+
+def test_the_letters_of_a_label_stand_out_from_its_colour() -> None:
+    exercise, takeaway = re.findall(
+        r"background:(#\w+);color:(#\w+)",
+        set_apart("**Exercise 1.** Do it.\n\n**Takeaway:** little is enough."),
+    )
+    assert exercise != takeaway
+    for background, letters in (exercise, takeaway):
+        long = "#" + "".join(2 * digit for digit in letters[1:])
+        assert contrast(long, background) >= 4.5
+
+
+def parts_of_box(text: str) -> list[str]:
+    """What stands before, in, between and behind the boxes of a text, without styles."""
+    text = re.sub(r"<b style[^>]*>|</b>(?:<br>)?", "", text)
+    return [part.strip() for part in re.split(r"<blockquote style[^>]*>|</blockquote>", text)]
 
 
 def test_a_section_headed_deeper_is_folded_to_its_heading_alone() -> None:
@@ -341,5 +371,6 @@ def test_a_notebook_without_such_a_section_has_no_word_on_folding() -> None:
 
 
 def test_an_exercise_right_beneath_a_heading_is_boxed_too() -> None:
-    assert set_apart("## Now\n**Exercise 1.** Do it.") == "## Now\n\n> **Exercise 1.** Do it."
+    before, inside, _ = parts_of_box(set_apart("## Now\n**Exercise 1.** Do it."))
+    assert (before, inside) == ("## Now", "✎ Exercise 1\nDo it.")
     assert set_apart("No box.\n\n- a list") == "No box.\n\n- a list"

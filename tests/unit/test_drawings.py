@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
+from support.contrast import contrast
 
 from lora_edu.plots import drawing
 from lora_edu.plots.drawings import NAMES
@@ -16,19 +17,6 @@ from scripts.drawings.hand import SIZES, WIDTH, palettes
 SVG = "{http://www.w3.org/2000/svg}"
 LEAST_CONTRAST = 4.5  # WCAG 2.1, level AA
 every_drawing = pytest.mark.parametrize("name", NAMES)
-
-
-def luminance(colour: str) -> float:
-    """Relative luminance, as WCAG 2.1 defines it."""
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    """Contrast ratio of two colours, 1 to 21."""
-    high, low = sorted((luminance(one), luminance(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
 
 
 def words_and_paper(svg: str) -> list[tuple[str, str, str]]:

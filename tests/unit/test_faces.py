@@ -1,21 +1,10 @@
 """Feedback has a colour that can be seen, a mark, and words that say the same."""
 
 import pytest
+from support.contrast import contrast
 
 from lora_edu.exercises.core import Verdict
 from lora_edu.plots.faces import EDGES, MARKS, faced
-
-
-def contrast(one: str, other: str) -> float:
-    """WCAG 2's ratio of two colours "#rrggbb"."""
-
-    def luminance(colour: str) -> float:
-        shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-        linear = [x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in shares]
-        return sum(w * x for w, x in zip((0.2126, 0.7152, 0.0722), linear))
-
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
 
 
 @pytest.mark.parametrize("edge", EDGES.values())
