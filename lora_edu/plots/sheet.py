@@ -13,6 +13,7 @@ from importlib import resources
 
 _COLOUR = re.compile(r"--([\w-]+): (#[0-9a-f]{6})")
 _HOST = re.compile(r":host[^{]*\{([^}]*)\}")
+_LETTERS = re.compile(r"font: 14px/1\.45 ([^;]*);")
 _RADIUS = re.compile(r"--radius: (\d+)px")
 
 
@@ -37,6 +38,16 @@ def palettes() -> tuple[dict[str, str], dict[str, str]]:
 def radius_px() -> int:
     """Returns how round a sheet's corners are."""
     return int(_RADIUS.search(_style())[1])
+
+
+def letters() -> str:
+    """Returns the explorers' fonts, as CSS lists them.
+
+    Example:
+        >>> letters()[-10:]
+        'sans-serif'
+    """
+    return _LETTERS.search(_style())[1]
 
 
 def edge_style() -> str:

@@ -11,6 +11,14 @@ HIGH, STRIP, PILL, SMALL = 48, 6, 26, 80
 ATTENTION, MLP = (14, 256, 290), (316, 118, 452)
 ROWS = (82, 122, 196, 236)  # what is beneath each other on a way
 LEGEND = 308
+ATTENDS = "attention over all tokens so far"
+#: What is said of what has no A and B.
+TELLS = {
+    "attention_norm": "attention_norm: brings each token's numbers to one scale. No A and B.",
+    ATTENDS: "attention: mixes what the tokens say. No numbers of its own.",
+    "mlp_norm": "mlp_norm: the same before the MLP. No A and B.",
+    "GELU": "GELU: bends each of the 768 numbers. No numbers of its own.",
+}
 
 
 def draw() -> Sheet:
@@ -30,16 +38,16 @@ def draw() -> Sheet:
     sheet.words(466, 24, "next block", "small", anchor="end")
     left, wide, _ = ATTENTION
     thirds = [left + place * (wide - SMALL) / 2 for place in range(3)]
-    _way(sheet, ATTENTION, ("attention_norm", "attention over all tokens so far"), thirds)
+    _way(sheet, ATTENTION, ("attention_norm", ATTENDS), thirds)
     for x, name in zip(thirds, ("query", "key", "value"), strict=True):
-        _linear(sheet, x, ROWS[1], SMALL, name, f"{d} → {d}")
+        _linear(sheet, x, ROWS[1], SMALL, name, d, d)
     middle = left + wide / 2
-    _linear(sheet, middle - SMALL / 2, ROWS[3], SMALL, "out", f"{d} → {d}")
+    _linear(sheet, middle - SMALL / 2, ROWS[3], SMALL, "out", d, d)
     _back(sheet, middle + SMALL / 2, ATTENTION)
     left, wide, _ = MLP
     _way(sheet, MLP, ("mlp_norm", "GELU"), [left + (wide - SMALL) / 2])
-    _linear(sheet, left, ROWS[1], wide, "fc_in", f"{d} → {4 * d}")
-    _linear(sheet, left, ROWS[3], wide, "fc_out", f"{4 * d} → {d}")
+    _linear(sheet, left, ROWS[1], wide, "fc_in", d, 4 * d)
+    _linear(sheet, left, ROWS[3], wide, "fc_out", 4 * d, d)
     _back(sheet, left + wide, MLP)
     starts = (14, *(way[2] + 13 for way in (ATTENTION, MLP)))
     for start, end in zip(starts, (ATTENTION[2] - 13, MLP[2] - 13, 478), strict=True):
@@ -55,6 +63,7 @@ def _way(sheet: Sheet, way: tuple, plain: tuple[str, str], layers: list[float]) 
     sheet.arrow((middle, STREAM), (middle, ROWS[0] - 1))
     for row, name in zip((ROWS[0], ROWS[2]), plain, strict=True):
         sheet.area(left, row, wide, PILL, "paper", edge="line", radius=PILL / 2)
+        sheet.told(left, row, wide, PILL, TELLS[name])
         sheet.words(middle, row + PILL / 2, name, "small")
     for x in layers:
         sheet.arrow((x + SMALL / 2, ROWS[0] + PILL), (x + SMALL / 2, ROWS[1] - 1))
@@ -62,11 +71,18 @@ def _way(sheet: Sheet, way: tuple, plain: tuple[str, str], layers: list[float]) 
     sheet.arrow((middle, ROWS[2] + PILL), (middle, ROWS[3] - 1))
 
 
-def _linear(sheet: Sheet, x: float, y: float, wide: float, name: str, shape: str) -> None:
+def _linear(
+    sheet: Sheet, x: float, y: float, wide: float, name: str, in_dim: int, out_dim: int
+) -> None:
     sheet.area(x, y, wide, HIGH, "tint-frozen", edge="frozen")
     sheet.words(x + wide / 2, y + 15, name, strong=True)
-    sheet.words(x + wide / 2, y + 34, shape, "small")
+    sheet.words(x + wide / 2, y + 34, f"{in_dim} → {out_dim}", "small")
     sheet.area(x - 1, y + HIGH + 3, wide + 2, STRIP, "bar-lora", radius=3)
+    frozen, beside = (
+        f"{in_dim * out_dim:,} frozen numbers",
+        f"A is {in_dim} × r, B is r × {out_dim}",
+    )
+    sheet.told(x - 1, y, wide + 2, HIGH + 3 + STRIP, f"{name}: {frozen}; beside it {beside}.")
 
 
 def _back(sheet: Sheet, x: float, way: tuple) -> None:

@@ -10,6 +10,7 @@ Places of words are their middles, vertically, and words are written in a small 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from html import escape
@@ -56,6 +57,11 @@ class Sheet:
     def __init__(self, height: float, title: str, description: str) -> None:
         self.height, self.title, self.description = height, title, description
         self._parts: list[str] = []
+        self._told: list[tuple[float, float, float, float, str]] = []
+
+    def told(self, x: float, y: float, width: float, height: float, words: str) -> None:
+        """Says what a part is: a page lights it up and says it when the part is pointed at."""
+        self._told.append((x, y, width, height, words))
 
     def area(
         self,
@@ -130,6 +136,9 @@ class Sheet:
         paper = f'<rect width="{WIDTH}" height="{self.height:g}" fill="var(--paper)"/>'
         head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
         about = f"<title>{escape(self.title)}</title>\n<desc>{escape(self.description)}</desc>"
+        if self._told:
+            told = json.dumps(self._told, ensure_ascii=False)
+            about += f"\n<metadata>{escape(told, quote=False)}</metadata>"
         body = "\n".join([head, about, f"<style>{style}</style>", paper, *self._parts, "</svg>"])
         return body + "\n"
 

@@ -20,17 +20,23 @@ def draw() -> Sheet:
         "scale with the files' sizes.",
     )
     base = data_path("mini_gpt", "model.safetensors").stat().st_size
-    sides = [
-        SIDE * (data_path("adapters", n, "adapter_model.safetensors").stat().st_size / base) ** 0.5
-        for n, _ in FILES
+    sizes = [
+        data_path("adapters", name, "adapter_model.safetensors").stat().st_size for name, _ in FILES
     ]
+    sides = [SIDE * (size / base) ** 0.5 for size in sizes]
     top, slot, column = 62, 24 + SIDE + 5, 312
     sheet.area(24, top, SIDE, SIDE, "tint-frozen", edge="frozen")
     for y, words, size in ((146, "the base", "label"), (170, "frozen, loaded once", "small")):
         sheet.words(24 + SIDE / 2, y, words, size, strong=size == "label")
     sheet.words(456, 32, "a file for each task", anchor="end", strong=True)
-    for place, ((name, does), side) in enumerate(zip(FILES, sides, strict=True)):
+    sheet.told(
+        24, top, SIDE, SIDE, f"the base: a file of {base / 1e6:.1f} MB, the same for all tasks."
+    )
+    for place, ((name, does), side, size) in enumerate(zip(FILES, sides, sizes, strict=True)):
         y = top + 74 * place
+        of_base = f"{size / 1000:.0f} kB, {100 * size / base:.1f} % of the base's file"
+        head = ", a new head included" if name == "spam" else ""
+        sheet.told(column, y, side, side, f"{name}: {of_base}{head}.")
         sheet.words(column + 58, y + 13, name, anchor="start", strong=True)
         sheet.words(column + 58, y + 34, does, "small", colour="quiet", anchor="start")
         if place:

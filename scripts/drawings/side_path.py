@@ -24,6 +24,7 @@ def draw() -> Sheet:
     formula = "*y*  =  *x* [frozen|*W*]  +  multiplier · *x* [lora|*A B*]"
     sheet.words(240, 398, formula, "formula")
     sheet.words(240, 428, "to scale for a width of 192", "small", colour="quiet")
+    _told(sheet, "A, in_dim × r: squeezes x to r numbers. It learns.", "It learns.")
     return sheet
 
 
@@ -44,7 +45,19 @@ def draw_start() -> Sheet:
     formula = "*y*  =  *x* [frozen|*W*]  +  *α* · *x* [lora|*A B*]"
     sheet.words(240, 398, formula, "formula")
     sheet.words(240, 428, "at first *x* [lora|*A B*] is zero, so *y* = *x* [frozen|*W*]", "small")
+    _told(sheet, "A, in_dim × r: random at first, and it learns.", "All zeros at first.")
     return sheet
+
+
+def _told(sheet: Sheet, of_a: str, of_b: str) -> None:
+    """Says what each matrix is. How many numbers it has is for the notebooks to ask."""
+    thin = SIDE * RANK / WIDE
+    top = DOWN - SIDE / 2
+    sheet.told(160, UP - SIDE / 2, SIDE, SIDE, "W, in_dim × out_dim: pretrained and frozen.")
+    sheet.told(176, top, thin + 16, SIDE, of_a)
+    sheet.told(226, DOWN - 10, SIDE, 20, f"B, r × out_dim: widens them to the output. {of_b}")
+    both = "The sum: what W says, and the update beside it."
+    sheet.told(SUM_AT - 16, MIDDLE - 16, 32, 32, both)
 
 
 def _ways(sheet: Sheet, fill_of_b: str) -> None:

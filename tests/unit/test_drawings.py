@@ -7,7 +7,9 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 from support.contrast import contrast
+from torch import nn
 
+from lora_edu import GPT, GPTConfig, LoRALayer, data_path
 from lora_edu.plots import drawing
 from lora_edu.plots.drawings import NAMES
 from lora_edu.plots.style import CONCEPTS
@@ -83,10 +85,45 @@ def test_no_words_are_smaller_than_ten_pixels_on_a_phone(name: str) -> None:
     assert min(SIZES.values()) * 350 / WIDTH >= 10
 
 
-def test_the_block_is_seen_whole_on_a_laptop() -> None:
-    shown = drawing("gpt_block")._repr_mimebundle_()[1]["image/png"]["width"]
-    height = int(re.search(r'height="(\d+)"', drawing("gpt_block").svg)[1])
+@pytest.mark.parametrize("name", ["gpt_block", "kept"])
+def test_it_is_seen_whole_on_a_laptop(name: str) -> None:
+    shown = drawing(name)._repr_mimebundle_()[1]["image/png"]["width"]
+    height = int(re.search(r'height="(\d+)"', drawing(name).svg)[1])
     assert height * shown / WIDTH <= 430  # of the 640 that JupyterLab leaves of 1366 × 768
+
+
+@every_drawing
+def test_what_can_be_pointed_at_is_in_the_drawing_and_says_something_else_each_time(
+    name: str,
+) -> None:
+    parts, height = drawing(name).parts, int(re.search(r'height="(\d+)"', drawing(name).svg)[1])
+    assert bool(parts) == (name != "merge")
+    for part in parts:
+        assert part.x > 0 and part.x + part.width < WIDTH and part.y > 0
+        assert part.y + part.height < height and min(part.width, part.height) >= 20
+    assert len({part.words for part in parts}) == len(parts)
+
+
+def test_the_block_says_how_many_numbers_each_layer_has() -> None:
+    block = dict(GPT(GPTConfig()).blocks[0].named_modules())
+    said = {part.words.split(":")[0]: part.words for part in drawing("gpt_block").parts}
+    for name, layer in block.items():
+        if isinstance(layer, nn.Linear):
+            adapter = LoRALayer(layer.in_features, layer.out_features, rank=8, alpha=1)
+            shapes = f"A is {len(adapter.A)} × r, B is r × {adapter.B.shape[1]}"
+            words = said.pop(name.split(".")[-1])
+            assert f": {layer.weight.numel():,} frozen" in words and shapes in words
+    assert len(said) == 4  # norms, attention and GELU
+
+
+def test_what_is_on_disk_is_said_as_it_is() -> None:
+    base, *adapters = drawing("one_base").parts
+    whole = data_path("mini_gpt", "model.safetensors").stat().st_size
+    assert f" {whole / 1e6:.1f} MB" in base.words
+    for part in adapters:
+        name = part.words.split(":")[0]
+        size = data_path("adapters", name, "adapter_model.safetensors").stat().st_size
+        assert f" {size / 1e3:.0f} kB, {100 * size / whole:.1f} %" in part.words
 
 
 def test_areas_have_the_colours_that_charts_give_the_concepts() -> None:
