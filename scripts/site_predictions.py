@@ -23,7 +23,8 @@ _KEY = re.compile(r'data-lora="([^"]+)"')
 # An answer folds itself where nothing was predicted; a page has folded the whole output already.
 _FOLDED = re.compile(
     r"<details><summary[^>]*>No prediction recorded[^<]*</summary>"
-    r"(<div.*?<b>The answer: (.*?)</b></div>(?:<div[^>]*>(.*?)</div>)?</div>)</details>",
+    r"(<div.*?<b>The answer: (.*?)</b></div>(?:<div[^>]*>(.*?)</div>)?</div>)"
+    r"(<div.*?</div>)?</details>",
     re.S,
 )
 _MOODS = ("right", "wrong")  # in the order that the page's script takes them
@@ -113,10 +114,11 @@ def _joined(html: str, asked: _Asked, call: _Call) -> str:
         asked.answer = answer.replace(",", "").replace("−", "-") if asked.is_number else ""
         message = f"Found: {answer}. {unescape(re.sub('</?code>', '`', why))}".strip()
         faces = "".join(f"<template>{faced(mood, '', message)}</template>" for mood in _MOODS)
-        return (
+        joined = (
             f'<div aria-live="polite" data-answers="{asked.key}" data-answer="{escape(answer)}" '
             f'data-number="{asked.answer}" data-tolerance="{call.tolerance}">{told}{faces}</div>'
         )
+        return joined + (found[4] or "")
 
     return _FOLDED.sub(both, html)
 

@@ -13,7 +13,7 @@ NO_BACKWARD = (
 )
 
 
-@exercise("05.work", praise="So LoRA saves about a third of the arithmetic, not 95 per cent.")
+@exercise("05.work", praise="So LoRA saves about a third of the arithmetic, not 95 %.")
 def work(answer: dict[str, float]) -> None:
     """Judges the work of one step of each method, in forward passes."""
     if not isinstance(answer, dict) or answer.keys() != {"full", "lora", "head"}:

@@ -32,7 +32,7 @@ from .style import (
     png,
     shown_width,
 )
-from .tables import Table, table
+from .tables import Table, signed, table
 
 __all__ = [
     "CONCEPTS",
@@ -69,5 +69,6 @@ __all__ = [
     "shown_width",
     "smoothed",
     "stacked_bars",
+    "signed",
     "table",
 ]

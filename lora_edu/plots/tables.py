@@ -100,6 +100,16 @@ def _lowest(rows: list[list[str]]) -> set[tuple[int, int]]:
     return found
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """Writes a difference with its sign, and a minus as such.
+
+    Example:
+        >>> signed(1.26), signed(-0.04, 3), signed(-0.001)
+        ('+1.3', '−0.040', '+0.0')
+    """
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
+
+
 def table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, marks_lowest: bool = False
 ) -> Table:

@@ -23,7 +23,7 @@ from typing import Any
 
 from IPython.display import display
 
-from lora_edu.plots import LINE_CHARACTERS, faced
+from lora_edu.plots import LINE_CHARACTERS, Table, faced
 from lora_edu.widgets.component import SESSION, Component, connect
 from lora_edu.widgets.number_said import number_said
 from lora_edu.widgets.units import digits
@@ -172,6 +172,7 @@ class Reveal:
         agrees: Whether the two agree.
         verdict: How well, in a few words.
         because: Why it is so, in one sentence.
+        measured: What the answer was read from: lines of text, a table, or nothing.
     """
 
     prediction: str | float | None
@@ -179,6 +180,7 @@ class Reveal:
     agrees: bool
     verdict: str = ""
     because: str = ""
+    measured: str | Table = ""
 
     def __repr__(self) -> str:
         """Returns the text a notebook shows."""
@@ -187,7 +189,8 @@ class Reveal:
         else:
             mark = "✓" if self.agrees else "✗"
             said = f"{mark} {self._said(self.prediction)}"
-        return textwrap.fill(f"{said} {self._found()}", LINE_CHARACTERS)
+        told = textwrap.fill(f"{said} {self._found()}", LINE_CHARACTERS)
+        return f"{told}\n{self.measured}" if self.measured else told
 
     def _said(self, prediction: str | float) -> str:
         return f"You predicted: {_written(prediction)}. That is {self.verdict}."
@@ -204,9 +207,22 @@ class Reveal:
             unfold = "No prediction recorded. Make one above and run this cell again, or unfold"
             told = faced("told", f"The answer: {_written(self.answer)}", self._why())
             style = "cursor:pointer;line-height:1.5"
-            return f'<details><summary style="{style}">{unfold}.</summary>{told}</details>'
+            summary = f'<summary style="{style}">{unfold}.</summary>'
+            return f"<details>{summary}{told}{self._measured_html()}</details>"
         said = self._said(self.prediction)
-        return faced("right" if self.agrees else "wrong", said, self._found())
+        told = faced("right" if self.agrees else "wrong", said, self._found())
+        return told + self._measured_html()
+
+    def _measured_html(self) -> str:
+        """What was measured, beneath the answer and as far from the edge."""
+        if not self.measured:
+            return ""
+        if isinstance(self.measured, str):
+            inner = escape(self.measured).replace("\n", "<br>")
+        else:
+            inner = self.measured._repr_html_()
+        style = "margin:4px 0 8px 17px;max-width:780px;line-height:1.5;overflow-x:auto"
+        return f'<div style="{style}">{inner}</div>'
 
 
 def predict(question: str, options: Sequence[str] = ()) -> Prediction:
@@ -230,7 +246,12 @@ def predict(question: str, options: Sequence[str] = ()) -> Prediction:
 
 
 def reveal(
-    prediction: Prediction, answer: str | float, *, because: str = "", tolerance: float = 0.1
+    prediction: Prediction,
+    answer: str | float,
+    *,
+    because: str = "",
+    measured: str | Table = "",
+    tolerance: float = 0.1,
 ) -> Reveal:
     """Compares a prediction with what was found; as the last line of a cell, it shows itself.
 
@@ -241,6 +262,8 @@ def reveal(
         answer: The option that turned out right, or the number found. Tests compare its text, so
             round what differs between machines.
         because: Why, in one sentence.
+        measured: What the answer was read from, text or a table. It is folded with the answer,
+            while a print would stand open above it.
         tolerance: How far, as a share of the answer, a predicted number may be off to agree.
 
     Raises:
@@ -252,9 +275,9 @@ def reveal(
         raise ValueError(f"answer must be a number, as the question asks for one; got {answer!r}")
     said = prediction._compare()
     if said is None:
-        return Reveal(None, answer, agrees=False, because=because)
+        return Reveal(None, answer, agrees=False, because=because, measured=measured)
     agrees, words = verdict(said, answer, question=prediction.question, tolerance=tolerance)
-    return Reveal(said, answer, agrees, words, because)
+    return Reveal(said, answer, agrees, words, because, measured)
 
 
 def _written(value: str | float) -> str:

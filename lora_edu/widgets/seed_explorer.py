@@ -17,6 +17,7 @@ from itertools import combinations
 import torch
 
 from lora_edu.evaluation import Interval, mean_difference, student_95
+from lora_edu.plots import signed
 from lora_edu.widgets.component import Component
 from lora_edu.widgets.seed_record import PAIRS, Seeds, recorded
 
@@ -91,8 +92,8 @@ def _published(found: Interval, pair: tuple[str, str], *, alone: bool = False) -
     """The verdict with its numbers; a study of a seed alone has no interval."""
     ahead, (value, low, high) = who_is_ahead(found, pair), found
     if ahead == CANNOT_TELL:
-        ends = "" if alone else f", {_signed(low)} to {_signed(high)}"
-        return f"{ahead} ({' minus '.join(pair)} {_signed(value)} points{ends})"
+        ends = "" if alone else f", {signed(low)} to {signed(high)}"
+        return f"{ahead} ({' minus '.join(pair)} {signed(value)} points{ends})"
     if ahead == pair[1]:
         value, low, high = -value, -high, -low
     ends = "" if alone else f" ({low:.1f} to {high:.1f})"
@@ -126,11 +127,6 @@ def _listed(seeds: Sequence[int]) -> str:
     """0, 1 and 3."""
     *most, last = map(str, seeds)
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def _signed(points: float) -> str:
-    """+1.2, −0.3, and +0.0 for whatever rounds to nothing."""
-    return f"{round(points, 1) + 0.0:+.1f}".replace("-", "−")
 
 
 def describe(state: SeedState) -> str:

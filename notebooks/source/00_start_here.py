@@ -151,8 +151,8 @@ with torch.no_grad():
 set_strength(model, 1)
 # %%
 # @title The answer: run it when you have predicted
-print("largest difference:", difference)
-reveal(zero, ANSWERS[0 if difference == 0 else 1], because="the update is multiplied by 0")
+answer, measured = ANSWERS[0 if difference == 0 else 1], f"Largest difference: {difference}"
+reveal(zero, answer, because="the update is multiplied by 0", measured=measured)
 # %% [markdown]
 # With strength $s$ the layer computes $x W + s \cdot x \Delta W$, so 1 is the adapter as trained.
 #

@@ -124,9 +124,11 @@ objects = (picture, torch.randn(192, 192), query)
 pieces = [int((energy_kept(singular_values(matrix)) < 0.9).sum()) + 1 for matrix in objects]
 # %%
 # @title The answer: run it when you have predicted
-for name, count in zip(NAMES, pieces):
-    print(f"{name:15} {count:4} of 192 pieces for 90 % of the energy")
-reveal(hardest, NAMES[pieces.index(max(pieces))], because="in noise no direction is special")
+from lora_edu.plots import table
+
+needed = table(["for 90 % of the energy", "pieces, of 192"], zip(NAMES, pieces))
+answer = NAMES[pieces.index(max(pieces))]
+reveal(hardest, answer, because="in noise no direction is special", measured=needed)
 # %% tags=["withheld"]
 from lora_edu.widgets.svd_cut import svd_cut
 
@@ -161,8 +163,6 @@ picture_of_ranks = record.picture()
 show(picture_of_ranks, alt=f"Accuracy against rank. {picture_of_ranks.axes[0].get_title('left')}.")
 # %%
 # @title What each gets, and how far that is above the head
-from lora_edu.plots import table
-
 head, whole = record.head_accuracy, record.whole_accuracy
 lora_one = record.accuracy("lora", 1)
 ways = {
@@ -180,14 +180,16 @@ table(["", "accuracy, %", "above the head, points"], rows)
 # @title The answer: run it when you have predicted
 from lora_edu.evaluation import mean_difference
 
+apart = []
 for name, level in {"ΔW whole": whole, "a head": head}.items():
     points, half = (100 * each for each in mean_difference(lora_one, level))
-    print(f"LoRA at rank 1, minus {name:8}: {points:2.0f} ± {half:.0f} points")
+    apart.append([name, f"{points:.0f} ± {half:.0f} points"])
 levels = (whole, (whole + head) / 2, head)  # by seed, from the folded cell above
 away = [abs(lora_one.mean() - level.mean()) for level in levels]
 answer = ANSWERS[away.index(min(away))]  # the nearest of the three
 because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole.mean():.1f} %"
-reveal(worth, answer, because=because)
+apart = table(["LoRA at rank 1, minus", "accuracy"], apart)
+reveal(worth, answer, because=because, measured=apart)
 # %% [markdown]
 # <details><summary><b>What came out</b>, once you have predicted</summary>
 #

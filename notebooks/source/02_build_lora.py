@@ -41,8 +41,9 @@ numbers
 # %%
 # @title The answer: run it when you have predicted
 full, update = 192 * 768, 192 * 8 + 8 * 768
-print(f"W holds {full:,} numbers; A and B hold {update:,}, or {100 * update / full:.1f} % of that")
-reveal(numbers, update, because="A is 192 × 8 and B is 8 × 768: rank × (in_dim + out_dim)")
+held = f"W holds {full:,} numbers; A and B hold {100 * update / full:.1f} % of that."
+why = "A is 192 × 8 and B is 8 × 768: rank × (in_dim + out_dim)"
+reveal(numbers, update, because=why, measured=held)
 # %% [markdown]
 # ## How does one update work?
 # At rank 2, $A$ has two columns and $B$ two rows:
@@ -457,8 +458,9 @@ show(chart, "Loss of one seed's students against rank: it falls steeply, then st
 read_off = predict("At which rank is the elbow of this curve?")
 read_off
 # %%
-print("your find_rank:", find_rank(mystery_losses) if elbow_verdict.passed else "not written yet")
-reveal(read_off, hidden_rank, because="that many directions were planted")
+found = find_rank(mystery_losses) if elbow_verdict.passed else "not written yet"
+why = "that many directions were planted"
+reveal(read_off, hidden_rank, because=why, measured=f"By find_rank: {found}.")
 
 
 # %% [markdown]

@@ -180,8 +180,9 @@ with torch.no_grad():
 # %%
 # @title The answer: run it when you have predicted
 share = 100 * (off > 0).float().mean()
-print(f"one number of B at 0.01: {share:.0f} % differ, by up to {off.max():.4f}")
-reveal(change, shares[2], because="B acts on every token, and every later layer passes it on")
+differ = f"One number of B at 0.01: {share:.0f} % differ, by up to {off.max():.4f}"
+why = "B acts on every token, and every later layer passes it on"
+reveal(change, shares[2], because=why, measured=differ)
 # %% [markdown]
 # A proof that cannot fail proves nothing. Ours noticed one number among the 165,888
 # that LoRA added.
@@ -438,10 +439,11 @@ def entered_blocks(targets):
 
 # %%
 # @title The answer: run it when you have predicted
-for targets in ("blocks.2.*", "blocks.[14].*", "blocks.5.*"):
-    entered, frozen = entered_blocks(targets)
-    print(f"adapters in {targets:14} gradient in blocks {entered}; {frozen} frozen weights got one")
-reveal(way, ways[1], because="block 2 acts on the loss through each later block, too")
+columns = ["adapters in", "blocks with a gradient", "frozen weights that got one"]
+tried = ("blocks.2.*", "blocks.[14].*", "blocks.5.*")
+rows = [[targets, *entered_blocks(targets)] for targets in tried]
+why = "block 2 acts on the loss through each later block, too"
+reveal(way, ways[1], because=why, measured=table(columns, rows))
 
 
 # %% [markdown]
@@ -498,9 +500,9 @@ learnt = count_parameters(gpt2).trainable
 print(textwrap.fill(f"Warning: {caught[0].message}", 92))
 # %%
 # @title The answer: run it when you have predicted
-print(f"{learnt:,} learn, the book has 2,666,528")
+book = f"{learnt:,} learn here; the book has 2,666,528."
 why = "12 blocks × 16 × 13,824, and 16 × 770 for the head"
-reveal(published, learnt, because=why, tolerance=0.01)
+reveal(published, learnt, because=why, measured=book, tolerance=0.01)
 # %% [markdown]
 # The warning is about the head: its updates have rank 2 at most, so LoRA spends 12,320 numbers to
 # steer 1,536 frozen, random ones. That is why this course trains a new head in full.

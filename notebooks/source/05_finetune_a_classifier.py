@@ -22,15 +22,19 @@
 from textwrap import shorten
 
 from lora_edu import choose_device, load_pretrained, load_spam, load_tokenizer
+from lora_edu.plots import table
 
 SOURCE, device, encoding = "bundled", choose_device(), load_tokenizer("mini")
 data = load_spam(SOURCE)
-for message, label in data.train[3:7]:
-    print(f"{('ham', 'spam')[label]:4} | {shorten(message, 84, placeholder=' …')}")
 ham = sum(example.label == 0 for example in data.validation) / len(data.validation)
 for part, messages in data._asdict().items():
     print(f"{part}: {len(messages)} messages")
 print(f"saying ham each time is right for {100 * ham:.0f} % of validation")
+examples = [
+    [("ham", "spam")[label], shorten(message, 84, placeholder=" …")]
+    for message, label in data.train[3:7]
+]
+table(["label", "message"], examples)
 # %% [markdown]
 # The messages come in three parts: **train** to learn from, **validation** to make choices by, and
 # **test** to report on, never to choose by: the best of several scores flatters.
@@ -164,7 +168,7 @@ def ask(model, text, classes):
     row = classification_rows([Example(text, 0)], encoding, max_tokens=64)
     chances = classify(model, Batches(row, 1)).probabilities[0]
     best = int(chances.argmax())
-    print(f"{classes[best]:6} | {100 * chances[best]:.0f} % sure | {text}")
+    print(f"{classes[best]}, {100 * chances[best]:.0f} % sure: {text}")
 
 
 # %%
@@ -190,8 +194,6 @@ models["full"] = load_pretrained("mini", device=device)
 for method in ("head", "full"):  # `steps` is for full; a head always makes 400
     train_classifier(models[method], method, rows.train, lr=rates[method], steps=STEPS)
 # %%
-from lora_edu.plots import table
-
 compared = []
 for method, each in models.items():
     runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
@@ -235,12 +237,12 @@ for method in models:
     means[method] = sum(100 * run["test_accuracy"] for run in runs) / len(runs)
 means["words counted"] = 100 * baselines["real"]["words_and_pairs"]["accuracy"][0]
 means["always ham"] = real_ham
-for method, mean in means.items():
-    print(f"{method:13} | {mean:.1f} % of the real test messages right")
+listed = [[method, f"{mean:.1f} %"] for method, mean in means.items()]
+right_of = table(["real test messages", "right"], listed)
 gap = means["lora"] - means["head"]
 verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
 why = f"it is {gap:.1f} points: beside always ham, a head alone leaves little to gain"
-reveal(versus, verdict, because=why)
+reveal(versus, verdict, because=why, measured=right_of)
 # %% [markdown]
 # ## What LoRA won here
 # Back to *our* messages, and the same five seeds. The 95 % intervals also allow for luck in which
@@ -479,9 +481,10 @@ def operations(model):
 
 
 counted = {method: operations(each) for method, each in models.items()}
-for method, count in counted.items():
-    print(f"{method:4} | {count / counted['full']:.3f} of the operations of a full step")
-print(f"by the formula, a block with LoRA: {block_share(model.config.n_embd, 8):.3f}")
+parts = {method: count / counted["full"] for method, count in counted.items()}
+parts["a block with LoRA, by the formula"] = block_share(model.config.n_embd, 8)
+listed = [[name, f"{part:.3f}"] for name, part in parts.items()]
+table(["", "operations, as a share of a full step's"], listed)
 # %% [markdown]
 # The model's share is a little below a block's: the first adapters need not pass a gradient on,
 # since nothing before them learns.
@@ -497,12 +500,13 @@ timed["LoRA, fused"] = copy.deepcopy(model)
 fuse(timed["LoRA, fused"])
 takes = {name: training_step(each, batch, classification_loss) for name, each in timed.items()}
 times = interleaved_times(takes, rounds=8, limit_seconds=12)
+listed, rounds = [], len(times["full"])
 for name, steps in times.items():
     part = [100 * sum(step) / sum(whole) for step, whole in zip(steps, times["full"])]
-    spread = f"{min(part):.0f} to {max(part):.0f} in {len(part)} rounds"
-    print(f"{name:11} | {median(part):3.0f} % of a full step's time, {spread}")
-if len(times["full"]) < 5:
+    listed.append([name, f"{median(part):.0f} %", f"{min(part):.0f} to {max(part):.0f} %"])
+if rounds < 5:
     print("Too few rounds to compare: the machine is busy.")
+table(["", "time, of a full step's", f"in {rounds} rounds"], listed)
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
 # At GPT-2's size the question is *memory*. On a GPU `fit` uses *autocast*: weights stay in float32,
@@ -514,16 +518,14 @@ from lora_edu import memory_budget
 from lora_edu.budget import MODEL_SHAPES
 
 SHAPE = MODEL_SHAPES["GPT-2 small (124M)"].with_classifier(2)
-GPU_ROWS, GPU_TOKENS = 16, 64
+GPU_ROWS, GPU_TOKENS, needs = 16, 64, []
 for method in ("lora", "full"):
     size = {"batch_size": GPU_ROWS, "length_tokens": GPU_TOKENS, "storage": "mixed"}
     # LoRA is on all six layers, so both keep all inputs for the backward pass
     need = memory_budget(SHAPE, method, rank=8, targets=layers, **size)
     fixed = need.weights_bytes + need.gradients_bytes + need.optimizer_bytes
-    print(
-        f"{method:4} | weights, gradients, optimizer {fixed / 1e9:.2f} GB"
-        f" | activations {need.activations_bytes / 1e9:.2f} GB"
-    )
+    needs.append([method, *(f"{each / 1e9:.2f}" for each in (fixed, need.activations_bytes))])
+table(["GB", "weights, gradients, optimizer", "activations"], needs)
 # %% [markdown]
 # LoRA needs a quarter of the fixed part, but all activations. **That is an estimate:** we had no
 # GPU. With yours, the cells below measure it.

@@ -69,13 +69,14 @@ folder = Path(tempfile.mkdtemp()) / "pirate"
 folder = save_adapter(model, folder, base_fingerprint=fingerprint, dtype=torch.float16)
 # %%
 # @title The answer: run it when you have predicted
+from lora_edu.plots import table
+
 base_bytes = data_path("mini_gpt", "model.safetensors").stat().st_size
 adapter_bytes = (folder / "adapter_model.safetensors").stat().st_size
-for path in sorted(folder.iterdir()):
-    print(f"{path.name:26} {path.stat().st_size / 1000:6.0f} kB")
+files = [[path.name, f"{path.stat().st_size / 1000:.0f}"] for path in sorted(folder.iterdir())]
 each = adapter_bytes // history.trainable_parameters
 why = f"{history.trainable_parameters:,} numbers of {each} bytes, and a header"
-reveal(size, round(adapter_bytes / 1000), because=why)
+reveal(size, round(adapter_bytes / 1000), because=why, measured=table(["file", "kB"], files))
 # %% [markdown]
 # ## What is in the two files?
 # One is JSON and says how to use the matrices. Its entries are those of PEFT, Hugging Face's
@@ -390,13 +391,15 @@ def added_and_subtracted(weight, update, times):
 with torch.no_grad():
     update = layer.lora.delta().T
     off = {n: added_and_subtracted(kept, update, n) - kept for n in (1, 100)}
-print(f"after unmerge, the old weight is off by {(layer.linear.weight - kept).abs().max().item()}")
-for times, error in off.items():
-    changed = 100 * (error != 0).float().mean()
-    print(f"added and subtracted, {times:3} times: {changed:.0f} % of it changed")
+changed = [
+    [f"added and subtracted, {n} times", f"{100 * (error != 0).float().mean():.0f} %"]
+    for n, error in off.items()
+]
+changed.append(["after unmerge", f"{100 * (layer.linear.weight != kept).float().mean():.0f} %"])
 grown = off[100].norm() > 2 * off[1].norm()
 why = "the first sum drops digits, later ones find none to drop"
-reveal(cycles, GROWTH[0 if grown else 1], because=why)
+measured = table(["the old weight", "numbers of it that differ"], changed)
+reveal(cycles, GROWTH[0 if grown else 1], because=why, measured=measured)
 
 
 # %% [markdown]
@@ -530,8 +533,6 @@ def below(value):
 
 
 # %%
-from lora_edu.plots import table
-
 table(
     ["computed in", "output, unmerged", "output, merged", "update lost"],
     [[name, *map(below, (e.unmerged, e.merged, e.update_lost))] for name, e in errors.items()],

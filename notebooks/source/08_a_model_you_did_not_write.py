@@ -182,7 +182,7 @@ for way, ids_of in WAYS.items():
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import digits, read_record, runs_of, summarise
-from lora_edu.plots import table
+from lora_edu.plots import signed, table
 from lora_edu.tasks import error_rate_score, unmentioned
 
 record = read_record(data_path("results", "llm_menu.json"))
@@ -448,8 +448,12 @@ show(chart, alt=f"Validation loss over learning rate, a valley for each method. 
 why = "by the mean of three seeds; Schulman et al. 2025 found about ten, too"
 reveal(factor, round(times), because=why)
 # %%
-for name, losses in tried.items():
-    print(name, "|", ", ".join(f"{rate:g}: {losses[rate]:.3f}" for rate in sorted(losses)))
+rates = sorted({rate for losses in tried.values() for rate in losses})
+losses_at = [
+    [f"{rate:g}", *(f"{losses[rate]:.3f}" if rate in losses else "–" for losses in tried.values())]
+    for rate in rates
+]
+table(["learning rate", *tried], losses_at)
 # %% [markdown]
 # **Exercise 4.** By the loss on menus alone, which of these rates is best for each method?
 # %% exercise="08.rate"
@@ -494,10 +498,12 @@ gap = compare(slots, *errors, error_rate_score, highest=torch.inf)
 low, high = 100 * gap.low, 100 * gap.high
 losses = (torch.tensor([run["test_loss"] for run in runs]) for runs in fresh.values())
 nats, half = mean_difference(*losses)
-print(f"LoRA minus full, slot errors: {100 * gap.value:+.1f} points ({low:+.1f} to {high:+.1f})")
-print(f"LoRA minus full, test loss:   {nats:+.3f} nats (± {half:.3f})")
+points = f"{signed(100 * gap.value)} points ({signed(low)} to {signed(high)})"
+apart = f"""LoRA minus full, slot errors: {points}.
+LoRA minus full, test loss: {signed(nats, 3)} ± {half:.3f} nats."""
 verdict = OUTCOMES[0] if high < 0 else OUTCOMES[1] if low > 0 else OUTCOMES[2]
-reveal(fewer, verdict, because="the interval of the difference decides")
+why = "the interval of the difference decides"
+reveal(fewer, verdict, because=why, measured=apart)
 # %% [markdown]
 # Full fine-tuning makes fewer slot errors, 0.6 % against 1.5 %. That is more than chance, though
 # the difference may be as small as 0.2 points. In notebook 06, too, LoRA at rank 8 made about three

@@ -122,10 +122,13 @@ f1_verdict
 # an alarm the fraction is 0 / 0: <code>max(1, …)</code> below it avoids that.
 # </details>
 # %%
+from lora_edu.plots import signed, table
+
+rows = []
 for name, always in {"ham": 0, "spam": 1}.items():
     score = f1(truth.tolist(), [always] * len(truth)) if f1_verdict.passed else None
-    told = "not tried yet" if score is None else f"F1 {score:.2f}"
-    print(f"always {name:4} | {told}")
+    rows.append([f"always {name}", "not tried yet" if score is None else f"{score:.2f}"])
+table(["", "F1"], rows)
 
 
 # %% [markdown]
@@ -186,15 +189,21 @@ print(f"by your formula: {told}; by drawing families: ±{100 * 1.96 * stdev(scor
 # The seed decides where the head and $A$ start and in which order the batches come. So it is a
 # second kind of luck. Look at the five seeds:
 # %%
+# @title What it does: takes the accuracies of the five seeds, and sets them in a table
 from lora_edu.tasks import METHODS
 
 accuracies = {
     method: [(run == truth).double().mean().item() for run in predictions_of(record, method=method)]
     for method in METHODS
 }
-for method, found in accuracies.items():
-    each = ", ".join(f"{100 * value:.1f} %" for value in found)
-    print(f"{method:4} | {each} | standard deviation {100 * stdev(found):.1f} points")
+columns = ["accuracy in %", *(f"seed {seed}" for seed in range(5)), "standard deviation, points"]
+table(
+    columns,
+    [
+        [method, *(f"{100 * value:.1f}" for value in (*found, stdev(found)))]
+        for method, found in accuracies.items()
+    ],
+)
 
 
 # %% [markdown]
@@ -239,7 +248,6 @@ check("09.paired", paired)
 # luck of the *training* set is left out.
 # %%
 from lora_edu.evaluation import accuracy_score, compare, f1_score, summarise
-from lora_edu.plots import table
 
 rows = []
 for method in METHODS:
@@ -260,15 +268,14 @@ versus
 # %%
 pair = predictions_of(record, method="full"), predictions_of(record, method="lora")
 gap = compare(truth, *pair, accuracy_score, groups=groups)
-low, high = 100 * gap.low, 100 * gap.high
-print(f"full minus LoRA: {100 * gap.value:+.1f} points ({low:+.1f} to {high:+.1f})")
+value, low, high = (100 * each for each in (gap.value, gap.low, gap.high))
 yours = paired(accuracies["full"], accuracies["lora"])
 told = "not tried yet" if yours is None else f"±{100 * yours:.1f}"
-seeds_alone = f"±{100 * gap.seed_half:.1f} points"
-print(f"from the luck of the seeds alone: {seeds_alone}; by your paired: {told}")
+measured = f"""Full minus LoRA: {signed(value)} points ({signed(low)} to {signed(high)}).
+From the luck of the seeds alone: ±{100 * gap.seed_half:.1f} points; by paired: {told}."""
 verdict = "full is better" if low > 0 else "LoRA is better" if high < 0 else "not shown"
 why = f"both kinds of luck widen it; the verdict: {verdict}"
-reveal(versus, round(high - low, 1), because=why, tolerance=0.25)
+reveal(versus, round(high - low, 1), because=why, measured=measured, tolerance=0.25)
 # %% [markdown]
 # "Not shown" is not "equal": the true difference could be several points either way. Would more
 # seeds help, or more messages? Look at the two parts of *this* interval, and at what they would be
@@ -368,9 +375,11 @@ words = baselines[SOURCE]["words_and_pairs"]
 by_words = digits(words["predicted"])[None]  # one run
 over = compare(truth, predictions_of(record, method="lora"), by_words, f1_score, groups=groups)
 verdict = "yes" if over.low > 0 else "no" if over.high < 0 else "not shown"
-print(f"LoRA minus words and pairs: F1 {over.value:+.3f} ({over.low:+.3f} to {over.high:+.3f})")
+value, low, high = (signed(each, 3) for each in (over.value, over.low, over.high))
+measured = f"LoRA minus words and pairs, F1: {value} ({low} to {high})."
 # %%
-reveal(credit, verdict, because="the interval of the paired difference decides here, too")
+why = "the interval of the paired difference decides here, too"
+reveal(credit, verdict, because=why, measured=measured)
 # %%
 # @title What it does: scores each method and control, with intervals
 settings = {m: {"method": m} for m in METHODS}
@@ -416,11 +425,14 @@ CONTROLS = {
     "LoRA minus LoRA on a random base": ({"method": "lora"}, {"method": "lora", "base": "random"}),
     "full minus full on a random base": ({"method": "full"}, {"method": "full", "base": "random"}),
 }
+rows = []
 for name, (first, second) in CONTROLS.items():
     pair = predictions_of(record, **first), predictions_of(record, **second)
     gain = compare(truth, *pair, f1_score, groups=groups)
     told = "shown" if gain.low > 0 or gain.high < 0 else "not shown"
-    print(f"{name:32} | F1 {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) | {told}")
+    value, low, high = (signed(each, 3) for each in (gain.value, gain.low, gain.high))
+    rows.append([name, value, f"{low} to {high}", told])
+table(["", "F1", "95 % interval", ""], rows)
 # %% [markdown]
 # In the figure the intervals of LoRA and of the head *overlap*, and yet the first line shows their
 # difference. Each of the two holds the luck that both share, so only the interval of the paired
@@ -428,16 +440,20 @@ for name, (first, second) in CONTROLS.items():
 #
 # The last line is worth a closer look, too. A gain of 0.09 is not small, so why is it not shown?
 # %%
+# @title What it does: takes full fine-tuning's single runs, and sets them in a table
 alike = torch.ones(len(truth))  # every message counts once
 found = {}
 for base in ("mini", "random"):
     found[base] = f1_score(truth, predictions_of(record, method="full", base=base), alike).tolist()
-    each = ", ".join(f"{score:6.3f}" for score in found[base])
-    print(f"full, base {base:6} | F1 by seed: {each} | median {median(found[base]):.3f}")
 gains = [a - b for a, b in zip(found["mini"], found["random"])]
-each = ", ".join(f"{gain:+.3f}" for gain in gains)
 kept = [gain for gain in gains if gain != max(gains)]
-print(f"difference        | {'':10} {each} | mean without the largest {sum(kept) / 4:+.3f}")
+rows = [
+    [f"full, base {base}", *(f"{score:.3f}" for score in (*each, median(each))), "–"]
+    for base, each in found.items()
+]
+rows.append(["difference", *(signed(gain, 3) for gain in gains), "–", signed(sum(kept) / 4, 3)])
+seeds = [f"seed {seed}" for seed in range(5)]
+table(["F1", *seeds, "median", "mean without the largest"], rows)
 # %% [markdown]
 # On the random base one seed went wrong. It widens the interval, and it also *makes* the gain:
 # without that seed, 0.09 becomes less than 0.01. You may not drop a seed that spoils the picture,

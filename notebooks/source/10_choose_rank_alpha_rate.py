@@ -261,10 +261,11 @@ table(
 )
 # %%
 best = {rank: min(of, key=of.get) for rank, of in losses.items()}
-for rank, lr in best.items():
-    print(f"rank {rank:2}: best rate {lr:g}, loss {losses[rank][lr]:.3f}")
+rows = [[rank, f"{lr:g}", f"{losses[rank][lr]:.3f}"] for rank, lr in best.items()]
 moved = WAYS[0 if best[32] < best[1] else 1 if best[32] == best[1] else 2]
-reveal(trend, moved, because="at the same multiplier, more directions do more at each step")
+measured = table(["rank", "best rate", "loss"], rows)
+why = "at the same multiplier, more directions do more at each step"
+reveal(trend, moved, because=why, measured=measured)
 # %% [markdown]
 # From rank 1 to 32 the best rate tried falls to a quarter. That it falls fits what you saw of the first
 # step; how far, a single step can't say. So whoever keeps alpha at twice the rank has to choose the

@@ -139,6 +139,11 @@ def _counted(notebook: NotebookNode) -> None:
     told.execution_count = 3
 
 
+def _printed_above(notebook: NotebookNode) -> None:
+    told = next(cell for cell in notebook.cells if "reveal(" in cell.source)
+    told.outputs = [new_output("stream", name="stdout", text="A: 3"), *told.outputs]
+
+
 def _widgets(notebook: NotebookNode) -> None:
     notebook.metadata["widgets"] = {}
 
@@ -177,6 +182,11 @@ BREAKS = [
     ("outputs_are_clean", _stream("stderr", "a warning")),
     ("outputs_are_clean", _stream("stdout", " 40%|████      | 4/10")),
     ("columns_of_tables", _insert(new_markdown_cell("| what | why |\n|---|:--|\n| a | b |"))),
+    ("tables_are", _stream("stdout", "method | accuracy\nLoRA   | 0.9")),
+    ("numbers_are", _stream("stdout", "difference -0.1 (-0.2 to +0.1)")),
+    ("numbers_are", _stream("stdout", "95% of them")),
+    ("numbers_are", _output(text_plain="95 per cent of them")),
+    ("nothing_is_printed", _printed_above),
     ("printed_lines", _stream("stdout", "short\n" + "word " * 24)),
     ("every_picture", _output(image_png="iVBORw0KGgo=")),
     ("every_picture", _insert(new_markdown_cell("![](picture.png)"))),

@@ -31,6 +31,10 @@ IMAGE_WITHOUT_ALT = re.compile(r"!\[\s*\]\(|<img(?![^>]*\balt=\"[^\"]+\")[^>]*>"
 TITLE_WITH_MARKS = re.compile(r"# @title .*[`*$]")
 # JupyterLab sets the text of a column to the right, unless the table says otherwise.
 COLUMN_WITHOUT_SIDE = re.compile(r"\|\s*-+\s*\|")
+BARS = re.compile(r"\S *\|\s")
+IN_BRACKETS = re.compile(r"\[[^\[\]]*\]")
+HYPHEN = re.compile(r"(?<![\w.])-(?=\.?\d)")
+SHARE = re.compile(r"\d(?:%| per ?cent)")
 CHECK = re.compile(r"\bcheck\(\s*\"(\d\d\.\w+)\"")
 
 
@@ -64,6 +68,15 @@ def output_texts(cell: NotebookNode) -> Iterator[str]:
         for mime, content in output.get("data", {}).items():
             if mime.startswith("text/"):
                 yield re.sub(r"data:image/[^\"]+", "", content)
+
+
+def printed(cell: NotebookNode) -> Iterator[str]:
+    """Yields the texts that a page shows as such: not those beside HTML or Markdown."""
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        yield output.get("text", "")
+        if not {"text/html", "text/markdown"} & set(data):
+            yield data.get("text/plain", "")
 
 
 def lines_with(pattern: re.Pattern[str], text: str) -> list[str]:
@@ -202,6 +215,41 @@ def printed_lines_are_short(notebook: NotebookNode, path: str) -> list[str]:
 @rule
 def columns_of_tables_have_a_side(notebook: NotebookNode, path: str) -> list[str]:
     return [line for text in texts(notebook) for line in lines_with(COLUMN_WITHOUT_SIDE, text)]
+
+
+@rule
+def tables_are_tables(notebook: NotebookNode, path: str) -> list[str]:
+    """Columns that stand in text between bars; a table of lora_edu.plots, or one of Markdown."""
+    return [
+        f"a table made of bars: {line!r}"
+        for cell in code_cells(notebook)
+        for text in printed(cell)
+        for line in lines_with(BARS, text)
+    ]
+
+
+@rule
+def numbers_are_written_one_way(notebook: NotebookNode, path: str) -> list[str]:
+    """A minus is −, save in values as Python writes them, in brackets; a share is 5 %."""
+    return [
+        f"{kind}: {line!r}"
+        for cell in code_cells(notebook)
+        for text in printed(cell)
+        for kind, pattern in (("a hyphen for a minus", HYPHEN), ("a share", SHARE))
+        for line in lines_with(pattern, IN_BRACKETS.sub("[]", text))
+    ]
+
+
+@rule
+def nothing_is_printed_above_an_answer(notebook: NotebookNode, path: str) -> list[str]:
+    """It would stand open above the answer, which is folded until there is a prediction."""
+    return [
+        f"printed above the answer: {output.text[:50]!r}"
+        for cell in code_cells(notebook)
+        if re.search(r"^reveal\(", cell.source, re.M)
+        for output in cell.get("outputs", [])
+        if output.output_type == "stream"
+    ]
 
 
 @rule

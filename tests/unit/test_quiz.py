@@ -5,7 +5,7 @@ import base64
 import ipywidgets
 import pytest
 
-from lora_edu.plots import display
+from lora_edu.plots import display, table
 from lora_edu.plots.charts import show
 from lora_edu.plots.display import WIDGET_VIEW, image_tag, show_widget
 from lora_edu.plots.style import figure, png, shown_width
@@ -228,6 +228,18 @@ def test_an_answer_is_folded_until_there_is_a_prediction() -> None:
     right, wrong = reveal(prediction, "<a>")._repr_html_(), reveal(prediction, "b")._repr_html_()
     assert "details" not in right + wrong
     assert (">✓<" in right, ">✗<" in wrong) == (True, True)
+
+
+def test_what_was_measured_is_folded_with_the_answer() -> None:
+    prediction = predict("Which?", ["a", "b"])
+    for measured, inner in (("x < 1\ny", "x &lt; 1<br>y"), (table(["", "x"], [["y", 1]]), "<td")):
+        folded = reveal(prediction, "a", because="so it is", measured=measured)
+        html = folded._repr_html_()
+        assert html.index("The answer: a") < html.index(inner)
+        assert html.endswith("</div></details>") and html.count("<details>") == 1
+        assert repr(folded).endswith(f"Why: so it is.\n{measured}")
+    prediction.say("a")
+    assert "y</div>" in reveal(prediction, "a", measured="y")._repr_html_()
 
 
 def test_a_widget_goes_out_live_and_as_text(shown: list) -> None:
