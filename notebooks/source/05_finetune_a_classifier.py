@@ -281,7 +281,7 @@ show(chart, alt=f"{shown}. {title}.")
 # 95 %, but our training time hardly. The next task needs only another small file.
 #
 # ## Should I use LoRA, and with what?
-# Each line names its evidence, and what that does *not* show.
+# Each case gets a phrase. Its evidence, and what that does *not* show, is folded beneath.
 # %%
 from lora_edu.widgets.choosing import decision_tables
 

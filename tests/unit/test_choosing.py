@@ -7,6 +7,7 @@ from support.project import ROOT
 
 from lora_edu.widgets import choosing
 from lora_edu.widgets.choosing import decision_tables
+from scripts.notebook_times import count_words
 
 TEXT = decision_tables().text
 
@@ -40,11 +41,26 @@ def test_a_page_gets_each_table_as_cards_and_the_rest_as_markdown(monkeypatch) -
         assert unescape(re.sub("<.+?>", "", cell)) == words
 
 
-def test_each_line_has_its_support_and_its_limits() -> None:
-    assert len(rows()) >= 9
-    for _, start, support, limits in rows():
-        assert start and limits
-        assert re.search(r"notebook \d\d|et al|LoRA paper|QLoRA", support, re.I), support
+SUPPORT = r"notebook \d\d|et al|LoRA paper|QLoRA"
+
+
+def test_each_line_is_short_and_has_one_reason_with_its_link() -> None:
+    assert len(rows()) == 10
+    for *said, why in rows():
+        assert all(count_words(cell) <= 9 for cell in said), said
+        assert len(re.findall(r"\]\(", why)) == 1 and count_words(why) <= 16, why
+        assert re.search(SUPPORT, why, re.I), why
+
+
+def test_a_fold_beneath_has_each_line_s_evidence_and_its_limits() -> None:
+    folds = re.findall("<details>.*?</details>", TEXT, flags=re.DOTALL)
+    lines = [line for fold in folds for line in fold.splitlines() if line.startswith("- ")]
+    assert len(lines) == len(rows())
+    for (name, *_), line in zip(rows(), lines, strict=True):
+        case, evidence = re.fullmatch(r"- \*\*(.+?)\.\*\* (.+)", line).groups()
+        assert set(case.lower().split()) & set(re.findall(r"\w+", name.lower())), (name, case)
+        support, limits = evidence.split("*Not shown:* ")
+        assert limits and re.search(SUPPORT, support, re.I), line
 
 
 def test_its_notebooks_exist() -> None:
