@@ -206,7 +206,8 @@ class Reveal:
         if self.prediction is None:
             unfold = "No prediction recorded. Make one above and run this cell again, or unfold"
             told = faced("told", f"The answer: {_written(self.answer)}", self._why())
-            style = "cursor:pointer;line-height:1.5"
+            # A margin, so that its triangle does not touch the cell's number.
+            style = "cursor:pointer;line-height:1.5;margin:4px 0 4px 9px"
             summary = f'<summary style="{style}">{unfold}.</summary>'
             return f"<details>{summary}{told}{self._measured_html()}</details>"
         said = self._said(self.prediction)

@@ -82,8 +82,8 @@ class TrainingView:
         self.go_on = self._button("Go on", "Take the run up again where it is held", self.resume)
         self.picture = ipywidgets.HTML(layout=ipywidgets.Layout(height="376px"))
         self.text, self.said, self.error_line = ipywidgets.HTML(), ipywidgets.HTML(), ErrorLine()
-        buttons = ipywidgets.HBox([self.stop, self.go_on])
-        parts = [buttons, self.error_line, self.picture, self.text, self.said]
+        self.buttons = ipywidgets.HBox([self.stop, self.go_on])
+        parts = [self.buttons, self.error_line, self.picture, self.text, self.said]
         self.widget = ipywidgets.VBox(parts)
         self.widget.add_class("lora-live")
 
@@ -210,12 +210,13 @@ class TrainingView:
         return f"{self._name}: {self.state()}. The training loss {falls}."
 
     def draw(self) -> None:
-        """Brings buttons, picture and text up to date."""
+        """Brings buttons, picture and text up to date; no buttons are left of a run that ended."""
         held = self.history.stopped == HELD
         deaf = self._cell_waits and not hears_clicks()
         self.stop.description = "Use the cell's own stop button" if deaf else "Stop"
         self.stop.disabled = held or self._ended.is_set() or deaf
         self.go_on.disabled = not held
+        self.buttons.layout.display = "none" if self._ended.is_set() else None
         title = f"{self._name}: {self.state()}"
         self.png = self._drawing.png(title, self.history)
         self.picture.value = image_tag(self.png, self.describe())

@@ -30,11 +30,8 @@ ham = sum(example.label == 0 for example in data.validation) / len(data.validati
 for part, messages in data._asdict().items():
     print(f"{part}: {len(messages)} messages")
 print(f"saying ham each time is right for {100 * ham:.0f} % of validation")
-examples = [
-    [("ham", "spam")[label], shorten(message, 84, placeholder=" …")]
-    for message, label in data.train[3:7]
-]
-table(["label", "message"], examples)
+seen = [[("ham", "spam")[n], shorten(text, 84, placeholder=" …")] for text, n in data.train[3:7]]
+table(["label", "message"], seen)
 # %% [markdown]
 # The messages come in three parts: **train** to learn from, **validation** to make choices by, and
 # **test** to report on, never to choose by: the best of several scores flatters.

@@ -99,11 +99,13 @@ def test_the_buttons_hold_the_run_and_take_it_up_again():
     view = view_of(head(), 5, lambda view: view.stop.click())
     assert asyncio.run(view.run()).last_step == 5
     assert (view.stop.disabled, view.go_on.disabled) == (True, False)
+    assert view.buttons.layout.display is None
     held = view.png
     view.go_on.click()
     wait_for_end(view)
     assert view.history.stopped == "finished"
     assert (view.stop.disabled, view.go_on.disabled) == (True, True)
+    assert view.buttons.layout.display == "none"
     assert view.png != held
 
 
@@ -152,6 +154,7 @@ def test_an_error_reaches_the_cell_and_the_view_names_it():
     assert view.error_line in view.widget.children
     assert view.verdict().endswith("by an error, ValueError: no <data> left.")
     assert (view.stop.disabled, view.go_on.disabled) == (True, True)
+    assert view.buttons.layout.display == "none"
 
 
 def test_an_error_after_the_cell_has_ended_is_named_and_logged(monkeypatch):

@@ -11,7 +11,11 @@ legend { padding: 0; font-weight: 650; font-size: 15px; }
 .options { display: flex; flex-direction: column; align-items: flex-start; margin: 4px 0; }
 .options label { display: flex; gap: 8px; align-items: baseline; padding: 3px 6px; border-radius: 6px; cursor: pointer; }
 .options label:has(:checked) { background: var(--card); font-weight: 600; }
-input[type="radio"] { accent-color: var(--lora); margin: 0; flex: none; }
+/* Drawn here: on a dark page the browser's own ring, of what is not chosen, looks like one that cannot be. */
+input[type="radio"] { appearance: none; width: 15px; height: 15px; margin: 0; flex: none; align-self: flex-start; margin-top: 3px;
+  border: 2px solid var(--quiet); border-radius: 50%; background: var(--paper); cursor: pointer; }
+input[type="radio"]:checked { border-color: var(--lora); background: radial-gradient(var(--lora) 45%, var(--paper) 52%); }
+@media (forced-colors: active) { input[type="radio"] { appearance: auto; } }
 .number { display: flex; flex-wrap: wrap; gap: 8px; margin: 6px 0; }
 .number input { flex: 0 1 230px; }
 p { margin: 2px 0 0; }`;

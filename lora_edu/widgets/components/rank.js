@@ -82,6 +82,7 @@ const STYLE = `
 .lora { color: var(--lora); } .frozen { color: var(--frozen); }
 .notes { margin: 6px 0 0; font-size: 14px; line-height: 19px; min-height: 57px; }
 .judged { margin: 0; font-size: 14px; line-height: 19px; font-weight: 600; }
+.judged.quiet { font-weight: 400; }
 svg.chart .tag { font-size: 12px; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
 .slider, .slider input { min-width: 0; }
 @container (max-width: 815px) { .kinds { grid-template-columns: repeat(4, minmax(0, 1fr)); } .kinds > div { height: 25px; } .layer { grid-template-columns: 120px minmax(0, 1fr); gap: 0 6px; } }
@@ -116,7 +117,7 @@ export function mount(host, data) {
     el("fieldset", { class: "kinds" }, el("legend", {}, "Layers with LoRA"), ...kinds.map(({ element }) => element)),
     el("div", { class: "two" }, left,
       el("div", {}, el("div", { "aria-live": "polite" }, big, share), el("div", { class: "layer" }, drawing, table))),
-    notes, ...(data.guess ? [el("p", { class: "judged" }, data.guess.words)] : []));
+    notes, ...(data.guess ? [el("p", { class: data.guess.count ? "judged" : "judged quiet" }, data.guess.words)] : []));
 
   function show() {
     const found = answer(state, data), wide = left.clientWidth || 400;
