@@ -30,7 +30,8 @@ ham = sum(example.label == 0 for example in data.validation) / len(data.validati
 for part, messages in data._asdict().items():
     print(f"{part}: {len(messages)} messages")
 print(f"saying ham each time is right for {100 * ham:.0f} % of validation")
-seen = [[("ham", "spam")[n], shorten(text, 84, placeholder=" …")] for text, n in data.train[3:7]]
+named = "ham", "spam"
+seen = [[named[n], shorten(text, 84, placeholder=" …")] for text, n in data.train[3:7]]
 table(["label", "message"], seen)
 # %% [markdown]
 # The messages come in three parts: **train** to learn from, **validation** to make choices by, and
