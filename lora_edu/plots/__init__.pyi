@@ -11,6 +11,7 @@ from .charts import (
     smoothed,
     stacked_bars,
 )
+from .curve_names import spread
 from .display import (
     LINE_CHARACTERS,
     alert_paragraph,
@@ -68,6 +69,7 @@ __all__ = [
     "show_widget",
     "shown_width",
     "smoothed",
+    "spread",
     "stacked_bars",
     "signed",
     "table",

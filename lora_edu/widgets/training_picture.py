@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from lora_edu.plots import (
+    INK,
     SMOOTHED_STEPS,
     figure,
     house_style,
@@ -16,6 +17,7 @@ from lora_edu.plots import (
     png,
     shown_width,
     smoothed,
+    spread,
 )
 from lora_edu.training import History
 from lora_edu.widgets.canvas import Canvas
@@ -28,6 +30,11 @@ _APART = {
     "markeredgewidth": 1.6,
     "path_effects": [withStroke(linewidth=3.6, foreground="white")],
 }
+# Names of curves: the height of a line, how far from the curve's end, and of the steps' length what
+# is left for them to the right, on axes that are as wide as the figure or half as wide.
+_NAME_POINTS, _NAME_ASIDE_POINTS = 13.5, 20
+_ROOM_FOR_NAMES = {False: 1.26, True: 1.62}
+_ROOM_FOR_MARKER = 1.03
 _ROOM_FOR = 100  # the layout is made once, with room for tick labels as wide as this one
 
 
@@ -45,30 +52,59 @@ class TrainingPicture:
         )
         self._loss_axis = drawn.axes[0]
         thin = {"color": line_style(0)["color"], "alpha": 0.55, "linewidth": 0.8}
-        thin["label"] = "each batch"
         with house_style():
             self.title = drawn.suptitle(" ", x=0.01, ha="left", fontsize=10.5, fontweight="bold")
             self._curves: dict[str, Any] = {
                 "batches": self._loss_axis.plot([], [], **thin)[0],
-                "training": self._curve(0, 0, f"mean of {SMOOTHED_STEPS} steps", marker=""),
-                "validation": self._curve(0, 1, "validation", **_APART),
+                "training": self._curve(0, 0, marker=""),
+                "validation": self._curve(0, 1, **_APART),
             }
             self._loss_axis.set_ylim(0, _ROOM_FOR)
             self._loss_axis.yaxis.set_major_formatter("{x:g}")
             self._loss_axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-            if accuracy:  # one curve, which its axis names
-                self._curves["accuracy"] = self._curve(1, 2, "accuracy")
+            self._loss_axis.set_xlim(0, _ROOM_FOR_NAMES[accuracy] * steps)
+            self._loss_axis.xaxis.set_major_locator(_up_to(steps))
+            if accuracy:  # one curve, which its axis names; a step is as wide as beside it
+                self._curves["accuracy"] = self._curve(1, 2, clip_on=False)
+                self._curves["accuracy"].set_in_layout(False)
                 drawn.axes[1].set_ylabel("accuracy on validation (%)")
-                drawn.axes[1].set_ylim(0, 105)
-            for axis in drawn.axes:
-                axis.set_xlim(0, 1.03 * steps)  # room for the last marker
-                axis.set_title(" ")  # keeps a line free for the names of the curves
-        self._named: list[tuple[str, str]] = []
-        self.canvas = Canvas(drawn, [self.title, *self._curves.values()])
+                drawn.axes[1].set_ylim(0, 100)
+                drawn.axes[1].set_xlim(0, _ROOM_FOR_MARKER * steps)
+                drawn.axes[1].xaxis.set_major_locator(_up_to(steps))
+                widths = [_ROOM_FOR_NAMES[True], _ROOM_FOR_MARKER]
+                self._loss_axis.get_gridspec().set_width_ratios(widths)
+            self._names = {
+                "batches": self._name("batches", "each batch"),
+                "training": self._name("training", f"mean of {SMOOTHED_STEPS} steps"),
+                "validation": self._name("validation", "validation"),
+            }
+        moving = [self.title, *self._curves.values(), *self._names.values()]
+        self.canvas = Canvas(drawn, moving)
 
-    def _curve(self, panel: int, style: int, label: str, **changed: Any) -> Any:
+    def _curve(self, panel: int, style: int, **changed: Any) -> Any:
         axis = self._loss_axis.figure.axes[panel]
-        return axis.plot([], [], label=label, **line_style(style) | changed)[0]
+        return axis.plot([], [], **line_style(style) | changed)[0]
+
+    def _name(self, curve: str, name: str) -> Any:
+        """Makes the name of a loss, with a line that ties it to its curve."""
+        drawn = self._curves[curve]
+        tie = {"color": drawn.get_color(), "alpha": drawn.get_alpha(), "linewidth": 0.9}
+        how = {"arrowstyle": "-", "shrinkA": 2, "shrinkB": 4, "relpos": (0, 0.5)}
+        made = self._loss_axis.annotate(
+            name,
+            (0, 0),
+            xytext=(0, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5,
+            color=INK,
+            arrowprops=how | tie,
+            annotation_clip=False,
+            path_effects=[withStroke(linewidth=3, foreground="white")],  # over the grid
+            visible=False,
+        )
+        made.set_in_layout(False)  # its axes have the room already
+        return made
 
     def png(self, title: str, history: History) -> bytes:
         """Draws a history as far as it goes.
@@ -90,7 +126,8 @@ class TrainingPicture:
         seen = [loss for loss in (*history.losses, *validation[1]) if math.isfinite(loss)]
         top = _LOSS_GRID * math.ceil(max(seen, default=1) * 1.05 / _LOSS_GRID)
         self._loss_axis.set_ylim(0, top)
-        return self.canvas.png(scale=(top, *self._name_curves()))
+        self._name_curves(top)
+        return self.canvas.png(scale=top)
 
     def still(self) -> tuple[bytes, int]:
         """The last picture again, as sharp as all that are kept, and how wide it is shown."""
@@ -99,18 +136,28 @@ class TrainingPicture:
         self.title.set_animated(True)
         return picture, shown_width(self.canvas.figure)
 
-    def _name_curves(self) -> list[tuple[str, str]]:
-        """Gives the losses a legend of those that have begun; returns their names and markers."""
+    def _name_curves(self, top: float) -> None:
+        """Writes the name of each loss that has begun beside its end, apart from the others."""
         axis = self._loss_axis
-        lines = [line for line in axis.get_lines() if len(line.get_xdata())]
-        names = [(str(line.get_label()), str(line.get_marker())) for line in lines]
-        if names != self._named:
-            with house_style():
-                above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-                row = {"ncols": 3, "columnspacing": 1.2, "handlelength": 2.2}
-                axis.legend(handles=lines, fontsize=8.5, **above, **row)
-            self._named = names
-        return names
+        high = 72 / axis.figure.dpi * axis.bbox.height  # in points
+        begun = [name for name in self._names if len(self._curves[name].get_xdata())]
+        ends = [[part[-1] for part in self._curves[name].get_data()] for name in begun]
+        ends = [(x, y if math.isfinite(y) else top) for x, y in ends]
+        wished = [high * y / top for _, y in ends]
+        places = spread(wished, [_NAME_POINTS] * len(begun), 0, high) or wished
+        last = max((x for x, _ in ends), default=0)
+        for name, (x, y), wish, place in zip(begun, ends, wished, places, strict=True):
+            text = self._names[name]
+            beyond = 72 / axis.figure.dpi * axis.bbox.width * (last - x) / axis.get_xlim()[1]
+            text.xy = (x, y)
+            text.set_position((beyond + _NAME_ASIDE_POINTS, place - wish))
+            text.set_visible(True)
+
+
+def _up_to(steps: int) -> FixedLocator:
+    """About five ticks at round numbers of steps, and none where there are only names."""
+    ticks = MaxNLocator(5, steps=[1, 2, 5, 10], integer=True).tick_values(0, steps)
+    return FixedLocator([tick for tick in ticks if tick <= steps])
 
 
 def _measured(history: History, measure: str) -> tuple[list[float], list[float]]:

@@ -319,7 +319,7 @@ def test_the_curve_of_batches_can_be_seen_on_white_and_turned_for_a_dark_page():
     assert (light(turned) + 0.05) / (light(paper) + 0.05) >= 3
 
 
-def test_the_legend_names_the_losses_that_have_begun_and_no_other():
+def test_names_are_at_the_ends_of_the_losses_that_have_begun_and_no_other():
     history = History()
     picture = TrainingPicture(10, accuracy=True)
 
@@ -327,8 +327,10 @@ def test_the_legend_names_the_losses_that_have_begun_and_no_other():
 
     def named() -> list[str]:
         picture.png("so far", history)
-        legend = losses.get_legend()
-        return [text.get_text() for text in legend.get_texts()] if legend else []
+        seen = [text for text in losses.texts if text.get_visible()]
+        ends = {tuple(of.get_xydata()[-1]) for of in losses.get_lines() if len(of.get_xdata())}
+        assert {tuple(text.xy) for text in seen} == ends
+        return [text.get_text() for text in seen]
 
     training = ["each batch", "mean of 6 steps"]
     assert named() == []
@@ -336,7 +338,28 @@ def test_the_legend_names_the_losses_that_have_begun_and_no_other():
     assert named() == training
     history.evaluations = [{"step": 1, "validation_loss": 1.5, "validation_accuracy": 0.5}]
     assert named() == [*training, "validation"]
-    assert accuracy.get_legend() is None and accuracy.get_ylabel() == "accuracy on validation (%)"
+    assert losses.get_legend() is None and accuracy.get_ylabel() == "accuracy on validation (%)"
+
+
+def test_the_two_panels_have_one_height_and_a_step_is_as_wide_in_both():
+    losses, accuracy = TrainingPicture(64, accuracy=True).canvas.figure.axes
+    assert (losses.bbox.y0, losses.bbox.y1) == pytest.approx((accuracy.bbox.y0, accuracy.bbox.y1))
+    assert losses.bbox.width + accuracy.bbox.width > 0.8 * losses.figure.bbox.width
+    wide = [axis.bbox.width / axis.get_xlim()[1] for axis in (losses, accuracy)]
+    assert wide[0] == pytest.approx(wide[1], rel=0.02)
+    for axis in (losses, accuracy):
+        assert axis.get_ylim()[1] in axis.get_yticks() and max(axis.get_xticks()) <= 64
+
+
+def test_names_of_curves_that_end_together_keep_apart():
+    history = History()
+    for step in range(1, 11):
+        history.record_step(0.3, 0.1, step)
+    history.evaluations = [{"step": 10, "validation_loss": 0.3, "validation_accuracy": 0.5}]
+    picture = TrainingPicture(10, accuracy=True)
+    picture.png("finished", history)
+    heights = sorted(text.get_position()[1] for text in picture.canvas.figure.axes[0].texts)
+    assert all(b - a >= 13 for a, b in zip(heights, heights[1:]))
 
 
 @pytest.mark.parametrize("accuracy", [False, True])
@@ -381,8 +404,7 @@ def test_a_run_of_one_step_is_a_dot_and_of_more_a_line():
     for step, marker in ((1, "o"), (2, "")):
         history.record_step(2.0, 0.1, step)
         picture.png("so far", history)
-        sign = picture._loss_axis.get_legend().get_lines()[1]
-        assert [mean.get_marker(), sign.get_marker()] == [marker, marker]
+        assert mean.get_marker() == marker
 
 
 def test_watch_returns_what_fit_returns():
