@@ -74,21 +74,37 @@ check("01.make_update", (A, B))
 column, row = torch.tensor([[1], [2], [0], [-1]]), torch.tensor([[3, 0, 1, 2, 5]])
 print(column @ row)
 # %% [markdown]
-# Every row is a multiple of one row: 20 numbers, made of 9. Add another such matrix and you get
-# rank 2 at most, and so on. It also works backwards: *every* matrix is a sum of rank-1 pieces, and
-# the *singular value decomposition* (SVD) finds them:
+# Every row is a multiple of one row: 20 numbers, made of 9. Add a second such matrix, and you get
+# rank 2 at most. It also works backwards: *every* matrix is a sum of rank-1 pieces, and the
+# *singular value decomposition* (SVD) finds them:
 #
 # $$M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots, \qquad \sigma_1 \ge \sigma_2 \ge
 # \dots \ge 0$$
 #
 # Each piece works like the update that you just turned: in $x M$ it reads the direction $u$ and writes
-# the direction $v$, both of length 1, with the strength $\sigma$. The strongest comes first. All $u$ are perpendicular to one another, and so are all $v$. The rank is the number of pieces with $\sigma > 0$.
-#
-# To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. How much is kept? We count
-# *energy*, the sum of squared entries, because it equals the sum of all $\sigma^2$. With strengths
-# of 3 and 1, for example, the first piece has 9 parts of 10, so cutting to rank 1 keeps 90 %. No
-# other matrix of rank 1 would be closer to $M$ (Eckart and Young, 1936).
-#
+# the direction $v$, both of length 1, with the strength $\sigma$. All $u$ are perpendicular to one
+# another, and so are all $v$. The rank is the number of pieces with $\sigma > 0$. How many are there
+# here?
+# %%
+from lora_edu import energy_kept, singular_values, truncate
+
+another = torch.tensor([[0], [0], [2], [0]]) @ torch.tensor([[0, 3, 1, 0, 0]])
+M = (column @ row + another).float()
+strengths = singular_values(M)
+print("strengths:", [round(s, 1) + 0.0 for s in strengths.tolist()])
+# %% [markdown]
+# Two. How much of $M$ is in the first? We count *energy*, the sum of squared entries, because it
+# equals the sum of all $\sigma^2$. Compare the sums:
+# %%
+print(f"squared entries: {M.square().sum():.0f}, squared strengths: {strengths.square().sum():.0f}")
+print(f"the first piece has {100 * energy_kept(strengths)[0]:.0f} % of the energy")
+# %% [markdown]
+# To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. No other matrix of that rank is
+# closer to $M$ (Eckart and Young, 1936). Which row does this cut lose?
+# %%
+for row_of_m, row_of_cut in zip(M.int(), truncate(M, 1).round().int()):
+    print(f"{str(row_of_m.tolist()):20} → {row_of_cut.tolist()}")
+# %% [markdown]
 # Three matrices to cut: a picture of a house in the hills, pure noise, and the real thing. We trained *all* weights of our
 # GPT to tell spam from other messages, and kept the change. From here on $\Delta W$ is what this
 # *full* fine-tuning, LoRA's rival, changed in $W$, and not LoRA's $A B$.
@@ -117,8 +133,6 @@ NAMES = ("the picture", "the noise", "the measured ΔW")
 hardest = predict("Which of the three needs most pieces to keep 90 % of its energy?", NAMES)
 hardest
 # %%
-from lora_edu import energy_kept, singular_values
-
 torch.manual_seed(0)
 objects = (picture, torch.randn(192, 192), query)
 pieces = [int((energy_kept(singular_values(matrix)) < 0.9).sum()) + 1 for matrix in objects]
@@ -258,8 +272,6 @@ check("01.energy", energy)
 # Sum the first <code>rank</code> squares, and divide by the sum of all.
 # </details>
 # %%
-from lora_edu import truncate
-
 sample = torch.randn(8, 6)
 if check("01.cut", cut).passed:
     print(f"your cut differs by {(cut(sample, 2) - truncate(sample, 2)).abs().max():.4f} at most")
@@ -306,7 +318,7 @@ print(f"ΔW, shrunk to the cut's energy, has the lower loss in {lower} of 25: 5 
 # %%
 from torch import nn
 
-from lora_edu import load_pretrained, load_spam, load_tokenizer, truncate
+from lora_edu import load_pretrained, load_spam, load_tokenizer
 
 
 def with_cut(rank):
