@@ -119,6 +119,4 @@ def _row(
     sheet.words(RIGHT, y + BOX / 2, together, anchor="end", strong=True)
     numbers, bare = kept * shape.n_embd + 8 * of_rank, re.sub(r"\[\w+\|(.+?)\]", r"\1", name)
     where = f"in GPT-2 small, where d is {shape.n_embd}" + (" and r is 8" if of_rank else "")
-    sheet.told(
-        LEFT - 3, y - 4, x - GAP - LEFT + 2, BOX + 8, f"{bare}: {numbers:,} numbers {where}."
-    )
+    sheet.told(LEFT - 6, y - 6, RIGHT - LEFT + 12, 43, f"{bare}: {numbers:,} numbers {where}.")
