@@ -397,9 +397,13 @@ reveal(
     measured=f"Slot errors on the same meanings, LoRA's minus full's: {points}.",
 )
 # %% [markdown]
-# **Takeaway:** here, on menus, the examples bring nothing; large models gain a lot from them. And
+# <details><summary><b>Takeaway</b>, once you have predicted</summary>
+#
+# Here, on menus, the examples bring nothing; large models gain a lot from them. And
 # don't trust the loss or BLEU alone: in both, LoRA at rank 8 is close to full here, but it makes
 # three times as many slot errors.
+#
+# </details>
 #
 # **Investigate:** what did seed 0 of each say? Choose another number below 20.
 # %%
@@ -513,9 +517,13 @@ for name, value in found.items():
     alt += f"; {name}: {near[0]}".replace("\n", " ")
 show(chart, alt=f"{alt}. {title}.")
 # %% [markdown]
-# **Takeaway:** with the adapter off, the base is there, bit for bit. While it is *on*, it changes
+# <details><summary><b>Takeaway</b>, once you have predicted</summary>
+#
+# With the adapter off, the base is there, bit for bit. While it is *on*, it changes
 # whatever the model reads. Full's high value is no verdict: its rate was chosen for menus alone. At a
 # lower rate it learns as much and forgets far less, as a deeper section and notebook 08 show.
+#
+# </details>
 #
 # Between on and off there is *strength*, the knob of every adapter. The shipped one, turned down:
 # %%
@@ -793,7 +801,9 @@ low, high = (f"{100 * of(ways_to_full):.0f}" for of in (min, max))
 because = f"it is {low} to {high} % of the way, by level"
 reveal(control, place, because=because)
 # %% [markdown]
-# **Takeaway:** at these levels the control is nearer to full fine-tuning. With menus at 0.30 it
+# <details><summary><b>Takeaway</b>, once you have predicted</summary>
+#
+# At these levels the control is nearer to full fine-tuning. With menus at 0.30 it
 # forgot even less than full; at 0.25 and 0.23 it is about three quarters of the way. So most of
 # LoRA's extra forgetting there comes from its way of changing those matrices, not from what it
 # leaves frozen elsewhere. But the control's curve crosses full's between 0.30 and 0.25. At 0.22, in
@@ -803,6 +813,8 @@ reveal(control, place, because=because)
 # Is it the rank alone? That rank 32 forgets less than rank 8 speaks for it. But it is open, because
 # LoRA and the control also differ in rate, alpha and the random start of $A$, and notebook 03 shows
 # that rate and start leave traces.
+#
+# </details>
 #
 # ## Deeper: what helps LoRA?
 # Two things can be tried, and both are cheap. The first comes from the control: give LoRA what it

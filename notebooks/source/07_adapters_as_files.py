@@ -622,8 +622,12 @@ alt = "Two curves over the number of tasks: first a little apart, at the end far
 show(chart, alt)
 reveal(saved, round(ratio), because="base / adapter; the one base hardly counts any more")
 # %% [markdown]
-# **Takeaway:** you pay for the base once, so in the long run only the adapter's size counts. A
+# <details><summary><b>Takeaway</b>, once you have predicted</summary>
+#
+# You pay for the base once, so in the long run only the adapter's size counts. A
 # larger model with the same rank gains more, as notebook 04 shows.
+#
+# </details>
 # %% [markdown]
 # ## Deeper: can one batch serve eight tasks?
 # The LoRA paper (section 4.2) names a limit: once $A$ and $B$ are absorbed into $W$, it isn't easy

@@ -215,8 +215,12 @@ table(["asked with", "slot errors", "95 % interval", "values without their own w
 found = round(interval(method="examples", seed=0)[0])
 reveal(asked, found, because="by the menu's wordings; the second judge is milder")
 # %% [markdown]
-# **Takeaway:** asking clearly helps, examples help more, and still much goes wrong, by either
+# <details><summary><b>Takeaway</b>, once you have predicted</summary>
+#
+# Asking clearly helps, examples help more, and still much goes wrong, by either
 # judge. A large model would do far better here, and then you may need no training at all.
+#
+# </details>
 #
 # ## What could LoRA adapt in it?
 # You know our GPT's layers by name. A new model has names and shapes of its own, so list them
@@ -405,8 +409,12 @@ print(f"slot errors of these {len(meanings)}: {judged(sentences):.0f} %")
 wrong = 100 * ours["test"]["slot_error_rate"]
 reveal(error, round(wrong), because=f"{wrong:.1f} % of our run's facts, on 200 test meanings")
 # %% [markdown]
-# **Takeaway:** from most facts wrong to nearly all right, in minutes on a laptop, by training 1.8 %
+# <details><summary><b>Takeaway</b>, once you have predicted</summary>
+#
+# From most facts wrong to nearly all right, in minutes on a laptop, by training 1.8 %
 # of the numbers. This is what LoRA is for.
+#
+# </details>
 #
 # Now type your own meaning, in the same form:
 # %%
@@ -606,14 +614,18 @@ add_level(chart.axes[0], start["story_loss"], "before training", right=0.8)
 show(chart, alt=f"Loss on stories over loss on menus, a curve for each method. {title}.")
 reveal(less, verdict, because=f"LoRA lost less in {sum(lower)} of {len(lower)} comparisons")
 # %% [markdown]
+# <details><summary><b>Takeaway</b>, once you have predicted</summary>
+#
+# A model that was taught one thing has unlearnt others, by either method. LoRA's
+# difference is the switch: the old model is still there, and you can have it back at any moment.
+#
 # At each level and with each seed full fine-tuning has forgotten less, as in notebook 06. For
 # example, where menus are at 0.32, the loss on stories, 3.03 before training, is 3.97 with LoRA and
 # 3.28 with full. But two things differ at once here, too: full also trains embedding, head and
 # norms. So this does not say that low rank is to blame. And the rate decides more than the method:
 # each at its best rate for menus, it is LoRA that has forgotten less, 4.03 against 4.49.
 #
-# **Takeaway:** a model that was taught one thing has unlearnt others, by either method. LoRA's
-# difference is the switch: the old model is still there, and you can have it back at any moment.
+# </details>
 #
 # ## How do I hand it to others?
 # Save the adapter in half precision. `base_model` writes down where other tools find the model that
