@@ -164,7 +164,8 @@ def _classes(path: Path, pairs: list[tuple[str, str]]) -> tuple[str, ...]:
         rare = ", ".join(f"{name!r} ({count})" for name, count in sorted(few.items())[:3])
         raise ValueError(
             f"{path}: a class needs at least {FEWEST_TEXTS} different texts; too few have {rare}. "
-            "Add texts, or join or delete such classes"
+            "Texts that differ in digits, case or punctuation alone count as one. Add texts, or "
+            "join or delete such classes"
         )
     return tuple(sorted(different))
 

@@ -153,8 +153,9 @@ def _nothing_replaced(returned: Any, attention: nn.Module, model: NotesCopies) -
         )
     if is_wrapped(attention.query):
         return (
-            "Only the children of the module itself are looked at, and a GPT's are embeddings and "
-            "blocks. For a child that is no target, call the function again on that child."
+            "The layers of a module on its own are replaced, but not those that lie deeper, as in "
+            "a GPT's blocks. For a child that is no target, call the function again on that child. "
+            "If you loop over named_modules(): its names are whole paths, which equal no target."
         )
     if isinstance(returned, nn.Module) or model.copied:
         return "You changed a copy and left the model as it was. Change the model itself."

@@ -105,7 +105,8 @@ print(f"Of the activations the loss alone keeps {for_loss / 1e9:.2f} GB.")
 table(["", "GB"], [[part, f"{getattr(full, f'{part}_bytes') / 1e9:.2f}"] for part in parts])
 # %% [markdown]
 # LoRA spares some activations, too, because a frozen layer without an adapter need not keep its
-# input. But most stay: the gradient still travels back through frozen layers to earlier adapters.
+# input. But most stay: on its way back to earlier adapters the gradient crosses attention, norms and
+# GELU, which need theirs.
 # %%
 shares = ["over 95 %", "about 70 %", "about half", "under 30 %"]
 saving = predict("How much of the total does LoRA save, at rank 8 on query and value?", shares)
@@ -298,9 +299,8 @@ kept.append(["LoRA in the last block alone", f"{100 * last / everything:.0f}", "
 kept.append(["the loss's array alone", "–", f"{100 * for_loss / everything:.0f}"])
 table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept)
 # %% [markdown]
-# The drawing's 11 of 16 boxes are 69 %. Loss and head, kept in any case, make it 71, and the
-# formula's $x A$ one more. *Which*
-# layers learn decides what is spared, not how they learn.
+# The drawing's 11 of 16 boxes are 69 %. Loss and head, kept in any case, make it 71; $x A$ adds half
+# a point. *Which* layers learn decides what is spared, not how they learn.
 #
 # **Exercise 5.** True or false?
 #

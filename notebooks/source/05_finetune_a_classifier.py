@@ -239,7 +239,7 @@ listed = [[method, f"{mean:.1f} %"] for method, mean in means.items()]
 right_of = table(["real test messages", "right"], listed)
 gap = means["lora"] - means["head"]
 verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
-why = f"it is {gap:.1f} points: beside always ham, a head alone leaves little to gain"
+why = f"it is {gap:.1f} points: a head alone is already right so often that little is left to gain"
 reveal(versus, verdict, because=why, measured=right_of)
 # %% [markdown]
 # ## What LoRA won here
@@ -408,8 +408,8 @@ table(["learning rate", *models], found, marks_lowest=True)
 
 
 # %% [markdown]
-# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. Losses
-# differ more by seed than between a method's two best rates: a tie.
+# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. A method's two
+# best rates differ less than its seeds do, so either would do.
 #
 # **Exercise 3, own code.** Write `choose(runs)`: given runs with the entries `"lr"`,
 # `"train_loss"`, `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
@@ -502,9 +502,8 @@ listed, rounds = [], len(times["full"])
 for name, steps in times.items():
     part = [100 * sum(step) / sum(whole) for step, whole in zip(steps, times["full"])]
     listed.append([name, f"{median(part):.0f} %", f"{min(part):.0f} to {max(part):.0f} %"])
-if rounds < 5:
-    print("Too few rounds to compare: the machine is busy.")
-table(["", "time, of a full step's", f"in {rounds} rounds"], listed)
+columns = ["", "time, of a full step's", f"in {rounds} rounds"]
+table(columns, listed) if rounds >= 5 else print("Too busy a machine to compare: try again later.")
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
 # At GPT-2's size the question is *memory*. On a GPU `fit` uses *autocast*: weights stay in float32,
@@ -569,8 +568,8 @@ else:
 
 # %% [markdown]
 # These rates are not tuned: compare time and memory. Raschka's appendix E trains this
-# filter at rank 16. As *printed*, LoRA is on every layer, the new head too, times alpha; the
-# *repository* now divides alpha by the rank; in our form, *course*, the head learns in full. [A
+# filter at rank 16. As *printed*, LoRA is on every layer, the new head too, times alpha. The
+# *repository* now divides alpha by the rank. In our form, *course*, the head learns in full. [A
 # script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py) trained
 # them for five epochs, where you made less than one. SmolLM2 is notebook 08's model.
 # %%
