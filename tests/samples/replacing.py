@@ -44,14 +44,6 @@ def _forgets_the_first_block(
     _replace()(module if blocks is None else blocks[1:], rank, alpha, targets)
 
 
-def _by_names_of_named_modules(
-    module: nn.Module, rank: int, alpha: float, targets: Collection[str]
-) -> None:
-    for name, layer in list(module.named_modules()):
-        if isinstance(layer, nn.Linear) and name in targets:
-            setattr(module, name, LinearWithLoRA(layer, rank, alpha))
-
-
 def _returns_in_the_loop(
     module: nn.Module, rank: int, alpha: float, targets: Collection[str]
 ) -> None:
@@ -167,7 +159,6 @@ SAMPLES = {
         ],
         wrong=[
             (_replace(recursive=False), "call the function again on that child"),
-            (_by_names_of_named_modules, "its names are whole paths"),
             (_replace(put=_keep_nothing), "setattr(module, name, ...)"),
             (_on_a_copy, "You changed a copy"),
             (_on_a_copy_alone, "You changed a copy"),
