@@ -124,7 +124,7 @@ def explain_error(error: Exception) -> str:
         return "Your function returned None: is the `return` missing?"
     if isinstance(error, Changed):
         return str(error)
-    kind, text = type(error).__name__, _first_line(error)
+    kind, text = type(error).__name__, first_line(error)
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_learners(frame)]
     if not frames and text.endswith("object is not callable"):
         return "This is a value. Hand over the function or class itself, without calling it."
@@ -137,7 +137,7 @@ def explain_error(error: Exception) -> str:
     return f"Your code raised {kind}: {text} (line {last.lineno} of its cell: `{line}`)"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Returns the first line of an exception's text, even where its `__str__` raises."""
     try:
         return (str(error).splitlines() or [""])[0]

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from lora_edu.exercises.answers import first_line
 from lora_edu.exercises.comparing import close, number, tensor
 from lora_edu.exercises.core import Wrong, exercise
 from lora_edu.exercises.statements import statements
@@ -42,7 +43,7 @@ def merge(answer: Any) -> None:
         linear, lora = nn.Linear(*size), LoRALayer(*size, rank, alpha)
         fill(lora.B)
         W, product = linear.weight.detach(), (lora.A @ lora.B).detach()
-        found = tensor(answer(linear, lora))
+        found = tensor(_merged(answer, linear, lora))
         if rank == 2 and close(found, W + alpha * product):
             raise Wrong(
                 "A transpose is missing: nn.Linear stores its weight as (out, in), while A @ B "
@@ -58,6 +59,22 @@ def merge(answer: Any) -> None:
             raise Wrong("Return it shaped like linear.weight, which is (out, in).")
         if not close(found, W + alpha * product.T):
             raise Wrong("A layer with your weight must do what linear(x) + lora(x) does.")
+
+
+def _merged(answer: Any, linear: nn.Linear, lora: LoRALayer) -> Any:
+    """The answer's weight, or what its error from torch means."""
+    try:
+        return answer(linear, lora)
+    except RuntimeError as error:
+        if "in-place" in str(error):
+            raise Wrong("Return a new tensor: += would change the layer's own weight.") from error
+        if "must match" not in str(error) and "cannot be multiplied" not in str(error):
+            raise
+        raise Wrong(
+            f"The shapes do not fit: {first_line(error)}. linear.weight is (out, in) and A @ B "
+            "(in, out): transpose the product. Of the factors, each transposed, the order turns "
+            "round, too: (A @ B).T is B.T @ A.T."
+        ) from error
 
 
 @exercise(
@@ -99,7 +116,7 @@ _CURVES = {
 )
 def elbow(answer: Any) -> None:
     """Judges a function {rank: held-out loss} → planted rank."""
-    found = {planted: number(answer(dict(losses))) for planted, losses in _CURVES.items()}
+    found = {planted: number(_bend(answer, losses)) for planted, losses in _CURVES.items()}
     if all(rank == planted for planted, rank in found.items()):
         return
     if not all(rank.is_integer() for rank in found.values()):
@@ -129,6 +146,20 @@ def elbow(answer: Any) -> None:
             "difference."
         )
     raise Wrong(f"For {losses} the loss stops falling at rank {planted}, you found {rank:g}.")
+
+
+def _bend(answer: Any, losses: dict[int, float]) -> Any:
+    """The answer's rank, or what it means that it found none."""
+    try:
+        return answer(dict(losses))
+    except (StopIteration, ValueError) as error:
+        if isinstance(error, ValueError) and "empty" not in str(error):
+            raise
+        raise Wrong(
+            f"Where losses go from {max(losses.values()):g} to {min(losses.values()):g}, your rule "
+            "takes none of them. Compare each with the lowest of its curve, not with a number "
+            "that fits one curve."
+        ) from error
 
 
 def _lowest(losses: dict[int, float], planted: int) -> int:

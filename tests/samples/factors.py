@@ -15,6 +15,12 @@ from samples import Samples, judged
 Losses = dict[int, float]
 
 
+def _merge_into_a_leaf(linear: nn.Linear, lora: Any) -> Tensor:
+    weight = linear.weight
+    weight += lora.alpha * (lora.A @ lora.B).T
+    return weight
+
+
 def _merge_in_place(linear: nn.Linear, lora: Any) -> Tensor:
     with torch.no_grad():
         linear.weight += lora.alpha * (lora.A @ lora.B).T
@@ -132,6 +138,11 @@ SAMPLES = {
                 "Return it shaped like linear.weight",
             ),
             (_merge_in_place, "changes the `linear` that"),
+            (_merge_into_a_leaf, "Return a new tensor"),
+            (
+                lambda linear, lora: linear.weight + lora.alpha * (lora.A.T @ lora.B.T),
+                "(A @ B).T is B.T @ A.T",
+            ),
             (
                 lambda linear, lora: linear.weight + 3.0 * (lora.A @ lora.B).T,
                 "A layer with your weight must do",
@@ -196,6 +207,10 @@ SAMPLES = {
             (lambda losses: min(losses.values()), "a loss is none"),
             (lambda losses: str(_within(1.5)(losses)), "without quotation marks"),
             (lambda losses: _emptied(losses), "changes the `losses` that"),
+            (
+                lambda losses: next(rank for rank, loss in losses.items() if loss < 0.02),
+                "takes none of them",
+            ),
             (lambda losses: 6, "You return 6 for every curve"),
             (lambda losses: _within(1.5)(losses) + 1, "the loss stops falling at rank 4, you f"),
         ],
