@@ -29,7 +29,7 @@ from scripts.site_predictions import join_answers, marks_a_prediction, page_scri
 SOLUTIONS = "blob/main/notebooks/solutions"
 SITE, BUILD = ROOT / "docs" / "site", ROOT / "build"
 NOTEBOOKS = ROOT / "notebooks"
-BADGE = re.compile(r"\[!\[[^]]*\]\(https://colab[^)]*badge\.svg\)\]\(([^)]*)\)")
+COLAB_LINK = re.compile(r"^\[Open in Colab\]\(([^)]*)\)$")
 # No Python is behind a page: an explorer then does not offer to ask it.
 WAY_TO_PYTHON = re.compile(r'toPython\("[^"]*", \d+\)')
 # A cell that a learner runs after predicting; a page shows what it says, folded, and not the cell.
@@ -120,7 +120,7 @@ make lab
 def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
     """Returns a learner's notebook as Sphinx is to read it; changes it in place.
 
-    The badge becomes a sentence with its link, the cell that installs the course goes, a cell
+    The link to Colab becomes a sentence, the cell that installs the course goes, a cell
     without outputs takes those of its like in the solution, folded between a question and its
     answer but for predictions and for explorers that do not start at an answer, and code that
     Jupyter folds is folded here too. What needs a kernel is said so, or goes.
@@ -190,7 +190,7 @@ def readable(text: str) -> str:
         >>> readable("[all](solutions/00.ipynb)").endswith("/notebooks/solutions/00.ipynb)")
         True
     """
-    text = BADGE.sub(READING, text).replace(FOLDED_HOW, "")
+    text = COLAB_LINK.sub(READING, text).replace(FOLDED_HOW, "")
     text = text.replace("](solutions/", f"](https://github.com/{repository_slug()}/{SOLUTIONS}/")
     for said, instead in SAID_INSTEAD:
         text = re.sub(r"\s+".join(map(re.escape, said.split())), instead, text)

@@ -5,7 +5,7 @@ notebook, with three additions of ours:
 
     # %% [markdown]                        text, each line behind "# "
     # %%                                   code; tags=["nbval-ignore-output"] may follow
-    # %% bootstrap                         becomes the Colab badge and the first code cell
+    # %% bootstrap                         becomes the link to Colab and the first code cell
     # %% exercise="10.scaling"             code with two versions:
     # <solution>
     # return alpha / rank                  (without the "# ") kept in the solution
@@ -20,7 +20,7 @@ its heading stands in the source. In the opening, `{path}` and `{whole}` become 
 `notebook_times.py`.
 
 Jupytext splits the script into cells; what is here refuses what it would take without a word,
-chooses a version and adds the badge, the minutes and the ids. This module is pure: text in,
+chooses a version and adds the link to Colab, the minutes and the ids. This module is pure: text in,
 notebook out. Running the notebooks is `build_notebooks.py`.
 """
 
@@ -42,10 +42,8 @@ Version = Literal["student", "solution"]
 VERSIONS: tuple[Version, ...] = ("student", "solution")
 
 ROOT = Path(__file__).resolve().parent.parent
-BADGE = (
-    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-    "(https://colab.research.google.com/github/{slug}/blob/main/{path})"
-)
+# In words: a badge is a picture from another host, and broken where there is no network.
+COLAB_LINK = "[Open in Colab](https://colab.research.google.com/github/{slug}/blob/main/{path})"
 BOOTSTRAP = """\
 # @title Install the course where it is missing, on Colab for example
 try:
@@ -245,7 +243,7 @@ def to_notebook(text: str, version: Version, path: str, slug: str) -> NotebookNo
     exercises = len(re.findall(r"^# \*\*Exercise", text, flags=re.M))
     for number, cell in enumerate(parse(text), start=1):
         if "title" in cell.metadata:
-            cells.append(new_markdown_cell(BADGE.format(slug=slug, path=path)))
+            cells.append(new_markdown_cell(COLAB_LINK.format(slug=slug, path=path)))
             code = BOOTSTRAP.format(slug=slug).strip()
             cells.append(new_code_cell(code, metadata=_folded(code)))
             continue

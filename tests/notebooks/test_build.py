@@ -97,9 +97,10 @@ def test_text_loses_its_comment_signs() -> None:
     )
 
 
-def test_bootstrap_becomes_badge_and_installing_cell() -> None:
-    badge, cell = build("student").cells[1:3]
-    assert "/github/owner/name/blob/main/notebooks/student.ipynb)" in badge.source
+def test_bootstrap_becomes_link_and_installing_cell() -> None:
+    link, cell = build("student").cells[1:3]
+    assert "/github/owner/name/blob/main/notebooks/student.ipynb)" in link.source
+    assert "![" not in link.source
     assert cell.source == BOOTSTRAP.format(slug="owner/name").strip()
     assert "git+https://github.com/owner/name" in cell.source
 

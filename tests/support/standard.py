@@ -9,7 +9,7 @@ from itertools import pairwise
 from nbformat import NotebookNode
 
 from scripts.notebook_answers import withheld
-from scripts.notebook_format import BADGE, BOOTSTRAP, repository_slug
+from scripts.notebook_format import BOOTSTRAP, COLAB_LINK, repository_slug
 
 Rule = Callable[[NotebookNode, str], list[str]]
 RULES: list[Rule] = []
@@ -110,8 +110,8 @@ def installs_itself_like_all_others(notebook: NotebookNode, path: str) -> list[s
     found = []
     if notebook.cells[first].source != BOOTSTRAP.format(slug=slug).strip():
         found.append("the first code cell is not the bootstrap cell")
-    if notebook.cells[first - 1].source != BADGE.format(slug=slug, path=path):
-        found.append("no Colab badge for this notebook above the bootstrap cell")
+    if notebook.cells[first - 1].source != COLAB_LINK.format(slug=slug, path=path):
+        found.append("no link to Colab for this notebook above the bootstrap cell")
     return found
 
 

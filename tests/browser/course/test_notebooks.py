@@ -17,7 +17,6 @@ NOT_OURS = re.compile(
     r"ResizeObserver loop|\[anywidget\] Failed to initialize model"
     r"|Failed to load resource: the server responded with a status of 500"
 )
-BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 
 
 def test_it_runs_to_the_end_without_an_error(notebook: Page) -> None:
@@ -69,5 +68,5 @@ def test_the_console_stays_clean(notebook: Page) -> None:
     assert not [line for line in notebook.said if not NOT_OURS.search(line)]
 
 
-def test_it_asks_for_nothing_from_outside_but_its_badge(notebook: Page) -> None:
-    assert set(notebook.asked) <= {BADGE}
+def test_it_asks_for_nothing_from_outside(notebook: Page) -> None:
+    assert set(notebook.asked) == set()
