@@ -23,7 +23,7 @@ SHOWN_WORDS = {"decision_tables()": 240, "claim_table(claims)": 487}
 FOLDED = "# @title "  # a cell that begins with it is folded, on Colab by this very line
 DEEPER = "Deeper"
 # On a folded heading Shift+Enter makes JupyterLab jump to the top, so nobody is sent there.
-FOLDED_HOW = ". Open it with its +, or click the next heading."
+FOLDED_HOW = ". Its + opens it, and a click on the next heading skips it."
 BESIDE = ("Five questions", "Where next", "Further reading")
 UNTIMED = ("Three sentences", *BESIDE)  # so short that a line on their minutes would be longer
 PATH, WHOLE = "{path}", "{whole}"  # in a notebook's opening, filled in by `with_times`

@@ -36,7 +36,7 @@ explorer
 # end from good English. Our prompts go well at 1; with others it sometimes invents a word.
 # </details>
 # %% [markdown]
-# Write a prompt of **your own**, too; for the waiter, set Strength to 1 again.
+# Write a prompt of **your own**, too; for the waiter, choose menu, at Strength 1.
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
@@ -293,8 +293,7 @@ for message in (
     answers.append([("not spam", "spam")[said], message])
 table(["the filter says", "message"], answers)
 # %% [markdown]
-# The last is a miss! On 515 test messages, invented as its training messages were, with 95 %
-# intervals:
+# The last is a miss! How does it do on 515 test messages, invented as its training messages were?
 # %%
 # @title How often it is right, from the record
 import json
@@ -309,7 +308,7 @@ measured = {
     "always saying “not spam”": counted["majority"]["accuracy"],
 }
 table(
-    ["", "right, %"],
+    ["", "right, %, with half a 95 % interval"],
     [[way, f"{100 * r:.0f} ± {50 * (high - low):.0f}"] for way, (r, low, high) in measured.items()],
 )
 # %% [markdown]

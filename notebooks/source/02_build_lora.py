@@ -177,7 +177,8 @@ print("learns:", [name for name, p in layer.named_parameters() if p.requires_gra
 # %%
 with torch.no_grad():
     layer.lora.B.normal_()  # as if trained
-    merged = linear.weight + layer.lora.alpha * (layer.lora.A @ layer.lora.B).T
+    update = layer.lora(torch.eye(linear.in_features))  # what each input alone adds: ΔW
+    merged = linear.weight + update.T  # nn.Linear stores its weight transposed
     apart = (layer(x) - F.linear(x, merged, linear.bias)).abs().max()
     layer.lora.B.zero_()  # back to the start
 print(f"largest difference from the merged layer: {apart:.3f}")
@@ -458,6 +459,7 @@ show(chart, "Loss of one seed's students against rank: it falls steeply, then st
 read_off = predict("At which rank is the elbow of this curve?")
 read_off
 # %%
+# @title The answer: run it when you have predicted
 found = find_rank(mystery_losses) if elbow_verdict.passed else "not written yet"
 why = "that many directions were planted"
 reveal(read_off, hidden_rank, because=why, measured=f"By find_rank: {found}.")
@@ -502,16 +504,16 @@ show(
 # %%
 # @title What the rule says
 def first_low(losses):
-    """The rule of the hint, for as long as yours is not written."""
+    """The rule of the hint."""
     return min(rank for rank, loss in losses.items() if loss < 1.5 * min(losses.values()))
 
 
 passed = elbow_verdict.passed
-rule, whose = (find_rank, "your rule") if passed else (first_low, "the hint's rule")
 for name, losses in controls.items():
-    print(f"{name}: {whose} says {rule(losses)}")
+    yours = f", yours {find_rank(losses)}" if passed else ""
+    print(f"{name}: the hint's rule, 1.5 times the lowest, says {first_low(losses)}{yours}")
 # %% [markdown]
-# **Takeaway:** no elbow is proof. The second bends before its six directions are in, because the last are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling, shows the bet lost: its rank, 32, is only the last that was tried.
+# **Takeaway:** no elbow is proof. The second bends early, because its last directions are weak; how early, the margin decides. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling at the last rank tried, shows the bet lost.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.
