@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -16,7 +17,7 @@ from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
 
 from lora_edu.plots.axes import label_decades, plain
-from lora_edu.plots.curve_names import name_curves
+from lora_edu.plots.curve_names import Beside, name_curves, name_points
 from lora_edu.plots.style import (
     COLOURS,
     CONCEPTS,
@@ -69,6 +70,7 @@ class Line:
         low: Lower ends of the interval around `y`, drawn as whiskers, or None.
         high: Upper ends.
         points: Whether to mark each point; off for long curves.
+        quiet: Whether it is there for comparison only, and so is drawn thin and grey.
     """
 
     label: str
@@ -77,6 +79,13 @@ class Line:
     low: ArrayLike | None = None
     high: ArrayLike | None = None
     points: bool = True
+    quiet: bool = False
+
+    def _style(self, index: int) -> dict[str, Any]:
+        style = line_style(index, self.label)
+        if self.quiet:
+            style |= {"color": CONCEPTS["frozen"], "linewidth": 1, "markersize": 3.5}
+        return style if self.points else style | {"marker": ""}
 
 
 def line_chart(
@@ -88,6 +97,7 @@ def line_chart(
     x_log2: bool = False,
     y_log10: bool = False,
     y_log2: bool = False,
+    beside: Mapping[str, Beside] | None = None,
 ) -> Figure:
     """Draws curves, each with whiskers where it has an interval, and its name at its end.
 
@@ -102,14 +112,15 @@ def line_chart(
         x_log2: Space the horizontal axis by powers of two, labelled 1, 2, 4 …
         y_log10: Logarithmic vertical axis.
         y_log2: Space the vertical axis by powers of two.
+        beside: Where the names are instead, for curves that do not end at one side: see
+            `name_points`.
     """
     made = figure(title, x_label, y_label)
     axis = made.axes[0]
     with house_style():
         curves = []
         for index, line in enumerate(lines):
-            style = line_style(index, line.label) | ({} if line.points else {"marker": ""})
-            curves += axis.plot(line.x, line.y, label=line.label, **style)
+            curves += axis.plot(line.x, line.y, label=line.label, **line._style(index))
         with_whiskers = [(c, line) for c, line in zip(curves, lines) if line.low is not None]
         for place, (curve, line) in enumerate(with_whiskers):
             for drawn in (curve, *_whiskers(axis, line, curve.get_color())):
@@ -122,7 +133,9 @@ def line_chart(
             axis.yaxis.set_major_formatter(plain)
         if y_log10:
             label_decades(axis)
-        if any(line.label for line in lines) and not name_curves(axis, curves):
+        if beside:
+            name_points(axis, curves, beside)
+        elif any(line.label for line in lines) and not name_curves(axis, curves):
             made.legend(loc="outside lower center", ncols=_columns([line.label for line in lines]))
     return made
 

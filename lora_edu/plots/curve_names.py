@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from lora_edu.plots.style import INK, house_style
+
+#: Which of a curve's points a name is beside, and how far to its right and above it, in points.
+Beside = tuple[int, float, float]
 
 _LINE_CHARACTERS = 24
 _MOST_NAMES = 5
@@ -57,6 +61,27 @@ def name_curves(axis: Axes, curves: Sequence[Line2D]) -> bool:
                 annotation_clip=False,
             )
     return True
+
+
+def name_points(axis: Axes, curves: Sequence[Line2D], places: Mapping[str, Beside]) -> None:
+    """Writes names beside points of their curves.
+
+    Args:
+        axis: What they are drawn into.
+        curves: Whose labels are the names.
+        places: Name → where it is.
+
+    Raises:
+        KeyError: a curve has no place.
+    """
+    with house_style():
+        for curve in curves:
+            point, right, up = places[str(curve.get_label())]
+            at = [part[point] for part in curve.get_data()]
+            side = "left" if right >= 0 else "right"
+            how = {"textcoords": "offset points", "va": "center", "ha": side, "color": INK}
+            how |= {"path_effects": [withStroke(linewidth=3, foreground="white")]}  # over the grid
+            axis.annotate(curve.get_label(), at, (right, up), annotation_clip=False, **how)
 
 
 def spread(

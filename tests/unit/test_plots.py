@@ -111,6 +111,24 @@ def test_greys_are_those_of_the_explorers() -> None:
         assert f"--{name}: {grey.lower()};" in kit.partition("data-theme")[0]
 
 
+def test_names_are_beside_the_points_that_are_asked_for() -> None:
+    lines = [Line("LoRA", [3, 1], [4, 9]), Line("full", [2, 1], [3, 8], quiet=True)]
+    places = {"LoRA": (-1, 8, 2), "full": (0, -8, 0)}
+    axis = line_chart(lines, **LABELS, beside=places).axes[0]
+    names = {text.get_text(): text for text in axis.texts}
+    assert {name: (list(text.xy), text.get_ha()) for name, text in names.items()} == {
+        "LoRA": ([1, 9], "left"),
+        "full": ([2, 3], "right"),
+    }
+    assert not axis.figure.legends
+    assert [to_hex(curve.get_color()).upper() for curve in axis.lines] == [
+        CONCEPTS["lora"],
+        CONCEPTS["frozen"],
+    ]
+    with pytest.raises(KeyError, match="full"):
+        line_chart(lines, **LABELS, beside={"LoRA": (0, 8, 0)})
+
+
 def test_panels_share_one_title() -> None:
     made = figure("Both fall", "step", "loss", panels=2)
     assert [axis.get_xlabel() for axis in made.axes] == ["step", "step"]
