@@ -24,7 +24,7 @@ _KEY = re.compile(r'data-lora="([^"]+)"')
 _FOLDED = re.compile(
     r"<details><summary[^>]*>No prediction recorded[^<]*</summary>"
     r"(<div.*?<b>The answer: (.*?)</b></div>(?:<div[^>]*>(.*?)</div>)?</div>)"
-    r"(<div.*?</div>)?</details>",
+    r"(<div.*</div>)?</details>$",  # to the last: what was measured may have folds of its own
     re.S,
 )
 _MOODS = ("right", "wrong")  # in the order that the page's script takes them

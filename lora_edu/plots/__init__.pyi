@@ -6,6 +6,7 @@ from .charts import (
     bar_chart,
     heat_map,
     line_chart,
+    picture,
     point_chart,
     show,
     smoothed,
@@ -14,6 +15,7 @@ from .charts import (
 from .curve_names import spread
 from .display import (
     LINE_CHARACTERS,
+    Picture,
     alert_paragraph,
     image_tag,
     live_paragraph,
@@ -33,7 +35,7 @@ from .style import (
     png,
     shown_width,
 )
-from .tables import Table, signed, table
+from .tables import Table, note_beneath, signed, table
 
 __all__ = [
     "CONCEPTS",
@@ -44,6 +46,7 @@ __all__ = [
     "LINE_CHARACTERS",
     "Line",
     "Mood",
+    "Picture",
     "SEQUENTIAL",
     "SMOOTHED_STEPS",
     "Table",
@@ -62,6 +65,8 @@ __all__ = [
     "line_chart",
     "line_style",
     "live_paragraph",
+    "note_beneath",
+    "picture",
     "png",
     "point_chart",
     "sentence_table",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -35,6 +35,9 @@ from lora_edu.plots.style import (
     shown_width,
 )
 
+if TYPE_CHECKING:
+    from lora_edu.plots.display import Picture
+
 __all__ = [
     "Line",
     "bar_chart",
@@ -43,6 +46,7 @@ __all__ = [
     "house_style",
     "line_chart",
     "line_style",
+    "picture",
     "png",
     "point_chart",
     "show",
@@ -374,3 +378,18 @@ def show(drawn: Figure, alt: str) -> None:
     from lora_edu.plots.display import show_picture  # ipywidgets: only where a notebook shows
 
     show_picture(png(drawn), alt, width_px=shown_width(drawn))
+
+
+def picture(drawn: Figure, alt: str) -> Picture:
+    """Returns a figure with its text alternative; `show` displays one at once, this one waits.
+
+    Args:
+        drawn: The figure.
+        alt: As for `show`.
+
+    Raises:
+        ValueError: `alt` is empty.
+    """
+    from lora_edu.plots.display import Picture  # as in `show`
+
+    return Picture(png(drawn), alt, width_px=shown_width(drawn))

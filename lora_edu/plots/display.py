@@ -60,6 +60,30 @@ def image_tag(picture: bytes, alt: str, *, width_px: int | None = None) -> str:
     return f'{_follow_the_page()}<div class="lora-sheet" style="{_sheet_style()}">{image}</div>'
 
 
+class Picture:
+    """A PNG with its text alternative, shown when a cell ends in it or a `reveal` unfolds it.
+
+    Args:
+        picture: PNG.
+        alt: The picture in words.
+        width_px: How wide it is shown where there is room; by default, a pixel of it is a pixel.
+
+    Raises:
+        ValueError: `alt` is empty.
+    """
+
+    def __init__(self, picture: bytes, alt: str, *, width_px: int | None = None) -> None:
+        self._alt = alt
+        self._html = image_tag(picture, alt, width_px=width_px)
+
+    def __repr__(self) -> str:
+        """Returns the picture in words."""
+        return self._alt
+
+    def _repr_html_(self) -> str:
+        return self._html
+
+
 def _sheet_style() -> str:
     """A light sheet as wide as its picture, or as its page; then it scrolls."""
     paper = palettes()[0]["paper"]

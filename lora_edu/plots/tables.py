@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
+
+from lora_edu.plots.display import LINE_CHARACTERS
 
 _NUMBER = re.compile(r"−?\d+(\.\d+)?")
 _VALUE = re.compile(r"[<>±+−]? ?\d|–")  # how a number begins, or the sign for none
@@ -18,15 +21,21 @@ class Table:
         columns: The heading of each column.
         rows: Each row's cells: its name, then its values, as text or as numbers.
         marks_lowest: Whether the lowest number of each column is bold, and starred in plain text.
+        note: What a reader should know of the numbers, in small letters beneath them.
 
     Raises:
         ValueError: a row has more or fewer cells than there are columns.
     """
 
     def __init__(
-        self, columns: Sequence[str], rows: Iterable[Sequence[object]], marks_lowest: bool = False
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        marks_lowest: bool = False,
+        note: str = "",
     ) -> None:
         self.columns = list(columns)
+        self.note = note.strip()
         self.rows = [[_HYPHEN.sub("−", str(cell)) for cell in row] for row in rows]
         for row in self.rows:
             if len(row) != len(self.columns):
@@ -43,7 +52,7 @@ class Table:
         }
 
     def __repr__(self) -> str:
-        """Returns the table as plain text, its columns below each other."""
+        """Returns the table as plain text, its columns below each other, then the note."""
         lines = [self.columns, *self.rows]
         if self.lowest:
             marked = {column for _, column in self.lowest}
@@ -56,12 +65,14 @@ class Table:
             ]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         sides = [str.ljust if n in self.on_the_left else str.rjust for n in range(len(widths))]
-        return "\n".join(
+        text = [
             "  ".join(
                 side(cell, wide) for side, cell, wide in zip(sides, line, widths, strict=True)
             ).rstrip()
             for line in lines
-        )
+        ]
+        text += [textwrap.fill(line, LINE_CHARACTERS) for line in self.note.splitlines()]
+        return "\n".join(text)
 
     def _repr_html_(self) -> str:
         # The page's own style has colours and lines; only where a cell's text stands is ours.
@@ -77,7 +88,21 @@ class Table:
             + "</tr>"
             for number, row in enumerate(self.rows)
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        whole = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return whole + note_beneath(self.note)
+
+
+def note_beneath(note: str) -> str:
+    """Returns HTML: lines in small letters, to stand beneath numbers; nothing for no note.
+
+    Example:
+        >>> note_beneath("± is a range").endswith(">± is a range</p>")
+        True
+    """
+    if not note:
+        return ""
+    style = "font-size:.9em;line-height:1.45;margin:4px 0 8px;max-width:780px;text-align:left"
+    return f'<p style="{style}">{escape(note).replace(chr(10), "<br>")}</p>'
 
 
 def _cell(tag: str, scope: str, side: str, text: str, strong: bool = False) -> str:
@@ -111,7 +136,11 @@ def signed(value: float, digits: int = 1) -> str:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, marks_lowest: bool = False
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    marks_lowest: bool = False,
+    note: str = "",
 ) -> Table:
     """Returns a table to show in a notebook, as the last line of a cell.
 
@@ -120,6 +149,8 @@ def table(
         rows: Each row's cells: its name, then its values, as text or as numbers. Round numbers
             until every machine prints them alike: tests compare what is stored.
         marks_lowest: Whether the lowest number of each column is bold, and starred in plain text.
+        note: What a reader should know of the numbers, in small letters beneath them: what a sign
+            means, or which command recorded them. One line or several.
 
     Raises:
         ValueError: a row has more or fewer cells than there are columns.
@@ -133,5 +164,9 @@ def table(
         rate  loss
         0.1   0.23
         1      0.2*
+        >>> table(["", "loss"], [["LoRA", "0.2 ± 0.1"]], note="± is a range")
+                   loss
+        LoRA  0.2 ± 0.1
+        ± is a range
     """
-    return Table(columns, rows, marks_lowest)
+    return Table(columns, rows, marks_lowest, note)

@@ -19,11 +19,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Protocol
 
 from IPython.display import display
 
-from lora_edu.plots import LINE_CHARACTERS, Table, faced
+from lora_edu.plots import LINE_CHARACTERS, faced
 from lora_edu.widgets.component import SESSION, Component, connect
 from lora_edu.widgets.number_said import number_said
 from lora_edu.widgets.units import digits
@@ -162,6 +162,12 @@ class _Form(Component):
         return self._asked.still()
 
 
+class Shown(Protocol):
+    """What a cell can end in, such as a table; its `repr` is the same in plain text."""
+
+    def _repr_html_(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Reveal:
     """A prediction beside the result.
@@ -172,7 +178,7 @@ class Reveal:
         agrees: Whether the two agree.
         verdict: How well, in a few words.
         because: Why it is so, in one sentence.
-        measured: What the answer was read from: lines of text, a table, or nothing.
+        measured: What the answer was read from, one thing after the other: texts, tables, pictures.
     """
 
     prediction: str | float | None
@@ -180,7 +186,7 @@ class Reveal:
     agrees: bool
     verdict: str = ""
     because: str = ""
-    measured: str | Table = ""
+    measured: Sequence[str | Shown] = ()
 
     def __repr__(self) -> str:
         """Returns the text a notebook shows."""
@@ -190,7 +196,7 @@ class Reveal:
             mark = "✓" if self.agrees else "✗"
             said = f"{mark} {self._said(self.prediction)}"
         told = textwrap.fill(f"{said} {self._found()}", LINE_CHARACTERS)
-        return f"{told}\n{self.measured}" if self.measured else told
+        return "\n".join([told, *map(str, self.measured)])
 
     def _said(self, prediction: str | float) -> str:
         return f"You predicted: {_written(prediction)}. That is {self.verdict}."
@@ -216,14 +222,14 @@ class Reveal:
 
     def _measured_html(self) -> str:
         """What was measured, beneath the answer and as far from the edge."""
-        if not self.measured:
-            return ""
-        if isinstance(self.measured, str):
-            inner = escape(self.measured).replace("\n", "<br>")
-        else:
-            inner = self.measured._repr_html_()
         style = "margin:4px 0 8px 17px;max-width:780px;line-height:1.5;overflow-x:auto"
-        return f'<div style="{style}">{inner}</div>'
+        return "".join(f'<div style="{style}">{_html(each)}</div>' for each in self.measured)
+
+
+def _html(shown: str | Shown) -> str:
+    if isinstance(shown, str):
+        return escape(shown).replace("\n", "<br>")
+    return shown._repr_html_()
 
 
 def predict(question: str, options: Sequence[str] = ()) -> Prediction:
@@ -251,7 +257,7 @@ def reveal(
     answer: str | float,
     *,
     because: str = "",
-    measured: str | Table = "",
+    measured: str | Shown | Sequence[str | Shown] = (),
     tolerance: float = 0.1,
 ) -> Reveal:
     """Compares a prediction with what was found; as the last line of a cell, it shows itself.
@@ -263,8 +269,8 @@ def reveal(
         answer: The option that turned out right, or the number found. Tests compare its text, so
             round what differs between machines.
         because: Why, in one sentence.
-        measured: What the answer was read from, text or a table. It is folded with the answer,
-            while a print would stand open above it.
+        measured: What the answer was read from: a text, a table, a `picture`, or several of them.
+            They are folded with the answer, while what a cell above shows would stand open.
         tolerance: How far, as a share of the answer, a predicted number may be off to agree.
 
     Raises:
@@ -274,11 +280,13 @@ def reveal(
         raise ValueError(f"answer must be one of {list(prediction.options)}, got {answer!r}")
     if not prediction.options and isinstance(answer, str):
         raise ValueError(f"answer must be a number, as the question asks for one; got {answer!r}")
+    several = isinstance(measured, Sequence) and not isinstance(measured, str)
+    folded = tuple(measured if several else [measured] if measured else [])
     said = prediction._compare()
     if said is None:
-        return Reveal(None, answer, agrees=False, because=because, measured=measured)
+        return Reveal(None, answer, agrees=False, because=because, measured=folded)
     agrees, words = verdict(said, answer, question=prediction.question, tolerance=tolerance)
-    return Reveal(said, answer, agrees, words, because, measured)
+    return Reveal(said, answer, agrees, words, because, folded)
 
 
 def _written(value: str | float) -> str:

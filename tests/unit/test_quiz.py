@@ -6,7 +6,7 @@ import ipywidgets
 import pytest
 
 from lora_edu.plots import display, table
-from lora_edu.plots.charts import show
+from lora_edu.plots.charts import picture, show
 from lora_edu.plots.display import WIDGET_VIEW, image_tag, show_widget
 from lora_edu.plots.style import figure, png, shown_width
 from lora_edu.widgets import predict, quiz, reveal
@@ -232,7 +232,12 @@ def test_an_answer_is_folded_until_there_is_a_prediction() -> None:
 
 def test_what_was_measured_is_folded_with_the_answer() -> None:
     prediction = predict("Which?", ["a", "b"])
-    for measured, inner in (("x < 1\ny", "x &lt; 1<br>y"), (table(["", "x"], [["y", 1]]), "<td")):
+    falls = picture(figure("It falls"), "A falling line.")
+    for measured, inner in (
+        ("x < 1\ny", "x &lt; 1<br>y"),
+        (table(["", "x"], [["y", 1]]), "<td"),
+        (falls, 'alt="A falling line."'),
+    ):
         folded = reveal(prediction, "a", because="so it is", measured=measured)
         html = folded._repr_html_()
         assert html.index("The answer: a") < html.index(inner)
@@ -240,6 +245,16 @@ def test_what_was_measured_is_folded_with_the_answer() -> None:
         assert repr(folded).endswith(f"Why: so it is.\n{measured}")
     prediction.say("a")
     assert "y</div>" in reveal(prediction, "a", measured="y")._repr_html_()
+
+
+def test_several_things_are_folded_in_their_order() -> None:
+    prediction = predict("Which?", ["a", "b"])
+    measured = [table(["", "x"], [["y", 1]]), "so far", picture(figure("It falls"), "A line.")]
+    folded = reveal(prediction, "a", measured=measured)
+    html = folded._repr_html_()
+    places = [html.index(each) for each in ("<td", "so far", "<img")]
+    assert places == sorted(places) and html.endswith("</details>")
+    assert repr(folded).splitlines()[-4:] == ["   x", "y  1", "so far", "A line."]
 
 
 def test_a_widget_goes_out_live_and_as_text(shown: list) -> None:

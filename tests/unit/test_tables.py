@@ -72,3 +72,17 @@ def test_a_number_below_zero_has_a_minus_and_not_a_hyphen() -> None:
 def test_a_row_of_another_length_is_refused(row: list) -> None:
     with pytest.raises(ValueError, match=r"must have 3 cells.*got \['LoRA'"):
         table(["method", "rate", "loss"], [row])
+
+
+def test_a_note_stands_beneath_the_numbers_in_small_letters() -> None:
+    noted = table(["", "x"], [["y", "1 ± 1"]], note="± < 2\nanother " + 30 * "word ")
+    lines = repr(noted).splitlines()
+    assert lines[:3] == ["       x", "y  1 ± 1", "± < 2"]
+    assert lines[3].startswith("another word") and max(map(len, lines)) <= 92
+    html = noted._repr_html_()
+    below = html.index("± &lt; 2<br>another")
+    assert html.index("</table>") < html.index("font-size:.9em") < below
+
+
+def test_a_table_without_a_note_has_nothing_beneath() -> None:
+    assert METHODS._repr_html_().endswith("</table>")
