@@ -62,12 +62,13 @@ import torch
 
 from lora_edu import data_path
 from lora_edu.evaluation import digits, predictions_of, read_record
+from lora_edu.plots import table
 
 SOURCE = "bundled"  # or "real"
 record = read_record(data_path("results", f"classifier_{SOURCE}.json"))
 truth = digits(record["about"]["test_labels"])  # 1 is spam, 0 is ham
-print(f"recorded by: {record['command']}")
-print(f"{len(truth)} test messages, {int(truth.sum())} of them spam, the rest ham")
+messages = [["all", len(truth)], ["spam among them", int(truth.sum())]]
+table(["in the test part", "messages"], messages, note=f"Recorded by {record['command']}.")
 # %% [markdown]
 # Before you trust an accuracy, ask what it costs to reach it without any learning.
 # %%
@@ -76,6 +77,7 @@ from lora_edu.widgets import predict, reveal
 lazy = predict("A classifier calls every message ham. What is its accuracy on the test part, in %?")
 lazy
 # %%
+# @title The answer: run it when you have predicted
 majority = 1 - truth.double().mean().item()
 reveal(lazy, round(100 * majority, 1), because="each ham message is a right answer")
 # %%
@@ -122,7 +124,7 @@ f1_verdict
 # an alarm the fraction is 0 / 0: <code>max(1, …)</code> below it avoids that.
 # </details>
 # %%
-from lora_edu.plots import signed, table
+from lora_edu.plots import signed
 
 rows = []
 for name, always in {"ham": 0, "spam": 1}.items():
@@ -270,6 +272,8 @@ pair = predictions_of(record, method="full"), predictions_of(record, method="lor
 gap = compare(truth, *pair, accuracy_score, groups=groups)
 value, low, high = (100 * each for each in (gap.value, gap.low, gap.high))
 yours = paired(accuracies["full"], accuracies["lora"])
+# %%
+# @title The answer: run it when you have predicted
 told = "not tried yet" if yours is None else f"±{100 * yours:.1f}"
 measured = f"""Full minus LoRA: {signed(value)} points ({signed(low)} to {signed(high)}).
 From the luck of the seeds alone: ±{100 * gap.seed_half:.1f} points; by paired: {told}."""
@@ -323,6 +327,8 @@ ours, heads = (torch.tensor(accuracies[name], dtype=torch.double) for name in ("
 pairs = [list(two) for two in combinations(range(5), 2)]
 gains = [mean_difference(ours[two], heads[two]) for two in pairs]  # each with half its interval
 shown = sum(gain > half for gain, half in gains)
+# %%
+# @title The answer: run it when you have predicted
 reveal(few, shown, because="Student's t for two values is 12.7: two seeds hardly know their spread")
 # %% [markdown]
 # Now draw such studies yourself. It is the explorer from the beginning, with the head and with our
@@ -376,10 +382,7 @@ by_words = digits(words["predicted"])[None]  # one run
 over = compare(truth, predictions_of(record, method="lora"), by_words, f1_score, groups=groups)
 verdict = "yes" if over.low > 0 else "no" if over.high < 0 else "not shown"
 value, low, high = (signed(each, 3) for each in (over.value, over.low, over.high))
-measured = f"LoRA minus words and pairs, F1: {value} ({low} to {high})."
-# %%
-why = "the interval of the paired difference decides here, too"
-reveal(credit, verdict, because=why, measured=measured)
+difference = f"LoRA minus words and pairs, F1: {value} ({low} to {high})."
 # %%
 # @title What it does: scores each method and control, with intervals
 settings = {m: {"method": m} for m in METHODS}
@@ -389,9 +392,9 @@ scores = {
     name: summarise(truth, predictions_of(record, **key), f1_score, groups=groups)
     for name, key in settings.items()
 }
-# %% tags=["withheld"]
-# @title What it does: F1 of each method and control, with intervals
-from lora_edu.plots import bar_chart, show
+# %%
+# @title What it does: draws the F1 of each method and control, to show with the answer
+from lora_edu.plots import bar_chart, picture
 
 heading = {"yes": "LoRA beats", "no": "LoRA is behind", "not shown": "LoRA is not shown to beat"}
 title = f"{heading[verdict]} words and pairs"
@@ -406,7 +409,11 @@ chart = bar_chart(
     y_label="F1 of spam on the test part",
 )
 alt = "F1 of head-only, LoRA and full; of the three from a random base; of two more controls"
-show(chart, alt=f"{alt}, beside a model of words and pairs. {title}.")
+drawn = picture(chart, alt=f"{alt}, beside a model of words and pairs. {title}.")
+# %%
+# @title The answer: run it when you have predicted
+why = "the interval of the paired difference decides here, too"
+reveal(credit, verdict, because=why, measured=[difference, drawn])
 # %%
 head = scores["head\nrandom\nbase"].value
 shuffled_runs = predictions_of(record, labels="random", method="lora")

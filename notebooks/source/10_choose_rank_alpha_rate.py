@@ -34,7 +34,7 @@ from torch.nn import functional as F
 import lora_edu
 from lora_edu import LinearWithLoRA, LoRALayer, scaling_factor
 from lora_edu.exercises import check
-from lora_edu.plots import Line, align, line_chart, show, table
+from lora_edu.plots import Line, align, line_chart, picture, table
 from lora_edu.widgets import predict, reveal
 
 effects = ["more directions", "the same directions, each stronger", "both"]
@@ -53,12 +53,14 @@ def strengths_of_update(rank, alpha):
 
 
 plain, more_alpha, more_rank = (strengths_of_update(*each) for each in ((4, 1), (4, 2), (8, 1)))
-for name, strengths in {"plain": plain, "alpha × 2": more_alpha, "rank × 2": more_rank}.items():
-    print(f"{name:9}  {len(strengths)} directions, the strongest {strengths[0]:.1f}")
 same = len(more_alpha) == len(plain)
 # %%
 # @title The answer: run it when you have predicted
-reveal(alpha_effect, effects[1 if same else 2], because="alpha multiplies the whole product")
+three = {"plain": plain, "alpha × 2": more_alpha, "rank × 2": more_rank}
+rows = [[name, len(found), f"{found[0]:.1f}"] for name, found in three.items()]
+measured = table(["", "directions", "the strongest"], rows)
+why = "alpha multiplies the whole product"
+reveal(alpha_effect, effects[1 if same else 2], because=why, measured=measured)
 
 
 # %% [markdown]
@@ -165,6 +167,8 @@ def first_step(rank, scaling, init):
 # %%
 large, small = first_step(16, "alpha", "reference"), first_step(16, "alpha/rank", "peft")
 apart = large[0] / small[0]
+# %%
+# @title The answer: run it when you have predicted
 why = f"16 comes from the scaling, {math.sqrt(WIDTH / 16):.1f} from A (measured, rounded to tens)"
 reveal(guess, round(apart, -1), because=why, tolerance=0.4)
 # %% [markdown]
@@ -194,6 +198,8 @@ def as_before(curves):
     return [name for name, (first, *_, last) in curves.items() if 0.5 < last / first < 2]
 
 
+# %%
+# @title The answer: run it when you have predicted
 why = "by itself it grows like √rank; two undo that, by the multiplier or by how A is drawn"
 reveal(steady, len(as_before(sizes)), because=why)
 # %% [markdown]
@@ -202,10 +208,7 @@ reveal(steady, len(as_before(sizes)), because=why)
 useful = predict("Which of the three lets the loss fall equally at all ranks?", flat)
 useful
 # %%
-why = "each direction helps, so r of them help r times as much, and 1 / rank undoes that"
-reveal(useful, as_before(falls)[0], because=why)
-# %% tags=["withheld"]
-# @title Draw both yardsticks
+# @title What it does: draws both yardsticks, to show with the answer
 shrinks = sizes[flat[0]][0] / sizes[flat[0]][-1]
 grows = falls[flat[1]][-1] / falls[flat[1]][0]
 titles = (
@@ -219,8 +222,14 @@ for title, label, curves in zip(titles, labels, (sizes, falls), strict=True):
     axes = {"x_label": "rank", "y_label": label, "x_log2": True, "y_log10": True}
     charts.append(line_chart(lines, title=title, **axes))
 align(charts)  # one rank above the other
-for title, label, chart in zip(titles, labels, charts, strict=True):
-    show(chart, f"{label} against rank. {title}.")
+drawn = [
+    picture(chart, f"{label} against rank. {title}.")
+    for title, label, chart in zip(titles, labels, charts, strict=True)
+]
+# %%
+# @title The answer: run it when you have predicted
+why = "each direction helps, so r of them help r times as much, and 1 / rank undoes that"
+reveal(useful, as_before(falls)[0], because=why, measured=drawn)
 
 
 # %% [markdown]
@@ -249,21 +258,20 @@ record = read_record(data_path("results", "generator_bundled.json"))
 menu = {"stage": "tune", "task": "menu", "method": "lora"}
 losses = {rank: losses_by_rate(record, **menu, rank=rank) for rank in (1, 2, 8, 32)}
 steps = record["about"]["steps"]["menu"]
-print(f"validation loss after {steps} steps; ranks 1 and 2: one seed; 8 and 32: mean of three")
-print("– was not tried; the lowest of each rank is bold")
-table(
+note = f"Validation loss after {steps} steps; ranks 1 and 2: one seed, 8 and 32: mean of three."
+measured = table(
     ["learning rate", *(f"rank {rank}" for rank in losses)],
     [
         [f"{lr:g}", *(f"{of[lr]:.3f}" if lr in of else "–" for of in losses.values())]
         for lr in sorted(set().union(*losses.values()))
     ],
     marks_lowest=True,
+    note=f"{note} – was not tried; the lowest of each rank is bold.",
 )
 # %%
+# @title The answer: run it when you have predicted
 best = {rank: min(of, key=of.get) for rank, of in losses.items()}
-rows = [[rank, f"{lr:g}", f"{losses[rank][lr]:.3f}"] for rank, lr in best.items()]
 moved = WAYS[0 if best[32] < best[1] else 1 if best[32] == best[1] else 2]
-measured = table(["rank", "best rate", "loss"], rows)
 why = "at the same multiplier, more directions do more at each step"
 reveal(trend, moved, because=why, measured=measured)
 # %% [markdown]
@@ -395,18 +403,21 @@ question = "B ten times larger, and a rate of 0.003 instead of 0.03: the last lo
 tenth = predict(question, ends)
 tenth
 # %%
-print(f"untrained: loss {F.mse_loss(base(task_x), task_y).item():.3f}")
+untrained = F.mse_loss(base(task_x), task_y).item()
 rows = [
     try_start(1, 0.03, 0.03),
     try_start(10, 0.03, 0.03),
     try_start(10, 0.003, 0.003),
     try_start(10, 0.003, 0.3),  # a rate for each: A ten times slower, B ten times faster
 ]
-table(["start", "rate of A", "rate of B", "highest loss", "last loss", "B stays, of 4"], rows)
+columns = ["start", "rate of A", "rate of B", "highest loss", "last loss", "B stays, of 4"]
+measured = table(columns, rows, note=f"Loss before training: {untrained:.3f}.")
 # %%
+# @title The answer: run it when you have predicted
 last = [float(row[4]) for row in rows]
 verdict = ends[0 if last[2] < last[0] else 1 if last[2] == last[0] else 2]
-reveal(tenth, verdict, because="the steps of an entry add up to little beside it; B did not turn")
+why = "the steps of an entry add up to little beside it; B did not turn"
+reveal(tenth, verdict, because=why, measured=measured)
 # %% [markdown]
 # In row 3 an entry can travel about 0.003 · 75 = 0.225, because the rate falls to zero over 150 steps. Beside entries of about 2.9 that is little, so $B$ keeps the directions that it began with, and the update can write in no others. Row 2 could travel ten times as far, and yet did not turn. Did its overshooting prevent that? We do not know.
 #
@@ -448,13 +459,11 @@ from lora_edu.tasks import claim_table, published_claims
 
 claims = published_claims(falls_by_rank, by_alpha, by_rates)
 verdicts = [claim.verdict for claim in claims]
-print("✓ a trial speaks for the claim, ✗ against it, ? neither; the model is the mini GPT")
-print("where no other is named; full is full fine-tuning")
-claim_table(claims)
 # %%
+# @title The answer: run it when you have predicted
 refuted, unknown = verdicts.count("does not hold here"), verdicts.count("cannot tell")
 why = f"{refuted} do not hold here, and of {unknown} nobody can tell"
-reveal(count, verdicts.count("holds here"), because=why)
+reveal(count, verdicts.count("holds here"), because=why, measured=claim_table(claims))
 # %% [markdown]
 # What held is mostly close to arithmetic. What did not is a sentence each time, which does not refute
 # the paper that it comes from: its models and its data were others. And where nobody can tell, two

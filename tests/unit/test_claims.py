@@ -43,6 +43,7 @@ from lora_edu.tasks.claims import (
     ten_times_the_rate,
     two_thirds,
 )
+from lora_edu.tasks.claims.shown import NOTE
 
 JITTER = 0.0, 0.001, -0.001  # what seeds differ by in the records that are made up
 SHIPPED = published_claims({1: 0.0157, 256: 0.0163}, by_alpha=0.090, by_rates=0.090)
@@ -443,7 +444,7 @@ def test_the_table_has_a_row_for_each_claim_and_a_line_for_each_trial() -> None:
         marks = {HOLDS: "✓", FAILS: "✗", OPEN: "?"}
         assert [line[0] for line in tried.split("<br>")] == [marks[v] for v in verdicts(claim)]
         assert told
-    assert repr(claim_table(SHIPPED)) == text
+    assert repr(claim_table(SHIPPED)) == f"{text}\n\n{NOTE}"
 
 
 def shown_rows() -> list[tuple[str, str]]:
@@ -476,6 +477,7 @@ def test_a_page_counts_the_verdicts_and_needs_no_style_of_its_own() -> None:
     for verdict in (HOLDS, FAILS, OPEN):
         number = sum(claim.verdict == verdict for claim in SHIPPED)
         assert f"<b>{verdict.capitalize()}: {number} of 13</b>" in page
+    assert page.index("Holds here") < page.index(NOTE[:20])  # what the marks mean, beneath
     assert not re.search("<style|class=|<script", page)  # what an untrusted notebook loses
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from lora_edu.evaluation import read_record
 from lora_edu.files import data_path
 from lora_edu.gpt import GPTConfig
+from lora_edu.plots import note_beneath
 from lora_edu.tasks.claims.outcomes import (
     forgets_less_at_equal_learning,
     intruder_dimensions,
@@ -30,6 +31,10 @@ from lora_edu.tasks.claims.verdicts import Claim
 from lora_edu.tasks.menu import RANK
 
 HEADINGS = "claim, and who says so", "tried here", "verdict", "in full"
+NOTE = (
+    "✓ a trial speaks for the claim, ✗ against it, ? neither. The model is the mini GPT where no "
+    "other is named, and full is full fine-tuning."
+)
 
 
 def published_claims(falls: Mapping[int, float], by_alpha: float, by_rates: float) -> list[Claim]:
@@ -84,11 +89,11 @@ class ClaimTable:
         return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
     def __repr__(self) -> str:
-        """Returns the Markdown, for readers of plain text."""
-        return self.text
+        """Returns the Markdown and what its signs mean, for readers of plain text."""
+        return f"{self.text}\n\n{NOTE}"
 
     def _repr_html_(self) -> str:
-        return claims_page(self.claims)
+        return claims_page(self.claims) + note_beneath(NOTE)
 
 
 def _row(claim: Claim) -> list[str]:
