@@ -124,14 +124,18 @@ reveal(share, round(100 * counted / read), because="the rest is meaning, which i
 # The course looks in a sentence for each value's wordings, such as *cheap* or *low prices*. The
 # **slot error rate** is then the number of errors, divided by the number of slots meant.
 # %%
+from lora_edu.plots import table
 from lora_edu.tasks import e2e_patterns, menu_patterns, said_slots, slot_errors
 
 every = [pair.meaning for part in data for pair in part]
 menu, words = load_menu(), menu_patterns()  # the bundled set, and how it words each value
 patterns = words if SOURCE == "bundled" else e2e_patterns(every)
 example = data.test[0]
-print("it reads: ", said_slots(example.sentence, patterns))
-print("it counts:", slot_errors(example.meaning, example.sentence, patterns))
+read = said_slots(example.sentence, patterns)
+values = [f"{slot}: {', '.join(sorted(each))}" for slot, each in read.items()]
+KINDS = ("slots meant", "missing", "wrong", "added")
+errors = slot_errors(example.meaning, example.sentence, patterns)
+table(["", *KINDS], [["the first sentence", *errors]], note=f"It reads {'; '.join(values)}.")
 
 
 # %% [markdown]
@@ -169,14 +173,16 @@ from lora_edu.datasets import parse_meaning
 from lora_edu.tasks import slot_error_rate
 
 twice = f"{example.sentence} {example.sentence}"
-print("said twice:", slot_errors(example.meaning, twice, patterns))
+said_twice = slot_errors(example.meaning, twice, patterns)
 of_references = [
     slot_errors(pair.meaning, reference, patterns)
     for pair in data.test[:100]
     for reference in pair.references
 ]
 wrong = 100 * slot_error_rate(of_references)
-print(f"slot error rate of {len(of_references)} references: {wrong:.1f} %")
+counts = [sum(kind) for kind in zip(*of_references)]
+counted = [["said twice", *said_twice], [f"{len(of_references)} references", *counts]]
+table(["", *KINDS], counted, note=f"Slot error rate of the references: {wrong:.1f} %.")
 # %%
 # @title What it does: compares your count with the course's, on sentences that have errors
 agree = asked = 0
@@ -212,12 +218,12 @@ print(f"{whose}: the same count in {agree} of {asked} sentences")
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, losses_by_rate, read_record
-from lora_edu.plots import Line, line_chart, show, signed, table
+from lora_edu.plots import Line, line_chart, show, signed
 
 files = {name: data_path("results", f"generator_{name}.json") for name in ("bundled", "real")}
 results = {name: read_record(file) for name, file in files.items()}
 record, bundled = results[SOURCE], results["bundled"]
-print(f"{record['command']}: {record['about']['steps']['menu']} steps a run")
+of_runs = f"{record['about']['steps']['menu']} steps a run. Recorded by {record['command']}."
 TRAINED = {"LoRA": {"method": "lora", "rank": 8}, "full": {"method": "full"}}
 TUNING = {"stage": "tune", "task": "menu"}
 tried = {name: losses_by_rate(record, **TUNING, **key) for name, key in TRAINED.items()}
@@ -228,6 +234,7 @@ table(
         [f"{lr:g}", *(f"{losses[lr]:.3f}" if lr in losses else "–" for losses in tried.values())]
         for lr in sorted(set().union(*tried.values()))
     ],
+    note=of_runs,
 )
 # %%
 from lora_edu import count_parameters, fit, mean_loss, next_token_loss
@@ -308,10 +315,11 @@ def judged(meaning, sentence, patterns):
 
 
 # %% tags=["nbval-ignore-output"]
-for meaning, by_writer in sentences.items():
-    print(meaning)
-    for name, text in by_writer.items():
-        print(f"  {name:15}: {judged(meaning, text, patterns)}")
+rows = [
+    [name, *(judged(meaning, said[name], patterns) for meaning, said in sentences.items())]
+    for name in writers
+]
+table(["", "first meaning", "second meaning"], rows)
 # %% [markdown]
 # After four passes the cake is still left out, and *no children* is said twice.
 #
@@ -366,7 +374,7 @@ def error_rates(record, ways):
     return rates, compare(slots, errors["LoRA"], errors["full"], score, highest=most)
 
 
-def side_by_side(record, ways, rates):
+def side_by_side(record, ways, rates, note=""):
     rows = []
     for name, rate in rates.items():
         runs = finals(record, **ways[name])
@@ -374,18 +382,19 @@ def side_by_side(record, ways, rates):
         wrong = f"{100 * rate.value:.1f} % ({100 * rate.low:.1f} % to {100 * rate.high:.1f} %)"
         hesitates = f"{math.exp(mean(losses)):.1f}"
         rows.append([name, spread(losses), hesitates, spread(bleus, 1), wrong])
-    return table(["", "test loss", "perplexity", "BLEU", "slot errors"], rows)
+    return table(["", "test loss", "perplexity", "BLEU", "slot errors"], rows, note=note)
 
 
 # %%
 rates_of_errors, gap = error_rates(record, WAYS)
 seeds, steps = len(finals(record, **TRAINED["LoRA"])), record["about"]["steps"]["menu"]
-print(f"{seeds} seeds for each but the base; LoRA and full made {steps} steps")
-print("± is the standard deviation over seeds")
-print("in parentheses: a 95 % interval for the luck of seeds and of test meanings")
-print("values that nobody asked for are errors too, so they can be more than 100 %")
-side_by_side(record, WAYS, rates_of_errors)
+note = f"""{seeds} seeds for each but the base; LoRA and full made {steps} steps.
+± is the standard deviation over seeds.
+In parentheses: a 95 % interval for the luck of seeds and of test meanings.
+Values that nobody asked for are errors too, so they can be more than 100 %."""
+compared = side_by_side(record, WAYS, rates_of_errors, note)
 # %%
+# @title The answer: run it when you have predicted
 points = "{} points ({} to {})".format(*(signed(100 * x) for x in (gap.value, gap.low, gap.high)))
 reason = "leaves out 0: more than chance" if gap.low > 0 or gap.high < 0 else "holds 0"
 trained_best = GUESSES[1] if gap.high < 0 else GUESSES[2] if gap.low > 0 else GUESSES[3]
@@ -394,7 +403,7 @@ reveal(
     fewest,
     GUESSES[0] if rates_of_errors["examples"].value < trained else trained_best,
     because=f"the interval of the difference {reason}",
-    measured=f"Slot errors on the same meanings, LoRA's minus full's: {points}.",
+    measured=[compared, f"Slot errors on the same meanings, LoRA's minus full's: {points}."],
 )
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
@@ -474,7 +483,8 @@ found["LoRA,\nadapter on"] = on_stories(lora)
 times = found["LoRA,\nadapter on"] / found["base"]
 harder = times > 1.4
 reason = "the update is added to any text" if harder else "so little training moves little"
-reveal(after, outcomes[harder + (times > 2.8)], because=reason)
+outcome = outcomes[harder + (times > 2.8)]
+reveal(after, outcome, because=reason)
 # %% [markdown]
 # **Exercise 4.** Which of these models tell stories *exactly* as the base does? *Merged* means the
 # update added into $W$.
@@ -502,8 +512,8 @@ found["LoRA,\nmerged"] = on_stories(lora)
 unmerge(lora)
 print(f"adapter off: the largest difference of a logit from the base's is {apart}")
 # %% tags=["withheld"]
-# @title What it does: draws the five
-from lora_edu.plots import add_level, point_chart
+# @title What it does: draws the five; folded while your prediction is open
+from lora_edu.plots import add_level, picture, point_chart
 
 title = "With the adapter off nothing is forgotten" + ("; with it on, much is" if harder else "")
 axes = {"y_label": "perplexity on ten stories, log scale", "y_log10": True}
@@ -515,7 +525,7 @@ alt = "Perplexity on ten stories, in multiples of the base's, rounded to 1, 2, 5
 for name, value in found.items():
     near = sorted(steps, key=lambda step, times=value / found["base"]: abs(math.log(step / times)))
     alt += f"; {name}: {near[0]}".replace("\n", " ")
-show(chart, alt=f"{alt}. {title}.")
+reveal(after, outcome, because=reason, measured=picture(chart, alt=f"{alt}. {title}."))
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
@@ -621,13 +631,15 @@ chart.axes[0].axvline(10, color="#555555", linestyle=":")
 chart.axes[0].text(10, 2, " 10", fontsize=8)
 show(chart, alt=f"Summed probability of the likeliest tokens, a line for each T. {title}.")
 # %%
+drawn = {}
 for temperature, top_k in ((0.0, None), (0.7, None), (2.0, None), (2.0, 5)):
-    print(f"T = {temperature:g}, top-k {top_k}")
+    texts = []
     for seed in (1, 2) if temperature else (1,):
         dice = torch.Generator(device).manual_seed(seed)
         settings = {"temperature": temperature, "top_k": top_k, "generator": dice}
-        text = " ".join(generate_text(base, encoding, OPENING, 22, **settings).split())
-        print(textwrap.fill(text, 92, initial_indent="   ", subsequent_indent="   "))
+        texts.append(" ".join(generate_text(base, encoding, OPENING, 22, **settings).split()))
+    drawn[f"T = {temperature:g}, {f'top {top_k}' if top_k else 'all'} tokens"] = "\n\n".join(texts)
+cards(drawn)
 # %% [markdown]
 # **Takeaway:** a high temperature lets in what is far down the list, so that even words break
 # (*towSara*), and top-k shuts it out again.
@@ -661,7 +673,7 @@ of_tales = {
     name: [run["test_loss"] for run in finals(bundled, "voice", **key)]
     for name, key in WAYS.items()
 }
-table(
+compared = table(
     ["", "loss on tales", "perplexity"],
     [[name, spread(each), f"{math.exp(mean(each)):.1f}"] for name, each in of_tales.items()],
 )
@@ -670,7 +682,7 @@ table(
 change = mean(of_tales["examples"]) - mean(of_tales["base"])
 found = CHANGES[1] if abs(change) < 0.1 else CHANGES[0 if change < 0 else 2]
 because = f"its loss changes by {change:.2f}; this small base learns only by training"
-reveal(helped, found, because=because)
+reveal(helped, found, because=because, measured=compared)
 # %% [markdown]
 # ## Deeper: does LoRA forget less than full fine-tuning?
 # You often read so. Go slowly: this section and the next are dense.
@@ -712,11 +724,12 @@ def at_levels(arms):
 # %%
 arms = {name: read_arm(key) for name, key in ARMS.items()}
 untouched = finals(bundled, method="base")[0]["story_loss"]
-print(f"loss on held-out stories before training: {untouched:.2f}")
-print(f"± is over {len(arms['full'][1])} seeds; – where even the lowest rate had learnt more")
-table(
+note = f"""Before training, the loss on these stories is {untouched:.2f}.
+± is over {len(arms["full"][1])} seeds; – where even the lowest rate had learnt more."""
+compared = table(
     ["loss on stories, with menus at", *(f"{level:.2f}" for level in LEVELS)],
     [[name, *cells] for name, cells in at_levels(arms).items()],
+    note=note,
 )
 # %%
 # @title The answer: run it when you have predicted
@@ -726,12 +739,17 @@ less = [
     for mine, theirs in zip(arms["LoRA, rank 8"][1], arms["full"][1])
 ]
 verdict = "LoRA, rank 8" if all(less) else "can't say" if any(less) else "full"
-reveal(tendency, verdict, because="it is so at each level, for each of the three seeds")
+why = "it is so at each level, for each of the three seeds"
+reveal(tendency, verdict, because=why, measured=compared)
 # %% [markdown]
+# <details><summary><b>What came out</b>, once you have predicted</summary>
+#
 # Read the middle column, for example. Where menus are at 0.25, the loss on the record's 64 stories,
 # 2.12 before training, is 4.27 with LoRA at rank 8, 3.79 at rank 32, and only 3.14 with full
 # fine-tuning. So full fine-tuning forgets *less* here, at rates below its best for menus, and
 # LoRA forgets less at rank 32 than at rank 8.
+#
+# </details>
 #
 # ## Deeper: is low rank to blame?
 # It looks so. But not so fast: from LoRA to full fine-tuning **two things change at once.** LoRA
@@ -756,7 +774,7 @@ control
 arms["36 matrices, whole"] = read_arm({"method": "matrices"})
 order = ("LoRA, rank 8", "LoRA, rank 32", "36 matrices, whole", "full")
 cells = at_levels(arms)
-table(
+compared = table(
     ["loss on stories, with menus at", *(f"{level:.2f}" for level in LEVELS)],
     [[name, *cells[name]] for name in order],
 )
@@ -771,11 +789,12 @@ def way_to_full(level):
 
 
 ways_to_full = [way_to_full(level) for level in LEVELS]
-for level, share in zip(LEVELS, ways_to_full):
-    print(f"menus at {level:.2f}: {100 * share:.0f} % of the way from LoRA, rank 8, to full")
+shares = [f"{100 * share:.0f} %" for share in ways_to_full]
+columns = ["the control is on the way", *(f"menus at {level:.2f}" for level in LEVELS)]
+on_the_way = table(columns, [["from LoRA, rank 8, to full", *shares]])
 place = PLACES[0 if mean(ways_to_full) < 1 / 3 else 1 if mean(ways_to_full) < 2 / 3 else 2]
 # %%
-# @title What it does: draws the curves
+# @title What it does: draws the curves, to show with the answer
 chart = line_chart(
     [Line(name, *list(zip(*whole))[1:]) for name, (whole, _) in arms.items()],
     title=f"At these levels, the same matrices trained whole lie {place}",
@@ -794,12 +813,12 @@ guess = "a blind guess among 2,048 tokens: ln 2,048 = 7.62"
 add_level(axis, math.log(2048), guess, above=False)
 alt = "Loss on stories over loss on menus, a curve for each. Where little is learnt, the control's "
 alt += "is just below full's; where much is, far above it, beside LoRA's at rank 32."
-show(chart, alt=f"{alt} {axis.get_title('left')}.")
+drawn = picture(chart, alt=f"{alt} {axis.get_title('left')}.")
 # %%
 # @title The answer: run it when you have predicted
 low, high = (f"{100 * of(ways_to_full):.0f}" for of in (min, max))
 because = f"it is {low} to {high} % of the way, by level"
-reveal(control, place, because=because)
+reveal(control, place, because=because, measured=[compared, on_the_way, drawn])
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
@@ -849,13 +868,14 @@ for level in DEEPER_LEVELS:
 learnt = {name: min(point.learning for point in arms[name][0]) for name in order[1:]}
 best = min(point.learning for point in arms[WITH_EMBEDDING][0])
 parts = [f"LoRA, rank 32, {learnt[order[1]]:.3f}", f"with the embedding {best:.3f}"]
-print(f"best loss on menus: {', '.join(parts)}, full {learnt['full']:.3f}")
-print("± is half of a 95 % interval over three seeds")
-table(["menus at", f"loss on stories: {WITH_EMBEDDING}", "full", "difference"], rows)
+note = f"Best loss on menus: {', '.join(parts)}, full {learnt['full']:.3f}.\n"
+note += "± is half of a 95 % interval over three seeds."
+columns = ["menus at", f"loss on stories: {WITH_EMBEDDING}", "full", "difference"]
+compared = table(columns, rows, note=note)
 # %%
 # @title The answer: run it when you have predicted
 found = BESIDE_FULL[0 if all(ahead) else 2 if any(ahead) else 1]
-reveal(crossing, found, because="the two curves cross")
+reveal(crossing, found, because="the two curves cross", measured=compared)
 # %% [markdown]
 # <details><summary><b>What came out</b>, once you have predicted</summary>
 #
