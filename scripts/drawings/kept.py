@@ -38,20 +38,20 @@ def draw() -> Sheet:
     )
     _parameters(sheet, share)
     sheet.words(LEFT, 157, "Activations of a block, for each token", anchor="start", strong=True)
-    _labels(sheet, 181)
+    _labels(sheet, 178)
     rows = (
         ("[full|full fine-tuning]", "bar-full", ALL, 0),
         ("[lora|LoRA] on query and value", "bar-lora", PAIR, 2),
         ("[lora|LoRA] on all six layers", "bar-lora", ALL, 6),
     )
     for place, (name, colour, trained, of_rank) in enumerate(rows):
-        _row(sheet, 195 + 46 * place, name, colour, trained, of_rank)
-    sheet.area(LEFT, 338, BOX, BOX, "tint-frozen", edge="frozen", radius=2)
-    sheet.words(LEFT + 22, 345, "kept in any case", "small", anchor="start")
-    sheet.area(172, 338, BOX, BOX, "paper", edge="frozen", dashed=True, radius=2)
-    sheet.words(194, 345, "spared", "small", anchor="start")
+        _row(sheet, 214 + 46 * place, name, colour, trained, of_rank)
+    sheet.area(LEFT, 340, BOX, BOX, "tint-frozen", edge="frozen", radius=2)
+    sheet.words(LEFT + 22, 347, "kept in any case", "small", anchor="start")
+    sheet.area(172, 340, BOX, BOX, "paper", edge="frozen", dashed=True, radius=2)
+    sheet.words(194, 347, "spared", "small", anchor="start")
     names = "*d*: the model’s width, *r*: rank"
-    sheet.words(RIGHT, 345, names, "small", colour="quiet", anchor="end")
+    sheet.words(RIGHT, 347, names, "small", colour="quiet", anchor="end")
     return sheet
 
 
@@ -115,8 +115,8 @@ def _row(
     counted = (block_activations(shape, trained) - shape.n_head) / shape.n_embd
     assert kept == counted, (name, kept, counted)
     together = f"{kept} *d*" + (f" + {of_rank} *r*" if of_rank else "")
-    sheet.words(LEFT, y + 25, name, anchor="start")
+    sheet.words(LEFT, y - 12, name, anchor="start")
     sheet.words(RIGHT, y + BOX / 2, together, anchor="end", strong=True)
     numbers, bare = kept * shape.n_embd + 8 * of_rank, re.sub(r"\[\w+\|(.+?)\]", r"\1", name)
     where = f"in GPT-2 small, where d is {shape.n_embd}" + (" and r is 8" if of_rank else "")
-    sheet.told(LEFT - 6, y - 6, RIGHT - LEFT + 12, 43, f"{bare}: {numbers:,} numbers {where}.")
+    sheet.told(LEFT - 6, y - 22, RIGHT - LEFT + 12, 42, f"{bare}: {numbers:,} numbers {where}.")
