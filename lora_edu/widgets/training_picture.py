@@ -30,11 +30,13 @@ _APART = {
     "markeredgewidth": 1.6,
     "path_effects": [withStroke(linewidth=3.6, foreground="white")],
 }
-# Names of curves: the height of a line, how far from the curve's end, and of the steps' length what
-# is left for them to the right, on axes that are as wide as the figure or half as wide.
+# Names of curves: the height of a line, how far from the curve's end, and of the axes' width what
+# is left for them at the right, on axes that are as wide as the figure or half as wide.
 _NAME_POINTS, _NAME_ASIDE_POINTS = 13.5, 20
-_ROOM_FOR_NAMES = {False: 1.26, True: 1.62}
-_ROOM_FOR_MARKER = 1.03
+_ROOM_FOR_NAMES = {False: 0.22, True: 0.48}
+_ROOM_FOR_MARKER = 0.03
+#: Where the axis of accuracy begins, in per cent: the first of these that is below all of it.
+_ACCURACY_FROM = (80, 50, 0)
 _ROOM_FOR = 100  # the layout is made once, with room for tick labels as wide as this one
 
 
@@ -51,28 +53,28 @@ class TrainingPicture:
             x_label="step", y_label="loss (nats)", panels=1 + accuracy, size_inches=(7.6, 3.2)
         )
         self._loss_axis = drawn.axes[0]
+        rooms = [_ROOM_FOR_NAMES[accuracy], _ROOM_FOR_MARKER][: 1 + accuracy]
         thin = {"color": line_style(0)["color"], "alpha": 0.55, "linewidth": 0.8}
         with house_style():
             self.title = drawn.suptitle(" ", x=0.01, ha="left", fontsize=10.5, fontweight="bold")
             self._curves: dict[str, Any] = {
                 "batches": self._loss_axis.plot([], [], **thin)[0],
                 "training": self._curve(0, 0, marker=""),
-                "validation": self._curve(0, 1, **_APART),
+                "validation": self._curve(0, 1, clip_on=False, **_APART),
             }
             self._loss_axis.set_ylim(0, _ROOM_FOR)
             self._loss_axis.yaxis.set_major_formatter("{x:g}")
             self._loss_axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-            self._loss_axis.set_xlim(0, _ROOM_FOR_NAMES[accuracy] * steps)
-            self._loss_axis.xaxis.set_major_locator(_up_to(steps))
+            for axis in drawn.axes:
+                axis.set_xlim(0, steps)
+                axis.xaxis.set_major_locator(_up_to(steps))
+            self._curves["validation"].set_in_layout(False)
             if accuracy:  # one curve, which its axis names; a step is as wide as beside it
                 self._curves["accuracy"] = self._curve(1, 2, clip_on=False)
                 self._curves["accuracy"].set_in_layout(False)
-                drawn.axes[1].set_ylabel("accuracy on validation (%)")
-                drawn.axes[1].set_ylim(0, 100)
-                drawn.axes[1].set_xlim(0, _ROOM_FOR_MARKER * steps)
-                drawn.axes[1].xaxis.set_major_locator(_up_to(steps))
-                widths = [_ROOM_FOR_NAMES[True], _ROOM_FOR_MARKER]
-                self._loss_axis.get_gridspec().set_width_ratios(widths)
+                drawn.axes[1].yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+                self._accuracy_from(0)
+                self._loss_axis.get_gridspec().set_width_ratios([1 + room for room in rooms])
             self._names = {
                 "batches": self._name("batches", "each batch"),
                 "training": self._name("training", f"mean of {SMOOTHED_STEPS} steps"),
@@ -80,6 +82,9 @@ class TrainingPicture:
             }
         moving = [self.title, *self._curves.values(), *self._names.values()]
         self.canvas = Canvas(drawn, moving)
+        for axis, room in zip(drawn.axes, rooms, strict=True):  # the layout gave them the room, too
+            place = axis.get_position()
+            axis.set_position([place.x0, place.y0, place.width / (1 + room), place.height])
 
     def _curve(self, panel: int, style: int, **changed: Any) -> Any:
         axis = self._loss_axis.figure.axes[panel]
@@ -120,14 +125,24 @@ class TrainingPicture:
         self._curves["training"].set_marker(line_style(0)["marker"] if alone else "")
         validation = _measured(history, "loss")
         self._curves["validation"].set_data(*validation)
+        low = 0
         if "accuracy" in self._curves:
             steps, shares = _measured(history, "accuracy")
-            self._curves["accuracy"].set_data(steps, [100 * share for share in shares])
+            per_cent = [100 * share for share in shares]
+            self._curves["accuracy"].set_data(steps, per_cent)
+            low = next(each for each in _ACCURACY_FROM if each <= min(per_cent, default=0))
+            self._accuracy_from(low)
         seen = [loss for loss in (*history.losses, *validation[1]) if math.isfinite(loss)]
         top = _LOSS_GRID * math.ceil(max(seen, default=1) * 1.05 / _LOSS_GRID)
         self._loss_axis.set_ylim(0, top)
         self._name_curves(top)
-        return self.canvas.png(scale=top)
+        return self.canvas.png(scale=(top, low))
+
+    def _accuracy_from(self, low: int) -> None:
+        """Lets the axis of accuracy begin at `low` per cent, and says so where that is not 0."""
+        axis = self._loss_axis.figure.axes[1]
+        axis.set_ylim(low, 100)
+        axis.set_ylabel("accuracy on validation (%)" + (f", from {low}" if low else ""))
 
     def still(self) -> tuple[bytes, int]:
         """The last picture again, as sharp as all that are kept, and how wide it is shown."""

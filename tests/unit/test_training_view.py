@@ -338,17 +338,36 @@ def test_names_are_at_the_ends_of_the_losses_that_have_begun_and_no_other():
     assert named() == training
     history.evaluations = [{"step": 1, "validation_loss": 1.5, "validation_accuracy": 0.5}]
     assert named() == [*training, "validation"]
-    assert losses.get_legend() is None and accuracy.get_ylabel() == "accuracy on validation (%)"
+    assert (
+        losses.get_legend() is None
+        and accuracy.get_ylabel() == "accuracy on validation (%), from 50"
+    )
 
 
 def test_the_two_panels_have_one_height_and_a_step_is_as_wide_in_both():
     losses, accuracy = TrainingPicture(64, accuracy=True).canvas.figure.axes
     assert (losses.bbox.y0, losses.bbox.y1) == pytest.approx((accuracy.bbox.y0, accuracy.bbox.y1))
-    assert losses.bbox.width + accuracy.bbox.width > 0.8 * losses.figure.bbox.width
+    assert losses.bbox.width + accuracy.bbox.width > 0.65 * losses.figure.bbox.width
     wide = [axis.bbox.width / axis.get_xlim()[1] for axis in (losses, accuracy)]
     assert wide[0] == pytest.approx(wide[1], rel=0.02)
     for axis in (losses, accuracy):
+        assert axis.get_xlim() == (0, 64)
         assert axis.get_ylim()[1] in axis.get_yticks() and max(axis.get_xticks()) <= 64
+
+
+@pytest.mark.parametrize(("lowest", "begins"), [(0.13, 0), (0.5, 50), (0.79, 50), (0.86, 80)])
+def test_the_axis_of_accuracy_begins_below_all_of_it_and_says_where(lowest, begins):
+    history = History()
+    for step, share in ((1, lowest), (2, 0.97)):
+        history.record_step(0.3, 0.1, step)
+        measured = {"validation_loss": 0.3, "validation_accuracy": share}
+        history.evaluations.append({"step": step, **measured})
+    picture = TrainingPicture(10, accuracy=True)
+    before = picture.png("so far", History())
+    assert picture.png("so far", history) != before
+    axis = picture.canvas.figure.axes[1]
+    assert axis.get_ylim() == (begins, 100)
+    assert axis.get_ylabel().partition("(%)")[2] == (f", from {begins}" if begins else "")
 
 
 def test_names_of_curves_that_end_together_keep_apart():
