@@ -87,10 +87,10 @@ reveal(size, round(adapter_bytes / 1000), because=why, measured=table(["file", "
 import json
 
 config = json.loads((folder / "adapter_config.json").read_text())
-for key in ("peft_type", "r", "lora_alpha", "use_rslora", "modules_to_save"):
-    print(f"{key:16} {config[key]}")
+keys = ("peft_type", "r", "lora_alpha", "use_rslora", "modules_to_save")
 first, *others = config["target_modules"]
-print(f"target_modules   {first} and {len(others)} more")
+rows = [[key, f"{config[key]}"] for key in keys]
+table(["entry", "value"], [*rows, ["target_modules", f"{first} and {len(others)} more"]])
 # %% [markdown]
 # The other starts with the length of its header. The header is JSON again and gives each tensor's
 # type, shape and place. After it come the numbers, and nothing else. That matters: without code in
@@ -101,9 +101,9 @@ data = (folder / "adapter_model.safetensors").read_bytes()
 length = int.from_bytes(data[:8], "little")
 header = json.loads(data[8 : 8 + length])
 stated = header.pop("__metadata__")
-for name in sorted(header)[:2]:
-    print(name, header[name]["dtype"], header[name]["shape"])
-print(f"{len(header)} tensors; stated beside them: {', '.join(sorted(stated))}")
+rows = [[name, header[name]["dtype"], header[name]["shape"]] for name in sorted(header)[:2]]
+note = f"The first two of {len(header)} tensors. Stated beside them: {', '.join(sorted(stated))}."
+table(["tensor", "type", "shape"], rows, note=note)
 # %% [markdown]
 # Here, too, names and layout are PEFT's, which stores $A$ and $B$ transposed to ours. What is
 # stated beside them, except `format`, is our own addition. A **fingerprint** is a checksum of the
@@ -138,10 +138,13 @@ tokens = torch.arange(64, device=device).view(2, 32)
 with torch.no_grad():
     here, there = model.eval()(tokens).cpu(), load_file(result)["logits"]
     bare = load_pretrained("mini", device=device)(tokens).cpu()
-print(f"largest logit: {here.abs().max():.0f}")
-print(f"largest difference, this process to the other:      {(here - there).abs().max():.0e}")
-print(f"largest difference, this process to the base alone: {(here - bare).abs().max():.0f}")
-print(f"size of the adapter's file next to the base's: {100 * adapter_bytes / base_bytes:.1f} %")
+rows = [
+    ["a logit of this process", f"{here.abs().max():.0f}"],
+    ["its difference from the other process", f"{(here - there).abs().max():.0e}"],
+    ["its difference from the base alone", f"{(here - bare).abs().max():.0f}"],
+]
+note = f"The adapter's file has {100 * adapter_bytes / base_bytes:.1f} % of the size of the base's."
+table(["", "largest"], rows, note=note)
 # %% [markdown]
 # It does, up to rounding, because the file keeps 11 binary digits of each number.
 #
@@ -533,15 +536,15 @@ def below(value):
 
 
 # %%
-table(
+lost = table(
     ["computed in", "output, unmerged", "output, merged", "update lost"],
     [[name, *map(below, (e.unmerged, e.merged, e.update_lost))] for name, e in errors.items()],
 )
-# %%
 most = max(errors, key=lambda name: errors[name].update_lost)
 # %%
 # @title The answer: run it when you have predicted
-reveal(worst, most, because="it keeps 8 binary digits, float16 keeps 11, float32 24")
+why = "it keeps 8 binary digits, float16 keeps 11, float32 24"
+reveal(worst, most, because=why, measured=lost)
 # %% [markdown]
 # Merged or not, the output has the error of its type. Even bfloat16 loses less than a hundredth of
 # this strong update. But the rounding is that of $W$, however small the update. What is lost of a
@@ -604,7 +607,7 @@ if not verdict.passed:
 
 # %%
 # @title What it does: draws the bytes over the number of tasks
-from lora_edu.plots import Line, line_chart, show
+from lora_edu.plots import Line, line_chart, picture
 
 tasks = [1, 4, 16, 64, 256, 1024, 4096, 16_384]
 models = [n * base_bytes / 1e6 for n in tasks]
@@ -619,8 +622,8 @@ chart = line_chart(
     y_log10=True,
 )
 alt = "Two curves over the number of tasks: first a little apart, at the end far, and parallel."
-show(chart, alt)
-reveal(saved, round(ratio), because="base / adapter; the one base hardly counts any more")
+why = "base / adapter; the one base hardly counts any more"
+reveal(saved, round(ratio), because=why, measured=picture(chart, alt))
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
@@ -683,11 +686,10 @@ print(f"the first row against the others: by {spread:.1f} at least")
 # ones are filled up on the right, and `lengths` says where each ends, so that no filling is ever
 # read. While a short prompt is already continued, a longer one still reads its own tokens.
 # %%
-import textwrap
-
 from torch.nn.utils.rnn import pad_sequence
 
 from lora_edu import generate
+from lora_edu.plots import cards
 
 asked = [(name, prompts["tales"]) for name in ("tales", "blend 0.5", None)]
 asked.insert(1, ("menu", prompts["menu"]))
@@ -696,10 +698,11 @@ lengths = [len(row) for row in ids]
 with mixed.rows([name for name, _ in asked]):
     filled = pad_sequence(ids, batch_first=True)
     written = generate(base, filled, 20, lengths=lengths, stop_id=encoding.eot_token)
+said = {}
 for (name, _), row, length in zip(asked, written.tolist(), lengths):
     text = encoding.decode([i for i in row[: length + 20] if i != encoding.eot_token])
-    said = f"{name or 'no adapter'}, prompt of {length} tokens: {text}"
-    print(textwrap.fill(said, 92, subsequent_indent="    "), "\n")
+    said[f"{name or 'no adapter'}, prompt of {length} tokens"] = text
+cards(said)
 # %% [markdown]
 # The first two go on as before, and `blend 0.5` has both the pirate's sea and the menu's *good
 # place for*. On the mini GPT, eight adapters in one batch are 3.7 to 5.6 times as fast as one by

@@ -263,7 +263,7 @@ def test_all_stored_pictures_together_are_under_3_megabytes() -> None:
     [
         ("03_lora_in_a_gpt", r"with 40 steps of LoRA:\nLong ago, there was a(.*)"),
         ("07_adapters_as_files", r"tales: One day, Tom went to the(.*?)\n\n"),
-        ("07_adapters_as_files", r"tales, prompt of 7 tokens: One day, Tom went to the(.*?)\n\n"),
+        ("07_adapters_as_files", r"tales, prompt of 7 tokens:\nOne day, Tom went to the(.*?)\n\n"),
     ],
 )
 def test_a_stored_tale_has_no_word_that_the_training_tales_do_not_have(name: str, tale: str):
