@@ -94,8 +94,8 @@ prepare(model)
 torch.manual_seed(0)
 for part in (*(layer.lora for layer in lora_layers(model).values()), model.head):
     part.reset_parameters()  # random as in the recorded runs, in whatever order yours drew
-model.to(device)
-print("yours:" if prepare_verdict.passed else "the course's:", count_parameters(model))
+count = count_parameters(model.to(device))
+print(f"{count.trainable:,} of {count.total:,} numbers learn")
 # %%
 from lora_edu import Batches, Split, classification_rows, classify
 
@@ -391,20 +391,19 @@ table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %%
 import math
 
-print("recorded by:", record["command"])
 guess = -ham * math.log(ham) - (1 - ham) * math.log(1 - ham)
-print(f"guessing ham's share, {100 * ham:.0f} %, for every message: a loss of {guess:.2f}")
-tried = {}
-print("validation losses of five seeds at the best rate:")
+tried, spread = {}, []
 for method in models:
     for run in runs_of(record, stage="tune", base="mini", method=method):
         tried.setdefault(run["key"]["lr"], {})[method] = f"{run['validation_loss']:.2f}"
     runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
     seeds = [run["validation_loss"] for run in runs]
-    print(f"  {method:4} at {rates[method]:g}: {min(seeds):.2f} to {max(seeds):.2f}")
-print("one seed at each rate that was tried:")
+    spread.append(f"{method} {min(seeds):.2f} to {max(seeds):.2f}")
+note = f"""Validation loss of one seed. Five seeds at the best rate: {", ".join(spread)}.
+Guessing ham's share, {100 * ham:.0f} %, for every message: a loss of {guess:.2f}.
+Recorded by {record["command"]}."""
 found = [[f"{lr:g}", *(tried[lr].get(method, "–") for method in models)] for lr in sorted(tried)]
-table(["learning rate", *models], found, marks_lowest=True)
+table(["learning rate", *models], found, marks_lowest=True, note=note)
 
 
 # %% [markdown]
