@@ -460,6 +460,7 @@ read_off = predict("At which rank is the elbow of this curve?")
 read_off
 # %%
 # @title The answer: run it when you have predicted
+# @title The answer: run it when you have predicted
 found = find_rank(mystery_losses) if elbow_verdict.passed else "not written yet"
 why = "that many directions were planted"
 reveal(read_off, hidden_rank, because=why, measured=f"By find_rank: {found}.")

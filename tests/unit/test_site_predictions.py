@@ -33,3 +33,6 @@ def test_folds_in_what_was_measured_stay_closed_where_they_were() -> None:
     assert joined.count("<details>") == joined.count("</details>") == 2
     assert joined.count("<div") == joined.count("</div>")
     assert joined.index("text</div>") < joined.index("first <details>")
+    first, second = joined.split("second")
+    assert first.count("<details>") == first.count("</details>") == 1
+    assert second.endswith("</details></div></div>")
