@@ -26,6 +26,7 @@ KINDS = {
     "subspace": "ΔW in r random directions",
     "random": "random update, of the cut's energy",
 }
+_FIRST = ("cut", "lora", "subspace")  # drawn at first; the others with "more curves"
 _WITH_ENERGY = ("cut", "subspace")  # the others have the cut's, or none of ΔW's
 _PLACES = 6  # kept of a mean: its last digit may differ between machines
 
@@ -102,10 +103,17 @@ class CutBackState:
     Args:
         rank: r.
         live: Accuracy by rank.
+        more: Whether all kinds of update are drawn, and so named, and not the first ones only.
     """
 
     rank: int
     live: Curve = field(default_factory=dict)
+    more: bool = False
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kinds of update that are drawn, and how they are named."""
+        return {kind: name for kind, name in KINDS.items() if self.more or kind in _FIRST}
 
 
 def finding(state: CutBackState, data: CutBackData) -> str:
@@ -122,13 +130,14 @@ def explain(state: CutBackState, data: CutBackData) -> str:
     """Says what the model gets right at this rank, by kind of update, and what a live run said."""
     accuracy = ", ".join(
         f"{name} {whole_percent(data.accuracy[kind][state.rank])}"
-        for kind, name in KINDS.items()
+        for kind, name in state.kinds.items()
         if state.rank in data.accuracy[kind]
     )
     words = (
-        f"Accuracy at rank {state.rank}, mean over {data.seeds} seeds: {accuracy}; rank 0 "
-        f"{whole_percent(data.none)}. In r random directions ΔW keeps "
-        f"{percent(data.energy['subspace'][state.rank])} of its energy."
+        f"Accuracy at rank {state.rank}, mean over {data.seeds} seeds: {accuracy}"
+        + (f"; rank 0 {whole_percent(data.none)}" if state.more else "")
+        + ". In r random directions ΔW keeps "
+        + f"{percent(data.energy['subspace'][state.rank])} of its energy."
     )
     if state.rank in state.live:
         words += (
@@ -144,8 +153,9 @@ def describe(state: CutBackState, data: CutBackData) -> str:
         f"{whole_percent(share)} at rank {rank}" for rank, share in sorted(state.live.items())
     )
     return (
-        f"Accuracy against rank for {', '.join(KINDS.values())}, and a curve of the energy that "
-        f"the cut keeps. {finding(state, data)}" + (f" Stars, measured now: {stars}." * bool(stars))
+        f"Accuracy against rank for {', '.join(state.kinds.values())}, and a curve of the energy "
+        f"that the cut keeps. {finding(state, data)}"
+        + (f" Stars, measured now: {stars}." * bool(stars))
     )
 
 

@@ -30,21 +30,34 @@ class Task:
     Args:
         does: In a few words.
         example: A prompt of the kind that it reads.
+        hint: The same, short enough for an empty field.
         ends: What a prompt ends with in its training data.
+        needs: What every prompt of the kind has in it.
+        otherwise: What a reader is told of a prompt without that.
     """
 
     does: str
     example: str
+    hint: str
     ends: str = ""
+    needs: str = ""
+    otherwise: str = ""
 
 
 # By the name of the adapter's folder; the first one opens the explorer.
 TASKS = {
     "menu": Task(
-        "turns data about a place to eat into a sentence", "name[Blue Cat], dish[soup]", "\n"
+        "turns data about a place to eat into a sentence",
+        "name[Blue Cat], dish[soup]",
+        "name[…], dish[…]",
+        ends="\n",
+        needs="[",
+        otherwise="The waiter knows lists of facts such as name[…]; for free text choose tales.",
     ),
-    "tales": Task("tells the story as a pirate would", "The cat went to the"),
-    "spam": Task("says whether a message is spam", "Win a free trip now!"),
+    "tales": Task(
+        "tells the story as a pirate would", "The cat went to the", "Long ago there was a"
+    ),
+    "spam": Task("says whether a message is spam", "Win a free trip now!", "or your own message"),
 }
 _STRENGTHS_IN_TEXT = (-1.0, 0.0, 0.5, 1.0, 2.0)
 
@@ -101,19 +114,17 @@ def chance(share: float) -> str:
 
 
 def chances(shares: Sequence[float]) -> list[str]:
-    """Writes shares as `chance` does; where two that differ would read alike, with a decimal.
+    """Writes shares as `chance` does; all with a decimal where two that differ would read alike.
 
     Example:
         >>> chances([0.2282, 0.2325, 0.1023])
-        ['22.8 %', '23.2 %', '10 %']
+        ['22.8 %', '23.2 %', '10.2 %']
     """
     said, exact = [chance(share) for share in shares], [f"{100 * share:.1f} %" for share in shares]
-    return [
-        tenths
-        if said[i][0].isdigit() and any(o == said[i] and e != tenths for o, e in zip(said, exact))
-        else said[i]
-        for i, tenths in enumerate(exact)
-    ]
+    numbers = [(whole, tenths) for whole, tenths in zip(said, exact) if whole[0].isdigit()]
+    if len(dict.fromkeys(numbers)) == len({whole for whole, _ in numbers}):
+        return said
+    return [tenths if whole[0].isdigit() else whole for whole, tenths in zip(said, exact)]
 
 
 def describe(name: str, prompt: Prompt, strength: float) -> str:
@@ -182,7 +193,10 @@ def _adapter(name: str, prompts: list[Prompt]) -> dict[str, Any]:
         "name": name,
         "does": task.does,
         "example": task.example,
+        "hint": task.hint,
         "ends": task.ends,
+        "needs": task.needs,
+        "otherwise": task.otherwise,
         "classifies": set(prompts[0].rows) == set(CLASSES),
         "prompts": [_prompt(prompt) for prompt in prompts],
     }

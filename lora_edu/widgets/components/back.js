@@ -3,12 +3,13 @@ import { box, el, fixed, percent, slider, svg, tick, unbroken } from "./kit.js";
 
 // --- what there is to read -----------------------------------------------------------------------
 
-export function answer({ rank, live }, data) {
+export function answer({ rank, live, more }, data) {
   const { accuracy, energy, names } = data;
   const finding = `Rank ${rank} keeps ${whole(energy.cut[rank])} of the energy. Accuracy is ${whole(accuracy.cut[rank])}, `
     + `with the whole ΔW ${whole(data.whole)}.`;
-  const each = Object.keys(names).filter(kind => rank in accuracy[kind]).map(kind => `${names[kind]} ${whole(accuracy[kind][rank])}`);
-  let explain = `Accuracy at rank ${rank}, mean over ${data.seeds} seeds: ${each.join(", ")}; rank 0 ${whole(data.none)}. `
+  const kinds = Object.keys(names).filter(kind => more || !MORE.includes(kind));
+  const each = kinds.filter(kind => rank in accuracy[kind]).map(kind => `${names[kind]} ${whole(accuracy[kind][rank])}`);
+  let explain = `Accuracy at rank ${rank}, mean over ${data.seeds} seeds: ${each.join(", ")}${more ? `; rank 0 ${whole(data.none)}` : ""}. `
     + `In r random directions ΔW keeps ${percent(energy.subspace[rank])} of its energy.`;
   let star = null;
   if (rank in live) {
@@ -16,7 +17,7 @@ export function answer({ rank, live }, data) {
     explain += ` Measured now, seed 0: ${percent(live[rank])}; recorded for that seed ${percent(data.live_seed[rank])}.`;
   }
   const stars = Object.keys(live).map(Number).sort((a, b) => a - b).map(at => `${whole(live[at])} at rank ${at}`);
-  const describe = `Accuracy against rank for ${Object.values(names).join(", ")}, and a curve of the energy that the cut keeps. `
+  const describe = `Accuracy against rank for ${kinds.map(kind => names[kind]).join(", ")}, and a curve of the energy that the cut keeps. `
     + finding + (stars.length ? ` Stars, measured now: ${stars.join(", ")}.` : "");
   return { finding, explain, describe, star };
 }
@@ -28,6 +29,8 @@ function whole(share) {
 // --- the picture ---------------------------------------------------------------------------------
 
 const BACK_CSS = `
+:host { --chance: #6f3fa8; --noise: #8a6100; }
+:host([data-theme="dark"]) { --chance: #c8a4f4; --noise: #dcb548; }
 .bar { align-items: flex-end; margin-top: 0; }
 .bar .slider { flex: none; }
 .bar .slider, .bar .slider input { min-width: 0; }
@@ -38,27 +41,28 @@ const BACK_CSS = `
 .curve { fill: none; stroke-width: 1.5; stroke-linejoin: round; }
 .curve.cut, .curve.lora, .curve.subspace { stroke-width: 2.8; }
 .cut { stroke: var(--full); } .lora { stroke: var(--lora); } .shrunk { stroke: var(--full); stroke-dasharray: 2 3; }
-.subspace { stroke: var(--frozen); } .random { stroke: var(--frozen); stroke-dasharray: 9 4; }
-.whole { stroke: var(--frozen); } .none { stroke: var(--frozen); stroke-dasharray: 1.5 4; }
+.subspace { stroke: var(--chance); } .random { stroke: var(--noise); stroke-dasharray: 9 4; }
+.whole { stroke: var(--ink); } .none { stroke: var(--frozen); stroke-dasharray: 1.5 4; }
 .energy { stroke: var(--ink); }
 .here { fill: var(--paper); stroke-width: 2.2; stroke-dasharray: none; }
 .star { fill: var(--ink); stroke: var(--paper); stroke-width: 1.5; }
 .chart text.told, .chart text.main { font-weight: 650; paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-dasharray: none; }
-.chart text.cut { fill: var(--full); } .chart text.lora { fill: var(--lora); } .chart text.subspace { fill: var(--frozen); }
-.chart text.panel { font-weight: 600; }
+.chart text.cut { fill: var(--full); } .chart text.lora { fill: var(--lora); } .chart text.subspace { fill: var(--chance); }
+.chart text.value { font-weight: 650; font-variant-numeric: tabular-nums; }
+.chart text.panel { font-weight: 600; paint-order: stroke; stroke: var(--paper); stroke-width: 4px; }
 .keys { display: flex; flex-wrap: wrap; gap: 0 14px; margin: 4px 0; font-size: 12px; }
 .keys:empty { display: none; }
 .keys span { display: inline-flex; align-items: center; gap: 6px; }`;
 
 // Two quantities, each with an axis of its own: accuracy from where it begins, and energy from 0.
 const ACCURACY = [16, 166], ENERGY = 30; // where one is, in pixels, and how high the other
-const LEFT = 46, NAMES = 206, TOLD = 210, NARROW = 620, LINE = 15, STEP = 0.05, THUMB = 9; // half a thumb with its margin
+const LEFT = 46, NAMES = 246, TOLD = 210, NARROW = 620, LINE = 15, STEP = 0.05, THUMB = 9; // half a thumb with its margin
 const MAIN = ["cut", "lora", "subspace"]; // what the question is about
 const MORE = ["shrunk", "random", "none"]; // to compare with, once one asks
 
 export function mount(host, data, ask) {
   const inside = box(host, "A cut ΔW put back into the model", BACK_CSS);
-  const state = { ...data.start, live: {}, more: false };
+  const state = { ...data.start, live: {} };
   const finding = el("p", { class: "finding", "aria-live": "polite" }), words = el("div", { class: "quiet words" });
   const status = el("div", { class: "quiet words", role: "status" }), wrong = el("div", { class: "wrong", role: "alert" });
   const chart = el("div", { class: "chart" }), keys = el("div", { class: "keys" });
@@ -74,7 +78,8 @@ export function mount(host, data, ask) {
     words.textContent = unbroken(now.explain);
     const wide = chart.clientWidth || 760, narrow = wide < NARROW, right = wide - (narrow ? 14 : NAMES);
     chart.replaceChildren(drawn(state, data, now, wide, right));
-    keys.replaceChildren(...(narrow ? curvesOf(data, state.more).map(([kind, name]) => el("span", {}, sample(kind), name)) : []));
+    keys.replaceChildren(...(narrow ? curvesOf(data, state.more).map(([kind, name, curve]) =>
+      el("span", {}, sample(kind), el("span", {}, name, el("b", {}, valueOf(curve, state.rank, " "))))) : []));
     rank.element.style = `margin-left:${LEFT - THUMB}px;width:${right - LEFT + 2 * THUMB}px`; // it is the chart's axis
   };
   const measure = async () => {
@@ -104,6 +109,12 @@ function curvesOf({ names, accuracy, ranks, whole, none }, more) {
   return all.filter(([kind]) => more || !MORE.includes(kind));
 }
 
+/** What a curve has at a rank, if it has that rank; a level has one value. */
+function valueOf(curve, rank, before = "") {
+  const share = new Set(Object.values(curve)).size === 1 ? Object.values(curve)[0] : curve[rank];
+  return share === undefined ? "" : before + unbroken(whole(share));
+}
+
 function sample(kind) {
   return svg("svg", { width: 32, height: 10, "aria-hidden": "true" }, svg("line", { class: `curve ${kind}`, x1: 1, y1: 5, x2: 31, y2: 5 }));
 }
@@ -131,7 +142,7 @@ function drawn({ rank, live, more }, data, { describe, star }, width, right) {
   for (const [kind, , curve] of accuracies) if (MAIN.includes(kind) && rank in curve) here(kind, y(curve[rank]));
   here("energy", kept(data.energy.cut[rank]));
   parts.push(text("panel", [LEFT + 5, energy[0] - 8], "energy that the cut keeps"));
-  if (!narrow) parts.push(...namesOf(accuracies, right, line));
+  if (!narrow) parts.push(...namesOf(accuracies, rank, right, line));
   for (const at of Object.keys(live)) parts.push(svg("path", { class: "star", d: starAt(x(Number(at)), y(live[at])) }));
   if (star) {
     // At its left, where no curve is, or as far to the right as there is room.
@@ -141,13 +152,14 @@ function drawn({ rank, live, more }, data, { describe, star }, width, right) {
   return svg("svg", { width, height, role: "img", "aria-label": describe }, ...parts);
 }
 
-/** The names of the curves at their right, each with a piece of its stroke, from the upper curve down. */
-function namesOf(accuracies, right, line) {
+/** The names of the curves at their right, each with a piece of its stroke and what it has at this rank. */
+function namesOf(accuracies, rank, right, line) {
   let down = ACCURACY[0] + LINE;
-  return accuracies.flatMap(([kind, name]) => {
+  return accuracies.flatMap(([kind, name, curve]) => {
     const first = down, main = MAIN.includes(kind) ? `main ${kind}` : "quiet";
-    const lines = name.split(/(?<=, )/).map(said => svg("tspan", { x: right + 42, y: (down += LINE) - LINE }, said));
-    return [line(`curve ${kind}`, [right + 10, first - 4], [right + 36, first - 4]), svg("text", { class: main }, ...lines)];
+    const lines = name.split(/(?<=, )/).map(said => svg("tspan", { x: right + 82, y: (down += LINE) - LINE }, said));
+    return [line(`curve ${kind}`, [right + 10, first - 4], [right + 36, first - 4]), svg("text", { class: main }, ...lines),
+      svg("text", { class: "value", x: right + 75, y: first, "text-anchor": "end" }, valueOf(curve, rank))];
   });
 }
 

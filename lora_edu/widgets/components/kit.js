@@ -232,11 +232,12 @@ export function megabytes(bytes) {
   return `${fixed(bytes, 0)} bytes`;
 }
 
-/** Shares as `whole` says them; where two that differ would read alike, with a decimal. */
+/** Shares as `whole` says them; all with a decimal where two that differ would read alike. */
 export function apart(shares, whole) {
   const said = shares.map(whole), exact = shares.map(share => `${fixed(100 * share, 1).toFixed(1)} %`);
-  const alike = i => /^\d/.test(said[i]) && said.some((other, j) => other === said[i] && exact[j] !== exact[i]);
-  return said.map((text, i) => (alike(i) ? exact[i] : text));
+  const number = i => /^\d/.test(said[i]);
+  const alike = said.some((text, i) => number(i) && said.some((other, j) => other === text && exact[j] !== exact[i]));
+  return said.map((text, i) => (alike && number(i) ? exact[i] : text));
 }
 
 /** A text in which no number is parted from its per cent. */

@@ -175,9 +175,10 @@ export function mount(host, { strengths, most, adapters }, ask) {
   const label = ({ own, text }) => `${own ? "yours: " : ""}${text.trim()}`;
   const list = choice({ label: "Prompt", options: [[0, ""]], value: 0, change: place => { stop(); state.prompt = place; start(); } });
   const offer = () => {
-    const { prompts, example } = data.adapters[state.adapter];
+    const { prompts, example, hint } = data.adapters[state.adapter];
     list.offer(prompts.map((each, place) => [place, label(each)]), state.prompt);
     own.title = `Such as: ${example}`;
+    own.placeholder = hint;
     start();
   };
   const drag = slider({ label: "Strength", stops: strengths, value: 1, say: each => signed(each, 1),
@@ -204,7 +205,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
   const play = el("button", { type: "button", class: "play", click: () => (timer ? stop() : run()) }, "▶ Play");
 
   // The learner's own prompt: one request for each strength, the nearest to the slider first.
-  const own = el("input", { type: "text", "aria-label": "Your own prompt", "data-keeps-enter": "", placeholder: "or write your own", keydown: event => event.key === "Enter" && answerOwn() });
+  const own = el("input", { type: "text", "aria-label": "Your own prompt", "data-keeps-enter": "", keydown: event => event.key === "Enter" && answerOwn() });
   const button = el("button", { type: "button", click: () => answerOwn() }, "Ask");
   const placeOf = text => {
     const { prompts, ends } = data.adapters[state.adapter];
@@ -242,11 +243,13 @@ export function mount(host, { strengths, most, adapters }, ask) {
       status.replaceChildren(el("p", { class: "wrong", role: "alert" }, `That did not work. ${error.message}`));
     }
   };
-  const progress = ({ answers, unread }) => {
+  const progress = ({ own, answers, unread }) => {
+    const { needs, otherwise } = data.adapters[state.adapter];
+    const kind = own.includes(needs) ? "" : ` ${otherwise}`;
     const done = answers.filter(Boolean).length, all = answers.length;
     const long = unread ? ` The prompt is ${unread} ${unread === 1 ? "token" : "tokens"} too long for this model, which read only its end.` : "";
     status.replaceChildren((done === all ? `Answered by the model itself, at ${all} strengths.`
-      : `The model is answering: ${done} of ${all} strengths.${done ? "" : " The first one takes some seconds."}`) + long);
+      : `The model is answering: ${done} of ${all} strengths.${done ? "" : " The first one takes some seconds."}`) + long + kind);
   };
 
   const ghosts = (find, dressed) => longest(adapters, find).map(([prompt, words]) =>

@@ -18,6 +18,7 @@ from lora_edu.widgets.cut_back import (
     finding,
     recorded,
 )
+from lora_edu.widgets.units import whole_percent
 
 DATA = recorded()
 # A kernel's side of the bridge: it answers, perhaps with an error, when the test says `release()`.
@@ -49,7 +50,7 @@ def press(page: Page, shown: Locator, reply: dict) -> None:
 
 def test_every_state_has_the_words_of_the_package(page: Page) -> None:
     lives = [{}, {1: 0.84661}, {rank: (100 + rank) / 515 for rank in DATA.ranks}]
-    states = [CutBackState(rank, live) for rank in DATA.ranks for live in lives]
+    states = [CutBackState(*each) for each in itertools.product(DATA.ranks, lives, (False, True))]
     said = load(page, board()).answers([vars(state) for state in states])
     for state, words in zip(states, said, strict=True):
         assert words["finding"] == finding(state, DATA)
@@ -97,7 +98,10 @@ def test_without_a_kernel_the_button_says_what_to_do(page: Page) -> None:
 
 
 CURVES = ["whole ΔW", *KINDS.values(), "rank 0"]
-AT_FIRST = [name for name in CURVES if not name.startswith(("ΔW shrunk", "random", "rank 0"))]
+LATER = ("ΔW shrunk", "random", "rank 0")
+AT_FIRST = tuple(name for name in CURVES if not name.startswith(LATER))
+MEANS = [DATA.whole, *(DATA.accuracy[kind][DATA.ranks[0]] for kind in KINDS), DATA.none]
+VALUES = [whole_percent(mean) for mean in MEANS]
 STROKES = """all => all.map(each => {
   const { stroke, strokeDasharray, strokeWidth } = getComputedStyle(each);
   return [stroke, strokeDasharray, strokeWidth].join(" ");
@@ -119,6 +123,11 @@ NAMES = """picture => {
     }
   return [names, [...covered]];
 }"""
+
+
+def plain(texts: list[str]) -> list[str]:
+    """Texts with one ordinary space between words."""
+    return [" ".join(text.split()) for text in texts]
 
 
 def with_all(page: Page) -> Locator:
@@ -154,9 +163,10 @@ def test_a_narrow_page_has_the_names_beneath_the_chart(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     shown = show(page, board())
     keys = shown.locator(".keys > span")
-    assert keys.all_inner_texts() == AT_FIRST
+    told = [f"{name} {value}" for name, value in zip(CURVES, VALUES, strict=True)]
+    assert plain(keys.all_inner_texts()) == [each for each in told if each.startswith(AT_FIRST)]
     shown.get_by_label("more curves").check()
-    assert keys.all_inner_texts() == CURVES
+    assert plain(keys.all_inner_texts()) == told
     drawn = page.locator(".chart path.curve").evaluate_all(STROKES)
     assert keys.locator("line").evaluate_all(STROKES) == drawn[:-1]
 
@@ -164,6 +174,12 @@ def test_a_narrow_page_has_the_names_beneath_the_chart(page: Page) -> None:
 def test_no_two_curves_are_drawn_alike(page: Page) -> None:
     strokes = with_all(page).locator("path.curve").evaluate_all(STROKES)
     assert len(set(strokes[:-1])) == len(CURVES)
+    colours = [stroke.partition(")")[0] for stroke in strokes[:-1]]
+    assert len(set(colours)) == len(CURVES) - 1  # ΔW, cut and shrunk, has one
+
+
+def test_each_name_has_what_its_curve_has_at_the_rank(page: Page) -> None:
+    assert plain(with_all(page).locator("text.value").all_text_contents()) == VALUES
 
 
 def test_what_is_to_compare_with_comes_when_it_is_asked_for(page: Page) -> None:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page
 from support.components import load, show
 
-from lora_edu.widgets.strength_explorer import chance, chances, strength_explorer
+from lora_edu.widgets.strength_explorer import TASKS, chance, chances, strength_explorer
 from lora_edu.widgets.strength_record import STRENGTHS, read_recording
 
 RECORDING = read_recording()
@@ -252,6 +252,16 @@ def test_a_prompt_is_read_whole_and_the_place_for_ones_own_grows_when_it_is_used
     assert own.bounding_box()["width"] >= 300
 
 
+def test_the_place_for_ones_own_shows_what_each_adapter_reads(kit: Locator) -> None:
+    own = kit.get_by_role("textbox", name="Your own prompt")
+    for name, task in TASKS.items():
+        kit.get_by_role("radio", name=name, exact=True).click()
+        assert own.get_attribute("placeholder") == task.hint
+        own.fill(task.hint)
+        assert own.evaluate("field => field.scrollWidth <= field.clientWidth"), task.hint
+        own.fill("")
+
+
 # The keyboard
 
 
@@ -401,7 +411,7 @@ def test_an_own_prompt_is_answered_at_every_strength_from_the_slider_outwards(
 
 def test_progress_is_told_in_words(page: Page, kit: Locator) -> None:
     page.evaluate("most = 0")
-    ask(kit, "A cat")
+    ask(kit, "name[Cat]")
     status = kit.get_by_role("status")
     assert status.inner_text() == (
         "The model is answering: 0 of 31 strengths. The first one takes some seconds."
@@ -409,6 +419,19 @@ def test_progress_is_told_in_words(page: Page, kit: Locator) -> None:
     page.evaluate("asked.length = 0; most = 12")
     ask(kit, "A dog")
     kit.get_by_text("The model is answering: 12 of 31 strengths.").wait_for()
+
+
+def test_a_prompt_of_another_kind_is_told_what_the_adapter_reads(kit: Locator) -> None:
+    status, otherwise = kit.get_by_role("status"), TASKS["menu"].otherwise
+    for prompt, name, told in (("A cat", "menu", True), ("A cat", "tales", False)):
+        kit.get_by_role("radio", name=name, exact=True).click()
+        ask(kit, prompt)
+        kit.get_by_text("Answered by the model itself").wait_for()
+        assert (otherwise in status.inner_text()) == told
+    kit.get_by_role("radio", name="menu", exact=True).click()
+    ask(kit, "name[Cat]")
+    kit.get_by_text("Answered by the model itself").wait_for()
+    assert otherwise not in status.inner_text()
 
 
 def test_what_the_slider_wants_now_is_asked_next(page: Page, kit: Locator) -> None:
