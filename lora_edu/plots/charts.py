@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -54,9 +55,11 @@ __all__ = [
     "stacked_bars",
 ]
 
+#: A chart of few names is so narrow that a phone shows it whole, and breaks its title.
+_FEW, _NARROW_INCHES, _NARROW_CHARACTERS = 5, (4.0, 3.4), 44
 _ROOM = 1.12  # above bars, for the labels of the highest
 _APART_POINTS = 5.0  # from a curve's whiskers to the next one's, at the same place
-_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0}  # of a value, above the grid
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # of a value, above the grid
 _LABEL_SHARE = 0.1  # of the highest bar: what a label takes, at most
 _LEGEND_CHARACTERS, _KEY_CHARACTERS = 92, 9  # of a row, and those that a line's sign takes of it
 SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
@@ -166,6 +169,14 @@ def _columns(names: Sequence[str]) -> int:
     return 3 if max(map(len, names)) <= 20 else 2
 
 
+def _for_names(number: int, title: str, y_label: str) -> Figure:
+    """Makes the figure of a chart that has so many names side by side."""
+    if number > _FEW:
+        return figure(title, "", y_label)
+    title = textwrap.fill(title, _NARROW_CHARACTERS)
+    return figure(title, "", y_label, size_inches=_NARROW_INCHES)
+
+
 def bar_chart(
     values: Mapping[str, float],
     *,
@@ -189,7 +200,7 @@ def bar_chart(
         label_format: How the values are written.
         concept: Whose colour the other bars have.
     """
-    made = figure(title, "", y_label)
+    made = _for_names(len(values), title, y_label)
     axis = made.axes[0]
     ends = []  # of bars and whiskers
     with house_style():
@@ -237,7 +248,7 @@ def point_chart(
         label_format: How the values are written.
         y_log10: Logarithmic vertical axis.
     """
-    made = figure(title, "", y_label)
+    made = _for_names(len(values), title, y_label)
     axis = made.axes[0]
     with house_style():
         for index, (name, value) in enumerate(values.items()):

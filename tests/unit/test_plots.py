@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import warnings
 from pathlib import Path
 
@@ -68,6 +69,24 @@ def test_every_figure_has_the_same_size_in_pixels() -> None:
     stored = tuple(round(side * DOTS_PER_INCH * SHARPNESS) for side in SIZE_INCHES)
     assert size_of(png(figure("a"))) == size_of(png(line_chart([], **LABELS))) == stored
     assert SHARPNESS * shown_width(figure("a")) == stored[0]
+
+
+@pytest.mark.parametrize("chart", [bar_chart, point_chart])
+def test_a_chart_of_few_names_fits_a_phone_and_one_of_many_is_as_wide_as_all(chart) -> None:
+    title = "With the adapter off nothing is forgotten; with it on, much is"
+    few, many = (
+        chart({f"name\n{i}": 1.0 + i for i in range(n)}, title=title, y_label="loss")
+        for n in (5, 6)
+    )
+    least = int(
+        re.search(r"min-width:(\d+)px", image_tag(b"", "loss", width_px=shown_width(few)))[1]
+    )
+    assert least <= 390 - 2 * 20 - 18  # its page's margins, the sheet's margins and edges
+    assert shown_width(many) == shown_width(figure("a"))
+    few.draw_without_rendering()
+    for text in few.findobj(Text):
+        box = text.get_window_extent()
+        assert not text.get_text() or (box.x0 >= 0 and box.x1 <= few.bbox.x1), text
 
 
 def test_a_picture_has_a_palette_and_still_its_colours() -> None:
