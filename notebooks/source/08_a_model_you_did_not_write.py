@@ -161,15 +161,15 @@ def judged(sentences):
 
 
 # %%
-import textwrap
-
+from lora_edu.plots import cards
 from lora_edu.tasks import write_lines
 
-print("meaning:", meanings[0])
+said, six = {}, []
 for way, ids_of in WAYS.items():
     lines = write_lines(model, encoding, [ids_of(m) for m in meanings], max_new_tokens=40)
-    print(textwrap.fill(f"{way}: {lines[0]}", 92, subsequent_indent="    "))
-    print(f"    slot errors of {len(meanings)} meanings: {judged(lines):.0f} %")
+    said[way] = lines[0]
+    six.append(f"{way} {judged(lines):.0f} %")
+cards(said, title=f"meant: {meanings[0]}")
 # %% [markdown]
 # Is the judge fair? Slot errors know the menu's own wordings alone, so *the price is Fair* counts
 # as missing. A model that was never trained on our menu can't know that. So the table below has a
@@ -186,7 +186,6 @@ from lora_edu.plots import signed, table
 from lora_edu.tasks import error_rate_score, unmentioned
 
 record = read_record(data_path("results", "llm_menu.json"))
-print(record["command"])
 slots = digits(record["about"]["slots"]["test"])
 
 
@@ -210,10 +209,14 @@ own = [(pair.meaning, pair.sentence) for pair in data.test]
 rate = 100 * slot_error_rate(slot_errors(*each, words) for each in own)
 absent = torch.tensor([a for each in own for a in unmentioned(*each)]).float().mean()
 rows.append(["the menu's own sentences", f"{rate:.0f} %", "–", f"{100 * absent:.0f} %"])
-table(["asked with", "slot errors", "95 % interval", "values without their own words"], rows)
+columns = ["asked with", "slot errors", "95 % interval", "values without their own words"]
+note = f"The six meanings from above, live: {', '.join(six)}. Recorded by {record['command']}."
+compared = table(columns, rows, note=note)
 # %%
+# @title The answer: run it when you have predicted
 found = round(interval(method="examples", seed=0)[0])
-reveal(asked, found, because="by the menu's wordings; the second judge is milder")
+why = "by the menu's wordings; the second judge is milder"
+reveal(asked, found, because=why, measured=compared)
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
@@ -299,9 +302,11 @@ torch.manual_seed(0)
 freeze(model)
 replace_linear_with_lora(model, 8, 16, targets=targets, scaling="alpha/rank", init="peft")
 count = count_parameters(model)
-print(count)
+whole = count.total - count.trainable  # the model without A and B
+rows = [["the model, frozen", f"{whole:,}"], ["A and B, to train", f"{count.trainable:,}"]]
 if counting.passed:
-    print(f"by your formula, 30 blocks: {30 * block(576, 192, 1536, 8):,}")
+    rows.append(["by your formula, 30 blocks", f"{30 * block(576, 192, 1536, 8):,}"])
+table(["", "numbers"], rows)
 # %% [markdown]
 # What does that save in memory? Each weight takes four bytes here. Each number that is *trained*
 # takes twelve more: a gradient, and the optimizer's two averages. The last column is the most that
@@ -310,15 +315,14 @@ if counting.passed:
 import json
 
 measured = json.loads(data_path("results", "llm_memory.json").read_text())
-print(measured["command"])
-whole = count.total - count.trainable  # the model without A and B
 trained = {"LoRA": count.trainable, "full": whole}
 memory = []
 for method, numbers in trained.items():
     fixed = (4 * count.total + 12 * numbers) / 1e9
     peak = measured["peak_bytes"][method.lower()] / 1e9
     memory.append([method, f"{fixed:.1f} GB", f"{peak:.1f} GB"])
-table(["", "weights, gradients, optimizer", "measured: the whole process"], memory)
+columns = ["", "weights, gradients, optimizer", "measured: the whole process"]
+table(columns, memory, note=f"Measured by {measured['command']}.")
 # %% [markdown]
 # The rest of a process is Python, its libraries, and the **activations** that backward needs, of
 # which LoRA on all layers saves hardly any (notebook 04).
@@ -373,15 +377,15 @@ else:
 # %%
 ours = json.loads((SHIPPED / "training.json").read_text())
 meaning = meanings[0]
-print(f"{ours['command']}\n\n{meaning}")
-for step, said in ours["said"].items():
-    print(textwrap.fill(f"after {step:>3} steps: {said[meaning]}", 92, subsequent_indent=" " * 17))
+after_steps = {f"after {step} steps": said[meaning] for step, said in ours["said"].items()}
+display(cards(after_steps, title=f"meant: {meaning}"))
+print(f"recorded by {ours['command']}")
 # %% [markdown]
 # After only ten steps it has the form. But not all facts: the tea is missing, and a place that is
 # *not* for children has become a good one for them. The form comes first, the care comes later.
 # %%
 # @title What it does: draws the loss of each step of our run
-from lora_edu.plots import Line, line_chart, show, smoothed
+from lora_edu.plots import Line, line_chart, picture, show, smoothed
 
 losses = ours["losses"]
 later = sum(losses[15:25]) / 10
@@ -404,10 +408,12 @@ for meaning, sentence in list(zip(meanings, sentences))[:4]:
     print(textwrap.fill(sentence, 92, initial_indent="    ", subsequent_indent="    "))
 after = mean_loss(model, few_rows)
 print(f"loss of the 24 sentences: from {before:.1f} to {after:.1f} nats per token")
-print(f"slot errors of these {len(meanings)}: {judged(sentences):.0f} %")
 # %%
+# @title The answer: run it when you have predicted
+live = f"Slot errors of the {len(meanings)} from above: {judged(sentences):.0f} %."
 wrong = 100 * ours["test"]["slot_error_rate"]
-reveal(error, round(wrong), because=f"{wrong:.1f} % of our run's facts, on 200 test meanings")
+why = f"{wrong:.1f} % of our run's facts, on 200 test meanings"
+reveal(error, round(wrong), because=why, measured=live)
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
@@ -452,9 +458,10 @@ axis = chart.axes[0]
 axis.set_xscale("log")
 axis.set_xticks(ticks := sorted(set().union(*tried.values())), [f"{rate:g}" for rate in ticks])
 axis.minorticks_off()
-show(chart, alt=f"Validation loss over learning rate, a valley for each method. {title}.")
+alt = f"Validation loss over learning rate, a valley for each method. {title}."
+drawn = picture(chart, alt=alt)
 why = "by the mean of three seeds; Schulman et al. 2025 found about ten, too"
-reveal(factor, round(times), because=why)
+reveal(factor, round(times), because=why, measured=drawn)
 # %%
 rates = sorted({rate for losses in tried.values() for rate in losses})
 losses_at = [
@@ -493,14 +500,15 @@ from lora_edu.evaluation import compare, mean_difference
 (start,) = runs_of(record, method="base")
 fresh = {name: runs_of(record, stage="final", **key) for name, key in ARMS.items()}
 rate, low, up = interval(method="base")
-untrained = [f"{start['test_loss']:.3f}", f"{rate:.0f} %", f"{low:.0f} to {up:.0f} %"]
+untrained = [f"{start['test_loss']:.3f}", f"{rate:.1f} %", f"{low:.1f} to {up:.1f} %"]
 compared = [["before training", *untrained]]
 for name, runs in fresh.items():
     rate, low, up = interval(**ARMS[name])
     loss = mean(run["test_loss"] for run in runs)
     compared.append([name, f"{loss:.3f}", f"{rate:.1f} %", f"{low:.1f} to {up:.1f} %"])
-table(["", "test loss", "slot errors", "95 % interval"], compared)
+side_by_side = table(["", "test loss", "slot errors", "95 % interval"], compared)
 # %%
+# @title The answer: run it when you have predicted
 errors = (torch.stack([digits(run["errors"]) for run in runs]) for runs in fresh.values())
 gap = compare(slots, *errors, error_rate_score, highest=torch.inf)
 low, high = 100 * gap.low, 100 * gap.high
@@ -511,7 +519,7 @@ apart = f"""LoRA minus full, slot errors: {points}.
 LoRA minus full, test loss: {signed(nats, 3)} ± {half:.3f} nats."""
 verdict = OUTCOMES[0] if high < 0 else OUTCOMES[1] if low > 0 else OUTCOMES[2]
 why = "the interval of the difference decides"
-reveal(fewer, verdict, because=why, measured=apart)
+reveal(fewer, verdict, because=why, measured=[side_by_side, apart])
 # %% [markdown]
 # Full fine-tuning makes fewer slot errors, 0.6 % against 1.5 %. That is more than chance, though
 # the difference may be as small as 0.2 points. In notebook 06, too, LoRA at rank 8 made about three
@@ -598,8 +606,8 @@ for what, measure in FORGOTTEN.items():
         cells = (f"{mean(three):.2f} ± {stdev(three):.2f}" for three in lost)
         compared.append([what, f"{start[measure]:.2f}", f"{level:.2f}", *cells])
         lower += [lora < full for lora, full in zip(*lost)]
-print("± is the standard deviation over three seeds")
-table(["loss on", "before training", "with menus at", *ARMS], compared)
+columns = ["loss on", "before training", "with menus at", *ARMS]
+lost_at = table(columns, compared, note="± is the standard deviation over three seeds.")
 # %%
 # @title What it does: draws what was learnt against what was forgotten
 from lora_edu.plots import add_level
@@ -611,8 +619,9 @@ lines = [Line(name, *list(zip(*whole))[1:]) for name, (whole, _) in curves("stor
 learnt = "validation loss on menus; left is better learnt"
 chart = line_chart(lines, title=title, x_label=learnt, y_label="loss on stories")
 add_level(chart.axes[0], start["story_loss"], "before training", right=0.8)
-show(chart, alt=f"Loss on stories over loss on menus, a curve for each method. {title}.")
-reveal(less, verdict, because=f"LoRA lost less in {sum(lower)} of {len(lower)} comparisons")
+drawn = picture(chart, alt=f"Loss on stories over loss on menus, a curve for each method. {title}.")
+why = f"LoRA lost less in {sum(lower)} of {len(lower)} comparisons"
+reveal(less, verdict, because=why, measured=[lost_at, drawn])
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
