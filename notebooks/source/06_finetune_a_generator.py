@@ -470,21 +470,6 @@ def on_stories(model):
     return perplexity([loss * count for loss, count in zip(losses, tokens)], tokens)
 
 
-# %%
-outcomes = ["about as before", "twice as high", "several times as high"]
-question = "LoRA froze every weight of the base. With the adapter on, perplexity on stories is"
-after = predict(question, outcomes)
-after
-# %%
-# @title The answer: run it when you have predicted
-lora = models["LoRA"]
-found = {"base": on_stories(base), "full": on_stories(models["full"])}
-found["LoRA,\nadapter on"] = on_stories(lora)
-times = found["LoRA,\nadapter on"] / found["base"]
-harder = times > 1.4
-reason = "the update is added to any text" if harder else "so little training moves little"
-outcome = outcomes[harder + (times > 2.8)]
-reveal(after, outcome, because=reason)
 # %% [markdown]
 # **Exercise 4.** Which of these models tell stories *exactly* as the base does? *Merged* means the
 # update added into $W$.
@@ -500,7 +485,21 @@ check("06.forgot", as_before)
 # <details><summary>Hint</summary>
 # Does the forward pass use the base's weights alone?
 # </details>
-# %% tags=["withheld"]
+# %%
+outcomes = ["about as before", "twice as high", "several times as high"]
+question = "LoRA froze every weight of the base. With the adapter on, perplexity on stories is"
+after = predict(question, outcomes)
+after
+# %%
+# @title What it does: measures the base, full fine-tuning, and LoRA with the adapter on
+lora = models["LoRA"]
+found = {"base": on_stories(base), "full": on_stories(models["full"])}
+found["LoRA,\nadapter on"] = on_stories(lora)
+times = found["LoRA,\nadapter on"] / found["base"]
+harder = times > 1.4
+reason = "the update is added to any text" if harder else "so little training moves little"
+outcome = outcomes[harder + (times > 2.8)]
+# %%
 ids = torch.tensor([stories[0].token_ids], device=device)
 set_strength(lora, 0.0)
 found["LoRA,\nadapter off"] = on_stories(lora)
@@ -511,7 +510,7 @@ merge(lora)
 found["LoRA,\nmerged"] = on_stories(lora)
 unmerge(lora)
 print(f"adapter off: the largest difference of a logit from the base's is {apart}")
-# %% tags=["withheld"]
+# %%
 # @title What it does: draws the five; folded while your prediction is open
 from lora_edu.plots import add_level, picture, point_chart
 
