@@ -32,16 +32,19 @@ from lora_edu.tasks.claims import (
     claim_table,
     forgets_less_at_equal_learning,
     intruder_dimensions,
+    larger_batches,
     learns_and_forgets_less,
     more_kinds_of_layers,
     published_claims,
     rate_whatever_the_rank,
     same_as_full,
     same_beginning,
+    separate_rates,
     slower_at_high_rank,
     small_rank,
     ten_times_the_rate,
     two_thirds,
+    zero_b,
 )
 from lora_edu.tasks.claims.shown import NOTE
 
@@ -175,42 +178,64 @@ def test_rates_are_tied_where_the_best_is_not_shown_to_be_better() -> None:
     assert tied_rates(record(swept({0.1: 0.9, 0.2: 0.5}, [0.0]))) == []
 
 
-@pytest.mark.parametrize(
-    ("about", "rates", "verdict"),
-    [
-        ({"alpha": 16}, (0.01, 0.01), HOLDS),
-        ({"alpha": 16}, (0.01, 0.001), FAILS),
-        ({"multiplier": 2}, (0.01, 0.01), OPEN),
-        ({"alpha": "2 * rank"}, (0.01, 0.01), OPEN),
-    ],
-)
-def test_rate_against_rank_needs_runs_that_keep_alpha(about, rates, verdict) -> None:
-    losses = {0.001: 0.9, 0.01: 0.9}
-    few, many = ({**losses, rate: 0.5} for rate in rates)
-    made = record(
-        *(swept(few, **lora(rank), **MENU) for rank in (1, 2, 8)),
-        *(swept(many, **lora(rank), **MENU) for rank in (32, 64)),
-        **about,
-    )
-    assert verdicts(rate_whatever_the_rank(made, made)) == [verdict] * 2
+def by_arm(*, jitter: Sequence[float] = JITTER, **losses: dict[float, float]) -> dict[str, Any]:
+    """`settings.json`, made up: for each arm its rates and losses; the usual arm's seeds differ."""
+    names = {"b_4": "B's rate × 4", "b_16": "B's rate × 16", "usual": "A zero, usual"}
+    names |= {"small": "A zero, small", "full_64": "full, batches of 64"}
+    names |= {f"lora_{rank}": f"lora {rank}" for rank in (2, 8, 32, 128)}
+    names |= {"lora_64": "lora 8, batches of 64"}
+    parts = [
+        swept(rates, [0.0] * 3 if arm == "lora_8" else jitter, stage=None, arm=names[arm])
+        for arm, rates in losses.items()
+    ]
+    return record(*parts)
 
 
 @pytest.mark.parametrize(
-    ("about", "high", "verdict"),
-    [
-        ({"alpha": 16}, 0.7, HOLDS),
-        ({"alpha": 16}, 0.3, FAILS),
-        ({"alpha": 16}, 0.5, OPEN),
-        ({"multiplier": 2}, 0.7, OPEN),
-    ],
+    ("of_128", "verdict"), [(0.01, HOLDS), (0.02, HOLDS), (0.005, HOLDS), (0.05, FAILS)]
 )
-def test_a_high_rank_is_slower_where_it_ends_higher_at_the_same_rate(about, high, verdict) -> None:
-    made = record(
-        swept({0.01: 0.9, 0.02: 0.5}, **lora(8), **MENU),
-        swept({0.01: 0.1, 0.02: high}, [0.0, -0.001, 0.001], **lora(32), **MENU),
-        **about,
+def test_rate_against_rank_allows_a_factor_of_two(of_128, verdict) -> None:
+    rates = {0.005: 0.9, 0.01: 0.5, 0.02: 0.8, 0.05: 0.9}
+    other = {"lora_128": {**dict.fromkeys(rates, 0.9), of_128: 0.5}}
+    made = by_arm(lora_2=rates, lora_8=rates, lora_32=rates, **other)
+    assert verdicts(rate_whatever_the_rank(made)) == [verdict]
+
+
+@pytest.mark.parametrize(("high", "verdict"), [(0.7, HOLDS), (0.3, FAILS), (0.5, OPEN)])
+def test_a_high_rank_is_slower_where_it_ends_higher_at_the_low_ones_rate(high, verdict) -> None:
+    many = {0.01: 0.1, 0.02: high}  # the rate that is best at rank 8 counts, not its own
+    made = by_arm(lora_8={0.01: 0.9, 0.02: 0.5}, lora_32=many, lora_128=many)
+    assert verdicts(slower_at_high_rank(made)) == [verdict] * 2
+
+
+@pytest.mark.parametrize(("better", "verdict"), [(0.4, HOLDS), (0.6, FAILS), (0.5, OPEN)])
+def test_of_two_ratios_the_better_one_is_tried_each_at_its_own_rate(better, verdict) -> None:
+    made = by_arm(
+        lora_8={0.01: 0.5, 0.02: 0.9},
+        b_4={0.001: 0.9, 0.002: better},
+        b_16={0.001: 0.8, 0.002: 0.9},
     )
-    assert verdicts(slower_at_high_rank(made)) == [verdict]
+    (trial,) = separate_rates(made).trials
+    assert trial.verdict == verdict
+    assert "× 4 (the better" in trial.found
+
+
+@pytest.mark.parametrize(
+    ("usual", "small", "expected"),
+    [(0.6, 0.6, [HOLDS, HOLDS]), (0.6, 0.5, [HOLDS, OPEN]), (0.4, 0.6, [FAILS, HOLDS])],
+)
+def test_zero_b_must_do_better_than_zero_a_at_both_sizes(usual, small, expected) -> None:
+    made = by_arm(lora_8={0.01: 0.5}, usual={0.01: usual}, small={0.01: small})
+    assert verdicts(zero_b(made)) == expected
+
+
+@pytest.mark.parametrize(("lora_64", "verdict"), [(0.9, HOLDS), (0.7, FAILS), (0.8, OPEN)])
+def test_larger_batches_cost_lora_more_where_its_gap_to_full_grows(lora_64, verdict) -> None:
+    made = by_arm(lora_8={0.01: 0.5}, lora_64={0.01: lora_64}, full_64={0.001: 0.7})
+    for run in runs_of(made, arm="full, batches of 64"):
+        run["validation_loss"] = 0.7
+    menus = record(swept({0.001: 0.4}, [0.0] * 3, **full(), **MENU))
+    assert verdicts(larger_batches(made, menus)) == [verdict]
 
 
 def by_layers(**losses: float) -> dict[str, Any]:
@@ -365,11 +390,14 @@ def test_the_verdicts_are_those_that_the_notebook_tells() -> None:
         FAILS,
         HOLDS,
         HOLDS,
+        HOLDS,
+        FAILS,
         OPEN,
         OPEN,
         HOLDS,
         OPEN,
         OPEN,
+        HOLDS,
         FAILS,
         FAILS,
         FAILS,
@@ -400,7 +428,7 @@ def test_a_figure_at_equal_learning_is_read_from_the_curves() -> None:
     llm = shipped("llm_menu")
     curves = [tradeoff(llm, "story_loss", stage="tune", **key)[1] for key in (lora(), full())]
     gaps = [forgotten_at(0.35, mine) - forgotten_at(0.35, theirs) for mine, theirs in zip(*curves)]
-    assert f"+{sum(gaps) / 3:.2f} ± " in SHIPPED[10].trials[2].found
+    assert f"+{sum(gaps) / 3:.2f} ± " in SHIPPED[13].trials[2].found
 
 
 def test_each_claim_that_fails_does_so_far_from_zero_somewhere() -> None:
@@ -412,7 +440,7 @@ def test_each_claim_that_fails_does_so_far_from_zero_somewhere() -> None:
 
 
 def test_at_rank_32_most_of_the_gap_to_full_is_left_by_the_same_matrices_trained_whole() -> None:
-    _, rank_32, control, *_ = SHIPPED[8].trials
+    _, rank_32, control, *_ = SHIPPED[11].trials
     gap, rest = (sum((trial.low, trial.high)) / 2 for trial in (rank_32, control))
     assert (f"{gap:.3f}", f"{rest:.3f}") == ("0.022", "0.003")
 
@@ -435,7 +463,7 @@ def test_at_a_low_rate_lora_brings_few_intruders() -> None:
 def test_the_table_has_a_row_for_each_claim_and_a_line_for_each_trial() -> None:
     text = claim_table(SHIPPED).text
     rows = text.splitlines()[2:]
-    assert len(rows) == len(SHIPPED) == 13
+    assert len(rows) == len(SHIPPED) == 16
     for row, claim in zip(rows, SHIPPED, strict=True):
         said, tried, verdict, told = row.strip("| ").split(" | ")
         assert (said, verdict) == (f"{claim.said}<br>{claim.source}", f"**{claim.verdict}**")
@@ -476,7 +504,7 @@ def test_a_page_counts_the_verdicts_and_needs_no_style_of_its_own() -> None:
     page = claim_table(SHIPPED)._repr_html_()
     for verdict in (HOLDS, FAILS, OPEN):
         number = sum(claim.verdict == verdict for claim in SHIPPED)
-        assert f"<b>{verdict.capitalize()}: {number} of 13</b>" in page
+        assert f"<b>{verdict.capitalize()}: {number} of 16</b>" in page
     assert page.index("Holds here") < page.index(NOTE[:20])  # what the marks mean, beneath
     assert not re.search("<style|class=|<script", page)  # what an untrusted notebook loses
 

@@ -17,6 +17,7 @@ from lora_edu.tasks.claims.settings import (
 )
 from lora_edu.tasks.claims.shown import ClaimTable, claim_table, published_claims
 from lora_edu.tasks.claims.targets import attention_alone, more_kinds_of_layers
+from lora_edu.tasks.claims.training import larger_batches, separate_rates, zero_b
 from lora_edu.tasks.claims.verdicts import FAILS, HOLDS, OPEN, Claim, Trial
 
 __all__ = [
@@ -31,14 +32,17 @@ __all__ = [
     "claim_table",
     "forgets_less_at_equal_learning",
     "intruder_dimensions",
+    "larger_batches",
     "learns_and_forgets_less",
     "more_kinds_of_layers",
     "published_claims",
     "rate_whatever_the_rank",
     "same_as_full",
     "same_beginning",
+    "separate_rates",
     "slower_at_high_rank",
     "small_rank",
     "ten_times_the_rate",
     "two_thirds",
+    "zero_b",
 ]

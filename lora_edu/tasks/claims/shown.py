@@ -27,6 +27,7 @@ from lora_edu.tasks.claims.settings import (
     ten_times_the_rate,
 )
 from lora_edu.tasks.claims.targets import attention_alone, more_kinds_of_layers
+from lora_edu.tasks.claims.training import larger_batches, separate_rates, zero_b
 from lora_edu.tasks.claims.verdicts import Claim
 from lora_edu.tasks.menu import RANK
 
@@ -59,11 +60,14 @@ def published_claims(falls: Mapping[int, float], by_alpha: float, by_rates: floa
         tried(small_rank, "rank_of_delta", menus, llm),
         alpha_is_a_rate(by_alpha, by_rates),
         same_beginning(falls),
-        tried(rate_whatever_the_rank, menus, llm),
-        tried(slower_at_high_rank, menus),
+        tried(rate_whatever_the_rank, "settings"),
+        tried(slower_at_high_rank, "settings"),
+        tried(separate_rates, "settings"),
+        tried(zero_b, "settings"),
         tried(more_kinds_of_layers, "forgetting"),
         tried(attention_alone, "forgetting"),
         tried(ten_times_the_rate, menus, llm, spam, real_spam),
+        tried(larger_batches, "settings", menus),
         tried(same_as_full, menus, real_menus, llm, spam, real_spam, "forgetting"),
         tried(learns_and_forgets_less, menus, llm),
         tried(forgets_less_at_equal_learning, menus, llm),
