@@ -163,9 +163,16 @@ def named(cell: NotebookNode) -> str:
         return "the solution's {type}"
     if marks_a_prediction(cell.source):
         return "the explorer, which starts at the answer"
-    pictures = any("image/png" in output.get("data", {}) for output in cell.outputs)
+    pictures = any(map(draws, cell.outputs))
     answers = "reveal(" in cell.source
     return " and ".join(["the figure"] * pictures + ["the answer"] * answers) or "the {type}"
+
+
+def draws(output: NotebookNode) -> bool:
+    """Whether an output is a figure, or has one in it; an explorer is none."""
+    data = output.get("data", {})
+    html = data.get("text/html", "")
+    return "image/png" in data or ("lora-figure" in html and "data-lora=" not in html)
 
 
 def may_answer(output: NotebookNode) -> bool:

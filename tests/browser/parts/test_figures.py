@@ -6,10 +6,11 @@ import io
 from collections.abc import Iterator
 
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page
 
-from lora_edu.plots import bar_chart, display, heat_map, png, show
+from lora_edu.plots import Line, bar_chart, display, heat_map, line_chart, png, show
 from lora_edu.plots.display import image_tag
 from lora_edu.plots.sheet import palettes
 from lora_edu.plots.style import CONCEPTS, shown_width
@@ -22,6 +23,7 @@ HOSTS = {  # what each host says of a light page and of a dark one; where none i
     "nbconvert": ("<body>", None),
 }
 CHART = bar_chart({"full": 2.0, "LoRA": 1.0}, title="A finding", y_label="bytes")
+LINES = line_chart([Line("full", [1, 2, 4], [3, 2, 1])], title="A", x_label="rank", y_label="loss")
 DARK = tuple(bytes.fromhex(palettes()[1]["paper"].lstrip("#")))  # of a sheet
 EDGE = 9  # a sheet's line and its margin
 TAG = image_tag(png(CHART), "Two bars: full and LoRA.", width_px=shown_width(CHART))
@@ -101,11 +103,17 @@ def test_it_is_printed_on_white(page: Page) -> None:
     assert nearest(seen(page, '<body data-theme="dark">'), (255, 255, 255)) == 0
 
 
-def test_a_phone_scrolls_it_and_its_page_stays_as_wide(page: Page) -> None:
+@pytest.mark.parametrize(("chart", "scrolls"), [(LINES, True), (CHART, False)])
+def test_a_phone_scrolls_a_wide_one_and_its_page_stays_as_wide(
+    page: Page, chart: Figure, scrolls: bool
+) -> None:
     page.set_viewport_size({"width": 390, "height": 700})
-    page.set_content(f"<!doctype html><body>{TAG}")
-    assert page.locator("img").bounding_box()["width"] >= 0.75 * shown_width(CHART)
-    page_width, scrolled = page.evaluate(
-        "() => [document.documentElement.scrollWidth, document.querySelector('div').scrollWidth]"
-    )
-    assert page_width <= 390 < scrolled
+    tag = image_tag(png(chart), "A chart, to be read.", width_px=shown_width(chart))
+    page.set_content(f"<!doctype html><body>{tag}")
+    assert page.locator("img").bounding_box()["width"] >= 0.75 * shown_width(chart)
+    page_width, frame, scrolled = page.evaluate("""() => {
+        const sheet = document.querySelector("div");
+        return [document.documentElement.scrollWidth, sheet.clientWidth, sheet.scrollWidth];
+    }""")
+    assert page_width <= 390
+    assert (scrolled > frame) == scrolls
