@@ -323,6 +323,7 @@ sweeps
 kept = predict("With alpha kept at 16, from rank 2 to rank 128 the best learning rate", WAYS)
 kept
 # %%
+# @title The answer: run it when you have predicted
 settings = read_record(data_path("results", "settings.json"))
 rows, rates = [], []
 for rank in (2, 8, 32, 128):

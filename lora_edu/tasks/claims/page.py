@@ -15,6 +15,7 @@ from lora_edu.tasks.claims.verdicts import FAILS, HOLDS, OPEN, Claim, Trial
 MARKS = {HOLDS: "✓", FAILS: "✗", OPEN: "?"}
 NOTEBOOKS = {
     "01": "01_what_rank_means",
+    "02": "02_build_lora",
     "03": "03_lora_in_a_gpt",
     "05": "05_finetune_a_classifier",
     "06": "06_finetune_a_generator",
@@ -53,7 +54,10 @@ def notebook_links(claim: Claim) -> str:
         >>> notebook_links(Claim("", "", [], ["01", "10"]))
         '[01](01_what_rank_means.ipynb), above'
     """
-    told = (f"[{n}]({NOTEBOOKS[n]}.ipynb)" if n in NOTEBOOKS else "above" for n in claim.told)
+    told = (
+        f"[{n}]({NOTEBOOKS[n]}.ipynb)" if n in NOTEBOOKS else {"10": "above"}.get(n, n)
+        for n in claim.told
+    )
     return ", ".join(told)
 
 

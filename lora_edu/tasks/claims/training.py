@@ -76,7 +76,7 @@ def larger_batches(settings: Record, menus: Record) -> Claim:
         "Larger batches cost LoRA more than full fine-tuning",
         f"{NO_REGRET}, “Batch size effects”",
         [more(what, *behind, "gap", NATS)],
-        ["10"],
+        ["below"],
     )
 
 

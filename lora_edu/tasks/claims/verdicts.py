@@ -65,7 +65,7 @@ class Claim(NamedTuple):
         said: The claim, in a plain sentence.
         source: Who says so and where, in Markdown.
         trials: Its tests.
-        told: The numbers of the notebooks that tell it in full, such as "06".
+        told: The numbers of the notebooks that tell it in full, such as "06", or "below".
         records: The names of the records that were tried, in `data/results`.
     """
 
