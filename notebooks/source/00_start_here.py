@@ -48,7 +48,7 @@ explorer
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
-from lora_edu.plots import bar_chart, show
+from lora_edu.plots import bar_chart, picture, show
 
 llama = MODEL_SHAPES["Llama 3 8B"]
 ways = {"full fine-tuning": "full", "LoRA": "lora", "LoRA, base in 4 bits": "qlora"}
@@ -162,7 +162,7 @@ SIZES = ["about 0.5 %", "about 5 %", "about 50 %"]
 size = predict("How large is an adapter's file, compared with the base's?", SIZES)
 size
 # %%
-# @title The files, measured
+# @title What it does: measures the files, and draws them for the answer
 files = {"base": data_path("mini_gpt", "model.safetensors")}
 for name in ("tales", "menu", "spam"):
     files[name] = data_path("adapters", name, "adapter_model.safetensors")
@@ -175,11 +175,11 @@ chart = bar_chart(
     label_format="{:,.0f}",
     concept="lora",
 )
-show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's size.")
+drawn = picture(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's size.")
 # %%
 # @title The answer: run it when you have predicted
 answer = SIZES[0] if share < 0.02 else SIZES[1] if share < 0.2 else SIZES[2]
-reveal(size, answer, because=f"it is {100 * share:.1f} %")
+reveal(size, answer, because=f"it is {100 * share:.1f} %", measured=drawn)
 # %% [markdown]
 # <details><summary>Why so small?</summary>
 # In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in W. That is 8 %; wider

@@ -170,12 +170,13 @@ ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
 worth
 # %%
+from lora_edu.plots import picture as drawing_of
 from lora_edu.plots import show
 from lora_edu.tasks import rank_record
 
 record = rank_record()
-picture_of_ranks = record.picture()
-show(picture_of_ranks, alt=f"Accuracy against rank. {picture_of_ranks.axes[0].get_title('left')}.")
+chart = record.picture()
+drawn = drawing_of(chart, alt=f"Accuracy against rank. {chart.axes[0].get_title('left')}.")
 # %%
 # @title What each gets, and how far that is above the head
 head, whole = record.head_accuracy, record.whole_accuracy
@@ -190,7 +191,7 @@ percent["counting words, no language model"] = round(100 * record.words, 1)
 least = percent["a head on the frozen base"]
 ranked = sorted(percent.items(), key=lambda each: each[1])
 rows = [[way, f"{share:.1f}", f"{share - least:.1f}"] for way, share in ranked]
-table(["", "accuracy, %", "above the head, points"], rows)
+accuracies = table(["", "accuracy, %", "above the head, points"], rows)
 # %%
 # @title The answer: run it when you have predicted
 from lora_edu.evaluation import mean_difference
@@ -204,7 +205,7 @@ away = [abs(lora_one.mean() - level.mean()) for level in levels]
 answer = ANSWERS[away.index(min(away))]  # the nearest of the three
 because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole.mean():.1f} %"
 apart = table(["LoRA at rank 1, minus", "accuracy"], apart)
-reveal(worth, answer, because=because, measured=apart)
+reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 # %% [markdown]
 # <details><summary><b>What came out</b>, once you have predicted</summary>
 #
