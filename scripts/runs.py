@@ -6,6 +6,7 @@ file, by `lora_edu.evaluation`.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import multiprocessing
@@ -13,13 +14,14 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lora_edu.evaluation import read_record
-from lora_edu.files import atomic_write
+from lora_edu.files import atomic_write, data_path
 
 Key = Mapping[str, Any]
 
@@ -129,6 +131,45 @@ def run_all(
     if missing:
         raise OutOfTime(f"{len(missing)} runs are left; give the same command again to go on")
     return [record.find(key) for key in keys]
+
+
+def sweep_with_stories(
+    name: str,
+    description: str,
+    about: Callable[[str], Mapping[str, Any]],
+    keys: Sequence[Key],
+    one_run: Callable[..., dict[str, Any]],
+) -> None:
+    """The command `python -m scripts.sweep_NAME --stories STORIES.txt`.
+
+    Args:
+        name: Of the sweep, and of its record in `data/results`.
+        description: Its first line says in the command's help what the sweep is for.
+        about: Path of the stories → facts that all runs share.
+        keys: All runs, the most wanted first.
+        one_run: (key, stories=path) → result; a function of a module.
+    """
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--stories", required=True, help="the text that the base was trained on")
+    parser.add_argument("--minutes", type=float, default=60.0, help="start no run later than this")
+    parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--output", help=f"by default data/results/{name}.json")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    output = arguments.output or data_path("results", f"{name}.json")
+    command = f"python -m scripts.sweep_{name} --stories STORIES.txt"
+    record = Record(output, command, about(arguments.stories))
+    try:
+        run_all(
+            record,
+            keys,
+            partial(one_run, stories=arguments.stories),
+            workers=arguments.workers,
+            seconds=60 * arguments.minutes,
+            report=partial(print, flush=True),
+        )
+    except OutOfTime as stop:
+        print(stop)
 
 
 def _is_number(value: object) -> bool:

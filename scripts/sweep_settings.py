@@ -19,11 +19,9 @@ Source:
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -31,14 +29,14 @@ import torch
 from torch import Tensor, nn
 
 from lora_edu.datasets import Batches
-from lora_edu.files import data_path, sha256_of
+from lora_edu.files import sha256_of
 from lora_edu.gpt import GPT
 from lora_edu.lora import LoRALayer, freeze, replace_linear_with_lora
 from lora_edu.pretrained import base_fingerprint, load_pretrained
 from lora_edu.tasks import LORA_TARGETS
 from lora_edu.training import History, fit, next_token_loss, own_random_state
 from scripts.generator_tasks import MENU_TOKENS, STORY_TOKENS, loss_on, story_rows, task
-from scripts.runs import OutOfTime, Record, run_all
+from scripts.runs import sweep_with_stories
 
 ROWS, BATCH_ROWS, SEEDS, ALPHA = 6000, 16, range(3), 16.0
 
@@ -181,27 +179,7 @@ def about(stories: str) -> dict[str, Any]:
 
 def main() -> None:
     """Reads the arguments and runs the sweep."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--stories", required=True, help="the text that the base was trained on")
-    parser.add_argument("--minutes", type=float, default=60.0, help="start no run later than this")
-    parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
-    parser.add_argument("--output", help="by default data/results/settings.json")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    output = arguments.output or data_path("results", "settings.json")
-    command = "python -m scripts.sweep_settings --stories STORIES.txt"
-    record = Record(output, command, about(arguments.stories))
-    try:
-        run_all(
-            record,
-            keys(),
-            partial(one_run, stories=arguments.stories),
-            workers=arguments.workers,
-            seconds=60 * arguments.minutes,
-            report=partial(print, flush=True),
-        )
-    except OutOfTime as stop:
-        print(stop)
+    sweep_with_stories("settings", __doc__, about, keys(), one_run)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from .charts import (
     SMOOTHED_STEPS,
     Line,
     bar_chart,
-    heat_map,
     line_chart,
     picture,
     point_chart,
@@ -23,6 +22,7 @@ from .display import (
 )
 from .drawings import drawing
 from .faces import EDGES, Mood, faced
+from .maps import heat_map
 from .sentences import inline_html, sentence_table
 from .style import (
     CONCEPTS,

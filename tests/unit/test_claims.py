@@ -15,6 +15,7 @@ from lora_edu.evaluation import (
     best_rate,
     forgotten_at,
     read_record,
+    runs_at_best_rate,
     runs_of,
     student_95,
     tied_rates,
@@ -450,6 +451,20 @@ def test_while_alpha_grows_the_ratio_of_the_best_rates_falls_with_the_rank() -> 
     of_full = best_rate(llm, stage="tune", method="full")
     rates = [best_rate(llm, stage="tune", **lora(rank)) for rank in (1, 8, 64)]
     assert [round(rate / of_full) for rate in rates] == [33, 10, 3]
+
+
+def test_larger_batches_leave_lora_as_far_behind_as_the_notebook_says() -> None:
+    settings, menus = shipped("settings"), shipped("generator_bundled")
+
+    def loss(record: dict[str, Any], **key: Any) -> float:
+        runs = runs_at_best_rate(record, **key)
+        return sum(run["validation_loss"] for run in runs) / len(runs)
+
+    whole = loss(menus, stage="tune", **MENU, **full())
+    small = loss(settings, arm="lora 8") - whole
+    of_64 = (loss(settings, arm=f"{name}, batches of 64") for name in ("lora 8", "full"))
+    large = next(of_64) - next(of_64)
+    assert (f"{large:.2f}", f"{small:.2f}") == ("0.10", "0.03")
 
 
 def test_at_a_low_rate_lora_brings_few_intruders() -> None:

@@ -18,7 +18,6 @@ from lora_edu.plots.charts import (
     Line,
     bar_chart,
     figure,
-    heat_map,
     line_chart,
     line_style,
     png,
@@ -28,6 +27,7 @@ from lora_edu.plots.charts import (
 )
 from lora_edu.plots.curve_names import spread
 from lora_edu.plots.display import image_tag
+from lora_edu.plots.maps import heat_map
 from lora_edu.plots.style import (
     COLOURS,
     CONCEPTS,

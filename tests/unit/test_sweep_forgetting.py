@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from support.first_steps import first_losses
 
 from lora_edu.datasets import Row
 from lora_edu.evaluation import read_record
@@ -90,16 +91,7 @@ def test_the_record_holds_planned_runs_and_its_first_steps_can_be_repeated():
     planned = sweep.keys()
     assert all(run["key"] in planned and run["stopped"] == "finished" for run in record["runs"])
     run = record["runs"][0]
-    losses: list[float] = []
-
-    class Enough(Exception):
-        pass
-
-    def stop(_, history):
-        losses[:] = history.losses
-        if len(losses) == 20:
-            raise Enough
-
-    with pytest.raises(Enough):
-        sweep.train(load_pretrained("mini"), run["key"], "", callbacks=[stop])
+    losses = first_losses(
+        lambda stop: sweep.train(load_pretrained("mini"), run["key"], "", callbacks=[stop])
+    )
     assert sum(losses[10:]) / 10 == pytest.approx(run["loss_after_20"], abs=1e-3)
