@@ -170,6 +170,7 @@ ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
 worth
 # %%
+# @title What it does: reads the record, and draws it for the answer
 from lora_edu.plots import picture as drawing_of
 from lora_edu.plots import show
 from lora_edu.tasks import rank_record
