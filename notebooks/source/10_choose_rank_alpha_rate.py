@@ -560,7 +560,7 @@ reveal(count, verdicts.count("holds here"), because=why, measured=claim_table(cl
 #
 # ## Three sentences to remember
 # 1. The rank caps the number of directions, the multiplier scales them, and three rules turn alpha into the multiplier.
-# 2. A learning rate belongs to its convention and its rank: at rank 16 and width 768, two first updates were 110 times apart.
+# 2. A learning rate belongs to its convention: at rank 16 and width 768, two first updates were 110 times apart.
 # 3. ◇ In our test, a matrix that was large beside all that its steps add up to did not turn.
 #
 # ## Five questions
@@ -575,8 +575,9 @@ reveal(count, verdicts.count("holds here"), because=why, measured=claim_table(cl
 # in_dim in the other. (3) It is about √8 = 2.8 times smaller and lowers the loss about as much:
 # eight times as many directions, each with an eighth of the weight. (4) B did not turn, so the
 # update wrote in the directions it started with; its steps add up to little beside its entries. But
-# at ten times that rate it did not turn either, and why we don't know. (5) Each rank has a best
-# rate of its own. At 0.02 rank 2 beat rank 32, which ended lowest of the four at its own rate.
+# at ten times that rate it did not turn either, and why we don't know. (5) Where alpha
+# grows with the rank, each rank has a best rate of its own. At 0.02 rank 2 beat rank 32, which ended
+# lowest of the four at its own rate. With alpha kept at 16 the four ranks that we tried shared one.
 # </details>
 #
 # ## Where next
@@ -589,4 +590,5 @@ reveal(count, verdicts.count("holds here"), because=why, measured=claim_table(cl
 # - Biderman et al. 2024, [LoRA Learns Less and Forgets Less](https://arxiv.org/abs/2405.09673)
 # - Shuttleworth et al. 2024, [LoRA vs Full Fine-tuning: An Illusion of Equivalence](https://arxiv.org/abs/2410.21228)
 # - Hayou, Ghosh and Yu 2024, [LoRA+](https://arxiv.org/abs/2402.12354): a rate for each
+# - Hayou, Ghosh and Yu 2024, [The Impact of Initialization on LoRA Finetuning Dynamics](https://arxiv.org/abs/2406.08447): which matrix starts at zero
 # - Raschka 2024, *Build a Large Language Model (From Scratch)*, appendix E, and its [repository](https://github.com/rasbt/LLMs-from-scratch)
