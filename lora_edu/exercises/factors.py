@@ -49,6 +49,11 @@ def merge(answer: Any) -> None:
                 "A transpose is missing: nn.Linear stores its weight as (out, in), while A @ B "
                 "is (in, out)."
             )
+        if rank == 2 and close(found, W + product):
+            raise Wrong(
+                "Two things are missing: alpha, and a transpose, since nn.Linear stores its weight "
+                "as (out, in), while A @ B is (in, out)."
+            )
         if close(found, W + product.T):
             raise Wrong("The multiplier is missing: the update is alpha * A @ B, not A @ B.")
         if close(found, alpha * product.T):
@@ -107,6 +112,7 @@ _CURVES = {
     3: {1: 0.200, 2: 0.100, 3: 0.0100, 4: 0.0104, 8: 0.0120, 16: 0.0150},
     2: {1: 25.1, 2: 0.77, 3: 0.76, 4: 0.75, 8: 0.78},
     5: {1: 0.140, 2: 0.110, 3: 0.070, 4: 0.026, 5: 0.0104, 6: 0.0101, 8: 0.0100, 16: 0.0102},
+    7: {1: 0.070, 2: 0.063, 3: 0.056, 4: 0.049, 5: 0.042, 6: 0.034, 7: 0.0102, 8: 0.01, 12: 0.0101},
 }
 
 

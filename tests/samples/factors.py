@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,12 @@ def _largest_gain(losses: Losses) -> int:
     return ranks[
         1 + max(range(len(ranks) - 1), key=lambda i: losses[ranks[i]] - losses[ranks[i + 1]])
     ]
+
+
+def _no_gain_next(losses):
+    """The first rank whose next gains little, which a slow, steady fall leads astray."""
+    ranks = list(losses)
+    return next((r for r, after in pairwise(ranks) if losses[r] < 1.2 * losses[after]), ranks[-1])
 
 
 def _largest_ratio(losses: Losses) -> int:
@@ -124,6 +131,7 @@ SAMPLES = {
                 "A transpose is missing",
             ),
             (lambda linear, lora: linear.weight + (lora.A @ lora.B).T, "The multiplier is missing"),
+            (lambda linear, lora: linear.weight + lora.A @ lora.B, "Two things are missing"),
             (lambda linear, lora: lora.alpha * (lora.A @ lora.B).T, "the update alone"),
             (
                 lambda linear, lora: copy.deepcopy(linear.weight),
@@ -199,6 +207,7 @@ SAMPLES = {
                 "the largest of the good ranks",
             ),
             (_largest_ratio, "it is the answer. You found 3"),
+            (_no_gain_next, "your margin is too wide"),
             (_fixed_margin(0.005), "take a ratio to the lowest, not a fixed difference"),
             (_within(10), "8.0 times the lowest"),
             (_within(3), "2.6 times the lowest"),
