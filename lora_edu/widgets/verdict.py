@@ -29,6 +29,8 @@ def verdict(
         ((False, 'not right'), (True, 'close enough'))
         >>> verdict(30.0, 10, question="How many?"), verdict(0.5, 2, question="Which rate?")
         ((False, '3 times too many'), (False, '4 times too low'))
+        >>> verdict(7, 5)
+        (False, '2 too high')
     """
     if said == answer:
         return True, "right"
@@ -42,6 +44,8 @@ def verdict(
         return False, word  # no multiple of zero, nor of what is on the other side of it
     ratio = abs(said / answer)
     factor = max(ratio, 1 / ratio)
+    if factor < 2 and abs(answer) < 20 and float(said).is_integer() and float(answer).is_integer():
+        return False, f"{abs(said - answer):.0f} {word}"  # 2 too high says more than 1.4 times
     return False, f"{digits(factor, 3) if factor < 1e6 else in_words(factor)} times {word}"
 
 

@@ -17,8 +17,9 @@ export function drawChart(place, { width, gutter }, found, state, data) {
   const line = (x1, y1, x2, y2, style, kind) => svg("line", { x1, y1, x2, y2, style, class: kind });
   const parts = [], marks = [], cross = [];
   if (count && even < last) parts.push(svg("rect", { x: x(even), y: 4, width: right - x(even), height: HEIGHT - 4, style: "fill:var(--card)" }));
+  const thousands = Math.floor(high / 3) - Math.ceil(low / 3) + 1; // one name alone makes no scale
   for (let power = Math.ceil(low); power <= high; power++) {
-    const named = power % 3 === 0;
+    const named = power % 3 === 0 || (thousands < 2 && power % 2 === 0);
     parts.push(line(gutter, y(10 ** power), right, y(10 ** power), "stroke:var(--line);stroke-width:1" + (named ? "" : ";opacity:.55"), "grid"));
     if (named || gutter > 62)
       parts.push(svg("text", { x: gutter - 6, y: y(10 ** power) + 4, "text-anchor": "end", class: "quiet" }, inWords(10 ** power)));

@@ -292,7 +292,7 @@ export function explain(strength, classifies) {
     : "Beyond 1 the adapter's change is exaggerated, until words break up.";
   if (strength < 0) return "Below 0 the adapter's change is taken away from the base.";
   return classifies ? "How likely each of the adapter's two answers is."
-    : "Strong: the next token, a word or a piece of one. Pale: how it goes on.";
+    : "Letters in bold: the next token, a word or a piece of one. Pale: how it goes on.";
 }
 
 /** The place without an answer that is wanted first: at the slider, the base, then outwards. */

@@ -11,6 +11,9 @@ export function verdict(said, answer, question, tolerance) {
   const word = `too ${said > answer ? more : less}`;
   if (said * answer <= 0) return { agrees: false, words: word };
   const ratio = Math.abs(said / answer), factor = Math.max(ratio, 1 / ratio);
+  if (factor < 2 && Math.abs(answer) < 20 && Number.isInteger(said) && Number.isInteger(answer)) {
+    return { agrees: false, words: `${grouped(Math.abs(said - answer))} ${word}` };
+  }
   return { agrees: false, words: `${factor < 1e6 ? grouped(rounded(factor, 3)) : inWords(factor)} times ${word}` };
 }
 

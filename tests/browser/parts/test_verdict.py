@@ -29,7 +29,7 @@ def pairs() -> list[tuple[float, float, str, float]]:
     draw = random.Random(0)
     drawn = [(10 ** draw.uniform(-4, 9), 10 ** draw.uniform(-4, 9)) for _ in range(2_000)]
     edges = [(factor * answer, answer) for factor, answer in itertools.product(FACTORS, ANSWERS)]
-    edges += [(5, 0), (-5, 0)]
+    edges += [(5, 0), (-5, 0), (7, 5), (3, 4), (19, 10), (19.5, 10), (7, 50), (-3, -4), (21, 20)]
     return [
         (said, answer, question, tolerance)
         for said, answer in [*drawn, *edges]
