@@ -169,7 +169,10 @@ def forgets_less_at_equal_learning(menus: Record, llm: Record) -> Claim:
 def _at_levels(
     what: str, record: Record, lora: Mapping, other: Mapping, levels: Sequence[float]
 ) -> Trial:
-    """The loss on stories at each level of learning, seed by seed; one level against it decides."""
+    """The loss on stories at each level of learning, seed by seed; one level against it decides.
+
+    Of several against it, it is the one farthest from 0.
+    """
     curves = [tradeoff(record, "story_loss", **key)[1] for key in (lora, other)]
     shown, found = [], []
     for level in levels:
@@ -181,7 +184,9 @@ def _at_levels(
         )
     at = ", ".join(f"{level:.2f}" for level in levels)
     text = f"{what}, loss on stories where that on menus is {at}: {', '.join(shown)} nats"
-    decisive = max(found, key=lambda trial: (trial.verdict == FAILS, trial.verdict == OPEN))
+    decisive = max(
+        found, key=lambda trial: (trial.verdict == FAILS, trial.verdict == OPEN, trial.distance)
+    )
     return decisive._replace(found=f"{text}, {len(curves[0])} seeds")
 
 

@@ -61,7 +61,7 @@ def published_claims(falls: Mapping[int, float], by_alpha: float, by_rates: floa
         alpha_is_a_rate(by_alpha, by_rates),
         same_beginning(falls),
         tried(rate_whatever_the_rank, "settings"),
-        tried(slower_at_high_rank, "settings"),
+        tried(slower_at_high_rank, "settings", menus),
         tried(separate_rates, "settings"),
         tried(zero_b, "settings"),
         tried(more_kinds_of_layers, "forgetting"),

@@ -16,6 +16,7 @@ import torch
 from lora_edu.evaluation import mean_difference
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "cannot tell"
+LEAST_SEEDS = 3  # two that agree by luck have an interval near 0, which would decide anything
 
 Run = Mapping[str, Any]
 
@@ -177,7 +178,7 @@ def same(what: str, first: Sequence[Run], second: Sequence[Run], measure: str, u
         ValueError: the runs are not of the same seeds, or there is one seed alone.
     """
     found, low, high = _difference(what, first, second, measure, unit)
-    return Trial(found, no_difference(low, high, unit.margin), low, high)
+    return _decided(Trial(found, no_difference(low, high, unit.margin), low, high), first)
 
 
 def more(what: str, first: Sequence[Run], second: Sequence[Run], measure: str, unit: Unit) -> Trial:
@@ -187,7 +188,7 @@ def more(what: str, first: Sequence[Run], second: Sequence[Run], measure: str, u
         ValueError: the runs are not of the same seeds, or there is one seed alone.
     """
     found, low, high = _difference(what, first, second, measure, unit)
-    return Trial(found, above_zero(low, high), low, high)
+    return _decided(Trial(found, above_zero(low, high), low, high), first)
 
 
 def less(what: str, first: Sequence[Run], second: Sequence[Run], measure: str, unit: Unit) -> Trial:
@@ -197,7 +198,11 @@ def less(what: str, first: Sequence[Run], second: Sequence[Run], measure: str, u
         ValueError: the runs are not of the same seeds, or there is one seed alone.
     """
     found, low, high = _difference(what, first, second, measure, unit)
-    return Trial(found, above_zero(-high, -low), low, high)
+    return _decided(Trial(found, above_zero(-high, -low), low, high), first)
+
+
+def _decided(trial: Trial, runs: Sequence[Run]) -> Trial:
+    return trial if len(runs) >= LEAST_SEEDS else trial._replace(verdict=OPEN)
 
 
 def _difference(
