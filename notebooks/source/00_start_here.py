@@ -33,7 +33,7 @@ explorer
 # <details><summary>What to look for</summary>
 # A pirate: with the first prompt he comes at 0.8. Towards 2 the change is exaggerated until the
 # words break up. Below 0 it is subtracted: the model moves <em>away</em> from pirates, and in the
-# end from good English. Our prompts go well at 1; with others it sometimes invents a word.
+# end from good English. At 1 our prompts work well; with others a model this small sometimes invents a word.
 # </details>
 # %% [markdown]
 # Write a prompt of **your own**, too; for the waiter, choose menu, at Strength 1.
@@ -43,7 +43,7 @@ explorer
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B that takes about
 # 121 GB of GPU memory, most of it for gradients and the optimizer's own numbers, and leaves a 16 GB
 # file for every task. LoRA freezes the model and trains a small addition beside it. What is frozen
-# needs no gradients and no optimizer, so 35 GB are enough, or 25 with most of the model in 4 bits.
+# needs no gradients and no optimizer, so about 35 GB are enough, or 25 with most of the model in 4 bits.
 # And a task is a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
@@ -78,11 +78,13 @@ drawing("side_path")
 # layer acts as if its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed
 # *multiplier*.
 #
-# **In a hurry?** 36 minutes in all, or 18 without the exercises: go on with [02 through Exercise
-# 2](02_build_lora.ipynb), [03 through “Train it”](03_lora_in_a_gpt.ipynb), and [05, “Should I use LoRA,
-# and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) Or nine: read 02's
-# first section and its 15 lines, run all of 03, and read [“Train
-# it”](03_lora_in_a_gpt.ipynb#Train-it) but for the exercise.
+# **In a hurry?**
+#
+# - 37 minutes in all, or 19 without the exercises: go on with [02 through Exercise
+#   2](02_build_lora.ipynb), [03 through “Train it”](03_lora_in_a_gpt.ipynb), and [05, “Should I use
+#   LoRA, and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?)
+# - Or nine: read 02's first section and its 15 lines, run all of 03, and read [“Train
+#   it”](03_lora_in_a_gpt.ipynb#Train-it) but for the exercise.
 #
 # ## The same in code
 # First the base alone. Nobody has taught it what `name[Old Oak], kind[tea room]` means:
@@ -179,7 +181,7 @@ drawn = picture(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of 
 # %%
 # @title The answer: run it when you have predicted
 answer = SIZES[0] if share < 0.02 else SIZES[1] if share < 0.2 else SIZES[2]
-reveal(size, answer, because=f"it is {100 * share:.1f} %", measured=drawn)
+reveal(size, answer, because=f"it is {100 * share:.1f} %, since this base is so small", measured=drawn)
 # %% [markdown]
 # <details><summary>Why so small?</summary>
 # In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in W. That is 8 %; wider

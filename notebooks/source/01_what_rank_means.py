@@ -107,8 +107,8 @@ for row_of_m, row_of_cut in zip(M.int(), truncate(M, 1)):
     print(f"{str(row_of_m.tolist()):20} → {kept}")
 # %% [markdown]
 # Three matrices to cut: a picture of a house in the hills, pure noise, and the real thing. We trained *all* weights of our
-# GPT to tell spam from other messages, and kept the change. From here on $\Delta W$ is what this
-# *full* fine-tuning, LoRA's rival, changed in $W$, and not LoRA's $A B$.
+# GPT to tell spam from other messages. What this *full* fine-tuning, LoRA's rival, changed in $W$ is
+# our $\Delta W$ from here on; LoRA's own change stays $A B$.
 # %%
 # @title A picture, drawn as numbers
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
@@ -211,13 +211,13 @@ reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 # <details><summary><b>What came out</b>, once you have predicted</summary>
 #
 # **LoRA at rank 1 does about as well as the whole ΔW**, and clearly better than a head alone. So here
-# one direction read and one written in each matrix are enough, within five points (a 95 % interval
-# over five seeds). The task is easy, though: counting words gets 89.7 %.
+# one direction read and one written in each matrix are enough; five seeds leave the difference
+# uncertain by five points. The task is easy, though: counting words gets 89.7 %.
 #
 # </details>
 #
-# In the figure ΔW is also *cut* to each rank. LoRA may do better: it need not pick
-# among ΔW's directions, but *learns* its own.
+# LoRA's higher ranks look better still, but five seeds can't tell. The figure also *cuts* ΔW to
+# each rank; LoRA *learns* its own directions.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.
@@ -296,7 +296,7 @@ KINDS = {
     ("shrunk", 1): "all, shrunk to the first's energy",
     ("without", 1): "all but the strongest",
     ("without", 8): "all but the eight strongest",
-    ("cut", 0): "none: a head that learnt beside all of them",
+    ("cut", 0): "none, only what else was trained",
 }
 rows = []
 for kind, name in KINDS.items():

@@ -15,7 +15,7 @@
 # %% bootstrap
 # %% [markdown]
 # ## What are we going to build?
-# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$. The trouble: $\Delta W$ has as many numbers as $W$, again for every task. So LoRA leaves $W$ alone and bets that few numbers are enough, since fine-tuning adjusts a model rather than rewrites it. It writes the change as a tall thin matrix times a short wide one.
+# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$. The trouble: $\Delta W$ has as many numbers as $W$, again for every task. So LoRA leaves $W$ alone and bets that far fewer numbers are enough for a task, as notebook 01 tested. It writes the change as a tall thin matrix times a short wide one.
 # %%
 import math
 
@@ -25,14 +25,14 @@ from torch.nn import functional as F
 
 import lora_edu
 from lora_edu.exercises import check
-from lora_edu.plots import Line, drawing, line_chart, show
+from lora_edu.plots import Line, drawing, line_chart, picture, show
 from lora_edu.widgets import predict, reveal
 
 drawing("side_path_start")
 # %% [markdown]
 # $$y = x W + b + \alpha \cdot x A B$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. Here $\alpha$, in code `alpha`, is the whole multiplier, fixed before training, as in Raschka's book (2024). The LoRA paper and notebook 00 multiply by *alpha / rank*; their 16 / 8 is a 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. Here $\alpha$, in code `alpha`, is the whole multiplier, fixed before training, as in Raschka's book (2024). The LoRA paper divides it by the rank first: its alpha 16 at rank 8 is a 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -272,10 +272,7 @@ def started(size_A, size_B, seed=0):
 curves = {name: train(started(*sizes), task_x, task_y) for name, sizes in STARTS.items()}
 never = [name for name, losses in curves.items() if losses[0] == losses[-1]]
 # %%
-# @title The answer: run it when you have predicted
-reveal(stuck, never[0], because="moving one changes nothing while the other is 0")
-# %%
-# @title Draw the four curves
+# @title Draw the four curves, to show with the answer
 worse = curves["both random"][0] / curves["both zero"][0]
 chart = line_chart(
     [Line(name, range(150), losses, points=False) for name, losses in curves.items()],
@@ -284,12 +281,15 @@ chart = line_chart(
     y_label="loss (mean squared error), log scale",
     y_log10=True,
 )
-show(
+drawn = picture(
     chart,
     "Four loss curves over 150 steps, log scale. Both zero stays flat. The two with one zero "
     "matrix start at the same loss and end at the same; A zero falls later. Both random starts "
     "far above.",
 )
+# %%
+# @title The answer: run it when you have predicted
+reveal(stuck, never[0], because="moving one changes nothing while the other is 0", measured=drawn)
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
@@ -459,7 +459,6 @@ show(chart, "Loss of one seed's students against rank: it falls steeply, then st
 read_off = predict("At which rank is the elbow of this curve?")
 read_off
 # %%
-# @title The answer: run it when you have predicted
 # @title The answer: run it when you have predicted
 found = find_rank(mystery_losses) if elbow_verdict.passed else "not written yet"
 why = "that many directions were planted"

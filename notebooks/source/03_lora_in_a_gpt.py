@@ -173,7 +173,7 @@ B = model.blocks[0].attention.value.lora.B
 with torch.no_grad():
     of_base = base(ids)
     differ = int((model(ids) != of_base).sum())
-    print(f"at step 0:               {differ} of {of_base.numel():,} numbers differ")
+    print(f"at step 0: {differ} of {of_base.numel():,} numbers differ")
     B[0, 0] = 0.01
     off = (model(ids) - of_base).abs()
     B[0, 0] = 0.0

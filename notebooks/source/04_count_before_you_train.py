@@ -132,8 +132,8 @@ bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the block
 bars
 # %% [markdown]
 # No single card here takes full fine-tuning; LoRA fits one of 48 GB. On query and value alone it
-# needs 35 GB and saves 71 %. These are estimates, and the
-# bars fill each card: leave a tenth free.
+# needs 35 GB and saves 71 %. These are estimates: plan
+# with a tenth of each card left free.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? And on all
 # layers, what do 32 rows do?
@@ -300,7 +300,7 @@ kept.append(["the loss's array alone", "–", f"{100 * for_loss / everything:.0f
 table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept)
 # %% [markdown]
 # The drawing's 11 of 16 boxes are 69 %. Loss and head, kept in any case, make it 71; $x A$ adds half
-# a point. *Which* layers learn decides what is spared, not how they learn.
+# a point. What is spared depends on *which* layers learn.
 #
 # **Exercise 5.** True or false?
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Fine-tune a classifier, on CPU or GPU
 #
-# Turn a storyteller into a spam filter, and train only a twentieth as many numbers as it has.
+# Turn a storyteller into a spam filter, and train only 5 % as many numbers as it has.
 #
 # **You will be able to**
 # - train LoRA on a task, and try it on messages and data of your own
@@ -244,8 +244,8 @@ reveal(versus, verdict, because=why, measured=right_of)
 # %% [markdown]
 # ## What LoRA won here
 # Back to *our* messages, and the same five seeds. The 95 % intervals also allow for luck in which
-# messages are tested. LoRA's and the head's overlap a little; on the same messages LoRA is ahead
-# (notebook 09).
+# messages are tested. LoRA's and the head's overlap a little, but compared message by message LoRA
+# is ahead (notebook 09).
 # %%
 # @title What it does: accuracy over five recorded seeds, beside the bytes to keep
 from lora_edu.evaluation import accuracy_score, predictions_of, summarise
@@ -274,7 +274,7 @@ shown = f"Head alone {head:.1f} %, LoRA {lora:.1f} %, full {full:.1f} % of the t
 show(chart, alt=f"{shown}. {title}.")
 # %% [markdown]
 # **Takeaway:** LoRA was right about as often as full fine-tuning, ten points more often than a head
-# alone, and keeps 0.7 MB in float32, not 12.4. The task is easy: counting words comes within a point.
+# alone, and keeps 0.7 MB in float32, not 12.4. The task is easy: counting words comes about a point below.
 # On real messages counting beats LoRA, and a head nearly ties. Gradients and Adam's memory shrink by
 # 95 %, but our training time hardly. The next task needs only another small file.
 #
