@@ -181,7 +181,8 @@ drawn = picture(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of 
 # %%
 # @title The answer: run it when you have predicted
 answer = SIZES[0] if share < 0.02 else SIZES[1] if share < 0.2 else SIZES[2]
-reveal(size, answer, because=f"it is {100 * share:.1f} %, since this base is so small", measured=drawn)
+because = f"it is {100 * share:.1f} %, since this base is so small"
+reveal(size, answer, because=because, measured=drawn)
 # %% [markdown]
 # <details><summary>Why so small?</summary>
 # In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in W. That is 8 %; wider

@@ -1006,7 +1006,8 @@ others = [
     mean(run["own_story_loss"] for run in runs_of(later, arm=arm, lr=0.005, **SHORT))
     for arm in ("lora 8", "lora 8, replay")
 ]
-note = f"""Before training, the loss on these stories is {untouched:.2f}. ± is half of a 95 % interval.
+note = f"Before training, the loss on these stories is {untouched:.2f}. "
+note += f"""± is half of a 95 % interval.
 On this course's ten stories, with LoRA at rate 0.005: {others[0]:.2f} without replay,
 {others[1]:.2f} with it, and {own:.2f} before."""
 compared = table([*columns, "best on menus, without", "with"], rows, note=note)
