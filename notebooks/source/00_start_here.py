@@ -80,7 +80,7 @@ drawing("side_path")
 #
 # **In a hurry?**
 #
-# - 37 minutes in all, or 19 without the exercises: go on with [02 through Exercise
+# - 36 minutes in all, or 18 without the exercises: go on with [02 through Exercise
 #   2](02_build_lora.ipynb), [03 through “Train it”](03_lora_in_a_gpt.ipynb), and [05, “Should I use
 #   LoRA, and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?)
 # - Or nine: read 02's first section and its 15 lines, run all of 03, and read [“Train
