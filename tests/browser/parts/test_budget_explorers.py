@@ -152,6 +152,7 @@ def test_the_table_of_no_layer_is_cut_off(width: int, page: Page) -> None:
 def test_the_letters_of_a_layer_never_touch(rank: int, page: Page) -> None:
     for model, target in (("GPT-2 medium (355M)", "head"), ("mini GPT (3M)", "query")):
         shown = show(page, rank_explorer(ExplorerState(model, rank, (target,), OUTPUTS[1])))
+        shown.locator(".layer svg text").first.wait_for()  # drawn, and laid out
         boxes = places(shown, ".layer svg text")
         assert len(boxes) == 3 and all(box["width"] for box in boxes)
         for one, other in itertools.combinations(boxes, 2):
