@@ -884,8 +884,9 @@ reveal(crossing, found, because="the two curves cross", measured=compared)
 # it has forgotten more than full, by over 0.4 nats. At 0.23 there is nothing between them, and at 0.22
 # it seems ahead, by what may still be chance. So who forgets more is a matter of *what* is
 # trained, and of *how far*. Two warnings: the embedding's rate stayed the same throughout, so part of
-# what is lost at 0.30 and 0.25 may be the embedding's. And between two of full's rates the straight
-# line lies too high, at 0.23 by up to a quarter of a nat, so where the curves cross is uncertain.
+# what is lost at 0.30 and 0.25 may be the embedding's. And these curves bend, so that a straight line
+# between two rates lies too high; full has no rate between 0.25 and 0.22, so where the curves cross
+# is uncertain.
 #
 # </details>
 #
@@ -946,8 +947,9 @@ chart.axes[0].set(xlim=(0.21, None), ylim=(2.4, 4.6))
 alt = "Loss on stories over loss on menus. LoRA with the embedding, by a lower rate, forgets more "
 show(chart, alt=f"{alt}than full where little is learnt; turned down, it is near full's curve.")
 # %% [markdown]
-# **Takeaway:** turned down, LoRA of rank 32 has forgotten 0.1 to 0.3 nats less than by a lower
-# rate (the straight line between two rates may flatter it by half), and learnt as much. At rank 8 three seeds do not show it. Full fine-tuning hardly
+# **Takeaway:** turned down, LoRA of rank 32 has forgotten a quarter of a nat less than by a lower
+# rate, and learnt as much. Part of that may be the straight line between two rates, which lies too
+# high. At rank 8 three seeds do not show it. Full fine-tuning hardly
 # gains, and the control a tenth of a nat. With both remedies LoRA at rank 32 comes
 # within 0.2 nats of full; without them it was 0.65 away. So train at a good rate and turn down, and train
 # the embedding where a task brings new words. Why turning down helps LoRA more than full is open.
@@ -1036,7 +1038,7 @@ reveal(saved, found, because=because, measured=[compared, drawn])
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
 # Of all remedies here, replay is by far the strongest, for LoRA and for full fine-tuning, and it
-# helps on stories of another hand, too. It costs a seventeenth more rows and a little of the menus:
+# helps on stories of another hand, too. It costs a sixteenth more rows and a little of the menus:
 # at its best rate LoRA's loss on them is 0.244 instead of 0.226. And you need some of the old text,
 # or text like it, which for a published model you often don't have. At equal learning full
 # fine-tuning is still ahead of LoRA, but by 0.2 nats instead of 1.1.

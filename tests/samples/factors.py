@@ -47,7 +47,7 @@ def _largest_gain(losses: Losses) -> int:
     ]
 
 
-def _no_gain_next(losses):
+def _no_gain_next(losses: Losses) -> int:
     """The first rank whose next gains little, which a slow, steady fall leads astray."""
     ranks = list(losses)
     return next((r for r, after in pairwise(ranks) if losses[r] < 1.2 * losses[after]), ranks[-1])

@@ -13,7 +13,10 @@ from support.project import ROOT
 
 from lora_edu.evaluation import (
     best_rate,
+    digits,
     forgotten_at,
+    mean_difference,
+    predictions_of,
     read_record,
     runs_at_best_rate,
     runs_of,
@@ -556,3 +559,20 @@ def test_a_claim_names_the_records_that_it_was_tried_on() -> None:
 def test_the_notebooks_that_tell_a_claim_in_full_exist() -> None:
     for name in re.findall(r"\]\((\w+)\.ipynb\)", claim_table(SHIPPED).text):
         assert (ROOT / f"notebooks/source/{name}.py").exists()
+
+
+def test_the_texts_of_09_and_10_give_the_seeds_of_the_records() -> None:
+    menus, spam = shipped("generator_bundled"), shipped("classifier_real")
+    final = {"stage": "final", "task": "menu"}
+    losses = [[run["test_loss"] for run in runs_of(menus, **final, **lora(r))] for r in (8, 32)]
+    apart, half = mean_difference(*map(torch.tensor, losses))
+    assert f"{apart:.3f} ± {half:.3f}" == "0.009 ± 0.007"
+    right = [predictions_of(spam, method=method) for method in ("lora", "head")]
+    labels = digits(spam["about"]["test_labels"])
+    shares = [100 * (each == labels).double().mean(dim=1) for each in right]
+    lead, half = mean_difference(*shares)
+    assert f"{lead:.1f}, {lead - half:.1f} to {lead + half:.1f}" == "1.2, 0.1 to 2.3"
+    assert [seed for seed, gain in enumerate(shares[0] - shares[1]) if gain < 0] == [0]
+    control = tradeoff(menus, "story_loss", stage="tune", task="menu", method="matrices")[1]
+    found = torch.tensor([forgotten_at(0.25, seed) for seed in control]).mean()
+    assert f"{found:.2f}" == "3.42"
