@@ -131,22 +131,24 @@ def with_times(cells: list[NotebookNode]) -> None:
     """Writes the minutes into a notebook's text, in place.
 
     The opening's `{path}` and `{whole}` become minutes. In a notebook that has a path, a line
-    beneath each heading says whether the section is on it, and how long it takes.
+    beneath each heading says whether the section is on it, and how long it takes. The first one
+    that is folded also says how to open it.
     """
     found, opening = sections(cells), cells[0]
     if PATH in opening.source:
-        timed = iter(found[1:])
+        folded = next((each for each in found if each.heading.startswith(DEEPER)), None)
+        lines = iter([_line(each, told_how=each is folded) for each in found[1:]])
         for cell in cells:
             if cell.cell_type == "markdown":
-                timed_text = _HEADING.sub(lambda match: match[0] + _line(next(timed)), cell.source)
+                timed_text = _HEADING.sub(lambda match: match[0] + next(lines), cell.source)
                 cell.source = timed_text.rstrip("\n")
     path, whole = shown_minutes(found)
     opening.source = opening.source.replace(PATH, f"{path}").replace(WHOLE, f"{whole}")
 
 
-def _line(section: Section) -> str:
+def _line(section: Section, told_how: bool) -> str:
     if section.heading.startswith(UNTIMED):
         return ""
     sign = "◆" if section.on_path else "◇"
-    how = FOLDED_HOW if section.heading.startswith(DEEPER) else ""
+    how = FOLDED_HOW if told_how else ""
     return f"\n{sign} *{_rounded(section)} min{how}*\n"

@@ -89,6 +89,13 @@ def test_minutes_are_written_beneath_headings_and_into_the_opening() -> None:
     assert kept == "Three sentences to remember\n1. x"
 
 
+def test_the_first_folded_section_alone_says_how_it_opens() -> None:
+    text = "## Near\nword\n## Deeper: far\nword\n## Deeper: farther\nword"
+    cells = [opening(), new_markdown_cell(text)]
+    with_times(cells)
+    assert [FOLDED_HOW in part for part in cells[1].source.split("\n## ")] == [False, True, False]
+
+
 def test_a_notebook_without_a_path_gets_its_whole_time_alone() -> None:
     cells = [opening("**Time:** {whole} min"), new_markdown_cell(f"## Near\n{words(360)}")]
     with_times(cells)
