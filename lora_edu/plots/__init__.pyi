@@ -1,5 +1,5 @@
 from .axes import add_level, align
-from .beside import Cards, cards
+from .beside import Cards, cards, to_last_word
 from .charts import (
     SMOOTHED_STEPS,
     Line,
@@ -78,4 +78,5 @@ __all__ = [
     "stacked_bars",
     "signed",
     "table",
+    "to_last_word",
 ]

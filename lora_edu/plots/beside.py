@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping
 from html import escape
@@ -15,6 +16,7 @@ _GRID = (
     "display:grid;grid-template-columns:repeat(auto-fit,minmax(min({least}px,100%),1fr));"
     "gap:12px;max-width:780px;margin:4px 0"
 )
+_ENDED = re.compile(r"""[.!?:]['"”’)]?$""")
 _LEAST_PX, _LEAST_OF_FOUR_PX = 240, 340
 _CARD = "border-radius:6px;padding:8px 14px;background:rgba(128,128,128,.1);text-align:left"
 
@@ -59,6 +61,19 @@ def _card(name: str, parts: list[str]) -> str:
         f'<p style="margin:.5em 0 0;line-height:1.5">{escape(part)}</p>' for part in parts
     )
     return f'<div style="{_CARD};border-left:5px solid {edge}"><b>{escape(name)}</b>{said}</div>'
+
+
+def to_last_word(text: str) -> str:
+    """What a model wrote up to a limit: without a last, perhaps broken word, and with "…".
+
+    A text whose end is that of a sentence stays as it is, and so does a single word.
+
+    Example:
+        >>> to_last_word("He ran. She ra"), to_last_word("He ran."), to_last_word("Ye")
+        ('He ran. She …', 'He ran.', 'Ye')
+    """
+    whole, _, _ = text.rpartition(" ")
+    return text if _ENDED.search(text) or not whole else f"{whole} …"
 
 
 def cards(texts: Mapping[str, str], title: str = "") -> Cards:

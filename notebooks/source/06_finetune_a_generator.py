@@ -184,7 +184,7 @@ counts = [sum(kind) for kind in zip(*of_references)]
 counted = [["said twice", *said_twice], [f"{len(of_references)} references", *counts]]
 table(["", *KINDS], counted, note=f"Slot error rate of the references: {wrong:.1f} %.")
 # %%
-# @title What it does: compares your count with the course's, on sentences that have errors
+# @title Compares your count with the course's, on sentences that have errors
 agree = asked = 0
 for pair, other in zip(menu.test[:50], menu.test[1:51]):  # another's sentence has errors to count
     theirs = slot_errors(pair.meaning, other.sentence, words)[1:]
@@ -267,7 +267,7 @@ for name, history in histories.items():
 losses = ["validation loss before", "after"]
 table(["", "numbers that learn", "of the base's", *losses], learnt)
 # %%
-# @title What it does: draws both losses
+# @title Draws both losses
 lines = []
 for name, history in histories.items():
     points = [(row["step"], row["validation_loss"]) for row in history.evaluations]
@@ -283,7 +283,7 @@ show(chart, alt=f"Validation loss of LoRA and of full fine-tuning over steps: bo
 import textwrap
 
 from lora_edu import attach, load_adapter
-from lora_edu.plots import cards
+from lora_edu.plots import cards, to_last_word
 from lora_edu.tasks import write_sentences
 
 shipped = load_pretrained("mini", device=device)
@@ -305,7 +305,7 @@ for meaning, by_writer in sentences.items():
 # %% [markdown]
 # Now count:
 # %%
-# @title What it does: counts a sentence's errors, or says why it cannot
+# @title Counts a sentence's errors, or says why it cannot
 def judged(meaning, sentence, patterns):
     try:
         kinds = slot_errors(meaning, sentence, patterns)
@@ -345,7 +345,7 @@ GUESSES = ["the prompt with examples", "LoRA", "full fine-tuning", "the data can
 fewest = predict("Which way makes the fewest slot errors, by more than chance?", GUESSES)
 fewest
 # %%
-# @title What it does: reads the runs of one way, and sums them up over seeds
+# @title Reads the runs of one way, and sums them up over seeds
 from statistics import mean, stdev
 
 from lora_edu.evaluation import compare, digits, runs_of, summarise
@@ -364,7 +364,7 @@ def spread(values, digits=3):
 
 
 # %%
-# @title What it does: one row for each way, its slot errors with a 95 % interval
+# @title One row for each way, its slot errors with a 95 % interval
 def error_rates(record, ways):
     slots = digits(record["about"]["test_slots"])
     errors = {name: [digits(r["errors"]) for r in finals(record, **ways[name])] for name in ways}
@@ -451,7 +451,7 @@ measured
 # All nats over all tokens is the mean loss. Then comes <code>math.exp</code>.
 # </details>
 # %%
-# @title What it does: takes the course's function where yours does not pass yet
+# @title Takes the course's function where yours does not pass yet
 if not measured.passed:
 
     def perplexity(nats, tokens):
@@ -491,7 +491,7 @@ question = "LoRA froze every weight of the base. With the adapter on, perplexity
 after = predict(question, outcomes)
 after
 # %%
-# @title What it does: measures the base, full fine-tuning, and LoRA with the adapter on
+# @title Measures the base, full fine-tuning, and LoRA with the adapter on
 lora = models["LoRA"]
 found = {"base": on_stories(base), "full": on_stories(models["full"])}
 found["LoRA,\nadapter on"] = on_stories(lora)
@@ -511,7 +511,7 @@ found["LoRA,\nmerged"] = on_stories(lora)
 unmerge(lora)
 print(f"adapter off: the largest difference of a logit from the base's is {apart}")
 # %%
-# @title What it does: draws the five; folded while your prediction is open
+# @title Draws the five; folded while your prediction is open
 from lora_edu.plots import add_level, picture, point_chart
 
 title = "With the adapter off nothing is forgotten" + ("; with it on, much is" if harder else "")
@@ -591,7 +591,7 @@ sampling
 # %% [markdown]
 # Draw twenty tokens with yours and the course's `generate`:
 # %%
-# @title What it does: takes the course's function where yours does not pass yet
+# @title Takes the course's function where yours does not pass yet
 if not sampling.passed:
 
     def probabilities(logits, temperature, top_k):
@@ -615,7 +615,7 @@ for seed in range(20):
 whose = "yours and the course's" if sampling.passed else "not yours yet, the course's twice"
 print(f"{whose}: the same token in {agree} of 20 draws")
 # %%
-# @title What it does: sums up probabilities, likeliest first, at three temperatures
+# @title Sums up probabilities, likeliest first, at three temperatures
 places, lines, inside = range(1, len(logits) + 1), [], {}
 for t in (0.5, 1.0, 2.0):
     ranked = probabilities(logits.clone(), t, len(logits)).sort(descending=True).values.cpu()
@@ -636,7 +636,8 @@ for temperature, top_k in ((0.0, None), (0.7, None), (2.0, None), (2.0, 5)):
     for seed in (1, 2) if temperature else (1,):
         dice = torch.Generator(device).manual_seed(seed)
         settings = {"temperature": temperature, "top_k": top_k, "generator": dice}
-        texts.append(" ".join(generate_text(base, encoding, OPENING, 22, **settings).split()))
+        said = generate_text(base, encoding, OPENING, 22, **settings)
+        texts.append(to_last_word(" ".join(said.split())))
     drawn[f"T = {temperature:g}, {f'top {top_k}' if top_k else 'all'} tokens"] = "\n\n".join(texts)
 cards(drawn)
 # %% [markdown]
@@ -655,7 +656,7 @@ openings = ("One day, the captain", "There was a little girl")
 told = {}
 for name, model in (("base", base), ("pirate, by LoRA", pirate)):
     texts = [generate_text(model, encoding, opening, 40).split() for opening in openings]
-    told[name] = "\n\n".join(map(" ".join, texts))
+    told[name] = "\n\n".join(to_last_word(" ".join(words)) for words in texts)
 cards(told)
 # %% [markdown]
 # *The sea were* is how the pirate's tales talk, but *the captain Sam and the tale of Captain Sam*
@@ -699,7 +700,7 @@ question = "Where they have learnt menus equally well, which has forgotten less?
 tendency = predict(question, ["LoRA, rank 8", "full", "can't say"])
 tendency
 # %%
-# @title What it does: reads the curves, and what each has forgotten at three levels of learning
+# @title Reads the curves, and what each has forgotten at three levels of learning
 from lora_edu.evaluation import forgotten_at, tradeoff
 
 LEVELS = (0.30, 0.25, 0.23)  # validation loss on menus
@@ -769,7 +770,7 @@ PLACES = ["nearer to LoRA, rank 8", "half-way", "nearer to full"]
 control = predict("At equal learning, what has the control forgotten? It lies", PLACES)
 control
 # %%
-# @title What it does: reads the control's curve at the same three levels
+# @title Reads the control's curve at the same three levels
 arms["36 matrices, whole"] = read_arm({"method": "matrices"})
 order = ("LoRA, rank 8", "LoRA, rank 32", "36 matrices, whole", "full")
 cells = at_levels(arms)
@@ -780,7 +781,7 @@ compared = table(
 
 
 # %%
-# @title What it does: how far the control lies on the way from LoRA at rank 8 to full
+# @title How far the control lies on the way from LoRA at rank 8 to full
 def way_to_full(level):
     """0 where LoRA at rank 8 is, 1 where full fine-tuning is; the mean over seeds."""
     three = ([forgotten_at(level, seed) for seed in arms[order[n]][1]] for n in (0, 2, 3))
@@ -793,7 +794,7 @@ columns = ["the control is on the way", *(f"menus at {level:.2f}" for level in L
 on_the_way = table(columns, [["from LoRA, rank 8, to full", *shares]])
 place = PLACES[0 if mean(ways_to_full) < 1 / 3 else 1 if mean(ways_to_full) < 2 / 3 else 2]
 # %%
-# @title What it does: draws the curves, to show with the answer
+# @title Draws the curves, to show with the answer
 chart = line_chart(
     [Line(name, *list(zip(*whole))[1:]) for name, (whole, _) in arms.items()],
     title=f"At these levels, the same matrices trained whole lie {place}",
@@ -846,7 +847,7 @@ question = "Where both have learnt as much, LoRA with the embedding has forgotte
 crossing = predict(question, BESIDE_FULL)
 crossing
 # %%
-# @title What it does: reads the new curve, and sets it beside full's, level by level
+# @title Reads the new curve, and sets it beside full's, level by level
 from lora_edu.evaluation import mean_difference
 
 later = read_record(data_path("results", "forgetting.json"))
@@ -894,7 +895,7 @@ reveal(crossing, found, because="the two curves cross", measured=compared)
 # good rate, and then turn the update down, $W + s \Delta W$, until menus are back at the same loss.
 # Each way may choose among its recorded rates, by the mean over seeds:
 # %%
-# @title What it does: for each way, what is forgotten at a level, by a lower rate and turned down
+# @title For each way, what is forgotten at a level, by a lower rate and turned down
 from lora_edu.evaluation import Point
 
 
@@ -927,7 +928,7 @@ for name, arm in RECORDED.items():
     rows.append([name, f"{by_rate.mean():.2f}", f"{down.mean():.2f}", f"{gain:+.2f} ± {half:.2f}"])
 table(["menus at 0.25: loss on stories", "by a lower rate", "turned down", "difference"], rows)
 # %%
-# @title What it does: draws what is forgotten, by a lower rate and turned down
+# @title Draws what is forgotten, by a lower rate and turned down
 full, rated = "full, by a lower rate", f"{WITH_EMBEDDING}, by a lower rate"
 by_rate = [list(zip(*arms[name][0]))[1:] for name in ("full", WITH_EMBEDDING)]
 lines = [Line(full, *by_rate[0]), Line(rated, *by_rate[1], quiet=True)]
@@ -957,7 +958,7 @@ show(chart, alt=f"{alt}than full where little is learnt; turned down, it is near
 # A third way costs only time: a low rate, and three times the steps. Each such run is set beside its
 # own curve, where 375 steps at a higher rate have learnt as much:
 # %%
-# @title What it does: sets each run of three times the steps beside its seed's curve
+# @title Sets each run of three times the steps beside its seed's curve
 SLOW = {"LoRA, rank 8": ("lora 8", 0.001), "36 matrices, whole": ("matrices", 1e-4)}
 SLOW["full"] = ("full", 1e-4)
 rows = []
@@ -985,7 +986,7 @@ question = "At equal learning, how much of what LoRA at rank 8 forgot does that 
 saved = predict(question, SAVED)
 saved
 # %%
-# @title What it does: reads both ways' curves with replay, and sets them beside those without
+# @title Reads both ways' curves with replay, and sets them beside those without
 REPLAYED = {"LoRA, rank 8": "lora 8, replay", "full": "full, replay"}
 rows, kept = [], {}
 for name, arm in REPLAYED.items():
@@ -1014,7 +1015,7 @@ On this course's ten stories, with LoRA at rate 0.005: {others[0]:.2f} without r
 {others[1]:.2f} with it, and {own:.2f} before."""
 compared = table([*columns, "best on menus, without", "with"], rows, note=note)
 # %%
-# @title What it does: draws the four curves, to show with the answer
+# @title Draws the four curves, to show with the answer
 beside = {"LoRA, rank 8": (1, 6, 7), "full": (0, 8, 2)}
 beside |= {"LoRA, rank 8, replay": (0, -2, 9), "full, replay": (0, 2, -17)}
 chart = line_chart(

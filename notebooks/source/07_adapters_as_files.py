@@ -25,7 +25,7 @@
 # All that is learnt is in $A$ and $B$, and in a new head if there is one. So keep just that. Train
 # for a moment on a pirate's tales, to have something to save:
 # %%
-# @title What it does: imports the model, the tales, and the training loop
+# @title Imports the model, the tales, and the training loop
 import torch
 
 from lora_edu import (
@@ -131,7 +131,7 @@ result = folder.parent / "logits.safetensors"
 done = subprocess.run([sys.executable, "-c", PROGRAM, str(folder), str(result)])
 print("the other process ended with code", done.returncode)
 # %%
-# @title What it does: compares the logits of both processes, and of the base alone
+# @title Compares the logits of both processes, and of the base alone
 from safetensors.torch import load_file
 
 tokens = torch.arange(64, device=device).view(2, 32)
@@ -171,7 +171,7 @@ skipped = fresh.load_state_dict(tensors, strict=False)
 # Second, someone loads a spam filter without its *head*, the new layer with two outputs that was
 # trained with it.
 # %%
-# @title What it does: reads the spam filter that ships and 96 messages, and tells what is right
+# @title Reads the spam filter that ships and 96 messages, and tells what is right
 import dataclasses
 
 from torch import nn
@@ -210,7 +210,7 @@ attach(twice, tales)  # puts tales beside the weights
 merge_and_unload(twice)  # adds it to the weights; they look like a base's again
 attach(twice, tales)  # and puts it beside them once more
 # %%
-# @title What it does: counts how many times a weight holds the update
+# @title Counts how many times a weight holds the update
 base = load_pretrained("mini", device=device)
 layer = twice.blocks[0].attention.query
 moved = layer.linear.weight - base.blocks[0].attention.query.weight
@@ -237,7 +237,7 @@ check("07.mistakes", mistakes)
 # What is missing, or there once too often? A new B is zero.
 # </details>
 # %%
-# @title What it does: shows the three symptoms
+# @title Shows the three symptoms
 with torch.no_grad():
     first_to_base = (fresh(tokens) - base(tokens)).abs().max().item()
 print(f"1. loaded by hand: largest difference of a logit from the base's: {first_to_base}")
@@ -296,7 +296,7 @@ for name, adapter in (("tales", tales), ("menu", menu)):
     print(f"{name}: {generate_text(base, encoding, prompts[name], 20)}\n")
 detach(base)
 # %%
-# @title What it does: compares the base's tensors with those from before
+# @title Compares the base's tensors with those from before
 from lora_edu import same_bits
 
 after = base.state_dict()
@@ -346,7 +346,7 @@ verdict
 # %% [markdown]
 # Is yours what the course does?
 # %%
-# @title What it does: takes the course's function where yours does not pass yet
+# @title Takes the course's function where yours does not pass yet
 if not verdict.passed:
 
     def merged_weight(weight, A, B, multiplier):
@@ -366,7 +366,7 @@ with torch.no_grad():
     merge(base)
     inside = base(tokens)
 # %%
-# @title What it does: compares both weights, and the logits merged and beside
+# @title Compares both weights, and the logits merged and beside
 off = (mine.float() - layer.linear.weight).abs().max()
 print(f"{whose}: largest difference of a weight: {off:.4f}")
 print(f"largest difference of a logit, merged or beside: {(inside - beside).abs().max():.2f}")
@@ -442,7 +442,7 @@ verdict
 # Is it right, and how far off is the tempting way? Try that, too, with another way to write the
 # menu adapter: for any invertible matrix $M$, $A_2 M$ and $M^{-1} B_2$ have the same product.
 # %%
-# @title What it does: takes the course's function where yours does not pass yet
+# @title Takes the course's function where yours does not pass yet
 if not verdict.passed:
 
     def average(first, second):
@@ -521,7 +521,7 @@ types = ["float32", "bfloat16", "float16"]
 worst = predict("In which type does merging lose most of the update?", types)
 worst
 # %%
-# @title What it does: rounds errors up to the next power of ten
+# @title Rounds errors up to the next power of ten
 import math
 
 from lora_edu import merge_errors
@@ -598,7 +598,7 @@ verdict
 saved = predict("16,384 tasks: how many times less room than 16,384 full models?")
 saved
 # %%
-# @title What it does: takes the course's function where yours does not pass yet
+# @title Takes the course's function where yours does not pass yet
 if not verdict.passed:
 
     def bytes_of_tasks(base_bytes, adapter_bytes, n_tasks):
@@ -606,7 +606,7 @@ if not verdict.passed:
 
 
 # %%
-# @title What it does: draws the bytes over the number of tasks
+# @title Draws the bytes over the number of tasks
 from lora_edu.plots import Line, line_chart, picture
 
 tasks = [1, 4, 16, 64, 256, 1024, 4096, 16_384]
@@ -668,7 +668,7 @@ ids = torch.tensor(ids, device=device)
 with mixed.rows(names), torch.no_grad():
     together = base(ids)
 # %%
-# @title What it does: the same nine rows, each alone
+# @title The same nine rows, each alone
 alone = []
 for name in names:
     if name is not None:
@@ -689,7 +689,7 @@ print(f"the first row against the others: by {spread:.1f} at least")
 from torch.nn.utils.rnn import pad_sequence
 
 from lora_edu import generate
-from lora_edu.plots import cards
+from lora_edu.plots import cards, to_last_word
 
 asked = [(name, prompts["tales"]) for name in ("tales", "blend 0.5", None)]
 asked.insert(1, ("menu", prompts["menu"]))
@@ -701,7 +701,7 @@ with mixed.rows([name for name, _ in asked]):
 said = {}
 for (name, _), row, length in zip(asked, written.tolist(), lengths):
     text = encoding.decode([i for i in row[: length + 20] if i != encoding.eot_token])
-    said[f"{name or 'no adapter'}, prompt of {length} tokens"] = text
+    said[f"{name or 'no adapter'}, prompt of {length} tokens"] = to_last_word(text)
 cards(said)
 # %% [markdown]
 # The first two go on as before, and `blend 0.5` has both the pirate's sea and the menu's *good

