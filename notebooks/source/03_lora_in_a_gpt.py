@@ -4,9 +4,9 @@
 # You put LoRA into a whole language model, train it, and prove that not one bit of the base moved.
 #
 # **You will be able to**
-# - say which layers of a GPT LoRA adapts, and why
-# - replace them with a recursive function of your own, and read the training loop
-# - prove that nothing changed at step 0, and that the base stays frozen, bit for bit
+# - choose which layers of a GPT to adapt, and replace them with a function of your own
+# - read the training loop
+# - prove that nothing changed at step 0, and that the base stays frozen
 # - ◇ say which way the gradient takes
 #
 # **You need** basic PyTorch and notebook 02.
@@ -25,15 +25,13 @@ device = choose_device()  # a GPU if there is one
 encoding = load_tokenizer("mini")
 model = load_pretrained("mini", device=device)
 # %% [markdown]
-# A block has six linear layers. Four belong to **attention**, where each token looks back:
-# its `query` is compared with every `key` so far, the `value`s are mixed accordingly, and `out` writes
-# the result. Two
-# belong to the **MLP**, which works on each token alone: `fc_in` widens 192 numbers to 768, a
+# A block has six linear layers. Four belong to **attention**, where each token looks back: its
+# `query` is compared with every `key` so far, the `value`s are mixed accordingly, and `out` writes the
+# result. Two belong to the **MLP**, which works on each token alone: `fc_in` widens 192 numbers to 768, a
 # *GELU* bends them (negative ones to nearly 0), and `fc_out` narrows them again. The *norms* keep
-# numbers at one scale. In the drawing each linear layer is grey, and the
-# blue strip is the side path through $A$ and $B$, beside it.
+# numbers at one scale. The blue strip beside each linear layer is the side path through $A$ and $B$.
 # %%
-# @title What it does: draws a block
+# @title A block, with the side paths in blue
 from lora_edu.plots import drawing
 
 drawing("gpt_block")
@@ -42,8 +40,9 @@ drawing("gpt_block")
 # %%
 print(model.blocks[0])
 # %% [markdown]
-# Which of them should you adapt? The LoRA paper tried attention's layers of GPT-3 on two tasks,
-# always with the same number of trained parameters.
+# Which of them should you adapt? The LoRA paper tried attention's layers of GPT-3, always with the
+# same number of trained parameters. All four at a low rank did best on one task, and tied with query
+# and value on another.
 #
 # <details><summary>Its table 5, accuracy in %</summary>
 #
@@ -55,19 +54,16 @@ print(model.blocks[0])
 #
 # </details>
 #
-# All four at a low rank did best on one task, and tied with query and value on the other. Later
-# work went further: Dettmers et al. 2023 needed all linear layers of the blocks
-# to match full fine-tuning, and Schulman et al. 2025 found attention alone worse than the MLP. So
-# this course adapts all 36.
+# Later, Dettmers et al. 2023 needed all linear layers of the blocks to match full fine-tuning, and
+# Schulman et al. 2025 found attention alone worse than the MLP. So this course adapts all 36.
 #
 # ## Replace the layers
-# How does LoRA get into a finished model? Each linear layer becomes notebook 02's, with the
-# blue strip. You give the parent a new child of the same name:
+# How does LoRA get into a finished model? A layer's parent gets a new child of the same name:
 # %%
 from lora_edu import LinearWithLoRA
 
 attention = load_pretrained("mini").blocks[0].attention
-attention.query = LinearWithLoRA(attention.query, rank=8, alpha=2)  # alpha is the multiplier here
+attention.query = LinearWithLoRA(attention.query, rank=8, alpha=2)
 print(attention)
 
 
@@ -79,7 +75,7 @@ print(attention)
 # - an `nn.Linear` whose name is in `targets` is replaced by `LinearWithLoRA(child, rank, alpha)`
 # - anything else may have such layers further down, so `replace` calls itself on it
 #
-# It changes the module in place and returns nothing.
+# It returns nothing.
 # %% exercise="03.replace"
 from torch import nn
 
@@ -133,7 +129,7 @@ print(f"{whose} wrapped {len(lora_layers(trial))} layers: query and value in six
 
 # %% [markdown]
 # The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. `freeze`
-# sets `requires_grad` to `False`. It comes *first* (notebook 02).
+# comes *first* (notebook 02).
 # %%
 from lora_edu import freeze
 
@@ -157,9 +153,23 @@ freeze(plain)
 print(f"frozen:    {count_parameters(plain).trainable:,}")
 print(f"with LoRA: {count_parameters(model).trainable:,}")
 # %% [markdown]
+# <details><summary>The same with PEFT, the usual library</summary>
+#
+# On a model of Hugging Face, two calls freeze the base and wrap its layers:
+#
+# ```python
+# from peft import LoraConfig, get_peft_model
+#
+# config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
+# model = get_peft_model(model, config)
+# ```
+#
+# PEFT divides alpha by the rank ([notebook 02](02_build_lora.ipynb)), so its 16 is the 2 above.
+# </details>
+#
 # ## Step 0: has anything changed?
-# The model has 72 new matrices, half of them random. While $B$ is 0, its output should be the
-# base's. But would a test notice it if a single number of $B$, in block 0's `value`, were 0.01?
+# The model has 72 new matrices, half of them random. While $B$ is 0, its output should be the base's.
+# But would a test notice if a single number of $B$, in block 0's `value`, were 0.01?
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -188,12 +198,12 @@ reveal(change, shares[2], because=why, measured=differ)
 # that LoRA added.
 #
 # ## Train it
-# Training is the loop that you know, except that only $A$ and $B$ go to the optimizer. Your own
-# `replace` adds them, if it has passed. The data are short tales told by pirates: `batches` has
-# eight a step, and `held_out` 24 that are never trained on. The loss is in *nats* per token:
-# $-\ln p$, where $p$ is the probability that the model gave to the token that came.
+# Training is the loop that you know, except that only $A$ and $B$ go to the optimizer. The data are
+# tales told by pirates: `batches` has eight a step, and `held_out` 24 that are never trained on. The
+# loss is in *nats* per token: $-\ln p$, where $p$ is the probability that the model gave to the token
+# that came.
 # %%
-# @title What it does: loads the tales to train on, others held out, and the training loop
+# @title The tales to train on, others held out, and the course's training loop
 from lora_edu import Batches, fit, load_tales, mean_loss, next_token_loss, text_rows
 
 tales = load_tales()
@@ -216,14 +226,12 @@ for step, batch in zip(range(10), batches.epoch(0)):
 
 
 # %% [markdown]
-# So far by hand. The course's `fit` is this loop with *warm-up*, a rate that starts low, and with *clipping*, a
-# limit on the gradient's length; `watch` draws it.
+# The course's `fit` is this loop with *warm-up*, a rate that starts low, and *clipping*, a limit on the
+# gradient's length; `watch` draws it.
 #
-# In the end you will prove that training has left the base as it was, bit for bit.
-#
-# **Exercise 2, own code.** For that proof, write `snapshot(model)`: a dictionary from the name of
-# each tensor in `model.state_dict()` to its values *now*. Careful, the tensors there are the
-# model's own memory.
+# **Exercise 2, own code.** To prove afterwards that training left the base as it was, write
+# `snapshot(model)`: a dictionary from the name of each tensor in `model.state_dict()` to its values
+# *now*. Careful, the tensors there are the model's own memory.
 # %% exercise="03.snapshot"
 def snapshot(model):
     """{name: a copy of the tensor} for every tensor of the model."""
@@ -242,11 +250,11 @@ snapshot_verdict
 # A tensor's <code>.clone()</code> is a copy with memory of its own.
 # </details>
 # %% [markdown]
-# Now train a fresh `model` for 40 steps, and watch the curve and the tale beneath it.
+# Now train a fresh `model` for 40 steps. Watch the curve, and the tale beneath it.
 # **Stop** pauses training after the current step; **Go on** resumes from there.
 # (On Colab use the cell's own button.)
 # %%
-# @title What it does: lets the model tell a tale; takes a snapshot if yours has not passed
+# @title The tale to tell while it trains; and a snapshot, if yours has not passed
 from lora_edu import generate_text
 
 if not snapshot_verdict.passed:
@@ -286,23 +294,31 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # Why is the loss on fresh batches so far below that on held-out tales? The 380 training tales retell
 # only 19 plots; the held-out ones have others.
 #
-# Now one opening, told twice. `set_strength(model, 0)` switches all updates off.
+# Now one opening, told three times: by the base, since `set_strength(model, 0)` switches all updates
+# off; by your model; and by notebook 00's adapter, as small, but trained on twelve times as many tokens.
 # %% tags=["nbval-ignore-output"]
-# @title What it does: lets the model tell the tale with its updates off, then on
+# @title One opening, told by the base, after forty steps, and after longer training
 import re
 
-from lora_edu import set_strength
+from lora_edu import data_path, load_adapter, set_strength, switch
 from lora_edu.plots import cards
 
+longer = load_pretrained("mini", device=device)
+switch(longer, load_adapter(data_path("adapters", "tales")))
+tellers = {"base": (model, 0), "with 40 steps of LoRA": (model, 1), "trained longer": (longer, 1)}
 told = {}
-for name, strength in (("base", 0), ("with 40 steps of LoRA", 1)):
-    set_strength(model, strength)
-    text = generate_text(model, encoding, "Long ago, there was a", 40)
+for name, (teller, strength) in tellers.items():
+    set_strength(teller, strength)
+    text = generate_text(teller, encoding, "Long ago, there was a", 40)
     told[name] = re.match(r'.*[.!?]"?|.*', " ".join(text.split()))[0]  # its whole sentences
 cards(told)
 # %% [markdown]
-# Forty steps, and a pirate comes aboard, if not yet a plot. The model has *forgotten* nothing for
-# good: with the updates off the base is back. With them on, it may be worse at its old stories.
+# **Takeaway:** forty steps have made a storyteller a pirate. In tales that it never saw, the token that
+# comes gets about six times the base's probability, $e^{5.4 - 3.6}$. The grammar still shakes; the
+# third tale shows what as few numbers do after more steps.
+#
+# With the updates off the base is back, so nothing is *forgotten* for good. With them on, its old
+# stories may be worse.
 #
 # → [In a hurry? The last stop is “Should I use LoRA, and with what?” in
 # 05](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?).
@@ -312,13 +328,16 @@ cards(told)
 # `attention.out`. In it `*` stands for any text, `[12]` for a 1 or a 2.
 # %%
 from lora_edu import find_targets
+from lora_edu.plots import table
 
+rows = []
 for targets in ("query", ["query", "value"], "mlp.*", "blocks.0.*", "blocks.[12].attention.out"):
     found = find_targets(base, targets)
-    print(f"{targets!s:28} {len(found):2} layers, the first is {found[0]}")
+    rows.append([targets, len(found), found[0]])
+table(["targets", "layers", "the first"], rows)
 # %% [markdown]
-# The worst mistake is quiet: a name that matches nothing. Here that is an error; PEFT, the usual library,
-# accepts it if another name matches, so count the layers.
+# The worst mistake is quiet: a name that matches nothing. Here that is an error; PEFT accepts it if
+# another name matches, so count the layers.
 #
 # **Exercise 3, fill in.** Choose all attention layers of the *last two* blocks, and nothing else.
 # %% exercise="03.targets"
@@ -371,10 +390,11 @@ except ValueError as error:
     print(textwrap.fill(f"Error: {error}", 92))
 # %% [markdown]
 # ## Deeper: directions unlike any of W's
-# Full fine-tuning and LoRA can reach a similar loss. Are their ΔW alike? Shuttleworth et al. 2024
-# compare the ten strongest singular directions (notebook 01) of $W + \Delta W$ with *all*
-# directions of $W$. One that resembles none (each cosine below 0.5) is an **intruder dimension**.
-# The authors blame them for forgetting with LoRA on.
+# LoRA can do a task as well as full fine-tuning and yet change $W$ in another way, and with it what the
+# model does elsewhere. Shuttleworth et al. 2024 compare a layer after training, $W + \Delta W$, with
+# itself before: does each of its ten strongest singular directions (notebook 01) resemble *some*
+# direction of $W$? One that resembles none, with every cosine below 0.5, is an **intruder dimension**.
+# The authors blame intruders for forgetting with LoRA on. First your own run:
 # %% tags=["nbval-ignore-output"]
 from lora_edu.spectra import intruders
 
@@ -386,12 +406,11 @@ with torch.no_grad():
     ]
 print(f"{sum(count > 0 for count in here)} of 36 layers have an intruder among their ten strongest")
 # %% [markdown]
-# That was one run. Here are eighteen, three seeds a row. Two rows draw $A$ smaller, as PEFT does,
-# and then the first updates are smaller, too (notebook 10).
+# Here are eighteen recorded runs, three seeds a row. Two rows draw $A$ smaller, as PEFT does, and then
+# the first updates are smaller, too (notebook 10).
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import read_record, runs_of
-from lora_edu.plots import table
 
 record, rows = read_record(data_path("results", "intruders.json")), []
 for name, init, rates in (
@@ -407,10 +426,9 @@ for name, init, rates in (
 table(["trained by", "learning rate", "held-out loss", "layers with an intruder, of 36"], rows)
 # %% [markdown]
 # Does the loss explain intruders? No: full fine-tuning has none at 3.69 and 3.32, and in between, at
-# 3.59, LoRA has them in 29 or 30 layers. Is it LoRA as such? No: with a smaller $A$ they are rare at
-# a rate of 0.002 and common at 0.01. But *within* a method, the rate that learnt most has most
-# intruders. So look at start and rate before you blame LoRA. Whether intruders cause forgetting
-# is not tested here.
+# 3.59, LoRA has them in 29 or 30 layers. Is it LoRA as such? No: with a smaller $A$ they are rare at a
+# rate of 0.002 and common at 0.01. So look at start and rate before you blame LoRA. Whether intruders
+# cause forgetting we did not test.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -421,7 +439,7 @@ way
 
 
 # %%
-# @title What it does: asks each block's MLP whether a gradient came through it
+# @title A function that asks each block's MLP whether a gradient came through it
 def entered_blocks(targets):
     """The blocks that the gradient enters, and how many frozen weights got one of their own."""
     model = adapted(targets)
@@ -448,10 +466,9 @@ reveal(way, ways[1], because=why, measured=table(columns, rows))
 
 # %% [markdown]
 # <details><summary>Why is that?</summary>
-# The output of block 2 reaches the loss through the attention and MLP of every later block, and
-# past them, along the drawing's long line, the <em>residual stream</em>. Its gradient comes back
-# both ways; each layer multiplies by its frozen W. A frozen layer on that way is spared only the
-# work for its <em>own</em> weight's gradient.
+# The output of block 2 reaches the loss through every later block, and past them along the drawing's
+# long line, the <em>residual stream</em>. Its gradient comes back both ways. A frozen layer there is
+# spared only the work for its <em>own</em> weight's gradient.
 # </details>
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
@@ -473,17 +490,16 @@ check("03.backward", blocks_entered)
 # </details>
 #
 # ## Deeper: what the bare call wraps
-# What if you name no targets? As in the book, `replace_linear_with_lora(model, rank, alpha)` then
-# wraps *every* linear layer, the head included. In our model the head is **tied** to the token
-# embedding: one tensor, used twice. If merging wrote into it, the model's input would change as
-# well, so merging unties the two first.
+# Without targets `replace_linear_with_lora(model, rank, alpha)` wraps *every* linear layer, the head
+# included, as in Raschka's book. Our head is **tied** to the token embedding: one tensor, used twice.
+# If merging wrote into it, the model's input would change as well, so merging unties the two first.
 #
 # The book counts this call on GPT-2 small. A block's six layers have 13,824 inputs plus outputs.
 # %%
 published = predict("12 blocks, a new head 768 → 2, all frozen, rank 16: how many numbers learn?")
 published
 # %%
-# @title What it does: counts as the book does, on shapes alone
+# @title The book's count, made on shapes alone, and a warning
 import textwrap
 import warnings
 
@@ -504,8 +520,8 @@ book = f"{learnt:,} learn here; the book has 2,666,528."
 why = "12 blocks × 16 × 13,824, and 16 × 770 for the head"
 reveal(published, learnt, because=why, measured=book, tolerance=0.01)
 # %% [markdown]
-# The warning is about the head: its updates have rank 2 at most, so LoRA spends 12,320 numbers to
-# steer 1,536 frozen, random ones. That is why this course trains a new head in full.
+# The warning is about the head: LoRA spends 12,320 numbers to steer 1,536 frozen, random ones. That
+# is why this course trains a new head in full.
 #
 # ## Three sentences to remember
 # 1. $B$ starts at zero, so at step 0 the adapted model answers as the base does.
