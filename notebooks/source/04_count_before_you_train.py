@@ -4,9 +4,9 @@
 # You learn to predict what a fine-tuning run costs, from 3 million to 175 billion parameters.
 #
 # **You will be able to**
-# - count LoRA's trainable parameters and ◇ find where it stops paying
+# - count LoRA's trainable parameters, and ◇ find where it stops paying
 # - budget a training step's memory, and say what LoRA saves of it
-# - ◇ explain why the activations stay, and check that with PyTorch
+# - ◇ explain why the activations stay
 # - ◇ check published figures by arithmetic
 #
 # **You need** to know that LoRA learns two thin matrices `A` and `B` beside a frozen weight.
@@ -43,8 +43,8 @@ trained = count_parameters(gpt2).trainable
 # @title The answer: run it when you have predicted
 reveal(guess, trained, because="24 layers, each with 8 · (768 + 768) = 12,288", tolerance=0.1)
 # %% [markdown]
-# Try other models, layers and ranks. Both axes are logarithmic. The cross is your prediction.
-# The bar beneath a layer's name is its share of the trained numbers.
+# Try other models, layers and ranks. Both axes are logarithmic, and the cross is your prediction. The
+# bar beneath a layer's name is its share of the trained numbers.
 # %%
 from lora_edu.widgets.rank_explorer import ExplorerState, rank_explorer
 
@@ -56,16 +56,15 @@ explorer
 #
 # <details><summary>What to look for</summary>
 # The number grows and the share falls, because LoRA grows with the width of a layer, and the layer
-# with its square. That is why LoRA looks modest on a toy and dramatic on a giant.
+# with its square. So LoRA looks modest on a toy and dramatic on a giant.
 # </details>
 #
 # ## What must fit into memory?
 # A training step keeps four things: the **weights**, a **gradient** for each trained weight, the
-# **optimizer's** state (Adam: two numbers for each), and the **activations**, which the forward
-# pass remembers for the backward pass. Here a weight or a gradient takes 2 bytes,
-# and each of Adam's two numbers 4. Notebook 05 will take 4 for all.
+# **optimizer's** state (Adam: two numbers for each), and the **activations**, which the forward pass
+# keeps for the backward pass. Here a weight or a gradient takes 2 bytes, each of Adam's numbers 4.
 #
-# **Exercise 1, own code.** First without activations. `total` counts all parameters, adapters
+# **Exercise 1, own code.** First without activations: `total` counts all parameters, adapters
 # included, and `trained` those that learn. How many bytes is that?
 # %% exercise="04.fixed_bytes"
 from lora_edu.exercises import check
@@ -104,9 +103,8 @@ for_loss = 4 * 8 * 512 * small.vocab_size  # float32, for each token and entry o
 print(f"Of the activations the loss alone keeps {for_loss / 1e9:.2f} GB.")
 table(["", "GB"], [[part, f"{getattr(full, f'{part}_bytes') / 1e9:.2f}"] for part in parts])
 # %% [markdown]
-# LoRA spares some activations, too, because a frozen layer without an adapter need not keep its
-# input. But most stay: on its way back to earlier adapters the gradient crosses attention, norms and
-# GELU, which need theirs.
+# LoRA spares some activations, because a frozen layer without an adapter need not keep its input. But
+# most stay: on its way back the gradient crosses attention, norms and GELU, which need theirs.
 # %%
 shares = ["over 95 %", "about 70 %", "about half", "under 30 %"]
 saving = predict("How much of the total does LoRA save, at rank 8 on query and value?", shares)
@@ -122,8 +120,8 @@ gb = full.activations_bytes / 1e9, lora.activations_bytes / 1e9
 why += f"{100 * spared:.0f} from activations, where {gb[1]:.2f} of {gb[0]:.2f} GB stay"
 reveal(saving, size, because=why)
 # %% [markdown]
-# Which card can train Llama 3 8B? Here LoRA is on all layers of the blocks, not on query and value
-# alone as for notebook 00's 35 GB. QLoRA keeps the base's blocks in 4 bits instead of 16.
+# Which card can train Llama 3 8B? Here LoRA is on all layers of the blocks. QLoRA keeps the base's
+# blocks in 4 bits instead of 16.
 # %%
 from lora_edu.widgets.memory_bars import MemoryState, memory_bars
 
@@ -131,12 +129,12 @@ rows = {"batch_size": 4, "length_tokens": 1024}
 bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the blocks", **rows))
 bars
 # %% [markdown]
-# No single card here takes full fine-tuning; LoRA fits one of 48 GB. On query and value alone it
-# needs 35 GB and saves 71 %. These are estimates: plan
-# with a tenth of each card left free.
+# No single card here takes full fine-tuning; LoRA fits one of 48 GB. Notebook 00's 35 GB are for query
+# and value alone, where fewer layers keep their inputs. These are estimates, so leave a tenth of each
+# card free.
 #
-# **To find out:** which is the smallest card for LoRA on query and value? And on all
-# layers, what do 32 rows do?
+# **To find out:** which is the smallest card for LoRA on query and value? And on all layers, what do
+# 32 rows do?
 #
 # <details><summary>What to look for</summary>
 # An A100 of 40 GB, just. With 32 rows activations dominate, and LoRA saves less than a third.
@@ -156,10 +154,10 @@ print(f"trained: {trained:,} parameters, {100 * trained / llama.parameters:.2f} 
 # ✓ **LoRA's first promise, far fewer trainable parameters: counted.**
 #
 # ## Deeper: count for any model
-# At the *break-even rank* $A$ and $B$ hold as many numbers as $W$. For 768 → 768 it is
-# 384, half the width. What is it where a layer is not square?
+# At the *break-even rank* $A$ and $B$ hold as many numbers as $W$. For 768 → 768 it is 384, half the
+# width.
 #
-# **Exercise 2, fill in.** The result need not be whole.
+# **Exercise 2, fill in.** What is it where a layer is not square? The result need not be whole.
 # %% exercise="04.break_even"
 def break_even(in_dim, out_dim):
     """The rank r at which r (in_dim + out_dim) = in_dim · out_dim."""
@@ -177,8 +175,8 @@ check("04.break_even", break_even)
 # Divide both sides of the equation in the docstring by <code>in_dim + out_dim</code>.
 # </details>
 # %% [markdown]
-# Newer models, here Llama 3 8B, share keys and values between query heads (*grouped-query
-# attention*), and their MLP has a third matrix, the *gate*:
+# In newer models, here Llama 3 8B, query heads share keys and values (*grouped-query attention*), and
+# the MLP has a third matrix, the *gate*:
 # %%
 rows = [[p.target, f"{p.in_dim:,}", f"{p.out_dim:,}", p.copies] for p in llama.projections]
 table(["layer", "inputs", "outputs", "copies"], rows)
@@ -205,7 +203,7 @@ check("04.model", count_lora)
 # Loop over the triples: <code>for in_dim, out_dim, copies in layers</code>.
 # </details>
 # %%
-# @title What it does: compares your count with the package's, for every model it knows
+# @title Your count beside the package's, for every model that it knows
 def parity(rank):
     for name, shape in MODEL_SHAPES.items():
         layers = [(p.in_dim, p.out_dim, p.copies) for p in shape.projections]
@@ -236,26 +234,22 @@ check("04.explorer", smallest_rank)
 #
 # ## Deeper: why the activations stay
 # For a layer $y = x W$ and $g$, the loss's gradient at its output, the backward pass computes
-# $x^\top g$, the gradient of $W$, and $g W^\top$, the one at the layer's input. A frozen layer
-# skips the first, so its input $x$ need not be kept, unless an adapter is beside it: the gradient
-# of $A$ needs the same $x$. And the way back itself needs what norms, attention and GELU
-# remembered.
+# $x^\top g$, the gradient of $W$, and $g W^\top$, the one at the layer's input. A frozen layer skips
+# the first, so its input $x$ need not be kept, unless an adapter is beside it, because the gradient
+# of $A$ needs the same $x$.
 # %%
 from lora_edu.plots import drawing
 
 drawing("kept")
 # %% [markdown]
-# The lower half counts what is kept for each token and block. A box is $d$ numbers, the model's width:
+# The lower half counts what is kept for each token and block. A box is $d$ numbers, the model's width.
+# Attention keeps query, key, value and its result. Of inputs there is one box for query, key and value
+# together, one for `fc_in` and four for the wide `fc_out`; the $r$ numbers of each $x A$ are on the
+# right. *Checkpointing*, a switch of the last explorer, keeps each block's input alone and computes
+# the rest again.
 #
-# - attention: query, key, value and its result, which `out` reads; its scores are computed anew
-# - inputs: one box for query, key and value together, one for `fc_in`, four for the wide `fc_out`
-# - on the right, with LoRA, the $r$ numbers of each $x A$ as well
-#
-# *Checkpointing*, a switch of the last explorer, keeps each block's input alone and computes the rest
-# again.
-#
-# Ask PyTorch. `kept_bytes` adds up what autograd stores. One row, a control, trains query's and
-# value's weights themselves, without adapters.
+# Is the drawing right? `kept_bytes` adds up what PyTorch stores for our mini GPT. One row, a control,
+# trains query's and value's weights themselves, without adapters.
 # %%
 from lora_edu import next_token_loss
 from lora_edu.budget import activation_bytes, kept_bytes
@@ -280,6 +274,7 @@ def measured(targets=(), learn=()):
 
 
 # %%
+# @title What is kept, by PyTorch and by the formula
 everything = measured(learn=[""])  # "" is in every name
 rows = {
     "full fine-tuning": (everything, [*six, "head"], 0),
@@ -299,17 +294,17 @@ kept.append(["LoRA in the last block alone", f"{100 * last / everything:.0f}", "
 kept.append(["the loss's array alone", "–", f"{100 * for_loss / everything:.0f}"])
 table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept)
 # %% [markdown]
-# The drawing's 11 of 16 boxes are 69 %. Loss and head, kept in any case, make it 71; $x A$ adds half
-# a point. What is spared depends on *which* layers learn.
+# The drawing's 11 of 16 boxes are 69 %. What loss and head keep in any case makes it 71 % here, and
+# 81 % in GPT-2 small, since a large vocabulary makes the loss's part larger.
 #
 # **Exercise 5.** True or false?
 #
 # - `no_backward`: a frozen layer *after* an adapter takes no part in the backward pass.
 # - `last_block`: if only the last block has adapters, the blocks before it keep nothing for the
 #   backward pass.
-# - `share`: if LoRA trains 0.2 % of the parameters and the weights stay in 16 bits, it saves at
+# - `share`: if LoRA trains 0.2 % of the parameters, and the weights stay in 16 bits, it saves at
 #   least 90 % of full fine-tuning's memory.
-# - `checkpointing`: with activation checkpointing, a step computes more than without.
+# - `checkpointing`: with activation checkpointing, a step computes more.
 # %% exercise="04.true_or_false"
 # <solution>
 answers = {"no_backward": False, "last_block": True, "share": False, "checkpointing": True}
@@ -326,23 +321,27 @@ check("04.true_or_false", answers)
 # </details>
 #
 # ## Deeper: what a large vocabulary costs
-# The budget counts one array of tokens × vocabulary for the loss; a plain cross-entropy holds
-# several. For a task with new words you may train embedding and head as well:
+# A task with new words may need embedding and head trained as well. What does that cost in Llama 3 8B?
 # %%
+# @title What embedding and head cost, beside LoRA on the blocks
 head = next(layer for layer in llama.projections if layer.target == "head")
 numbers = 2 * head.in_dim * head.out_dim  # the embedding has as many as the head
 for_loss = 4 * 4 * 1024 * head.out_dim  # 4 bytes for each of 4 × 1,024 tokens
-print(f"one array of tokens × vocabulary: {for_loss / 1e9:4.1f} GB while it trains")
-print(f"embedding and head, in full:      {2 * numbers / 1e9:4.1f} GB in the file")
-print(f"gradients and Adam's states:      {(2 + 8) * numbers / 1e9:4.1f} GB while they train")
 small_mb = adapter_bytes(llama, 8, in_blocks, 2) / 1e6
-print(f"LoRA of rank 8 on the blocks:     {small_mb:4.0f} MB in the file")
+costs = [
+    ["one array of tokens × vocabulary", f"{for_loss / 1e9:.1f} GB", "while it trains"],
+    ["embedding and head, in full", f"{2 * numbers / 1e9:.1f} GB", "in the file"],
+    ["their gradients and Adam's numbers", f"{10 * numbers / 1e9:.1f} GB", "while they train"],
+    ["LoRA of rank 8 on the blocks", f"{small_mb:.0f} MB", "in the file"],
+]
+table(["", "takes", "where"], costs, note="A plain cross-entropy holds several such arrays.")
 
 
 # %% [markdown]
 # ## Deeper: published figures, checked
+# Does the arithmetic agree with what papers publish? Each row sets a published figure beside ours.
 # %%
-# @title What it does: sets a published figure beside the computed one
+# @title A function that sets a published figure beside the computed one
 def compare(what, published, computed):
     now, then = (float(said.split()[0].replace(",", "")) for said in (computed, published))
     off = f"differs by {100 * (now / then - 1):+.1f} %".replace("-", "−")
@@ -351,6 +350,7 @@ def compare(what, published, computed):
 
 
 # %%
+# @title Published figures and computed ones
 compared = []
 two_classes, gpt3 = small.with_classifier(2), MODEL_SHAPES["GPT-3 175B"]
 every = [layer.target for layer in two_classes.projections]
@@ -367,19 +367,19 @@ rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 table(["", "published", "computed", ""], compared)
 # %% [markdown]
-# The last row is only rounded. GPT-3's 0.4 % we cannot explain, and no
-# whole rank on query and value gives table 3's counts, although the [released
+# The last row is only rounded. GPT-3's 0.4 % we cannot explain, and no whole rank on query and value
+# gives table 3's counts, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #
 # QLoRA's headline is 65 billion parameters on one card of 48 GB, where full fine-tuning in 16 bits
-# needs more than 780 GB. We take one row of 512 tokens, rank 64 on all layers, and checkpointing.
+# needs more than 780 GB. We take one row of 512 tokens, rank 64 on all layers, and checkpointing:
 # %%
 settings = {"rank": 64, "length_tokens": 512, "checkpointing": True, "targets": in_blocks}
 rows = []
-for method in ("full", "lora", "qlora"):
+for name, method in {"full fine-tuning": "full", "LoRA": "lora", "QLoRA": "qlora"}.items():
     needs = memory_budget(MODEL_SHAPES["LLaMA 65B"], method, **settings)
     smallest = (needs.cards_that_fit() or ["none"])[0]
-    rows.append([method, f"{needs.total_bytes / 1e9:.1f}", smallest])
+    rows.append([name, f"{needs.total_bytes / 1e9:.1f}", smallest])
 table(["", "GB", "smallest single card"], rows)
 # %% [markdown]
 # It holds on paper, with 6 % of the card left, where our rule asks for a tenth.
@@ -388,8 +388,7 @@ table(["", "GB", "smallest single card"], rows)
 # 1. LoRA trains $r(m+n)$ numbers per layer instead of $m n$; the wider the layer, the smaller the
 #   share.
 # 2. ◇ Beyond rank $mn/(m+n)$, half the width of a square layer, LoRA is the larger choice.
-# 3. LoRA spares gradients and optimizer states, but neither the frozen weights nor most of the
-#   activations.
+# 3. LoRA spares gradients and optimizer states, but not the weights, nor most of the activations.
 #
 # ## Five questions
 # 1. Why does the same rank train a smaller share of a larger model?
@@ -401,8 +400,7 @@ table(["", "GB", "smallest single card"], rows)
 # <details><summary>Answers</summary>
 # (1) The adapter grows with the width, the layer with its square. (2) Key and value have fewer
 # outputs. (3) The blocks do not know the vocabulary. (4) With many or long rows, since activations
-# dominate; checkpointing helps. (5) 0.35 M, 0.77 M, by 0.4 % all of GPT-3, and 35 MB, which is
-# round.
+# dominate; checkpointing helps. (5) 0.35 M, 0.77 M, GPT-3 by 0.4 %, and 35 MB, which is round.
 # </details>
 #
 # ## Where next
