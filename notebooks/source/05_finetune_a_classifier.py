@@ -6,8 +6,7 @@
 # **You will be able to**
 # - train LoRA on a task, and try it on messages and data of your own
 # - compare it with a new head alone and with full fine-tuning
-# - say what LoRA saves, and what it does not
-# - decide when to use it, and with which settings
+# - say what LoRA saves, and decide when to use it, with which settings
 #
 # **You need** notebook 03.
 #
@@ -15,9 +14,9 @@
 # %% bootstrap
 # %% [markdown]
 # ## Can a storyteller spot spam?
-# Our base writes small stories. Nobody has ever told it which messages are wanted (*ham*) and which
-# are not (*spam*). Here are some that we invented, with the answer. Change `"bundled"` to `"real"`
-# to fetch the SMS Spam Collection instead.
+# Nobody has ever told our base which messages are wanted (*ham*) and which are not (*spam*). Here are
+# some that we invented, with the answer. Change `"bundled"` to `"real"` to fetch the SMS Spam
+# Collection instead.
 # %%
 from textwrap import shorten
 
@@ -35,18 +34,16 @@ seen = [[named[n], shorten(text, 84, placeholder=" …")] for text, n in data.tr
 table(["label", "message"], seen)
 # %% [markdown]
 # The messages come in three parts: **train** to learn from, **validation** to make choices by, and
-# **test** to report on, never to choose by: the best of several scores flatters.
+# **test** to report on. Never choose by the test set, because the best of several scores flatters.
 #
 # ## Before: the base with a new head
-# Our GPT ends in `model.head`, which scores 2,048 possible next tokens. A new **head** with two
-# outputs, ham and spam, is trained in full (386 numbers). It reads the message's last token,
-# because only the last has seen all the others.
+# Our GPT ends in `model.head`, which scores 2,048 possible next tokens. A new **head** with two outputs, ham and spam, is trained in full: 386 numbers. It reads the
+# message's last token, because only the last has seen all the others.
 #
-# **Exercise 1, own code.** Write `prepare(model)`, which changes a GPT in place. Only $A$, $B$ and the
-# new head may learn.
+# **Exercise 1, own code.** Write `prepare(model)`, which changes a GPT in place. Only $A$, $B$ and the head may learn.
 #
-# - `layers` get LoRA: rank 8, alpha 16, `scaling="alpha/rank"` (the multiplier is 16 / 8 = 2), and
-#   `init="peft"` (draws $A$ as our recorded runs did)
+# - `layers` get LoRA: rank 8, alpha 16, `scaling="alpha/rank"`, which makes the multiplier 2
+#   ([notebook 02](02_build_lora.ipynb)), and `init="peft"`, which draws $A$ as our recorded runs did
 # - `nn.Linear(model.config.n_embd, 2)` becomes the head
 # %% exercise="05.prepare"
 from torch import nn
@@ -76,7 +73,7 @@ prepare_verdict
 # <code>freeze</code> stops whatever is there when you call it.
 # </details>
 # %%
-# @title What it does: takes the course's three lines where yours have not passed
+# @title The base, prepared; by the course's three lines where yours have not passed
 import torch
 
 from lora_edu import count_parameters, lora_layers
@@ -115,8 +112,7 @@ before = right(model, rows.validation)
 print(f"right before training: {100 * before:.0f} % of the validation messages")
 # %% [markdown]
 # ## LoRA learns the task
-# Now train! Your run repeats the first of five recorded ones, at the rate that was best on
-# validation.
+# Your run will repeat the first of five recorded ones, at the rate that was best on validation.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, read_record
@@ -129,7 +125,7 @@ rates = {
 LR, STEPS, ROWS = rates["lora"], record["about"]["steps"], record["about"]["batch_rows"]
 print(f"learning rate {LR:g}, {STEPS} steps of {ROWS} messages")
 # %% [markdown]
-# `fit` is notebook 03's loop, and `watch` draws it.
+# Train as in notebook 03:
 # %%
 from lora_edu import classification_loss, fit
 from lora_edu.tasks import measures
@@ -152,11 +148,11 @@ history = await watch(train, steps=STEPS, title="LoRA on spam", accuracy=True)
 after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
-# Far better than always saying ham! The training loss jumps, because sixteen messages are few; trust
+# Far better than always saying ham! The training loss jumps because sixteen messages are few, so trust
 # validation. Is it *good*? Rivals will tell.
 #
 # ## Type your own message
-# You have a spam filter: change the messages! Can you write spam that it takes for ham?
+# You have a spam filter! Can you write spam that it takes for ham?
 # %%
 from lora_edu import Example
 
@@ -178,9 +174,9 @@ for message in (
     ask(model, message, ["ham", "spam"])
 # %% [markdown]
 # ## Was LoRA worth it?
-# The cheapest way to make *this model* a spam filter is to train the **head alone**: then the
-# base never changes, so its outputs are computed once and kept. The other extreme is **full** fine-tuning.
-# And counting words, without any model, costs next to nothing.
+# The cheapest way to make *this model* a spam filter is to train the **head alone**: the base never
+# changes, so its outputs are computed once and kept. The other extreme is **full** fine-tuning. And
+# counting words needs no model at all.
 # %%
 import json
 
@@ -189,9 +185,11 @@ from lora_edu.tasks import train_classifier
 
 models = {"head": load_pretrained("mini", device=device), "lora": model}
 models["full"] = load_pretrained("mini", device=device)
+NAMES = {"head": "head alone", "lora": "LoRA", "full": "full"}  # for tables
 for method in ("head", "full"):  # `steps` is for full; a head always makes 400
     train_classifier(models[method], method, rows.train, lr=rates[method], steps=STEPS)
 # %%
+# @title Your three models, the recorded runs, and counting words
 compared = []
 for method, each in models.items():
     runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
@@ -201,7 +199,7 @@ for method, each in models.items():
     seeds = f"{sum(five) / 5:.0f} ({min(five):.0f} to {max(five):.0f})"
     shares = [f"{100 * right(each, part):.0f}" for part in (rows.validation, rows.test)]
     told = [*shares, f"{alike} of {len(said)}", seeds]
-    compared.append([method, *told, f"{count_parameters(each).trainable:,}"])
+    compared.append([NAMES[method], *told, f"{count_parameters(each).trainable:,}"])
 baselines = json.loads(data_path("results", "baselines.json").read_text())
 counted = f"{100 * baselines[SOURCE]['words_and_pairs']['accuracy'][0]:.0f}"
 compared.append(["words counted", "–", counted, "–", "–", "–"])
@@ -210,12 +208,12 @@ table(["", *seen, "numbers trained"], compared)
 
 # %% [markdown]
 # ✓ **Measured: with 5 % as many numbers, LoRA does about as well as full fine-tuning.** A head alone
-# is below both. One run cannot say whether LoRA or full leads: full's five seeds spread further than
+# is below both. One run cannot say which of the two leads: full's five seeds spread further than
 # LoRA's on both sides.
 #
 # <details><summary>Is my run the recorded one, and why is validation lower?</summary>
 # Yours answers as the recorded one did, message by message; a GPU may change a few. The validation
-# messages happen to be harder than the test's. Notebook 01's runs made 96 steps, not 64.
+# messages happen to be harder than the test's.
 # </details>
 #
 # And on real messages?
@@ -235,7 +233,7 @@ for method in models:
     means[method] = sum(100 * run["test_accuracy"] for run in runs) / len(runs)
 means["words counted"] = 100 * baselines["real"]["words_and_pairs"]["accuracy"][0]
 means["always ham"] = real_ham
-listed = [[method, f"{mean:.1f} %"] for method, mean in means.items()]
+listed = [[NAMES.get(method, method), f"{mean:.1f} %"] for method, mean in means.items()]
 right_of = table(["real test messages", "right"], listed)
 gap = means["lora"] - means["head"]
 verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
@@ -244,17 +242,17 @@ reveal(versus, verdict, because=why, measured=right_of)
 # %% [markdown]
 # ## What LoRA won here
 # Back to *our* messages, and the same five seeds. The 95 % intervals also allow for luck in which
-# messages are tested. LoRA's and the head's overlap a little, but compared message by message LoRA
-# is ahead (notebook 09).
+# messages are tested. LoRA's and the head's overlap a little, but message by message LoRA is ahead
+# (notebook 09).
 # %%
-# @title What it does: accuracy over five recorded seeds, beside the bytes to keep
+# @title Accuracy over five recorded seeds, and the bytes to keep
 from lora_edu.evaluation import accuracy_score, predictions_of, summarise
 from lora_edu.plots import point_chart, show
 
 about = record["about"]
 truth, groups = digits(about["test_labels"]), torch.tensor(about["test_groups"])
 sums, sizes = {}, {}
-for method, name in (("head", "head alone"), ("lora", "LoRA"), ("full", "full")):
+for method, name in NAMES.items():
     size = sizes[method] = 4 * count_parameters(models[method]).trainable
     kept = f"{size / 1e6:.1f} MB" if size > 1e5 else f"{size / 1e3:.1f} kB"
     runs = predictions_of(record, method=method)
@@ -263,6 +261,7 @@ head, lora, full = (100 * each.value for each in sums.values())
 title = f"LoRA: {lora - head:.0f} points above a head alone, and "
 title += f"{100 * sizes['lora'] / sizes['full']:.0f} % of full's bytes"
 # %%
+# @title The figure: what is right, and what is kept
 chart = point_chart(
     {name: 100 * each.value for name, each in sums.items()},
     {name: (100 * each.low, 100 * each.high) for name, each in sums.items()},
@@ -274,12 +273,16 @@ shown = f"Head alone {head:.1f} %, LoRA {lora:.1f} %, full {full:.1f} % of the t
 show(chart, alt=f"{shown}. {title}.")
 # %% [markdown]
 # **Takeaway:** LoRA was right about as often as full fine-tuning, ten points more often than a head
-# alone, and keeps 0.7 MB in float32, not 12.4. The task is easy: counting words comes about a point below.
-# On real messages counting beats LoRA, and a head nearly ties. Gradients and Adam's memory shrink by
-# 95 %, but our training time hardly. The next task needs only another small file.
+# alone, and each further task costs a file of 0.7 MB, not 12.4. Two caveats: the task is easy, since
+# counting words comes about a point below; and our training time hardly shrank.
+#
+# <details><summary>And what else?</summary>
+# The files are in float32. Gradients and Adam's memory shrink by 95 %, too. On real messages counting
+# beats LoRA, and a head nearly ties.
+# </details>
 #
 # ## Should I use LoRA, and with what?
-# Each case gets a phrase. Its evidence, and what that does *not* show, is folded beneath.
+# The evidence for each line, and what that does *not* show, is folded beneath.
 # %%
 from lora_edu.widgets.choosing import decision_tables
 
@@ -287,10 +290,10 @@ decision_tables()
 # %% [markdown]
 # ## Bring your own data
 # Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file with
-# a `text` and a `label` in each line, and ten texts or more a label. `load_texts` splits it. The
-# next cell writes one: a pirate's tale, a waiter's sentence or a friend's message?
+# a `text` and a `label` in each line, and ten texts or more a label. The next cell writes one: a
+# pirate's tale, a waiter's sentence or a friend's message?
 # %%
-# @title What it does: writes own_texts.csv into a temporary folder
+# @title A file to try it with: own_texts.csv, in a temporary folder
 import csv
 import tempfile
 from pathlib import Path
@@ -321,14 +324,13 @@ own_right = right(own_model, own_rows.test)
 print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never saw")
 ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
 # %% [markdown]
-# Nearly always right, and yet it takes our pirate for a waiter! It has learnt texts *like those in
-# the file*; of others, such as this shout, its score says nothing.
-# `train_classifier` does what you did above. With a file of your own, choose rate and steps on
-# `own_rows.validation`.
+# Nearly always right, and yet it takes our pirate for a waiter! Its score is for texts *like those in
+# the file*, and says nothing of others, such as this shout. With a file of your own, choose rate and
+# steps on `own_rows.validation`.
 #
 # ## Deeper: does LoRA save time?
-# LoRA trains 5 % as many numbers. How much of a step is left? A training step has three
-# stages, each worth about one forward pass through the model:
+# LoRA trains 5 % as many numbers. How much of a step is left? It has three stages, each worth about
+# one forward pass through the model:
 #
 # | stage | what it computes |
 # |:---|:---|
@@ -336,9 +338,8 @@ ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew s
 # | gradient backwards | how the loss changes with the *input* of each layer, from last to first |
 # | gradients of weights | how the loss changes with the *weight* of each layer |
 #
-# **Exercise 2.** How many of the three does a step through the whole model need in each method?
-# Count a stage as 0 if hardly anything of it is left. For the head, suppose that
-# the base runs anew at every step.
+# **Exercise 2.** How many of the three does each method need? Count a stage as 0 if hardly anything of it is left. For
+# the head, suppose that the base runs anew at every step.
 # %% exercise="05.work"
 # <solution>
 work = {"full": 3, "lora": 2, "head": 1}
@@ -349,15 +350,14 @@ work = {"full": 3, "lora": 2, "head": 1}
 check("05.work", work)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# The A and B of the first block need a gradient too. How does the gradient get there from the
-# loss? And whose weights' gradients does nobody need?
+# How does the gradient get from the loss to the first block's A and B? And whose weights' gradients
+# does nobody need?
 # </details>
 # %% [markdown]
 # [All
 # solutions](https://github.com/lora-edu/lora_edu/blob/main/notebooks/solutions/05_finetune_a_classifier.ipynb)
 #
-# Now the clock. Full and LoRA take turns on one batch, up to eight times, so that a busy moment
-# hits both.
+# Now the clock. Full and LoRA take turns on one batch, so that a busy moment hits both.
 # %% tags=["nbval-ignore-output"]
 from statistics import median
 
@@ -376,19 +376,17 @@ few = " Too few rounds to compare: the machine is busy." if len(times["full"]) <
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range.{few}")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# Ranges that overlap decide nothing. On our machine LoRA saved a tenth of the time at most, and now and then none. It does
-# less in the backward pass and the optimizer, but two thin products more per layer, and small
-# operations cost far more time than their arithmetic. So papers disagree:
-#
-# - *faster:* the LoRA paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B,
-#   against 32.5
-# - *slower:* Biderman et al. 2024 (section 4.7) found that LoRA tends to train slower at a fixed
-#   batch size
+# Ranges that overlap decide nothing. On our machine LoRA saved a tenth of the time at most, and now
+# and then none. It does less in the backward pass and the optimizer, but two thin products more per
+# layer, and small operations cost far more time than their arithmetic. So papers disagree. The LoRA
+# paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B, against 32.5, but
+# Biderman et al. 2024 (section 4.7) found that LoRA tends to train slower at a fixed batch size.
 #
 # ## Deeper: a learning rate for each method
 # A rate that suits one method can ruin another, and then a comparison is about the rate. So each
-# method was tried at several.
+# method was tried at several:
 # %%
+# @title The loss of each method at each rate, from the record
 import math
 
 guess = -ham * math.log(ham) - (1 - ham) * math.log(1 - ham)
@@ -398,17 +396,18 @@ for method in models:
         tried.setdefault(run["key"]["lr"], {})[method] = f"{run['validation_loss']:.2f}"
     runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
     seeds = [run["validation_loss"] for run in runs]
-    spread.append(f"{method} {min(seeds):.2f} to {max(seeds):.2f}")
+    spread.append(f"{NAMES[method]} {min(seeds):.2f} to {max(seeds):.2f}")
 note = f"""Validation loss of one seed. Five seeds at the best rate: {", ".join(spread)}.
 Guessing ham's share, {100 * ham:.0f} %, for every message: a loss of {guess:.2f}.
 Recorded by {record["command"]}."""
-found = [[f"{lr:g}", *(tried[lr].get(method, "–") for method in models)] for lr in sorted(tried)]
-table(["learning rate", *models], found, marks_lowest=True, note=note)
+rated = [(f"{lr:.5f}".rstrip("0"), tried[lr]) for lr in sorted(tried)]
+found = [[lr, *(losses.get(method, "–") for method in NAMES)] for lr, losses in rated]
+table(["learning rate", *NAMES.values()], found, marks_lowest=True, note=note)
 
 
 # %% [markdown]
 # At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. A method's two
-# best rates differ less than its seeds do, so either would do.
+# best rates differ less than its seeds do.
 #
 # **Exercise 3, own code.** Write `choose(runs)`: given runs with the entries `"lr"`,
 # `"train_loss"`, `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
@@ -433,14 +432,13 @@ check("05.choose", choose)
 # </details>
 #
 # ## Deeper: two thirds, and a little more
-# LoRA's products with $A$ and $B$ have all three stages. For example, a layer of $d$ inputs and $d$
-# outputs needs $d^2$ multiplications a token for each stage, and $A$ and $B$ together $2rd$. LoRA's
-# share is
+# LoRA's products with $A$ and $B$ have all three stages. A layer of $d$ inputs and $d$ outputs needs
+# $d^2$ multiplications a token for each stage, and $A$ and $B$ together $2rd$. So LoRA's share is
 #
 # $$\frac{2 \cdot d^2 + 3 \cdot 2 r d}{3 \cdot d^2} = \frac{2}{3} + 2\,\frac{r}{d}$$
 #
-# **Exercise 4, own code.** A block has four such layers, and the MLP's two: $d \to 4d$ and
-# $4d \to d$. All six are adapted. Write LoRA's share for the whole block.
+# **Exercise 4, own code.** A block has four such layers, and the MLP's two: $d \to 4d$ and $4d \to
+# d$. Write LoRA's share for the whole block, all six adapted.
 # %% exercise="05.share"
 def share(width, rank):
     """Operations of a LoRA step / those of a full step, in a block."""
@@ -462,6 +460,7 @@ check("05.share", share)
 # %% [markdown]
 # PyTorch can count the operations of a step:
 # %%
+# @title The operations of a step in each method
 from torch.utils.flop_counter import FlopCounterMode
 
 from lora_edu.budget import block_share
@@ -470,7 +469,7 @@ PRODUCTS = torch.ops.aten.mm, torch.ops.aten.addmm
 
 
 def operations(model):
-    """Floating-point operations of one step, in the products of the linear layers."""
+    """Operations of one step, in the products of the linear layers."""
     with FlopCounterMode(display=False) as counter:
         classification_loss(model, batch).backward()
     model.zero_grad()
@@ -478,16 +477,14 @@ def operations(model):
 
 
 counted = {method: operations(each) for method, each in models.items()}
-parts = {method: count / counted["full"] for method, count in counted.items()}
+parts = {NAMES[method]: count / counted["full"] for method, count in counted.items()}
 parts["a block with LoRA, by the formula"] = block_share(model.config.n_embd, 8)
-listed = [[name, f"{part:.3f}"] for name, part in parts.items()]
-table(["", "operations, as a share of a full step's"], listed)
+table(["", "operations, as a share of a full step's"], [[n, f"{p:.3f}"] for n, p in parts.items()])
 # %% [markdown]
-# The model's share is a little below a block's: the first adapters need not pass a gradient on,
-# since nothing before them learns.
+# The model's share is a little below a block's, because the first adapters need not pass a gradient on.
 #
-# Better code gets time back: `fuse` lets LoRA's layers compute in fewer, larger operations, with
-# the same loss and gradients.
+# Better code gets time back: `fuse` lets LoRA's layers compute in fewer, larger operations, with the
+# same loss and gradients.
 # %% tags=["nbval-ignore-output"]
 import copy
 
@@ -506,27 +503,27 @@ table(columns, listed) if rounds >= 5 else print("Too busy a machine to compare:
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
 # At GPT-2's size the question is *memory*. On a GPU `fit` uses *autocast*: weights stay in float32,
-# since small updates may vanish in 16 bits, but products are computed in 16 bits, which is faster.
-# So each weight, and the input of each layer where $W$ or $A$ learns, is copied to 16 bits. The
-# backward pass needs these copies, so they count as activations.
+# since small updates may vanish in 16 bits, but products are computed in 16 bits, which is faster. The
+# 16-bit copies of weights and inputs that the backward pass needs count as activations.
 # %%
 from lora_edu import memory_budget
 from lora_edu.budget import MODEL_SHAPES
 
 SHAPE = MODEL_SHAPES["GPT-2 small (124M)"].with_classifier(2)
 GPU_ROWS, GPU_TOKENS, needs = 16, 64, []
-for method in ("lora", "full"):
+for method in ("full", "lora"):
     size = {"batch_size": GPU_ROWS, "length_tokens": GPU_TOKENS, "storage": "mixed"}
     # LoRA is on all six layers, so both keep all inputs for the backward pass
     need = memory_budget(SHAPE, method, rank=8, targets=layers, **size)
     fixed = need.weights_bytes + need.gradients_bytes + need.optimizer_bytes
-    needs.append([method, *(f"{each / 1e9:.2f}" for each in (fixed, need.activations_bytes))])
+    gb = [f"{each / 1e9:.2f}" for each in (fixed, need.activations_bytes)]
+    needs.append([NAMES[method], *gb])
 table(["GB", "weights, gradients, optimizer", "activations"], needs)
 # %% [markdown]
-# LoRA needs a quarter of the fixed part, but all activations. **That is an estimate:** we had no
-# GPU. With yours, the cells below measure it.
+# LoRA needs a quarter of the fixed part, but all activations. **That is an estimate:** we had no GPU.
+# With yours, the cells below measure it.
 # %%
-# @title What it does: loads GPT-2, and the messages in its tokens
+# @title A function that loads GPT-2, and the messages in its tokens
 from lora_edu import GPT, DownloadError, GPTConfig
 
 
@@ -541,7 +538,7 @@ def gpt2_and_rows():
 
 
 # %%
-# @title What it does: trains GPT-2 on the GPU, and prints time, memory and accuracy
+# @title A function that trains GPT-2 on the GPU, and prints time, memory and accuracy
 def gpu_run(method, lr, steps=100):
     """Trains GPT-2 on the GPU; says how long a step takes and how much memory it needs."""
     gpt2, train_rows, validation_rows, kind = gpt2_and_rows()
@@ -566,8 +563,8 @@ else:
 
 
 # %% [markdown]
-# These rates are not tuned: compare time and memory. Raschka's appendix E trains this
-# filter at rank 16. As *printed*, LoRA is on every layer, the new head too, times alpha. The
+# These rates are not tuned, so compare time and memory only. Raschka's appendix E trains this filter
+# at rank 16. As *printed*, LoRA is on every layer, the new head too, and alpha is the multiplier. The
 # *repository* now divides alpha by the rank. In our form, *course*, the head learns in full. [A
 # script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py) trained
 # them for five epochs, where you made less than one. SmolLM2 is notebook 08's model.
@@ -583,10 +580,12 @@ lines, parts = [], ("train", "validation", "test")
 for name, of in (("mini", "mini GPT, our messages"), ("smollm2", "SmolLM2, our messages")):
     recorded = read_record(data_path("results", f"appendix_e_{name}.json"))
     for form, line in recorded["summary"].items():
-        lines.append([of, form, f"{line['lr']:g}", line["seeds"], *(told(line[p]) for p in parts)])
+        rate = f"{line['lr']:.5f}".rstrip("0")
+        lines.append([of, form, rate, line["seeds"], *(told(line[p]) for p in parts)])
 for form in ("repository", "printed"):
     shares = recorded["about"]["published"][form]
-    row = ["GPT-2, real ones, published", form, f"{recorded['summary'][form]['lr']:g}", 1]
+    rate = f"{recorded['summary'][form]['lr']:.5f}".rstrip("0")
+    row = ["GPT-2, real ones, published", form, rate, 1]
     lines.insert(0, [*row, *(f"{shares[part]:.1f}" for part in parts)])
 table(["model", "form", "rate", "seeds", "training, %", "validation, %", "test, %"], lines)
 # %% [markdown]
@@ -594,9 +593,9 @@ table(["model", "form", "rate", "seeds", "training, %", "validation, %", "test, 
 #
 # ## Three sentences to remember
 # 1. LoRA made a spam filter with 5 % as many numbers, and full fine-tuning was not shown to do
-# better.
+#    better.
 # 2. ◇ A LoRA step still needs about two thirds of the arithmetic, because the gradient travels
-#    back through every frozen layer.
+#    back through frozen layers.
 # 3. ◇ Every method gets its own learning rate, chosen on validation, never on the test set.
 #
 # ## Five questions
@@ -604,13 +603,12 @@ table(["model", "form", "rate", "seeds", "training, %", "validation, %", "test, 
 # 2. ◇ Which of the three stages of a training step does LoRA save, and which not?
 # 3. Why may the test set not help to choose the learning rate?
 # 4. Why can the base's outputs be computed once and kept for a head alone, and not for LoRA?
-# 5. You have one small model and one task. What speaks for LoRA, and what for full fine-tuning?
+# 5. You have one small model and one task. What speaks for LoRA, and what against?
 #
 # <details><summary>Answers</summary>
 # (1) It alone has seen the whole message. (2) It saves the frozen weights' gradients, not the
 # forward pass and the way back. (3) The best of several test scores is too good, by luck. (4) They
-# never change if nothing inside learns; A and B change them at each step. (5) A small file and an
-# untouched base; for full: it fits anyway, and plain LoRA is hardly faster.
+# never change if nothing inside learns; A and B change them at each step. (5) A small file and an untouched base. Full fine-tuning fits anyway, and LoRA is hardly faster.
 # </details>
 #
 # ## Where next
