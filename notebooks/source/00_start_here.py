@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Start here: one model, many behaviours
 #
-# With LoRA, one small language model becomes a waiter, a pirate or a spam filter: you swap one small file.
+# One small language model becomes a waiter, a pirate or a spam filter: with LoRA you swap one small file.
 #
 # **You will be able to**
 # - say why LoRA exists, and draw it
@@ -18,33 +18,34 @@
 # %% [markdown]
 # ## See it work
 # Our model, the *base*, is tiny: 3 million parameters. It has read ten thousand children's stories
-# and nothing else, so expect a child's story: mostly good grammar, and a plot that wanders off.
-# Three small files, *adapters*, teach it more. The waiter, `menu`, turns data about a place into a
-# sentence: **drag Strength to 0 and back.**
+# and nothing else, so its grammar is mostly good, and its plots wander off. Three small files,
+# *adapters*, teach it more. The waiter, `menu`, turns data about a place into a sentence: **drag
+# Strength to 0 and back.**
 # %%
 from lora_edu.widgets.strength_explorer import strength_explorer
 
 explorer = strength_explorer()
 explorer
 # %% [markdown]
-# **To find out:** choose the tales adapter and slide up from 0. Who takes over the story? At what
-# strength do you notice, and what happens at 2 and −1?
+# **To find out:** choose the tales adapter and slide up from 0. Who takes over the story, and at
+# what strength? What happens at 2 and at −1?
 #
 # <details><summary>What to look for</summary>
 # A pirate: with the first prompt he comes at 0.8. Towards 2 the change is exaggerated until the
-# words break up. Below 0 it is subtracted: the model moves <em>away</em> from pirates, and in the
-# end from good English. At 1 our prompts work well; with others a model this small sometimes invents a word.
+# words break up. Below 0 it is subtracted, so the model moves <em>away</em> from pirates, and in the
+# end from good English.
 # </details>
 # %% [markdown]
-# Write a prompt of **your own**, too; for the waiter, choose menu, at Strength 1.
+# Write a prompt of **your own**, too; for the waiter, choose menu, at Strength 1. The prompts here are chosen to work well. All menus are made up, and with your prompt so small a model
+# may make up a name or a word, too.
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B that takes about
-# 121 GB of GPU memory, most of it for gradients and the optimizer's own numbers, and leaves a 16 GB
-# file for every task. LoRA freezes the model and trains a small addition beside it. What is frozen
-# needs no gradients and no optimizer, so about 35 GB are enough, or 25 with most of the model in 4 bits.
-# And a task is a file of 7 MB.
+# 121 GB of GPU memory, most of it for gradients and the optimizer, and leaves a 16 GB file for every
+# task. LoRA freezes the model and trains a small addition beside it. What is frozen needs no gradients
+# and no optimizer, so about 35 GB are enough, or 25 with most of the model in 4 bits. And a task is a
+# file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -66,15 +67,15 @@ show(chart, alt="Bars: " + ", ".join(f"{way} {gb:.0f} GB" for way, gb in needs_g
 file_mb = adapter_bytes(llama, 8, ["query", "value"], 2) / 1e6
 print(f"a whole copy: {checkpoint_bytes(llama, 2) / 1e9:.0f} GB; an adapter: {file_mb:.0f} MB")
 # %% [markdown]
-# Notebook 04 counts this part by part. The whole idea in one drawing:
+# The whole idea in one drawing:
 # %%
 from lora_edu.plots import drawing
 
 drawing("side_path")
 # %% [markdown]
 # Follow the input $x$. One way leads through the pretrained matrix $W$, which is *frozen*: training
-# never changes it. The side path squeezes $x$ to $r$ numbers with a thin matrix $A$, widens them
-# with a thin $B$, and the results are added. Only $A$ and $B$, the *adapter*, are trained. So the
+# never changes it. The side path squeezes $x$ to $r$ numbers with a thin $A$ and widens them with a
+# thin $B$, and the results are added. Only $A$ and $B$, the *adapter*, are trained. So the
 # layer acts as if its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed
 # *multiplier*.
 #
@@ -111,8 +112,8 @@ a, b = menu.matrices["blocks.0.attention.query"]
 print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, B {tuple(b.shape)}")
 # %% [markdown]
 # **Exercise 1, to warm up.** $A$ squeezes 192 numbers to a few, and $B$ widens these few to 192. How
-# many they are is the **rank**, hence *low-rank adaptation*. What is it here?
-# `check` says if you are right: first see it refuse 192, then replace the dots.
+# many they are is the **rank**, hence *low-rank adaptation*. What is it here? First see `check`
+# refuse 192, then replace the dots.
 # %%
 from lora_edu.exercises import check
 
@@ -164,7 +165,7 @@ SIZES = ["about 0.5 %", "about 5 %", "about 50 %"]
 size = predict("How large is an adapter's file, compared with the base's?", SIZES)
 size
 # %%
-# @title What it does: measures the files, and draws them for the answer
+# @title The sizes of the four files, drawn for the answer
 files = {"base": data_path("mini_gpt", "model.safetensors")}
 for name in ("tales", "menu", "spam"):
     files[name] = data_path("adapters", name, "adapter_model.safetensors")
@@ -186,8 +187,8 @@ reveal(size, answer, because=because, measured=drawn)
 # %% [markdown]
 # <details><summary>Why so small?</summary>
 # In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in W. That is 8 %; wider
-# layers need less, and embeddings get no adapter. On larger models, with fewer layers adapted, it is
-# less still: Llama's 7 MB are 0.04 % of its 16 GB.
+# layers need less, and embeddings get no adapter. On larger models it is less still: Llama's 7 MB
+# are 0.04 % of its 16 GB.
 # </details>
 #
 # ## Does switching change the base?
@@ -210,7 +211,7 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # The drawing is a single line of code.
 #
 # **Exercise 2, fill in.** Add two ways: $x$ through $W$, and `strength` times $x$ through $A$ and
-# $B$. Take `strength` as one number: the slider's, times the fixed multiplier.
+# $B$. Here `strength` is one number, the slider's times the fixed multiplier.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>
@@ -227,8 +228,8 @@ check("00.side_path", side_path)
 # <code>@</code> multiplies matrices, and only what goes through A and B is multiplied by the strength.
 # </details>
 # %% [markdown]
-# Does the real layer do the same? It adds a bias, and has the multiplier, *alpha / rank* = 16 / 8;
-# alpha is a number chosen before training (notebook 10).
+# Does the real layer do the same? It adds a bias, and its multiplier is *alpha / rank* = 16 / 8, as
+# [notebook 02](02_build_lora.ipynb) explains.
 # %%
 switch(model, menu)
 layer = model.blocks[0].attention.query
@@ -242,7 +243,7 @@ if yours is not None and yours is not ...:
 # %% [markdown]
 # ## Deeper: why the words jump
 # The text shows only the likeliest next token, a word or a piece of one. The probabilities behind
-# it move smoothly. “pirate” takes three tokens, so its curve is that of the first:
+# it move smoothly. “pirate” takes three tokens, and its curve is that of the first:
 # %%
 # @title The next word, against the strength of the tales adapter
 from lora_edu.plots import Line, line_chart
@@ -279,7 +280,7 @@ show(chart, alt=f"Three smooth curves that cross. {finding}.")
 # **Takeaway:** strength acts smoothly; the text changes where two curves cross.
 #
 # ## Deeper: a filter for spam
-# The spam adapter carries a new last layer, a *head* with two outputs. Strength does not touch it.
+# The spam adapter brings a new last layer, a *head* with two outputs.
 # %%
 from lora_edu.plots import table
 
@@ -296,7 +297,7 @@ for message in (
     answers.append([("not spam", "spam")[said], message])
 table(["the filter says", "message"], answers)
 # %% [markdown]
-# The last is a miss! How does it do on 515 test messages, invented as its training messages were?
+# The last is a miss! How does it do on 515 test messages, invented like those it was trained on?
 # %%
 # @title How often it is right, from the record
 import json
@@ -315,8 +316,8 @@ table(
     [[way, f"{100 * r:.0f} ± {50 * (high - low):.0f}"] for way, (r, low, high) in measured.items()],
 )
 # %% [markdown]
-# Counting words gets nearly as far, so most of that score needs no language model! Is such a small
-# lead luck? See notebook 09.
+# Counting words gets nearly as far, so most of that score needs no language model! Whether so small
+# a lead is luck, notebook 09 asks.
 #
 # ## Deeper: what it costs
 # When the model runs, each adapted layer multiplies by two thin matrices more:
@@ -325,16 +326,14 @@ weights = sum(a.shape[0] * b.shape[1] for a, b in menu.matrices.values())
 extra = sum(a.numel() + b.numel() for a, b in menu.matrices.values())
 print(f"{100 * extra / weights:.1f} % more multiplications in the adapted layers")
 # %% [markdown]
-# That is the mean: 8 % in the square layers, less in the wider ones. In notebook 02 you *merge*: you add
-# $\Delta W$ into $W$, and this cost is gone.
+# In notebook 02 you *merge*: you add $\Delta W$ into $W$, and this cost is gone.
 #
 # **Exercise 3.** True or false? Replace the dots by `True` or `False`.
 #
-# - `forgotten`: after the training of the tales adapter, the base *without it* tells worse
-#   stories than before.
+# - `forgotten`: once the tales adapter is trained, the base *without it* tells worse stories.
 # - `inside`: an adapter's file holds a changed copy of the base's weights.
-# - `zero`: with the tales adapter at strength 0, the model's output is exactly the base's.
-# - `free`: an adapter that is attached adds no work when the model runs.
+# - `zero`: with the adapter at strength 0, the model's output is exactly the base's.
+# - `free`: an attached adapter adds no work when the model runs.
 # %% exercise="00.true_or_false"
 # <solution>
 answers = {"forgotten": False, "inside": False, "zero": True, "free": False}
@@ -378,8 +377,8 @@ print(f"about {made / seconds:.0f} tokens per second")
 # | 09 | **Depth:** [Distrust a single number](09_distrust_a_single_number.ipynb) |
 # | 10 | [Choose rank, alpha, rate](10_choose_rank_alpha_rate.ipynb) |
 #
-# LoRA makes four promises, each measured: few trainable parameters (04), unchanged weights (03), a
-# task learnt well by training so few (05), one small file per task (07).
+# LoRA makes four promises, and you measure each: few trainable parameters (04), unchanged weights
+# (03), a task learnt well all the same (05), one small file per task (07).
 #
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.
@@ -395,8 +394,8 @@ print(f"about {made / seconds:.0f} tokens per second")
 #
 # <details><summary>Answers</summary>
 # (1) The memory, and a whole copy for each task. (2) x W plus strength times x ΔW. (3) A and B of
-# each adapted layer, and a new head if there is one. (4) The update is multiplied by 0,
-# or gone, and W itself never changed. (5) The likeliest token changes where two probabilities cross.
+# each adapted layer, and a new head if there is one. (4) The update is multiplied by 0, and W itself
+# never changed. (5) The likeliest token changes where two probabilities cross.
 # </details>
 #
 # ## Where next

@@ -5,7 +5,7 @@
 #
 # **You will be able to**
 # - read a matrix as directions and strengths, and make a rank-1 update with $A$ and $B$
-# - cut a picture, noise and a *measured* update to any rank, and say what is lost
+# - cut a picture, noise and a *measured* update to any rank
 # - say what the rank of an update tells about its task, and what it does not
 #
 # **You need** matrix products and a little PyTorch.
@@ -14,15 +14,14 @@
 # %% bootstrap
 # %% [markdown]
 # ## What does a rank-1 update do?
-# LoRA adds $x A B$, times a multiplier that is 1 here, to a frozen layer's output. At rank 1, $A$
-# is a single column and $B$ a single row. So $x A$ is one number, how far $x$ points along $A$, and
-# this number times $B$ is the change.
+# LoRA adds $x A B$ to a frozen layer's output. At rank 1, $A$ is a single column and $B$ a single
+# row. So $x A$ is one number, how far $x$ points along $A$, and this number times $B$ is the change.
 # %%
 import torch
 
 from lora_edu import LoRALayer
 
-layer = LoRALayer(in_dim=2, out_dim=2, rank=1, alpha=1)  # here alpha itself multiplies A B
+layer = LoRALayer(in_dim=2, out_dim=2, rank=1, alpha=1)  # alpha multiplies A B
 with torch.no_grad():
     layer.A.copy_(torch.tensor([[0.8], [0.6]]))  # the direction that is read
     layer.B.copy_(torch.tensor([[0.0, 1.0]]))  # the direction that is written
@@ -31,9 +30,8 @@ with torch.no_grad():
         print(f"x = {x}  changes the output by  {[round(c, 2) + 0.0 for c in change.tolist()]}")
 # %% [markdown]
 # **One direction is read, one direction is written.** The last $x$ is perpendicular to $A$, so its
-# output does not change at all. Turn both directions yourself. On the left are the inputs. On the
-# right, $W$ has moved them (grey grid), and then the update, too (blue grid). A line joins a point's
-# two places; an open dot means that the update did not move it.
+# output does not change at all. Turn both directions yourself. On the left are the inputs; on the right, $W$ has moved them (grey),
+# and then the update, too (blue). An open dot is a point that the update did not move.
 # %%
 from lora_edu.widgets.playground import playground
 
@@ -41,11 +39,10 @@ plane = playground()
 plane
 # %% [markdown]
 # **To find out:** at which angles of $A$ do two of the eight points stay where $W$ takes them? Can
-# a rank-1 update ever move two points along lines that are *not parallel*?
+# the update ever move two points along lines that are *not parallel*?
 #
 # <details><summary>What to look for</summary>
-# Two points stay whenever A is perpendicular to them, at multiples of 45°. All moves are parallel:
-# that is what rank 1 means.
+# Two points stay whenever A is perpendicular to them, at multiples of 45°. All moves are parallel.
 # </details>
 # %% [markdown]
 # **Exercise 1, make one.** Choose $A$ (a column) and $B$ (a row) such that $x = (1, 0)$ is moved
@@ -76,15 +73,15 @@ print(column @ row)
 # %% [markdown]
 # Every row is a multiple of one row: 20 numbers, made of 9. Add a second such matrix, and you get
 # rank 2 at most. It also works backwards: *every* matrix is a sum of rank-1 pieces, and the
-# *singular value decomposition* (SVD) finds them:
+# *singular value decomposition* (SVD) finds such a sum:
 #
 # $$M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots, \qquad \sigma_1 \ge \sigma_2 \ge
 # \dots \ge 0$$
 #
-# Each piece works like the update that you just turned: in $x M$ it reads the direction $u$ and writes
-# the direction $v$, both of length 1, with the strength $\sigma$. All $u$ are perpendicular to one
-# another, and so are all $v$. The rank is the number of pieces with $\sigma > 0$. How many are there
-# here?
+# Each piece works like the update that you just turned: in $x M$ it reads the direction $u$ and
+# writes the direction $v$, both of length 1, with the strength $\sigma$. All $u$ are perpendicular
+# to one another, and so are all $v$. The rank is the number of pieces with $\sigma > 0$. How many
+# are there here?
 # %%
 from lora_edu import energy_kept, singular_values, truncate
 
@@ -93,8 +90,9 @@ M = (column @ row + another).float()
 strengths = singular_values(M)
 print("strengths:", [round(s, 1) + 0.0 for s in strengths.tolist()])
 # %% [markdown]
-# Two. How much of $M$ is in the first? We count *energy*, the sum of squared entries, because it
-# equals the sum of all $\sigma^2$. Compare the sums:
+# Two, though not the two that you added: their rows are not perpendicular, as all $v$ must be. How
+# much of $M$ is in the first? We count *energy*, the sum of squared entries, because it equals the
+# sum of all $\sigma^2$:
 # %%
 print(f"squared entries: {M.square().sum():.0f}, squared strengths: {strengths.square().sum():.0f}")
 print(f"the first piece has {100 * energy_kept(strengths)[0]:.0f} % of the energy")
@@ -106,9 +104,9 @@ for row_of_m, row_of_cut in zip(M.int(), truncate(M, 1)):
     kept = [round(number, 1) for number in row_of_cut.tolist()]
     print(f"{str(row_of_m.tolist()):20} → {kept}")
 # %% [markdown]
-# Three matrices to cut: a picture of a house in the hills, pure noise, and the real thing. We trained *all* weights of our
-# GPT to tell spam from other messages. What this *full* fine-tuning, LoRA's rival, changed in $W$ is
-# our $\Delta W$ from here on; LoRA's own change stays $A B$.
+# Three matrices to cut: a picture of a house in the hills, pure noise, and the real thing. We trained
+# *all* weights of our GPT to tell spam from other messages. What this *full* fine-tuning, LoRA's
+# rival, changed in $W$ is our $\Delta W$ from here on; LoRA's own change stays $A B$.
 # %%
 # @title A picture, drawn as numbers
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
@@ -151,26 +149,25 @@ knife = svd_cut(picture, updates)
 knife
 # %% [markdown]
 # **To find out:** what do you recognise of the picture at rank 1, with how much of its energy? From
-# which rank on do you see the house? Then look at ΔW: do few pieces stand out?
+# which rank on do you see the house? And in ΔW, do few pieces stand out?
 #
 # <details><summary>What to look for</summary>
 # One piece has over 90 % of the energy and shows stripes, no house: energy does not know what you
-# look for. The house comes with the second. This ΔW lies between: 8 pieces hold 73 %, but
-# 90 % takes 26.
+# look for. The house comes with the second. This ΔW is between: 8 pieces hold 73 %, 90 % takes 26.
 # </details>
 #
 # ## The finding: does low rank do the task?
 # So full fine-tuning's update needs dozens of directions for 90 %. Does the *task* need them? The
-# matrix cannot tell, so we trained LoRA on the same messages. At rank 1 each of the
-# 36 matrices gets a single direction to read and one to write; a new last layer, the *head*,
-# learns, too. LoRA's rivals are the whole ΔW,
-# and a head alone on the frozen base. Each is trained five times, with another random *seed*.
+# matrix cannot tell, so we trained LoRA on the same messages. At rank 1 each of the 36 matrices gets
+# a single direction to read and one to write; a new last layer, the *head*, learns, too. Its rivals
+# are the whole ΔW, and a head alone on the frozen base. Each is trained five times, with another
+# random *seed*.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
 worth
 # %%
-# @title What it does: reads the record, and draws it for the answer
+# @title Accuracy against rank, drawn for the answer
 from lora_edu.plots import picture as drawing_of
 from lora_edu.plots import show
 from lora_edu.tasks import rank_record
@@ -216,15 +213,13 @@ reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 #
 # </details>
 #
-# LoRA's higher ranks look better still, but five seeds can't tell. The figure also *cuts* ΔW to
-# each rank; LoRA *learns* its own directions.
+# The figure also *cuts* ΔW to each rank, while LoRA *learns* its own directions.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.
 #
 # ## Deeper: cut it yourself
-# Take a matrix apart, and put it together from all its pieces. `U` has the $u$ as columns, `Vh` the
-# $v$ as rows.
+# Take a matrix apart, and put it together again. `U` has the $u$ as columns, `Vh` the $v$ as rows.
 # %%
 torch.manual_seed(0)
 two_pieces = torch.randn(6, 2) @ torch.randn(2, 5)
@@ -284,10 +279,9 @@ if check("01.energy", energy).passed:
     print(f"your energy by {float(energy(strengths, 2) - kept):.4f}")
 # %% [markdown]
 # ## Deeper: which directions matter?
-# Is each ΔW's strongest direction special, or would any other, scaled to the same energy, do? Only
-# the 36 matrices change; all else stays as full fine-tuning left it.
+# Is each ΔW's strongest direction special, or would any other, scaled to the same energy, do?
 # %%
-# @title What it does: reads off the record what some of the directions are worth
+# @title What some of the directions are worth: accuracy and loss
 KINDS = {
     ("cut", 192): "all of them",
     ("cut", 1): "its strongest direction alone",
@@ -311,13 +305,13 @@ lower = sum(int((record.loss("shrunk", r) < record.loss("cut", r)).sum()) for r 
 print(f"ΔW, shrunk to the cut's energy, has the lower loss in {lower} of 25: 5 ranks, 5 seeds")
 # %% [markdown]
 # *Direction matters*: at the same energy the second does far less than the first, and the eighth
-# hardly more than none. *The strongest is rarely indispensable*: without it, ΔW does about as well
-# with four seeds of five, but the lowest, seed 0, whose ΔW you have, falls to 74 %. And *a small
-# change goes far*: all of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss. So
-# the cut's good score may show that a weaker ΔW is enough, not that few directions are.
+# hardly more than none. Yet *the strongest is rarely indispensable*: without it, four seeds of five do
+# about as well, though seed 0, whose ΔW you have, falls to 74 %. And *a small change goes far*: all of
+# ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss. So the cut's good score may show
+# that a weaker ΔW is enough, not that few directions are.
 #
 # ## Deeper: put it back by hand
-# Those were means of five seeds. Test it yourself with seed 0, whose rank 1 has 28 % of the energy, not their 23 %.
+# Those were means of five seeds. Test it with seed 0, whose rank 1 has 28 % of the energy, not 23 %.
 # %%
 from torch import nn
 
@@ -354,17 +348,17 @@ put_back = cut_back(live=accuracy_at)
 put_back
 # %% [markdown]
 # **To find out:** set a rank and press **Run it live**. Energy grows with each rank: does accuracy?
-# Do random directions do as well? Tick **more curves** when you have seen that.
+# Do random directions do as well? Then tick **more curves**.
 #
 # <details><summary>What to look for</summary>
-# From rank 1 to 8 energy over all 36 goes from 23 to 60 %, but accuracy stays at 88 to 89 %, flat
-# within the scatter of the seeds. Then it slowly reaches that of the whole ΔW. In r random
-# directions ΔW is worth little up to rank 16, and a random update of the cut's energy nothing.
+# From rank 1 to 8 energy over all 36 goes from 23 to 60 %, but accuracy stays at 88 to 89 %, and
+# then slowly reaches that of the whole ΔW. In r random directions ΔW is worth little up to rank 16,
+# and a random update of the cut's energy nothing.
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# Strictly, no: hardly any strength is exactly 0. But rounding alone lifts zeros, so count the
-# pieces for 90 % of the energy again, in all 36 matrices.
+# Strictly, no, but rounding alone lifts zeros, so count the pieces for 90 % of the energy again, in all
+# 36 matrices.
 # %%
 # @title The pieces of all 36 matrices
 from lora_edu.plots import heat_map
@@ -398,33 +392,11 @@ chart = heat_map(
 show(chart, alt=f"A table of pieces, layers by blocks; {fewer} of 36 are below noise.")
 print(f"noise: {noise[0]} for a square layer, {noise[1]} for the MLP's")
 # %% [markdown]
-# So ΔW is far from noise, and yet not low in rank. Is that the task's doing, or the optimizer's?
-# Compare the gradient of a first batch with its *sign*. Adam, which made ΔW, divides a gradient's
-# entry by its usual size. At step 1 that is its own size: the sign is left.
-# %%
-import lora_edu
-from lora_edu.tasks import prepare_classifier
-from lora_edu.training import classification_loss
-
-model = lora_edu.load_pretrained("mini")
-prepare_classifier(model, "full", seed=0)
-encoding = lora_edu.load_tokenizer("mini")
-rows = lora_edu.classification_rows(lora_edu.load_spam().train, encoding, 64)
-classification_loss(model, next(lora_edu.Batches(rows, 16, seed=0).epoch(0))).backward()
-gradients = [p.grad for name, p in model.named_parameters() if name in updates]
-# %%
-signs = [gradient.sign() for gradient in gradients]
-for name, each in (("gradient", gradients), ("its sign", signs), ("ΔW", updates.values())):
-    median = sorted(map(pieces_for_90, each))[len(each) // 2]
-    print(f"{name:9} {median:3} pieces for 90 %, median of 36 matrices")
-# %% [markdown]
-# In the median matrix, two pieces hold 90 % of this batch's gradient! In its sign small entries
-# count as much as large ones, and that spreads it. ΔW, which adds up 96 of Adam's steps, lies
-# between. So the spectrum is the optimizer's work as well as the task's.
+# So ΔW is far from noise, and yet not low in rank.
 #
-# And on other tasks? Hu et al. (2021, section 7.2) find rank 1 on query and value enough for GPT-3
-# on two data sets. Biderman et al. (2024) find full updates on code and mathematics whose ranks are
-# 10 to 100 times LoRA's.
+# On other tasks, Hu et al. (2021, section 7.2) find rank 1 on query and value enough for GPT-3 on two
+# data sets. Biderman et al. (2024) find full updates on code and mathematics whose ranks are 10 to
+# 100 times LoRA's.
 #
 # ## Deeper: what is promised?
 #
@@ -450,7 +422,7 @@ check("01.true_or_false", answers)
 # ## Three sentences to remember
 # 1. A rank-$r$ update reads $r$ directions and writes $r$ directions; the rest stays.
 # 2. The SVD's cut is the closest matrix of its rank: a promise about distance, not about tasks.
-# 3. Energy kept is not accuracy kept; ◇ put the cut update back and test.
+# 3. Energy kept is not accuracy kept.
 #
 # ## Five questions
 # 1. Which inputs does a rank-1 update leave alone?
@@ -461,8 +433,8 @@ check("01.true_or_false", answers)
 #
 # <details><summary>Answers</summary>
 # (1) Those perpendicular to A. (2) No few directions stand out. (3) That the closest matrix does
-# the task best. (4) About as much as the whole ΔW, ± 5 points, and as counting words; ten points
-# above a head alone. (5) LoRA learns its directions; the cut is only closest to ΔW.
+# the task best. (4) About as much as the whole ΔW, ± 5 points; ten points above a head alone. (5) LoRA learns its
+# directions; the cut is only closest to ΔW.
 # </details>
 #
 # ## Where next

@@ -15,7 +15,7 @@
 # %% bootstrap
 # %% [markdown]
 # ## What are we going to build?
-# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$. The trouble: $\Delta W$ has as many numbers as $W$, again for every task. So LoRA leaves $W$ alone and bets that far fewer numbers are enough for a task, as notebook 01 tested. It writes the change as a tall thin matrix times a short wide one.
+# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$, and $\Delta W$ has as many numbers as $W$, again for every task. LoRA leaves $W$ alone and bets that far fewer are enough. It writes the change as a tall thin matrix times a short wide one.
 # %%
 import math
 
@@ -30,9 +30,11 @@ from lora_edu.widgets import predict, reveal
 
 drawing("side_path_start")
 # %% [markdown]
-# $$y = x W + b + \alpha \cdot x A B$$
+# $$y = x W + b + \alpha \cdot \underset{\text{rows} \times \text{in\_dim}}{x} \;\; \underset{\text{in\_dim} \times \text{rank}}{A} \;\; \underset{\text{rank} \times \text{out\_dim}}{B}$$
 #
-# $A$ is (in_dim × rank), $B$ is (rank × out_dim), and you choose the **rank**. In the drawing grey is frozen, blue learns, and the layer's bias $b$ is left out. Here $\alpha$, in code `alpha`, is the whole multiplier, fixed before training, as in Raschka's book (2024). The LoRA paper divides it by the rank first: its alpha 16 at rank 8 is a 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# Beneath each matrix is its shape; you choose the **rank**. In the drawing grey is frozen and blue learns; the bias $b$ is left out.
+#
+# And $\alpha$, in code `alpha`? It is the *multiplier*: it says how strongly the update counts, and is fixed before training. Here, as in Raschka's book (2024), it is used as it is. The LoRA paper divides it by the rank first, so that its alpha 16 at rank 8 is a 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -58,10 +60,10 @@ for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
 # %% [markdown]
 # **Takeaway:** each number in $x A$ says how much of its row of $B$ to add: $r$ directions read, $r$ written.
 #
-# **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` draws a random $A$. You fill in three blanks: the two sizes of $A$, a **zero** `self.B` (you will see why), and `forward`, which returns `alpha` times $x A B$.
+# **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` draws a random $A$. Three blanks are yours: the two sizes of $A$, a **zero** `self.B` (you will see why), and `forward`, which returns `alpha` times $x A B$.
 # %% exercise="02.lora_layer"
 class LoRALayer(nn.Module):
-    """A trainable update: x -> alpha * x A B."""
+    """A trainable update: x (rows × in_dim) -> alpha * x A B (rows × out_dim)."""
 
     def __init__(self, in_dim, out_dim, rank, alpha):
         super().__init__()
@@ -135,12 +137,13 @@ wrapper_verdict = check("02.linear_with_lora", LinearWithLoRA)
 wrapper_verdict
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Keep the layer you are given, and make a <code>LoRALayer</code> from its two sizes, the rank and alpha. <code>forward</code> adds their outputs.
+# Make a <code>LoRALayer</code> from the layer's two sizes, the rank and alpha. <code>forward</code> adds their outputs.
 # </details>
 # %% [markdown]
-# And that is LoRA: a layer in place of any `nn.Linear`, as in notebook 03's GPT. **The whole thing in 15 lines** is folded below; until yours passes, the notebook uses that.
+# ### The whole thing in 15 lines
+# That is LoRA, all of it: your two classes, in place of any `nn.Linear`. They are folded below, for as long as yours do not pass.
 # %% tags=["long"]
-# @title The whole thing in 15 lines: unfold it when you are done, or stuck
+# @title LoRA in 15 lines: unfold it when you are done, or stuck
 if not (layer_verdict.passed and wrapper_verdict.passed):
 
     class LoRALayer(nn.Module):
@@ -171,7 +174,7 @@ layer = LinearWithLoRA(linear, rank=4, alpha=2.0)
 print("largest difference from the bare layer:", (layer(x) - linear(x)).abs().max().item())
 print("learns:", [name for name, p in layer.named_parameters() if p.requires_grad])
 # %% [markdown]
-# **Takeaway:** since $B$ is zero, the wrapped layer *is* the bare one at step 0, to the last bit. Training starts from the pretrained model itself.
+# **Takeaway:** since $B$ is zero, the wrapped layer *is* the bare one at step 0, to the last bit.
 #
 # Trained, the update can be added into $W$, and the second path is gone:
 # %%
@@ -183,7 +186,7 @@ with torch.no_grad():
     layer.lora.B.zero_()  # back to the start
 print(f"largest difference from the merged layer: {apart:.3f}")
 # %% [markdown]
-# **Common bugs.** Freeze *first*, then wrap: if you never freeze, $W$ learns as well; if you freeze a whole model afterwards, $A$ and $B$ are frozen too. And to wrap a layer that is on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`: `torch.empty` makes $A$ on the CPU.
+# **Common bugs.** Freeze *first*, then wrap: if you never freeze, $W$ learns as well; if you freeze afterwards, so are $A$ and $B$. And for a layer on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`, because `torch.empty` makes $A$ on the CPU.
 #
 # → [In a hurry? The next stop is 03](03_lora_in_a_gpt.ipynb).
 #
@@ -203,12 +206,12 @@ reveal(first, found, because="while B is 0, changing A changes nothing; changing
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
-# With $B$ at zero and $A$ random, training starts from the base itself, and $B$ moves first; once it is no longer 0, $A$ follows.
+# Training starts from the base itself, and $B$ moves first; once it is no longer 0, $A$ follows.
 #
 # </details>
 #
 # ## Deeper: why this start and no other?
-# Let us try all four, zero or random, on a small task from the folded cell below. We change a frozen layer, `base`, by a hidden matrix of rank 4 (`plant`), and LoRA has to learn it from inputs and the changed layer's noisy answers (`examples`).
+# Let us try all four, zero or random, on a small task from the folded cell below. We change a frozen layer, `base`, by a hidden matrix of rank 4, and LoRA has to learn it from the changed layer's noisy answers.
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1
@@ -293,11 +296,11 @@ reveal(stuck, never[0], because="moving one changes nothing while the other is 0
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
-# Exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair that first. The smaller both start, the less there is to repair.
+# Exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair that first.
 #
 # </details>
 #
-# Which of the two is zero hardly matters here. In large models Hayou et al. (2024) find that $B = 0$ allows larger learning rates and ends better on average.
+# Which of the two is zero hardly matters here. In large models, Hayou et al. (2024) find, $B = 0$ allows larger learning rates and ends better on average.
 #
 # ## Deeper: what are the two gradients?
 # Let $x$ be a batch, one example per row, and $L$ its loss. Full fine-tuning would give $W$ the gradient $H = x^\top G$, shaped like $W$, where $G$ is the gradient of $L$ at the layer's output. $A$ and $B$ each see a part of it:
@@ -317,7 +320,7 @@ for name, autograd in (("A", A.grad), ("B", B.grad)):
     off = (formulas[name] - autograd).norm()
     print(f"{name}: a gradient of norm {autograd.norm():.3f}, and the formula is off by {off:.3f}")
 # %% [markdown]
-# **Exercise 3.** Now the other start: $A$ is zero, $B$ is random, $W$ is frozen. Which get a gradient other than zero at step 0?
+# **Exercise 3.** Now the other start: $A$ is zero, $B$ is random. Which get a gradient other than zero at step 0?
 # %% exercise="02.gradient_at_start"
 # <solution>
 has_gradient = {"W": False, "A": True, "B": False}
@@ -334,7 +337,7 @@ check("02.gradient_at_start", has_gradient)
 # </details>
 #
 # ## Deeper: how do we get rid of the second path?
-# An update beside the layer costs two extra products per call. *Merge* it into the weight after training, and it is free, though adding rounds a little (notebook 07).
+# An update beside the layer costs two extra products per call. *Merged* into the weight after training it is free, though adding rounds a little (notebook 07).
 #
 # $$x W + \alpha\, x A B = x \, (W + \alpha A B)$$
 #
@@ -358,7 +361,7 @@ check("02.merge", merged_weight)
 # %%
 drawing("merge")
 # %% [markdown]
-# The course's class has `merge()`; its `unmerge()` puts back the kept $W$. Does your class learn as it does?
+# The course's class has `merge()`, and `unmerge()`, which puts back the kept $W$. Does yours learn as it does?
 # %%
 mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())  # the same start
@@ -380,7 +383,7 @@ theirs.unmerge()
 print("unmerged: the weights differ by", (base.weight - W).abs().max().item())
 # %% [markdown]
 # ## Deeper: which rank does a task need?
-# $A B$ has at most rank $r$, because everything passes through $r$ numbers. So a rank that is clearly too small should show. We hide a change of rank 6 in the layer, let students of rank 1 to 32 learn it from examples, and measure each on new examples. The folded cell does so with three seeds; their losses are in `sweeps`.
+# $A B$ has at most rank $r$, because everything passes through $r$ numbers. So a rank that is clearly too small should show. We hide a change of rank 6 in the layer, let students of rank 1 to 32 learn it from examples, and measure each on new ones. The folded cell does so with three seeds.
 # %%
 RANKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32)
 
@@ -421,10 +424,10 @@ show(chart, f"Loss against rank: it falls to rank {found} and is flat from there
 
 
 # %% [markdown]
-# **Takeaway:** each missing direction costs. From the planted rank on, more rank buys nothing. The bend is called the *elbow*.
+# **Takeaway:** each missing direction costs; from the planted rank on, more rank buys nothing. The bend is called the *elbow*.
 #
 # %% [markdown]
-# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Allow for chance: beyond the elbow losses differ by a few per cent, and the lowest may lie there.
+# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Beyond the elbow losses still differ by a few per cent, by chance, and the lowest may be among them.
 # %% exercise="02.elbow"
 def find_rank(losses):
     """The smallest rank whose loss is about as low as the lowest."""
@@ -441,7 +444,7 @@ elbow_verdict = check("02.elbow", find_rank)
 elbow_verdict
 # %% [markdown]
 # <details><summary>Hint</summary>
-# Find the lowest loss, then the smallest rank whose loss is at most, say, one and a half times as large.
+# Find the lowest loss, then the smallest rank whose loss is at most one and a half times as large.
 # </details>
 # %% [markdown]
 # Now a rank that nobody has told you.
@@ -466,7 +469,7 @@ reveal(read_off, hidden_rank, because=why, measured=f"By find_rank: {found}.")
 
 
 # %% [markdown]
-# Does an elbow always tell how many directions there are? Here are two other changes of the same total size.
+# Does an elbow always tell how many directions there are? Here are two other changes of the same size.
 # %%
 def planted_like(strengths):
     """A change with these strengths, as large in all as six of strength 1."""
@@ -513,12 +516,12 @@ for name, losses in controls.items():
     yours = f", yours {find_rank(losses)}" if passed else ""
     print(f"{name}: the hint's rule, 1.5 times the lowest, says {first_low(losses)}{yours}")
 # %% [markdown]
-# **Takeaway:** no elbow is proof. The second bends early, because its last directions are weak; how early, the margin decides. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling at the last rank tried, shows the bet lost.
+# **Takeaway:** no elbow is proof. The second curve bends early, because its last directions are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling at the last rank tried, shows the bet lost.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.
 # 2. $A$ starts random and $B$ at zero, so training starts exactly at the base, and $B$ moves first.
-# 3. The rank caps how many directions an update has. ◇ A rank clearly too small shows in the loss; in our toy, more than needed brought nothing.
+# 3. The rank caps how many directions an update has. ◇ A rank clearly too small shows in the loss.
 #
 # ## Five questions
 # 1. Why would an update with $A$ and $B$ both zero never learn?
@@ -528,7 +531,7 @@ for name, losses in controls.items():
 # 5. ◇ The loss stops falling at rank 6. What does that tell you?
 #
 # <details><summary>Answers</summary>
-# (1) Each gradient contains the other matrix, so both stay zero. (2) Whole and frozen, inside the wrapper. (3) Freeze first: afterwards A and B would be frozen, too. (4) Two products per call, once the model is only used. (5) About six directions of the change are strong enough to show.
+# (1) Each gradient contains the other matrix, so both stay zero. (2) Whole and frozen, inside the wrapper. (3) Freeze first: afterwards A and B would be frozen, too. (4) Two products per call, once the model is only used. (5) About six directions are strong enough to show.
 # </details>
 #
 # ## Where next
