@@ -17,7 +17,7 @@ notebook, with three additions of ours:
 A code cell whose first line is `# @title Draw both curves` is folded, in Jupyter and on Colab, and
 so is a section headed `## Deeper: …`, to its heading. For that each section begins a cell, wherever
 its heading stands in the source. In the opening, `{path}` and `{whole}` become minutes, see
-`notebook_times.py`.
+`notebook_times.py`, and a line `{drawing:one_base}` one of the course's drawings.
 
 Jupytext splits the script into cells; what is here refuses what it would take without a word,
 chooses a version and adds the link to Colab, the minutes and the ids. This module is pure: text in,
@@ -26,9 +26,11 @@ notebook out. Running the notebooks is `build_notebooks.py`.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import tomllib
+from html import escape
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +38,7 @@ import jupytext
 from nbformat import NotebookNode, ValidationError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from lora_edu.plots import drawing
 from scripts.notebook_times import DEEPER, FOLDED, with_times
 
 Version = Literal["student", "solution"]
@@ -56,6 +59,8 @@ except ImportError:  # LORA_EDU_WHEEL names another source
 """
 
 
+DRAWING_PX = 400  # so high that the aims beneath are on a laptop's first screen
+
 #: What unfolds, with the room that JupyterLab leaves out. Of a style, it lets margins through.
 SUMMARY = '<summary style="margin-bottom:.8em">'
 #: The boxes of exercises and of takeaways. Their paper lets the page's shine through, so that the
@@ -71,6 +76,7 @@ _LABELS = {
     "exercise": _LABEL + "background:#7561c4;color:#fff",
     "takeaway": _LABEL + "background:#e69f00;color:#000",
 }
+_DRAWING = re.compile(r"^\{drawing:(\w+)\}$", flags=re.M)
 _TAKEAWAY = re.compile(r"\*\*Takeaway:|<details><summary[^>]*><b>Takeaway</b>")
 _SECTION_FOLDED = "jp-MarkdownHeadingCollapsed"  # Jupyter's mark on a section's heading
 
@@ -279,11 +285,19 @@ def _text_cells(source: str, metadata: NotebookNode, exercises: int) -> list[Not
             heading, _, text = text.partition("\n")
             cells.append(new_markdown_cell(heading, metadata=metadata | {_SECTION_FOLDED: True}))
         if text.strip():
-            text = text.replace("<summary>", SUMMARY)
+            text = _DRAWING.sub(_drawn, text.replace("<summary>", SUMMARY))
             cells.append(
                 new_markdown_cell(set_apart(text.strip("\n"), exercises), metadata=metadata)
             )
     return cells
+
+
+def _drawn(match: re.Match[str]) -> str:
+    """A drawing within text, where no cell has been run yet: it needs neither file nor network."""
+    shown = drawing(match[1])
+    data = base64.b64encode(shown.svg.encode()).decode()
+    source = f"data:image/svg+xml;base64,{data}"
+    return f'<img alt="{escape(shown.alt)}" width="{DRAWING_PX}" src="{source}">'
 
 
 def _folded(source: str) -> dict[str, object]:

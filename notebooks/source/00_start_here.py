@@ -3,6 +3,8 @@
 #
 # One small language model becomes a waiter, a pirate or a spam filter: with LoRA you swap one small file.
 #
+# {drawing:one_base}
+#
 # **You will be able to**
 # - say why LoRA exists, and draw it
 # - put an adapter on a language model, set its strength, take it off
@@ -49,7 +51,7 @@ explorer
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
-from lora_edu.plots import bar_chart, picture, show
+from lora_edu.plots import bar_chart, show
 
 llama = MODEL_SHAPES["Llama 3 8B"]
 ways = {"full fine-tuning": "full", "LoRA": "lora", "LoRA, base in 4 bits": "qlora"}
@@ -160,12 +162,9 @@ reveal(zero, answer, because="the update is multiplied by 0", measured=measured)
 # With strength $s$ the layer computes $x W + s \cdot x \Delta W$, so 1 is the adapter as trained.
 #
 # ## How small is an adapter?
+# The drawing at the top is to scale. Here are its files in bytes:
 # %%
-SIZES = ["about 0.5 %", "about 5 %", "about 50 %"]
-size = predict("How large is an adapter's file, compared with the base's?", SIZES)
-size
-# %%
-# @title The sizes of the four files, drawn for the answer
+# @title The sizes of the four files
 files = {"base": data_path("mini_gpt", "model.safetensors")}
 for name in ("tales", "menu", "spam"):
     files[name] = data_path("adapters", name, "adapter_model.safetensors")
@@ -178,12 +177,7 @@ chart = bar_chart(
     label_format="{:,.0f}",
     concept="lora",
 )
-drawn = picture(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's size.")
-# %%
-# @title The answer: run it when you have predicted
-answer = SIZES[0] if share < 0.02 else SIZES[1] if share < 0.2 else SIZES[2]
-because = f"it is {100 * share:.1f} %, since this base is so small"
-reveal(size, answer, because=because, measured=drawn)
+show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's size.")
 # %% [markdown]
 # <details><summary>Why so small?</summary>
 # In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in W. That is 8 %; wider

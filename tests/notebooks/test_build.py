@@ -1,10 +1,12 @@
 """The builder: two notebooks from one source, the same at every build, compared when tested."""
 
+import base64
 import configparser
 import os
 import re
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 import jupytext
@@ -15,6 +17,7 @@ from nbformat.v4 import new_code_cell, new_output
 from support.contrast import contrast
 from support.project import ROOT
 
+from lora_edu.plots import drawing
 from scripts import build_notebooks
 from scripts.build_notebooks import (
     ONE_THREAD,
@@ -375,3 +378,18 @@ def test_an_exercise_right_beneath_a_heading_is_boxed_too() -> None:
     before, inside, _ = parts_of_box(set_apart("## Now\n**Exercise 1.** Do it."))
     assert (before, inside) == ("## Now", "✎ Exercise 1\nDo it.")
     assert set_apart("No box.\n\n- a list") == "No box.\n\n- a list"
+
+
+def test_a_drawing_in_text_is_a_picture_with_its_words_and_needs_no_file() -> None:
+    text = "# %% [markdown]\n# # Title\n#\n# {drawing:one_base}\n#\n# After.\n"
+    (cell,) = to_notebook(text, "student", "x", "o/n").cells
+    before, image, after = cell.source.split("\n\n")
+    assert (before, after) == ("# Title", "After.")
+    assert f'alt="{escape(drawing("one_base").alt)}"' in image
+    data = re.search('src="data:image/svg\\+xml;base64,(.*)"', image)[1]
+    assert base64.b64decode(data).decode() == drawing("one_base").svg
+
+
+def test_a_drawing_that_there_is_not_is_refused() -> None:
+    with pytest.raises(ValueError, match="portrait"):
+        to_notebook("# %% [markdown]\n# {drawing:portrait}\n", "student", "x", "o/n")
