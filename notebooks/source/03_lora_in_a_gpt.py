@@ -305,7 +305,11 @@ from lora_edu.plots import cards
 
 longer = load_pretrained("mini", device=device)
 switch(longer, load_adapter(data_path("adapters", "tales")))
-tellers = {"base": (model, 0), "with 40 steps of LoRA": (model, 1), "trained longer": (longer, 1)}
+tellers = {
+    "base": (model, 0),
+    "with 40 steps of LoRA": (model, 1),
+    "with more of LoRA's steps": (longer, 1),
+}
 told = {}
 for name, (teller, strength) in tellers.items():
     set_strength(teller, strength)

@@ -262,7 +262,7 @@ def test_all_stored_pictures_together_are_under_3_megabytes() -> None:
     ("name", "tale"),
     [
         ("03_lora_in_a_gpt", r"with 40 steps of LoRA:\nLong ago, there was a(.*?)\n\n"),
-        ("03_lora_in_a_gpt", r"trained longer:\nLong ago, there was a(.*)"),
+        ("03_lora_in_a_gpt", r"with more of LoRA's steps:\nLong ago, there was a(.*)"),
         ("07_adapters_as_files", r"tales: One day, Tom went to the(.*?)\n\n"),
         ("07_adapters_as_files", r"tales, prompt of 7 tokens:\nOne day, Tom went to the(.*?)\n\n"),
     ],
