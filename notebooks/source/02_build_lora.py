@@ -30,7 +30,10 @@ from lora_edu.widgets import predict, reveal
 
 drawing("side_path_start")
 # %% [markdown]
-# $$y = x W + b + \alpha \cdot \underset{\text{rows} \times \text{in\_dim}}{x} \;\; \underset{\text{in\_dim} \times \text{rank}}{A} \;\; \underset{\text{rank} \times \text{out\_dim}}{B}$$
+# $$y = x W + b + \alpha \cdot
+# \underset{\substack{\text{rows} \\ \times\,\text{in\_dim}}}{x} \;
+# \underset{\substack{\text{in\_dim} \\ \times\,\text{rank}}}{A} \;
+# \underset{\substack{\text{rank} \\ \times\,\text{out\_dim}}}{B}$$
 #
 # Beneath each matrix is its shape; you choose the **rank**. In the drawing grey is frozen and blue learns; the bias $b$ is left out.
 #
