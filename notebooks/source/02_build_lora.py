@@ -37,7 +37,7 @@ drawing("side_path_start")
 #
 # Beneath each matrix is its shape; you choose the **rank**. In the drawing grey is frozen and blue learns; the bias $b$ is left out.
 #
-# And $\alpha$, in code `alpha`? It is the *multiplier*: it says how strongly the update counts, and is fixed before training. Here, as in Raschka's book (2024), it is used as it is. The LoRA paper divides it by the rank first, so that its alpha 16 at rank 8 is a 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# And $\alpha$, in code `alpha`? It is the *multiplier*: it says how strongly the update counts, and is fixed before training. Here, as in Raschka's book (2024), it is used as it is. The LoRA paper divides it by the rank first, so that its alpha 16 at rank 8 is a 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both. The paper and PEFT also write $B A$, with $A$ as rank × in_dim: the same, transposed.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -106,7 +106,7 @@ layer_verdict
 # ## Where does it go?
 # It goes beside an existing layer.
 #
-# **Exercise 2, own code.** Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`.
+# **Exercise 2, own code.** Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`. After `LoRALayer(…)` write `.to(linear.weight)`: it puts $A$ and $B$ on the layer's device, in its number type.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -121,7 +121,8 @@ class LinearWithLoRA(nn.Module):
         super().__init__()
         # <solution>
         self.linear = linear
-        self.lora = LoRALayer(linear.in_features, linear.out_features, rank, alpha)
+        sizes = linear.in_features, linear.out_features
+        self.lora = LoRALayer(*sizes, rank, alpha).to(linear.weight)
         # </solution>
         # <student>
         # ...  # your code
@@ -152,9 +153,8 @@ if not (layer_verdict.passed and wrapper_verdict.passed):
     class LoRALayer(nn.Module):
         def __init__(self, in_dim, out_dim, rank, alpha):
             super().__init__()
-            self.alpha = alpha
             self.A = nn.Parameter(nn.init.kaiming_uniform_(torch.empty(in_dim, rank), a=5**0.5))
-            self.B = nn.Parameter(torch.zeros(rank, out_dim))
+            self.B, self.alpha = nn.Parameter(torch.zeros(rank, out_dim)), alpha
 
         def forward(self, x):
             return self.alpha * (x @ self.A @ self.B)
@@ -163,7 +163,8 @@ if not (layer_verdict.passed and wrapper_verdict.passed):
         def __init__(self, linear, rank, alpha):
             super().__init__()
             self.linear = linear
-            self.lora = LoRALayer(linear.in_features, linear.out_features, rank, alpha)
+            sizes = linear.in_features, linear.out_features
+            self.lora = LoRALayer(*sizes, rank, alpha).to(linear.weight)
 
         def forward(self, x):
             return self.linear(x) + self.lora(x)
@@ -189,7 +190,7 @@ with torch.no_grad():
     layer.lora.B.zero_()  # back to the start
 print(f"largest difference from the merged layer: {apart:.3f}")
 # %% [markdown]
-# **Common bugs.** Freeze *first*, then wrap: if you never freeze, $W$ learns as well; if you freeze afterwards, so are $A$ and $B$. And for a layer on a GPU, add `.to(linear.weight.device)` after `LoRALayer(…)`, because `torch.empty` makes $A$ on the CPU.
+# **Common bugs.** Freeze *first*, then wrap: if you never freeze, $W$ learns as well; if you freeze afterwards, so are $A$ and $B$. And without `.to(linear.weight)` a layer on a GPU meets matrices on the CPU.
 #
 # → [In a hurry? The next stop is 03](03_lora_in_a_gpt.ipynb).
 #

@@ -18,6 +18,7 @@
 # What is a model made of? Our small GPT is a stack of six blocks, all alike.
 # %%
 import torch
+from torch import nn
 
 from lora_edu import choose_device, load_pretrained, load_tokenizer
 
@@ -40,9 +41,36 @@ drawing("gpt_block")
 # %%
 print(model.blocks[0])
 # %% [markdown]
-# Which of them should you adapt? The LoRA paper tried attention's layers of GPT-3, always with the
-# same number of trained parameters. All four at a low rank did best on one task, and tied with query
-# and value on another.
+# And the blue strip? Here it is, in the fifteen lines of [notebook 02](02_build_lora.ipynb): the
+# update, $\alpha \, x A B$, and a layer with the update beside it.
+
+
+# %%
+class LoRALayer(nn.Module):
+    def __init__(self, in_dim, out_dim, rank, alpha):
+        super().__init__()
+        self.A = nn.Parameter(nn.init.kaiming_uniform_(torch.empty(in_dim, rank), a=5**0.5))
+        self.B, self.alpha = nn.Parameter(torch.zeros(rank, out_dim)), alpha
+
+    def forward(self, x):
+        return self.alpha * (x @ self.A @ self.B)
+
+
+class LinearWithLoRA(nn.Module):
+    def __init__(self, linear, rank, alpha):
+        super().__init__()
+        self.linear = linear
+        sizes = linear.in_features, linear.out_features
+        self.lora = LoRALayer(*sizes, rank, alpha).to(linear.weight)
+
+    def forward(self, x):
+        return self.linear(x) + self.lora(x)
+
+
+# %% [markdown]
+# Which of the six layers should you adapt? The LoRA paper tried attention's layers of GPT-3, always
+# with the same number of trained parameters. All four at a low rank did best on one task, and tied
+# with query and value on another.
 #
 # <details><summary>Its table 5, accuracy in %</summary>
 #
@@ -60,8 +88,6 @@ print(model.blocks[0])
 # ## Replace the layers
 # How does LoRA get into a finished model? A layer's parent gets a new child of the same name:
 # %%
-from lora_edu import LinearWithLoRA
-
 attention = load_pretrained("mini").blocks[0].attention
 attention.query = LinearWithLoRA(attention.query, rank=8, alpha=2)
 print(attention)
@@ -77,8 +103,6 @@ print(attention)
 #
 # It returns nothing.
 # %% exercise="03.replace"
-from torch import nn
-
 from lora_edu.exercises import check
 
 
@@ -109,8 +133,6 @@ replace_verdict
 # # </student>
 # %%
 # @title The whole thing in six lines: unfold it when you are done, or stuck
-from lora_edu import lora_layers, replace_linear_with_lora, same_bits
-
 if not replace_verdict.passed:
 
     def replace(module, rank, alpha, targets):
@@ -124,14 +146,15 @@ if not replace_verdict.passed:
 trial = load_pretrained("mini")
 replace(trial, 8, 2.0, {"query", "value"})
 whose = "your function" if replace_verdict.passed else "the course's function"
-print(f"{whose} wrapped {len(lora_layers(trial))} layers: query and value in six blocks")
+wrapped = sum(isinstance(module, LinearWithLoRA) for module in trial.modules())
+print(f"{whose} wrapped {wrapped} layers: query and value in six blocks")
 
 
 # %% [markdown]
 # The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. `freeze`
 # comes *first* (notebook 02).
 # %%
-from lora_edu import freeze
+from lora_edu import freeze, lora_layers, replace_linear_with_lora, same_bits
 
 
 def adapted(targets="blocks.*"):

@@ -23,6 +23,7 @@ def _wrapper(
         rank,
     ),
     pass_alpha: bool = True,
+    place: Callable[[nn.Module, nn.Linear], nn.Module] = lambda lora, linear: lora,
 ) -> type:
     """Makes a LinearWithLoRA with one thing different."""
 
@@ -30,7 +31,8 @@ def _wrapper(
         def __init__(self, linear: nn.Linear, rank: int, alpha: float) -> None:
             super().__init__()
             self.linear = keep(linear)
-            self.lora = LoRALayer(*shape(linear, rank), alpha if pass_alpha else 1.0)
+            lora = LoRALayer(*shape(linear, rank), alpha if pass_alpha else 1.0)
+            self.lora = place(lora, linear)
 
     Answer.forward = forward
     return Answer
@@ -89,6 +91,7 @@ SAMPLES = {
         right=[
             LinearWithLoRA,
             _wrapper(_sum),
+            _wrapper(_sum, place=lambda lora, linear: lora.to(linear.weight)),
             _wrapper(lambda self, x: self.lora(x) + self.linear(x)),
             _wrapper(
                 lambda self, x: F.linear(x, self.linear.weight, self.linear.bias) + self.lora(x)

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Collection
 from typing import Any
 
+import torch
 from torch import nn
 
 from lora_edu.lora import LinearWithLoRA, LoRALayer, replace_linear_with_lora
@@ -142,6 +143,22 @@ def _without_bias(child: Any) -> nn.Linear:
     return child
 
 
+class _OfTheNotebook(nn.Module):
+    """Notebook 03's class, which has fewer attributes than the package's."""
+
+    def __init__(self, linear: nn.Linear, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.linear, self.lora = linear, _UpdateOfTheNotebook(linear, rank, alpha)
+
+
+class _UpdateOfTheNotebook(nn.Module):
+    def __init__(self, linear: nn.Linear, rank: int, alpha: float) -> None:
+        super().__init__()
+        drawn = nn.init.kaiming_uniform_(torch.empty(linear.in_features, rank), a=5**0.5)
+        self.A, self.alpha = nn.Parameter(drawn), alpha
+        self.B = nn.Parameter(torch.zeros(rank, linear.out_features))
+
+
 def _update_alone(child: Any, rank: int, alpha: float) -> nn.Module:
     return LoRALayer(child.in_features, child.out_features, rank, alpha)
 
@@ -156,6 +173,7 @@ SAMPLES = {
             _replace(chosen=lambda name, targets: name in set(targets)),
             _replace(put=lambda module, name, child: module._modules.update({name: child})),
             _by_parents,
+            _replace(wrap=_OfTheNotebook),
         ],
         wrong=[
             (_replace(recursive=False), "call the function again on that child"),
@@ -169,6 +187,7 @@ SAMPLES = {
             (_forgets_the_first_block, "10 layers are wrapped, 12 should be"),
             (_replace(inside=_new_linear), "the pretrained weights are lost"),
             (_replace(hand_on=False), "also in the recursive call"),
+            (_replace(hand_on=False, wrap=_OfTheNotebook), "also in the recursive call"),
             (_replace(scaling="alpha/rank"), "You kept scaling= from the example"),
             (
                 _replace(chosen=lambda name, targets: name in {"query", "value"}),
@@ -191,6 +210,7 @@ SAMPLES = {
             (_replace(inside=_without_bias), "The bias of the layer is gone"),
             (_replace(inside=lambda child: child.requires_grad_(False)), "Your function freezes"),
             (_replace(wrap=_update_alone), "The update is in the layer's place"),
+            (_replace(wrap=_UpdateOfTheNotebook), "The update is in the layer's place"),
             (
                 _replace(chosen=lambda name, targets: any(name.endswith(t) for t in targets)),
                 "'key' is not 'sub_key'",
