@@ -88,11 +88,11 @@ def _judge_update(layer: LinearWithLoRA) -> None:
         raise Wrong(f"The rank is {lora.rank}, and should be {_RANK}.")
     if lora.multiplier == 16:
         raise Wrong(
-            "The multiplier is 16, alpha itself. It should be alpha / rank, 16 / 8 = 2: "
-            '`scaling="alpha/rank"` divides.'
+            "The multiplier is 16, alpha itself. It should be 2: give alpha 2, or divide 16 by the "
+            'rank with `scaling="alpha/rank"`.'
         )
     if lora.multiplier != _MULTIPLIER:
-        raise Wrong(f"The multiplier is {lora.multiplier:g}, and should be 16 / 8 = 2.")
+        raise Wrong(f"The multiplier is {lora.multiplier:g}, and should be 2: give alpha 2.")
     if lora.init != "peft":
         raise Wrong(
             'A is drawn from another range than in our recorded runs: give `init="peft"`, too.'

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Fine-tune a classifier, on CPU or GPU
 #
-# Turn a storyteller into a spam filter, and train only 5 % as many numbers as it has.
+# Turn a storyteller into a spam filter by training an addition of 5 % of its size.
 #
 # **You will be able to**
 # - train LoRA on a task, and try it on messages and data of your own
@@ -15,8 +15,7 @@
 # %% [markdown]
 # ## Can a storyteller spot spam?
 # Nobody has ever told our base which messages are wanted (*ham*) and which are not (*spam*). Here are
-# some that we invented, with the answer. Change `"bundled"` to `"real"` to fetch the SMS Spam
-# Collection instead.
+# some that we invented. Change `"bundled"` to `"real"` to fetch the SMS Spam Collection instead.
 # %%
 from textwrap import shorten
 
@@ -42,8 +41,8 @@ table(["label", "message"], seen)
 #
 # **Exercise 1, own code.** Write `prepare(model)`, which changes a GPT in place. Only $A$, $B$ and the head may learn.
 #
-# - `layers` get LoRA: rank 8, alpha 16, `scaling="alpha/rank"`, which makes the multiplier 2
-#   ([notebook 02](02_build_lora.ipynb)), and `init="peft"`, which draws $A$ as our recorded runs did
+# - `layers` get LoRA: rank 8 and alpha 2, as in notebook 03, and `init="peft"`, which draws $A$ as
+#   our recorded runs did
 # - `nn.Linear(model.config.n_embd, 2)` becomes the head
 # %% exercise="05.prepare"
 from torch import nn
@@ -58,7 +57,7 @@ def prepare(model):
     """Makes a GPT a classifier, of which only A, B and the new head learn."""
     # <solution>
     freeze(model)
-    replace_linear_with_lora(model, 8, 16, targets=layers, scaling="alpha/rank", init="peft")
+    replace_linear_with_lora(model, 8, 2, targets=layers, init="peft")
     model.head = nn.Linear(model.config.n_embd, 2)
     # </solution>
     # <student>
@@ -82,7 +81,7 @@ if not prepare_verdict.passed:
 
     def prepare(model):
         freeze(model)
-        replace_linear_with_lora(model, 8, 16, targets=layers, scaling="alpha/rank", init="peft")
+        replace_linear_with_lora(model, 8, 2, targets=layers, init="peft")
         model.head = nn.Linear(model.config.n_embd, 2)
 
 
@@ -112,7 +111,7 @@ before = right(model, rows.validation)
 print(f"right before training: {100 * before:.0f} % of the validation messages")
 # %% [markdown]
 # ## LoRA learns the task
-# Your run will repeat the first of five recorded ones, at the rate that was best on validation.
+# Your run repeats the first of five recorded ones, at the rate that was best on validation.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, read_record
@@ -180,7 +179,7 @@ for message in (
 # %%
 import json
 
-from lora_edu.evaluation import digits, runs_of
+from lora_edu.evaluation import runs_of
 from lora_edu.tasks import train_classifier
 
 models = {"head": load_pretrained("mini", device=device), "lora": model}
@@ -194,26 +193,25 @@ compared = []
 for method, each in models.items():
     runs = runs_of(record, stage="final", base="mini", labels="true", method=method)
     five = [100 * run["test_accuracy"] for run in runs]
-    said = classify(each, Batches(rows.test, 64, shuffle=False)).predicted
-    alike = (said == digits(runs[0]["predicted"])).sum().item()
     seeds = f"{sum(five) / 5:.0f} ({min(five):.0f} to {max(five):.0f})"
     shares = [f"{100 * right(each, part):.0f}" for part in (rows.validation, rows.test)]
-    told = [*shares, f"{alike} of {len(said)}", seeds]
-    compared.append([NAMES[method], *told, f"{count_parameters(each).trainable:,}"])
+    count = count_parameters(each).trainable
+    compared.append([NAMES[method], *shares, seeds, f"{count:,}", f"{4 * count / 1e3:,.0f}"])
 baselines = json.loads(data_path("results", "baselines.json").read_text())
 counted = f"{100 * baselines[SOURCE]['words_and_pairs']['accuracy'][0]:.0f}"
 compared.append(["words counted", "–", counted, "–", "–", "–"])
-seen = ["validation, %", "test, %", "same as recorded run", "five seeds on test: mean (range)"]
-table(["", *seen, "numbers trained"], compared)
+seen = ["validation, %", "test, %", "five seeds on test: mean (range)"]
+table(["", *seen, "numbers trained", "their file, kB"], compared)
 
 # %% [markdown]
-# ✓ **Measured: with 5 % as many numbers, LoRA does about as well as full fine-tuning.** A head alone
-# is below both. One run cannot say which of the two leads: full's five seeds spread further than
-# LoRA's on both sides.
+# ✓ **Measured: LoRA does about as well as full fine-tuning, and trains 5 % of the numbers.** A head
+# alone is below both. One run cannot tell which of the two leads, because full's five seeds reach
+# from below LoRA's worst to above its best. You have turned a storyteller into a spam filter, and
+# know what its rivals can do.
 #
 # <details><summary>Is my run the recorded one, and why is validation lower?</summary>
-# Yours answers as the recorded one did, message by message; a GPU may change a few. The validation
-# messages happen to be harder than the test's.
+# Yes, message by message, as counted below; a GPU may change a few. The validation messages happen to
+# be harder than the test's.
 # </details>
 #
 # And on real messages?
@@ -240,46 +238,10 @@ verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
 why = f"it is {gap:.1f} points: a head alone is already right so often that little is left to gain"
 reveal(versus, verdict, because=why, measured=right_of)
 # %% [markdown]
-# ## What LoRA won here
-# Back to *our* messages, and the same five seeds. The 95 % intervals also allow for luck in which
-# messages are tested. LoRA's and the head's overlap a little, but message by message LoRA is ahead
-# (notebook 09).
-# %%
-# @title Accuracy over five recorded seeds, and the bytes to keep
-from lora_edu.evaluation import accuracy_score, predictions_of, summarise
-from lora_edu.plots import point_chart, show
-
-about = record["about"]
-truth, groups = digits(about["test_labels"]), torch.tensor(about["test_groups"])
-sums, sizes = {}, {}
-for method, name in NAMES.items():
-    size = sizes[method] = 4 * count_parameters(models[method]).trainable
-    kept = f"{size / 1e6:.1f} MB" if size > 1e5 else f"{size / 1e3:.1f} kB"
-    runs = predictions_of(record, method=method)
-    sums[f"{name}\nkeeps {kept}"] = summarise(truth, runs, accuracy_score, groups=groups)
-head, lora, full = (100 * each.value for each in sums.values())
-title = f"LoRA: {lora - head:.0f} points above a head alone, and "
-title += f"{100 * sizes['lora'] / sizes['full']:.0f} % of full's bytes"
-# %%
-# @title The figure: what is right, and what is kept
-chart = point_chart(
-    {name: 100 * each.value for name, each in sums.items()},
-    {name: (100 * each.low, 100 * each.high) for name, each in sums.items()},
-    label_format="{:.1f} %",
-    title=title,
-    y_label="test messages right (%)",
-)
-shown = f"Head alone {head:.1f} %, LoRA {lora:.1f} %, full {full:.1f} % of the test messages right"
-show(chart, alt=f"{shown}. {title}.")
-# %% [markdown]
-# **Takeaway:** LoRA was right about as often as full fine-tuning, ten points more often than a head
-# alone, and each further task costs a file of 0.7 MB, not 12.4. Two caveats: the task is easy, since
-# counting words comes about a point below; and our training time hardly shrank.
-#
-# <details><summary>And what else?</summary>
-# The files are in float32. Gradients and Adam's memory shrink by 95 %, too. On real messages counting
-# beats LoRA, and a head nearly ties.
-# </details>
+# **Takeaway:** on our messages LoRA was right about as often as full fine-tuning and ten points more
+# often than a head alone. Each further task costs a file of 0.7 MB, not 12.4, and the memory for
+# gradients and Adam shrinks as much. Two caveats: the task is easy, since counting words comes about a
+# point below, and our training time hardly shrank.
 #
 # ## Should I use LoRA, and with what?
 # The evidence for each line, and what that does *not* show, is folded beneath.
@@ -328,14 +290,53 @@ ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew s
 # the file*, and says nothing of others, such as this shout. With a file of your own, choose rate and
 # steps on `own_rows.validation`.
 #
+# ## Deeper: could it be luck?
+# On *our* messages, the 95 % intervals allow for the luck of five seeds and of which messages are
+# tested. LoRA's and the head's overlap a little, but message by message LoRA is ahead (notebook 09).
+# %%
+# @title Accuracy over five recorded seeds, and the bytes to keep
+from lora_edu.evaluation import accuracy_score, digits, predictions_of, summarise
+from lora_edu.plots import point_chart, show
+
+about = record["about"]
+truth, groups = digits(about["test_labels"]), torch.tensor(about["test_groups"])
+sums, sizes = {}, {}
+for method, name in NAMES.items():
+    size = sizes[method] = 4 * count_parameters(models[method]).trainable
+    kept = f"{size / 1e6:.1f} MB" if size > 1e5 else f"{size / 1e3:.1f} kB"
+    runs = predictions_of(record, method=method)
+    sums[f"{name}\nkeeps {kept}"] = summarise(truth, runs, accuracy_score, groups=groups)
+head, lora, full = (100 * each.value for each in sums.values())
+title = f"LoRA: {lora - head:.0f} points above a head alone, and "
+title += f"{100 * sizes['lora'] / sizes['full']:.0f} % of full's bytes"
+# %%
+# @title The figure: what is right, and what is kept
+chart = point_chart(
+    {name: 100 * each.value for name, each in sums.items()},
+    {name: (100 * each.low, 100 * each.high) for name, each in sums.items()},
+    label_format="{:.1f} %",
+    title=title,
+    y_label="test messages right (%)",
+)
+shown = f"Head alone {head:.1f} %, LoRA {lora:.1f} %, full {full:.1f} % of the test messages right"
+show(chart, alt=f"{shown}. {title}.")
+# %%
+# @title Does each model of yours answer as the recorded one did?
+alike = []
+for method, each in models.items():
+    said = classify(each, Batches(rows.test, 64, shuffle=False)).predicted
+    recorded = predictions_of(record, method=method)[0]
+    alike.append([NAMES[method], f"{(said == recorded).sum().item()} of {len(said)}"])
+table(["your run", "the same answers as the recorded run"], alike)
+# %% [markdown]
 # ## Deeper: does LoRA save time?
-# LoRA trains 5 % as many numbers. How much of a step is left? It has three stages, each worth about
-# one forward pass through the model:
+# LoRA trains 5 % of the numbers that full fine-tuning does. How much of a step is left? A step has
+# three stages, each worth about one forward pass through the model:
 #
 # | stage | what it computes |
 # |:---|:---|
 # | forward | the loss |
-# | gradient backwards | how the loss changes with the *input* of each layer, from last to first |
+# | gradient backwards | how the loss changes with the *input* of each layer |
 # | gradients of weights | how the loss changes with the *weight* of each layer |
 #
 # **Exercise 2.** How many of the three does each method need? Count a stage as 0 if hardly anything of it is left. For
@@ -376,9 +377,9 @@ few = " Too few rounds to compare: the machine is busy." if len(times["full"]) <
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range.{few}")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# Ranges that overlap decide nothing. On our machine LoRA saved a tenth of the time at most, and now
+# On our machine LoRA saved a tenth of the time at most, and now
 # and then none. It does less in the backward pass and the optimizer, but two thin products more per
-# layer, and small operations cost far more time than their arithmetic. So papers disagree. The LoRA
+# layer, and small operations cost far more time than their arithmetic. The LoRA
 # paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B, against 32.5, but
 # Biderman et al. 2024 (section 4.7) found that LoRA tends to train slower at a fixed batch size.
 #
@@ -481,7 +482,7 @@ parts = {NAMES[method]: count / counted["full"] for method, count in counted.ite
 parts["a block with LoRA, by the formula"] = block_share(model.config.n_embd, 8)
 table(["", "operations, as a share of a full step's"], [[n, f"{p:.3f}"] for n, p in parts.items()])
 # %% [markdown]
-# The model's share is a little below a block's, because the first adapters need not pass a gradient on.
+# The model's share is a little lower, because the first adapters need not pass a gradient on.
 #
 # Better code gets time back: `fuse` lets LoRA's layers compute in fewer, larger operations, with the
 # same loss and gradients.
@@ -503,8 +504,7 @@ table(columns, listed) if rounds >= 5 else print("Too busy a machine to compare:
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
 # At GPT-2's size the question is *memory*. On a GPU `fit` uses *autocast*: weights stay in float32,
-# since small updates may vanish in 16 bits, but products are computed in 16 bits, which is faster. The
-# 16-bit copies of weights and inputs that the backward pass needs count as activations.
+# since small updates may vanish in 16 bits, but products are computed in 16 bits, which is faster.
 # %%
 from lora_edu import memory_budget
 from lora_edu.budget import MODEL_SHAPES
@@ -513,7 +513,8 @@ SHAPE = MODEL_SHAPES["GPT-2 small (124M)"].with_classifier(2)
 GPU_ROWS, GPU_TOKENS, needs = 16, 64, []
 for method in ("full", "lora"):
     size = {"batch_size": GPU_ROWS, "length_tokens": GPU_TOKENS, "storage": "mixed"}
-    # LoRA is on all six layers, so both keep all inputs for the backward pass
+    # LoRA is on all six layers, so both keep all inputs for the backward pass; 16-bit copies of
+    # weights and inputs that it needs count as activations
     need = memory_budget(SHAPE, method, rank=8, targets=layers, **size)
     fixed = need.weights_bytes + need.gradients_bytes + need.optimizer_bytes
     gb = [f"{each / 1e9:.2f}" for each in (fixed, need.activations_bytes)]
@@ -592,8 +593,8 @@ table(["model", "form", "rate", "seeds", "training, %", "validation, %", "test, 
 # No form is shown to be better: within a model intervals overlap, or there is one seed.
 #
 # ## Three sentences to remember
-# 1. LoRA made a spam filter with 5 % as many numbers, and full fine-tuning was not shown to do
-#    better.
+# 1. LoRA made a spam filter by training an addition of 5 % of the model's size, and full fine-tuning
+#    was not shown to do better.
 # 2. ◇ A LoRA step still needs about two thirds of the arithmetic, because the gradient travels
 #    back through frozen layers.
 # 3. ◇ Every method gets its own learning rate, chosen on validation, never on the test set.
@@ -618,6 +619,5 @@ table(["model", "form", "rate", "seeds", "training, %", "validation, %", "test, 
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), table 2
-# - Schulman et al. 2025, [LoRA Without Regret](https://thinkingmachines.ai/blog/lora/)
 # - Biderman et al. 2024, [LoRA Learns Less and Forgets Less](https://arxiv.org/abs/2405.09673)
 # - Almeida et al. 2011, [SMS Spam Collection](https://doi.org/10.1145/2034691.2034742)
