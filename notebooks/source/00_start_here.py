@@ -38,8 +38,8 @@ explorer
 # end from good English.
 # </details>
 # %% [markdown]
-# Write a prompt of **your own**, too; for the waiter, choose menu, at Strength 1. The prompts here are chosen to work well. All menus are made up, and with your prompt so small a model
-# may make up a name or a word, too.
+# Write a prompt of **your own**, too; for the waiter, choose menu, at Strength 1. We chose prompts
+# that work well; with yours, so small a model may invent a name, or even a word.
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
@@ -81,13 +81,15 @@ drawing("side_path")
 # layer acts as if its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed
 # *multiplier*.
 #
+# Think of $W$ as a drawing in ink, and of $\Delta W$ as tracing paper on it, with a few pencil strokes.
+# You see both at once, that is, their sum. Lift the sheet, and the ink is as it was.
+#
 # **In a hurry?**
 #
-# - 36 minutes in all, or 18 without the exercises: go on with [02 through Exercise
-#   2](02_build_lora.ipynb), [03 through “Train it”](03_lora_in_a_gpt.ipynb), and [05, “Should I use
-#   LoRA, and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?)
-# - Or nine: read 02's first section and its 15 lines, run all of 03, and read [“Train
-#   it”](03_lora_in_a_gpt.ipynb#Train-it) but for the exercise.
+# - 38 minutes in all, or 20 without exercises: go on with [02](02_build_lora.ipynb) up to the arrow →,
+#   and follow it.
+# - Or nine: run [03](03_lora_in_a_gpt.ipynb), and read its first section and “Train it”, without the
+#   exercise.
 #
 # ## The same in code
 # First the base alone. Nobody has taught it what `name[Old Oak], kind[tea room]` means:
@@ -159,7 +161,8 @@ set_strength(model, 1)
 answer, measured = ANSWERS[0 if difference == 0 else 1], f"Largest difference: {difference}"
 reveal(zero, answer, because="the update is multiplied by 0", measured=measured)
 # %% [markdown]
-# With strength $s$ the layer computes $x W + s \cdot x \Delta W$, so 1 is the adapter as trained.
+# With strength $s$ the layer computes $x W + s \cdot x \Delta W$. Since $\Delta W$ contains the
+# multiplier, 1 is the adapter as trained.
 #
 # ## How small is an adapter?
 # The drawing at the top is to scale. Here are its files in bytes:
@@ -180,9 +183,8 @@ chart = bar_chart(
 show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's size.")
 # %% [markdown]
 # <details><summary>Why so small?</summary>
-# In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in W. That is 8 %; wider
-# layers need less, and embeddings get no adapter. On larger models it is less still: Llama's 7 MB
-# are 0.04 % of its 16 GB.
+# In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in W. That is 8 %;
+# embeddings get no adapter, and wider layers need less: Llama's 7 MB are 0.04 % of its 16 GB.
 # </details>
 #
 # ## Does switching change the base?
@@ -199,7 +201,7 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 
 
 # %% [markdown]
-# Putting on and taking off leaves no trace, nor does LoRA's training (notebook 03).
+# Lifting the sheet leaves no trace on the ink, nor does training with LoRA (notebook 03).
 #
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
@@ -310,8 +312,8 @@ table(
     [[way, f"{100 * r:.0f} ± {50 * (high - low):.0f}"] for way, (r, low, high) in measured.items()],
 )
 # %% [markdown]
-# Counting words gets nearly as far, so most of that score needs no language model! Whether so small
-# a lead is luck, notebook 09 asks.
+# Counting words gets nearly as far, so most of that score needs no language model! Notebook 09 asks
+# whether so small a lead is luck.
 #
 # ## Deeper: what it costs
 # When the model runs, each adapted layer multiplies by two thin matrices more:
@@ -320,7 +322,8 @@ weights = sum(a.shape[0] * b.shape[1] for a, b in menu.matrices.values())
 extra = sum(a.numel() + b.numel() for a, b in menu.matrices.values())
 print(f"{100 * extra / weights:.1f} % more multiplications in the adapted layers")
 # %% [markdown]
-# In notebook 02 you *merge*: you add $\Delta W$ into $W$, and this cost is gone.
+# In notebook 02 you *merge*, that is, you add $\Delta W$ into $W$ and so copy the strokes in ink. Then
+# this cost is gone.
 #
 # **Exercise 3.** True or false? Replace the dots by `True` or `False`.
 #
