@@ -104,9 +104,10 @@ for row_of_m, row_of_cut in zip(M.int(), truncate(M, 1)):
     kept = [round(number, 1) for number in row_of_cut.tolist()]
     print(f"{str(row_of_m.tolist()):20} → {kept}")
 # %% [markdown]
-# Three matrices to cut: a picture of a house in the hills, pure noise, and the real thing. We trained
-# *all* weights of our GPT to tell spam from other messages. What this *full* fine-tuning, LoRA's
-# rival, changed in $W$ is our $\Delta W$ from here on; LoRA's own change stays $A B$.
+# ## How much can you cut?
+# Here are three matrices: a picture of a house in the hills, pure noise, and a change that training
+# made. We trained *all* weights of our GPT to tell spam from other messages: that is *full*
+# fine-tuning, LoRA's rival. From here on, $\Delta W$ is its change of $W$; LoRA's is $A B$.
 # %%
 # @title A picture, drawn as numbers
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
@@ -219,7 +220,7 @@ reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 # LoRA bets that the second is small.
 #
 # ## Deeper: cut it yourself
-# Take a matrix apart, and put it together again. `U` has the $u$ as columns, `Vh` the $v$ as rows.
+# `U` has the $u$ as columns, `Vh` the $v$ as rows.
 # %%
 torch.manual_seed(0)
 two_pieces = torch.randn(6, 2) @ torch.randn(2, 5)
@@ -357,8 +358,8 @@ put_back
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# Strictly, no, but rounding alone lifts zeros, so count the pieces for 90 % of the energy again, in all
-# 36 matrices.
+# Strictly, no. But that says little, because rounding alone lifts zeros. So count the pieces for 90 %
+# of the energy again, in all 36 matrices.
 # %%
 # @title The pieces of all 36 matrices
 from lora_edu.plots import heat_map

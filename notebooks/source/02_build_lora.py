@@ -35,7 +35,7 @@ drawing("side_path_start")
 # \underset{\substack{\text{in\_dim} \\ \times\,\text{rank}}}{A} \;
 # \underset{\substack{\text{rank} \\ \times\,\text{out\_dim}}}{B}$$
 #
-# Beneath each matrix is its shape; you choose the **rank**. In the drawing grey is frozen and blue learns; the bias $b$ is left out.
+# Beneath each matrix is its shape; you choose the **rank**. In the drawing grey is frozen and blue learns.
 #
 # And $\alpha$, in code `alpha`? It is the *multiplier*: it says how strongly the update counts, and is fixed before training. Here, as in Raschka's book (2024), it is used as it is. The LoRA paper divides it by the rank first, so that its alpha 16 at rank 8 is a 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both. The paper and PEFT also write $B A$, with $A$ as rank × in_dim: the same, transposed.
 #
@@ -106,7 +106,7 @@ layer_verdict
 # ## Where does it go?
 # It goes beside an existing layer.
 #
-# **Exercise 2, own code.** Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`. After `LoRALayer(…)` write `.to(linear.weight)`: it puts $A$ and $B$ on the layer's device, in its number type.
+# **Exercise 2, own code.** Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -145,7 +145,7 @@ wrapper_verdict
 # </details>
 # %% [markdown]
 # ### The whole thing in 15 lines
-# That is LoRA, all of it: your two classes, in place of any `nn.Linear`. They are folded below, for as long as yours do not pass.
+# That is LoRA, all of it: your two classes, in place of any `nn.Linear`. Ours are folded below, in case yours do not pass yet.
 # %% tags=["long"]
 # @title LoRA in 15 lines: unfold it when you are done, or stuck
 if not (layer_verdict.passed and wrapper_verdict.passed):
@@ -178,9 +178,9 @@ layer = LinearWithLoRA(linear, rank=4, alpha=2.0)
 print("largest difference from the bare layer:", (layer(x) - linear(x)).abs().max().item())
 print("learns:", [name for name, p in layer.named_parameters() if p.requires_grad])
 # %% [markdown]
-# **Takeaway:** since $B$ is zero, the wrapped layer *is* the bare one at step 0, to the last bit.
+# **Takeaway:** since $B$ is zero, the wrapped layer *is* the bare one at step 0, to the last bit. And you have just built LoRA.
 #
-# Trained, the update can be added into $W$, and the second path is gone:
+# Once it is trained, you can add the update into $W$. In notebook 00's picture, you copy the pencil strokes in ink:
 # %%
 with torch.no_grad():
     layer.lora.B.normal_()  # as if trained
@@ -190,7 +190,7 @@ with torch.no_grad():
     layer.lora.B.zero_()  # back to the start
 print(f"largest difference from the merged layer: {apart:.3f}")
 # %% [markdown]
-# **Common bugs.** Freeze *first*, then wrap: if you never freeze, $W$ learns as well; if you freeze afterwards, so are $A$ and $B$. And without `.to(linear.weight)` a layer on a GPU meets matrices on the CPU.
+# **Common bugs.** Freeze *first*, then wrap: if you never freeze, $W$ learns as well, and if you freeze afterwards, $A$ and $B$ cannot learn.
 #
 # → [In a hurry? The next stop is 03](03_lora_in_a_gpt.ipynb).
 #
@@ -215,7 +215,7 @@ reveal(first, found, because="while B is 0, changing A changes nothing; changing
 # </details>
 #
 # ## Deeper: why this start and no other?
-# Let us try all four, zero or random, on a small task from the folded cell below. We change a frozen layer, `base`, by a hidden matrix of rank 4, and LoRA has to learn it from the changed layer's noisy answers.
+# Let us try all four, zero or random, on a small task. A frozen layer, `base`, is changed by a hidden matrix of rank 4, and LoRA has to learn it from the changed layer's noisy answers.
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1

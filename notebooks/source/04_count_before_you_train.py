@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Count before you train
 #
-# You learn to predict what a fine-tuning run costs, from 3 million to 175 billion parameters.
+# You predict what a fine-tuning run costs, from 3 million to 175 billion parameters.
 #
 # **You will be able to**
 # - count LoRA's trainable parameters, and ◇ find where it stops paying
@@ -233,18 +233,18 @@ check("04.explorer", smallest_rank)
 # </details>
 #
 # ## Deeper: why the activations stay
-# For a layer $y = x W$ and $g$, the loss's gradient at its output, the backward pass computes
-# $x^\top g$, the gradient of $W$, and $g W^\top$, the one at the layer's input. A frozen layer skips
-# the first, so its input $x$ need not be kept, unless an adapter is beside it, because the gradient
-# of $A$ needs the same $x$.
+# Take a layer $y = x W$, and call the loss's gradient at its output $g$. From it the backward pass
+# computes $x^\top g$, the gradient of $W$, and $g W^\top$, the gradient at the layer's input. A frozen
+# layer skips the first, so its input $x$ need not be kept. With an adapter beside it, it must be,
+# because the gradient of $A$ needs the same $x$.
 # %%
 from lora_edu.plots import drawing
 
 drawing("kept")
 # %% [markdown]
 # The lower half counts what is kept for each token and block. A box is $d$ numbers, the model's width.
-# Attention keeps query, key, value and its result. Of inputs there is one box for query, key and value
-# together, one for `fc_in` and four for the wide `fc_out`; the $r$ numbers of each $x A$ are on the
+# Attention keeps query, key, value and its result. Of the layers' inputs, query, key and value share
+# one box, `fc_in` has one, and the wide `fc_out` has four; the $r$ numbers of each $x A$ are on the
 # right. *Checkpointing*, a switch of the last explorer, keeps each block's input alone and computes
 # the rest again.
 #
