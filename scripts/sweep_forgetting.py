@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
@@ -96,6 +96,15 @@ ARMS = {
 #: Arms that a claim in notebook 10 rests on, with their best rate: two more seeds, since three
 #: could not tell the first two apart.
 CLAIMED, MORE_SEEDS = {"lora 8, mlp": 1e-2, "lora 10, attention": 1e-2, "lora 4": 1e-2}, (3, 4)
+#: Rates between those of the grid, for the arms whose curves notebook 06 compares: the curves bend,
+#: so that a long straight line between two points of theirs lies too high.
+BETWEEN = {
+    "matrices": (3e-4,),
+    "full": (3e-4,),
+    "lora 8": (3e-3, 7e-3),
+    "lora 32": (1.5e-3, 3e-3),
+    "lora 32, embedding": (7e-4, 1.5e-3),
+}
 #: Longer runs: name → two rates, which fall with the length.
 LONGER = {
     3: {"full": (1e-4, 5e-4), "matrices": (1e-4, 5e-4), "lora 8": (1e-3, 5e-3)},
@@ -182,15 +191,19 @@ def losses_of(model: GPT, stories: str) -> dict[str, float]:
     return {name: round(loss_on(model, each), 4) for name, each in rows.items()}
 
 
-def sizes_of(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> dict[str, float]:
+def sizes_of(
+    before: Mapping[str, Tensor], after: Mapping[str, Tensor], layers: Iterable[str]
+) -> dict[str, float]:
     """How large an update is beside W, over the matrices that LoRA adapts.
+
+    Args:
+        layers: Their names, without ".weight".
 
     Returns:
         update_size: ‖ΔW‖_F / ‖W‖_F. strongest: σ_1(ΔW) / σ_1(W). Both are means over matrices.
         intruded: How many matrices have at least one intruder dimension.
     """
-    names = [f"{name}.weight" for name in adaptable_layers(load_pretrained("mini"), LORA_TARGETS)]
-    pairs = [(before[name], after[name]) for name in names]
+    pairs = [(before[f"{name}.weight"], after[f"{name}.weight"]) for name in layers]
     size = mean(((new - old).norm() / old.norm()).item() for old, new in pairs)
     strongest = mean(
         (singular_values(new - old)[0] / singular_values(old)[0]).item() for old, new in pairs
@@ -227,7 +240,7 @@ def one_run(key: dict[str, Any], *, stories: str) -> dict[str, Any]:
         "trainable_parameters": history.trainable_parameters,
         "loss_after_20": round(mean(history.losses[10:20]), 4),
         **losses_of(model, stories),
-        **sizes_of(before, after),
+        **sizes_of(before, after, adaptable_layers(plain, LORA_TARGETS)),
         "strengths": strengths,
         "training_seconds": round(seconds, 1),
         "seconds": round(time.process_time() - start, 1),
@@ -250,7 +263,9 @@ def keys() -> list[dict[str, Any]]:
         for lr in rates
     ]
     more = [key_of(arm, lr, seed) for seed in MORE_SEEDS for arm, lr in CLAIMED.items()]
-    return short + more + long
+    between = [key_of(arm, lr, seed) for arm in BETWEEN for seed in SEEDS for lr in BETWEEN[arm]]
+    planned = short + more + between + long
+    return [key for number, key in enumerate(planned) if key not in planned[:number]]
 
 
 def about(stories: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from lora_edu.evaluation.rates import (
     seeds_by_rate,
     tied_rates,
     tradeoff,
+    with_rates_between,
 )
 
 __all__ = [
@@ -66,4 +67,5 @@ __all__ = [
     "tied_rates",
     "tradeoff",
     "wilson_interval",
+    "with_rates_between",
 ]

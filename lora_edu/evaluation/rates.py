@@ -136,6 +136,37 @@ def tradeoff(
     return whole, [seeds[seed] for seed in sorted(seeds)]
 
 
+def with_rates_between(
+    runs: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
+) -> dict[str, list]:
+    """Returns the runs of one arm as a record, with another sweep's where it had rates of its own.
+
+    A curve through more rates is closer to the truth, because it bends: a straight line between two
+    points of it lies too high.
+
+    Args:
+        runs: Of one sweep.
+        others: Of another sweep with the same data, steps and seeds; those at a rate that `runs`
+            has are left out.
+
+    Raises:
+        ValueError: a rate has other seeds than the first of `runs`.
+
+    Example:
+        >>> one, other = ({"key": {"lr": lr, "seed": 0}} for lr in (0.1, 0.2))
+        >>> len(with_rates_between([one], [one, other])["runs"])
+        2
+    """
+    rates = {run["key"]["lr"] for run in runs}
+    both = [*runs, *(run for run in others if run["key"]["lr"] not in rates)]
+    seeds = defaultdict(set)
+    for run in both:
+        seeds[run["key"]["lr"]].add(run["key"]["seed"])
+    if len({tuple(sorted(each)) for each in seeds.values()}) != 1:
+        raise ValueError(f"every rate needs the same seeds, got {dict(sorted(seeds.items()))}")
+    return {"runs": both}
+
+
 def forgotten_at(learning: float, curve: Sequence[Point]) -> float:
     """Returns what a curve has forgotten where it has learnt so much, between two rates.
 

@@ -14,6 +14,7 @@ from lora_edu.tasks.classifier import (
     prepare_classifier,
     train_classifier,
 )
+from lora_edu.tasks.forgetting import curves_at_more_rates
 from lora_edu.tasks.menu import (
     MULTIPLIER,
     RANK,
@@ -45,6 +46,7 @@ __all__ = [
     "RANK",
     "RankRecord",
     "claim_table",
+    "curves_at_more_rates",
     "e2e_patterns",
     "error_rate_score",
     "feature_loss",

@@ -134,7 +134,7 @@ def test_text_that_a_cell_shows_is_counted(shown: str) -> None:
 
 
 def test_the_words_that_a_cell_shows_are_those_that_are_not_folded() -> None:
-    claims = published_claims({1: 1.0, 2: 1.0}, by_alpha=1.0, by_rates=1.0)
+    claims = published_claims({1: 1.0, 2: 1.0}, by_alpha=[1.0], by_rates=[1.0])
     unfolded = re.sub(FOLD, "", claim_table(claims)._repr_html_())
     texts = {
         "decision_tables()": re.sub(FOLD, "", decision_tables().text, flags=re.DOTALL),

@@ -13,6 +13,7 @@ from lora_edu.evaluation.rates import (
     losses_by_rate,
     seeds_by_rate,
     tradeoff,
+    with_rates_between,
 )
 
 
@@ -64,3 +65,11 @@ def test_a_curve_is_read_at_its_points_and_between_them(learning, forgotten) -> 
 @pytest.mark.parametrize("learning", [0.4, 1.6])
 def test_where_no_rate_has_learnt_so_much_nothing_is_made_up(learning: float) -> None:
     assert math.isnan(forgotten_at(learning, tradeoff(RECORD, "old", method="a")[0]))
+
+
+def test_a_curve_takes_rates_from_another_sweep_but_not_those_that_it_has() -> None:
+    ours = [run(0.1, 0, 1.0, 2.0), run(0.1, 1, 1.0, 2.0)]
+    theirs = [run(lr, seed, 0.5, 4.0) for lr in (0.1, 0.2) for seed in (0, 1)]
+    assert losses_by_rate(with_rates_between(ours, theirs)) == {0.1: 1.0, 0.2: 0.5}
+    with pytest.raises(ValueError, match="same seeds"):
+        with_rates_between(ours, theirs[:3])

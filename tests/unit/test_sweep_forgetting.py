@@ -12,6 +12,8 @@ from lora_edu.datasets import Row
 from lora_edu.evaluation import read_record
 from lora_edu.files import data_path
 from lora_edu.pretrained import load_pretrained
+from lora_edu.targets import adaptable_layers
+from lora_edu.tasks import LORA_TARGETS
 from lora_edu.training.optimizer import trainable_parameters
 from scripts import sweep_forgetting as sweep
 
@@ -22,9 +24,9 @@ LORA_1 = 6 * (4 * (192 + 192) + 2 * (192 + 768))  # numbers at rank 1
 
 def test_every_run_comes_once_and_all_seeds_of_an_arm_before_the_next():
     keys = sweep.keys()
-    assert len({json.dumps(key) for key in keys}) == len(keys) == 15 * 5 * 3 + 3 * 2 + 2 * 3 * 2 * 3
-    short = [key for key in keys if key["steps"] == sweep.STEPS]
-    arms = [key["arm"] for key in short if key["seed"] in sweep.SEEDS]
+    grid, more, between, longer = 15 * 5 * 3, 3 * 2, 7 * 3, 2 * 3 * 2 * 3
+    assert len({json.dumps(key) for key in keys}) == len(keys) == grid + more + between + longer
+    arms = [key["arm"] for key in keys[:grid]]
     assert [arm for place, arm in enumerate(arms) if arm not in arms[:place]] == list(sweep.ARMS)
     assert arms == sorted(arms, key=list(sweep.ARMS).index)
     for times, arms in sweep.LONGER.items():
@@ -74,7 +76,7 @@ def test_the_update_is_measured_beside_w_and_scaled_between_base_and_trained():
     after = dict(before)
     name = "blocks.0.attention.query.weight"
     after[name] = 3 * before[name]  # ΔW is 2 W
-    sizes = sweep.sizes_of(before, after)
+    sizes = sweep.sizes_of(before, after, adaptable_layers(plain, LORA_TARGETS))
     assert sizes == {
         "update_size": pytest.approx(2 / 36, abs=1e-4),
         "strongest": pytest.approx(2 / 36, abs=1e-4),

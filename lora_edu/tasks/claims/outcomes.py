@@ -13,6 +13,7 @@ import torch
 
 from lora_edu.budget import block_share
 from lora_edu.evaluation import (
+    Point,
     accuracy_score,
     compare,
     digits,
@@ -41,6 +42,7 @@ from lora_edu.tasks.claims.verdicts import (
     same,
     within,
 )
+from lora_edu.tasks.forgetting import curves_at_more_rates
 
 Record = Mapping[str, Any]
 
@@ -50,6 +52,8 @@ WHOLE = "its matrices trained whole"  # the control: full's way of learning in L
 # Where notebooks 06 and 08 read their curves: validation losses on menus.
 MINI_LEVELS, LLM_LEVELS = (0.30, 0.25, 0.23), (0.37, 0.35, 0.32)
 TWO_THIRDS, LITTLE_MORE = 2 / 3, 0.1
+WITH_ONE = "layers of 36 with one"
+LAYERS_IN_ALL, HARDLY_ANY = 36, 0.1  # of the layers
 
 
 def same_as_full(
@@ -60,7 +64,7 @@ def same_as_full(
     real_spam: Record,
     forgetting: Record,
 ) -> Claim:
-    """LoRA against full fine-tuning on fresh runs, and against the same matrices trained whole.
+    """LoRA against full fine-tuning on test sets, and against the same matrices trained whole.
 
     Args:
         menus: `generator_bundled.json`.
@@ -113,7 +117,7 @@ def _accuracy(what: str, record: Record) -> Trial:
 
 
 def learns_and_forgets_less(menus: Record, llm: Record) -> Claim:
-    """Both halves on fresh runs: the loss on the task, and that on stories, LoRA minus full.
+    """Both halves on test sets: the loss on the task, and that on stories, LoRA minus full.
 
     Args:
         menus: `generator_bundled.json`.
@@ -138,45 +142,48 @@ def learns_and_forgets_less(menus: Record, llm: Record) -> Claim:
     )
 
 
-def forgets_less_at_equal_learning(menus: Record, llm: Record) -> Claim:
+def forgets_less_at_equal_learning(menus: Record, forgetting: Record, llm: Record) -> Claim:
     """The loss on stories where both have learnt the task equally well, LoRA minus the other.
 
     Args:
         menus: `generator_bundled.json`, with the runs that train LoRA's 36 matrices whole.
+        forgetting: `forgetting.json`, with the same at rates between.
         llm: `llm_menu.json`.
     """
-    tuned = {"stage": "tune", "task": "menu"}
-    mine, theirs = (tuned | method for method in (LORA_8, FULL))
-    lora, full = ({"stage": "tune"} | method for method in (LORA_8, FULL))
+    mini = {
+        arm: curves_at_more_rates(menus, forgetting, arm)[1]
+        for arm in ("lora 8", "full", "matrices")
+    }
+    lora, full = (
+        tradeoff(llm, "story_loss", stage="tune", **method)[1] for method in (LORA_8, FULL)
+    )
     return Claim(
         "LoRA has forgotten less than full fine-tuning that learnt as much",
         f"{LEARNS_LESS}, section 4.3, for code; for mathematics they find the opposite",
         [
-            _at_levels("menus, LoRA − full", menus, mine, theirs, MINI_LEVELS),
-            _at_levels(
-                f"menus, LoRA − {WHOLE}",
-                menus,
-                mine,
-                tuned | MATRICES,
-                MINI_LEVELS,
-            ),
-            _at_levels("menus, SmolLM2, LoRA − full", llm, lora, full, LLM_LEVELS),
+            _at_levels("menus, LoRA − full", mini["lora 8"], mini["full"], MINI_LEVELS),
+            _at_levels(f"menus, LoRA − {WHOLE}", mini["lora 8"], mini["matrices"], MINI_LEVELS),
+            _at_levels("menus, SmolLM2, LoRA − full", lora, full, LLM_LEVELS),
         ],
         ["06", "08"],
     )
 
 
 def _at_levels(
-    what: str, record: Record, lora: Mapping, other: Mapping, levels: Sequence[float]
+    what: str,
+    lora: Sequence[Sequence[Point]],
+    other: Sequence[Sequence[Point]],
+    levels: Sequence[float],
 ) -> Trial:
     """The loss on stories at each level of learning, seed by seed; one level against it decides.
 
     Of several against it, it is the one farthest from 0.
     """
-    curves = [tradeoff(record, "story_loss", **key)[1] for key in (lora, other)]
     shown, found = [], []
     for level in levels:
-        one, two = (torch.tensor([forgotten_at(level, seed) for seed in curve]) for curve in curves)
+        one, two = (
+            torch.tensor([forgotten_at(level, seed) for seed in curves]) for curves in (lora, other)
+        )
         mean, half = mean_difference(one, two)
         shown.append(STORY_NATS.signed(mean, half).removesuffix(" nats"))
         found.append(
@@ -187,24 +194,31 @@ def _at_levels(
     decisive = max(
         found, key=lambda trial: (trial.verdict == FAILS, trial.verdict == OPEN, trial.distance)
     )
-    return decisive._replace(found=f"{text}, {len(curves[0])} seeds")
+    return decisive._replace(found=f"{text}, {len(lora)} seeds")
 
 
-def intruder_dimensions(record: Record) -> Claim:
-    """Layers with an intruder, LoRA minus full, each at the rate that learnt most.
+def intruder_dimensions(tales: Record, forgetting: Record) -> Claim:
+    """Layers with an intruder, each method at the rate that learnt most; and how few full has.
 
     Args:
-        record: `intruders.json`; LoRA with PEFT's start.
+        tales: `intruders.json`; LoRA with PEFT's start.
+        forgetting: `forgetting.json`, on menus.
     """
-    keys = ({"init": init} for init in ("peft", ""))
-    lora, full = (_learnt_most(runs_of(record, **key)) for key in keys)
-    counts = sorted(run["layers"] for run in full)
-    found = f"tales, layers of {record['about']['layers']} with one, LoRA − full"
-    found += f" (in which {counts[0]} to {counts[-1]})"
+    pairs = {
+        "tales": [_learnt_most(runs_of(tales, init=init)) for init in ("peft", "")],
+        "menus": [of_arm(forgetting, arm) for arm in ("lora 8", "full")],
+    }
+    trials = []
+    for (task, (lora, full)), count in zip(pairs.items(), ("layers", "intruded"), strict=True):
+        trials.append(more(f"{task}, {WITH_ONE}, LoRA − full", lora, full, count, LAYERS))
+        low, *_, high = sorted(run[count] for run in full)
+        few = within(low / LAYERS_IN_ALL, high / LAYERS_IN_ALL, 0, HARDLY_ANY)
+        found = f"{task}, {WITH_ONE}, full: {low} to {high} layers, {len(full)} seeds"
+        trials.append(Trial(found, few, low, high))
     return Claim(
         "LoRA brings intruder dimensions, and full fine-tuning hardly any",
         f"{ILLUSION}, abstract",
-        [more(found, lora, full, "layers", LAYERS)],
+        trials,
         ["03"],
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -38,12 +38,14 @@ NOTE = (
 )
 
 
-def published_claims(falls: Mapping[int, float], by_alpha: float, by_rates: float) -> list[Claim]:
+def published_claims(
+    falls: Mapping[int, float], by_alpha: Sequence[float], by_rates: Sequence[float]
+) -> list[Claim]:
     """Tries every claim on the records that ship, and on what was just measured.
 
     Args:
         falls: As `same_beginning` takes them.
-        by_alpha: As `alpha_is_a_rate` takes it.
+        by_alpha: As `alpha_is_a_rate` takes them.
         by_rates: Likewise.
     """
 
@@ -70,8 +72,8 @@ def published_claims(falls: Mapping[int, float], by_alpha: float, by_rates: floa
         tried(larger_batches, "settings", menus),
         tried(same_as_full, menus, real_menus, llm, spam, real_spam, "forgetting"),
         tried(learns_and_forgets_less, menus, llm),
-        tried(forgets_less_at_equal_learning, menus, llm),
-        tried(intruder_dimensions, "intruders"),
+        tried(forgets_less_at_equal_learning, menus, "forgetting", llm),
+        tried(intruder_dimensions, "intruders", "forgetting"),
         two_thirds(GPTConfig().n_embd, RANK),
     ]
 

@@ -12,8 +12,8 @@ from typing import Any
 from lora_edu.evaluation import runs_at_best_rate
 from lora_edu.tasks.claims.sources import LORA, NO_REGRET
 from lora_edu.tasks.claims.verdicts import NATS, Claim, less, more
+from lora_edu.tasks.forgetting import STEPS
 
-STEPS = 375  # of the runs that are compared
 ATTENTION, MLP, ALL = "lora 10, attention", "lora 8, mlp", "lora 4"
 
 
