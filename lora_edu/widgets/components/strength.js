@@ -33,6 +33,7 @@ const STYLE = `
   .bars .name { text-align: right; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; line-height: 22px; }
   .bars .name i { font-style: normal; color: var(--quiet); }
   .bars > [hidden] { display: none; }
+  .bars.waiting::before { content: "The model reads your prompt …"; grid-column: 1 / -1; padding: 48px 0 0 12px; color: var(--quiet); }
   .bars .first { font-weight: 700; }
   .bars .track { position: relative; height: 23px; margin-right: 60px; border-left: 1px solid var(--line); }
   .bars .now, .bars .was { position: absolute; left: 0; min-width: 1px; border-radius: 0 3px 3px 0; }
@@ -158,6 +159,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
     said.replaceChildren(...pieces(now.prompt, classifies ? `\n→ ${waiting}` : waiting));
     base.replaceChildren(...beneath((now.base ?? "…").trim(), classifies));
     draw(now.bars);
+    rows.classList.toggle("waiting", !now.bars.length);
     path.set(data.strengths[state.strength]);
     question.textContent = classifies ? "Which of the two?" : "What comes next?";
     explained.textContent = explain(data.strengths[state.strength], classifies);
