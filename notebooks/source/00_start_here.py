@@ -13,14 +13,15 @@
 # **You need** a little PyTorch (tensors, `nn.Module`, training) and a first idea of a transformer.
 #
 # **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU.
+# Only 12, 21 or 39 minutes for the whole course? See [*In a hurry?*](#In-a-hurry?)
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something breaks, start again
-# there. A section headed “Deeper” is folded.
+# at the top. A section headed “Deeper” is folded.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
 # Our model, the *base*, is tiny: 3 million parameters. It has read ten thousand children's stories
-# and nothing else, so its grammar is mostly good, and its plots wander off. Three small files,
+# and nothing else, so its grammar is mostly good, but its plots wander off. Three small files,
 # *adapters*, teach it more. The waiter, `menu`, turns data about a place into a sentence: **drag
 # Strength to 0 and back.**
 # %%
@@ -38,16 +39,16 @@ explorer
 # end from good English.
 # </details>
 # %% [markdown]
-# Write a prompt of **your own**, too; for the waiter, choose menu, at Strength 1. We chose prompts
-# that work well; with yours, so small a model may invent a name, or even a word.
+# Now write a prompt of **your own**; for the waiter, choose menu and Strength 1. We chose prompts that
+# work well; with yours, so small a model may invent a name, or even a word.
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B that takes about
 # 121 GB of GPU memory, most of it for gradients and the optimizer, and leaves a 16 GB file for every
 # task. LoRA freezes the model and trains a small addition beside it. What is frozen needs no gradients
-# and no optimizer, so about 35 GB are enough, or 25 with most of the model in 4 bits. And a task is a
-# file of 7 MB.
+# and no optimizer, so about 35 GB are enough, or 25 with most of the model in 4 bits. And instead of
+# a copy of 16 GB, each task needs a file of 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -84,12 +85,23 @@ drawing("side_path")
 # Think of $W$ as a drawing in ink, and of $\Delta W$ as tracing paper on it, with a few pencil strokes.
 # You see both at once, that is, their sum. Lift the sheet, and the ink is as it was.
 #
-# **In a hurry?**
+# ### In a hurry?
+# These times count what you have read so far.
 #
-# - 38 minutes in all, or 20 without exercises: go on with [02](02_build_lora.ipynb) up to the arrow →,
-#   and follow it.
-# - Or nine: run [03](03_lora_in_a_gpt.ipynb), and read its first section and “Train it”, without the
-#   exercise.
+# # <student>
+# | time | go on with |
+# |:---|:---|
+# | 39 min | [02](02_build_lora.ipynb) [to the end of “Where does it go?”](02_build_lora.ipynb#Where-does-it-go?), [03](03_lora_in_a_gpt.ipynb) [to the end of “Train it”](03_lora_in_a_gpt.ipynb#Train-it), then 05's [“Should I use LoRA, and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) |
+# | 21 min | the same without exercises, whose code is open in [solutions/02](solutions/02_build_lora.ipynb) and [solutions/03](solutions/03_lora_in_a_gpt.ipynb); then [05's table](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) |
+# | 12 min | in [solutions/03](solutions/03_lora_in_a_gpt.ipynb) only [“Where does LoRA go?”](solutions/03_lora_in_a_gpt.ipynb#Where-does-LoRA-go?), [“Replace the layers”](solutions/03_lora_in_a_gpt.ipynb#Replace-the-layers) and [“Train it”](solutions/03_lora_in_a_gpt.ipynb#Train-it), without exercises |
+# # </student>
+# # <solution>
+# | time | go on with |
+# |:---|:---|
+# | 39 min | [02](../02_build_lora.ipynb) [to the end of “Where does it go?”](../02_build_lora.ipynb#Where-does-it-go?), [03](../03_lora_in_a_gpt.ipynb) [to the end of “Train it”](../03_lora_in_a_gpt.ipynb#Train-it), then 05's [“Should I use LoRA, and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) |
+# | 21 min | the same without exercises, whose code is open in [solutions/02](02_build_lora.ipynb) and [solutions/03](03_lora_in_a_gpt.ipynb); then [05's table](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) |
+# | 12 min | in [solutions/03](03_lora_in_a_gpt.ipynb) only [“Where does LoRA go?”](03_lora_in_a_gpt.ipynb#Where-does-LoRA-go?), [“Replace the layers”](03_lora_in_a_gpt.ipynb#Replace-the-layers) and [“Train it”](03_lora_in_a_gpt.ipynb#Train-it), without exercises |
+# # </solution>
 #
 # ## The same in code
 # First the base alone. Nobody has taught it what `name[Old Oak], kind[tea room]` means:
@@ -115,9 +127,9 @@ print(generate_text(model, encoding, meaning, 40))
 a, b = menu.matrices["blocks.0.attention.query"]
 print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, B {tuple(b.shape)}")
 # %% [markdown]
-# **Exercise 1, to warm up.** $A$ squeezes 192 numbers to a few, and $B$ widens these few to 192. How
-# many they are is the **rank**, hence *low-rank adaptation*. What is it here? First see `check`
-# refuse 192, then replace the dots.
+# **Exercise 1, to warm up.** $A$ squeezes 192 numbers to a few, and $B$ widens these few to 192 again.
+# Their count is the **rank**, and it is small, hence *low-rank adaptation*. What is the rank of this
+# adapter? First see `check` refuse 192, then replace the dots.
 # %%
 from lora_edu.exercises import check
 
@@ -201,7 +213,7 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 
 
 # %% [markdown]
-# Lifting the sheet leaves no trace on the ink, nor does training with LoRA (notebook 03).
+# The ink is untouched. Training with LoRA does not touch it either, as you will prove in notebook 03.
 #
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
@@ -293,7 +305,8 @@ for message in (
     answers.append([("not spam", "spam")[said], message])
 table(["the filter says", "message"], answers)
 # %% [markdown]
-# The last is a miss! How does it do on 515 test messages, invented like those it was trained on?
+# The last is a miss! How often is the filter right on 515 test messages, invented like those that it
+# was trained on?
 # %%
 # @title How often it is right, from the record
 import json

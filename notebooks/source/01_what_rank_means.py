@@ -90,24 +90,19 @@ M = (column @ row + another).float()
 strengths = singular_values(M)
 print("strengths:", [round(s, 1) + 0.0 for s in strengths.tolist()])
 # %% [markdown]
-# Two, though not the two that you added: their rows are not perpendicular, as all $v$ must be. How
-# much of $M$ is in the first? We count *energy*, the sum of squared entries, because it equals the
-# sum of all $\sigma^2$:
-# %%
-print(f"squared entries: {M.square().sum():.0f}, squared strengths: {strengths.square().sum():.0f}")
-print(f"the first piece has {100 * energy_kept(strengths)[0]:.0f} % of the energy")
-# %% [markdown]
+# Two, though not the two that you added: their rows are not perpendicular, as all $v$ must be.
+#
 # To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. No other matrix of that rank is
-# closer to $M$ (Eckart and Young, 1936). Which row does this cut lose?
+# closer to $M$ (Eckart and Young, 1936). We measure what a cut keeps as *energy*, the sum of $\sigma^2$
+# over its pieces:
 # %%
-for row_of_m, row_of_cut in zip(M.int(), truncate(M, 1)):
-    kept = [round(number, 1) for number in row_of_cut.tolist()]
-    print(f"{str(row_of_m.tolist()):20} → {kept}")
+print(f"the first piece has {100 * energy_kept(strengths)[0]:.0f} % of the energy")
 # %% [markdown]
 # ## How much can you cut?
 # Here are three matrices: a picture of a house in the hills, pure noise, and a change that training
 # made. We trained *all* weights of our GPT to tell spam from other messages: that is *full*
-# fine-tuning, LoRA's rival. From here on, $\Delta W$ is its change of $W$; LoRA's is $A B$.
+# fine-tuning, LoRA's rival. From here on, $\Delta W$ is what full fine-tuning added to $W$, while LoRA
+# adds $A B$.
 # %%
 # @title A picture, drawn as numbers
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
@@ -214,13 +209,23 @@ reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 #
 # </details>
 #
-# The figure also *cuts* ΔW to each rank, while LoRA *learns* its own directions.
+# The figure also *cuts* ΔW to each rank, which is another question, because LoRA *learns* its own
+# directions.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.
 #
 # ## Deeper: cut it yourself
-# `U` has the $u$ as columns, `Vh` the $v$ as rows.
+# Which row of $M$ does the cut to rank 1 lose? And is the energy of $M$ also the sum of its squared
+# entries?
+# %%
+for row_of_m, row_of_cut in zip(M.int(), truncate(M, 1)):
+    kept = [round(number, 1) for number in row_of_cut.tolist()]
+    print(f"{str(row_of_m.tolist()):20} → {kept}")
+squares = M.square().sum(), singular_values(M).square().sum()
+print(f"squared entries: {squares[0]:.0f}, squared strengths: {squares[1]:.0f}")
+# %% [markdown]
+# In PyTorch, `U` has the $u$ as columns and `Vh` the $v$ as rows.
 # %%
 torch.manual_seed(0)
 two_pieces = torch.randn(6, 2) @ torch.randn(2, 5)
@@ -312,7 +317,8 @@ print(f"ΔW, shrunk to the cut's energy, has the lower loss in {lower} of 25: 5 
 # that a weaker ΔW is enough, not that few directions are.
 #
 # ## Deeper: put it back by hand
-# Those were means of five seeds. Test it with seed 0, whose rank 1 has 28 % of the energy, not 23 %.
+# Those were means of five seeds. Now test seed 0, whose ΔW, cut to rank 1, keeps 28 % of the energy,
+# where the mean is 23 %.
 # %%
 from torch import nn
 

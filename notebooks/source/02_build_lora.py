@@ -35,9 +35,9 @@ drawing("side_path_start")
 # \underset{\substack{\text{in\_dim} \\ \times\,\text{rank}}}{A} \;
 # \underset{\substack{\text{rank} \\ \times\,\text{out\_dim}}}{B}$$
 #
-# Beneath each matrix is its shape; you choose the **rank**. In the drawing grey is frozen and blue learns.
+# Beneath each matrix is its shape; $b$ is the layer's own bias, and you choose the **rank**. In the drawing grey is frozen and blue learns.
 #
-# And $\alpha$, in code `alpha`? It is the *multiplier*: it says how strongly the update counts, and is fixed before training. Here, as in Raschka's book (2024), it is used as it is. The LoRA paper divides it by the rank first, so that its alpha 16 at rank 8 is a 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both. The paper and PEFT also write $B A$, with $A$ as rank × in_dim: the same, transposed.
+# And $\alpha$, in code `alpha`? It is the *multiplier*: it says how strongly the update counts, and is fixed before training. Here, as in Raschka's book (2024), it is used as it is. The LoRA paper divides it by the rank first, so the paper's alpha of 16 at rank 8 is 16/8 = 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both. The paper and PEFT also write $B A$, with $A$ as rank × in_dim: the same, transposed.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -61,7 +61,7 @@ for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
 
 
 # %% [markdown]
-# **Takeaway:** each number in $x A$ says how much of its row of $B$ to add: $r$ directions read, $r$ written.
+# **Takeaway:** each number in $x A$ says how much of one row of $B$ to add. So $A$ has the $r$ directions that the update *reads*, as columns, and $B$ the $r$ that it *writes*, as rows.
 #
 # **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` draws a random $A$. Three blanks are yours: the two sizes of $A$, a **zero** `self.B` (you will see why), and `forward`, which returns `alpha` times $x A B$.
 # %% exercise="02.lora_layer"
@@ -76,6 +76,7 @@ class LoRALayer(nn.Module):
         # <student>
         # A = torch.empty(...)  # your code: the two sizes of A
         # </student>
+        # random, by the call with which nn.Linear itself starts
         self.A = nn.Parameter(nn.init.kaiming_uniform_(A, a=math.sqrt(5)))
         # <solution>
         self.B = nn.Parameter(torch.zeros(rank, out_dim))
@@ -104,7 +105,7 @@ layer_verdict
 # </details>
 # %% [markdown]
 # ## Where does it go?
-# It goes beside an existing layer.
+# The update goes beside an existing layer, whose weights stay as they are.
 #
 # **Exercise 2, own code.** Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
 # %% exercise="02.linear_with_lora"
@@ -178,7 +179,7 @@ layer = LinearWithLoRA(linear, rank=4, alpha=2.0)
 print("largest difference from the bare layer:", (layer(x) - linear(x)).abs().max().item())
 print("learns:", [name for name, p in layer.named_parameters() if p.requires_grad])
 # %% [markdown]
-# **Takeaway:** since $B$ is zero, the wrapped layer *is* the bare one at step 0, to the last bit. And you have just built LoRA.
+# **Takeaway:** since $B$ is zero, the wrapped layer *is* the bare one at step 0, to the last bit.
 #
 # Once it is trained, you can add the update into $W$. In notebook 00's picture, you copy the pencil strokes in ink:
 # %%
@@ -190,6 +191,8 @@ with torch.no_grad():
     layer.lora.B.zero_()  # back to the start
 print(f"largest difference from the merged layer: {apart:.3f}")
 # %% [markdown]
+# **What you just did:** you built LoRA, a side path that learns beside a frozen layer and at first changes nothing. Then you added an update into the layer's matrix, and no longer needed the path.
+#
 # **Common bugs.** Freeze *first*, then wrap: if you never freeze, $W$ learns as well, and if you freeze afterwards, $A$ and $B$ cannot learn.
 #
 # → [In a hurry? The next stop is 03](03_lora_in_a_gpt.ipynb).
@@ -215,7 +218,7 @@ reveal(first, found, because="while B is 0, changing A changes nothing; changing
 # </details>
 #
 # ## Deeper: why this start and no other?
-# Let us try all four, zero or random, on a small task. A frozen layer, `base`, is changed by a hidden matrix of rank 4, and LoRA has to learn it from the changed layer's noisy answers.
+# Let us try all four starts, each matrix zero or random, on a small task. A frozen layer, `base`, is changed by a hidden matrix of rank 4, and LoRA has to learn it from the changed layer's noisy answers.
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1
@@ -365,7 +368,7 @@ check("02.merge", merged_weight)
 # %%
 drawing("merge")
 # %% [markdown]
-# The course's class has `merge()`, and `unmerge()`, which puts back the kept $W$. Does yours learn as it does?
+# The course's class has `merge()`, and `unmerge()`, which puts back the kept $W$. Does yours learn as that class does?
 # %%
 mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())  # the same start
@@ -387,7 +390,7 @@ theirs.unmerge()
 print("unmerged: the weights differ by", (base.weight - W).abs().max().item())
 # %% [markdown]
 # ## Deeper: which rank does a task need?
-# $A B$ has at most rank $r$, because everything passes through $r$ numbers. So a rank that is clearly too small should show. We hide a change of rank 6 in the layer, let students of rank 1 to 32 learn it from examples, and measure each on new ones. The folded cell does so with three seeds.
+# $A B$ has at most rank $r$, because everything passes through $r$ numbers. So a rank that is clearly too small should show. We hide a change of rank 6 in the layer, let students of rank 1 to 32 learn it from examples, and measure each on new ones.
 # %%
 RANKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32)
 

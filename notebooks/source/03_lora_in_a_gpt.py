@@ -152,7 +152,7 @@ print(f"{whose} wrapped {wrapped} layers: query and value in six blocks")
 
 # %% [markdown]
 # The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. `freeze`
-# comes *first* (notebook 02).
+# comes *first*, because later it would freeze $A$ and $B$ as well.
 # %%
 from lora_edu import freeze, lora_layers, replace_linear_with_lora, same_bits
 
@@ -221,8 +221,8 @@ reveal(change, shares[2], because=why, measured=differ)
 # ## Train it
 # Training is the loop that you know, except that only $A$ and $B$ go to the optimizer. The data are
 # tales told by pirates: `batches` has eight a step, and `held_out` 24 that are never trained on. The
-# loss is in *nats* per token: $-\ln p$, where $p$ is the probability that the model gave to the token
-# that came.
+# loss is in *nats* per token: $-\ln p$, where $p$ is the probability that the model gave to the right
+# next token.
 # %%
 # @title The tales to train on, others held out, and the course's training loop
 from lora_edu import Batches, fit, load_tales, mean_loss, next_token_loss, text_rows
@@ -272,8 +272,8 @@ snapshot_verdict
 # A tensor's <code>.clone()</code> is a copy with memory of its own.
 # </details>
 # %% [markdown]
-# Now train a fresh `model` for 40 steps. Watch the curve, and the tale beneath it.
-# **Stop** pauses training after the current step; **Go on** resumes from there.
+# Now train a fresh `model` for 40 steps, and watch the curve and, beneath it, the model's tale at
+# steps 0, 10, 20 and 40. **Stop** pauses training after the current step; **Go on** resumes from there.
 # (On Colab use the cell's own button.)
 # %%
 # @title The tale to tell while it trains; and a snapshot, if yours has not passed
@@ -313,6 +313,9 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # %% [markdown]
 # ✓ **LoRA's promise of unchanged weights: measured**, bit for bit.
 #
+# **What you just did:** you trained $A$ and $B$ beside 36 frozen layers of a GPT, and its loss fell even
+# on tales that it had never seen. Then you compared all tensors with your snapshot: the base is as before.
+#
 # Why is the loss on fresh batches so far below that on held-out tales? The 380 training tales retell
 # only 19 plots; the held-out ones have others.
 #
@@ -340,9 +343,9 @@ for name, (teller, strength) in tellers.items():
     told[name] = re.match(r'.*[.!?]"?|.*', " ".join(text.split()))[0]  # its whole sentences
 cards(told)
 # %% [markdown]
-# **Takeaway:** forty steps have made a storyteller a pirate. In tales that it never saw, the token that
-# comes gets about six times the base's probability, $e^{5.4 - 3.6}$. The grammar still shakes; more
-# steps help, as the third tale shows.
+# **Takeaway:** forty steps have made a storyteller a pirate. In tales that it never saw, the right next
+# token gets about six times the probability that the base gave it, as a geometric mean: $e^{5.4 - 3.6}$.
+# The grammar still shakes, but more steps help, as the third tale shows.
 #
 # With the updates off the base is back, so nothing is *forgotten* for good. With them on, its old
 # stories may be worse.
@@ -351,7 +354,7 @@ cards(told)
 # 05](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?).
 #
 # ## Deeper: targets by name and pattern
-# A target is a path, or its end from any dot on, such as
+# A target is a layer's path, or the end of that path from any dot on, such as
 # `attention.out`. In it `*` stands for any text, `[12]` for a 1 or a 2.
 # %%
 from lora_edu import find_targets
@@ -433,7 +436,7 @@ with torch.no_grad():
     ]
 print(f"{sum(count > 0 for count in here)} of 36 layers have an intruder among their ten strongest")
 # %% [markdown]
-# Here are eighteen recorded runs, three seeds a row. Two rows draw $A$ smaller, as PEFT does
+# Here are eighteen recorded runs, three seeds a row. In two rows $A$ starts smaller, as in PEFT
 # (notebook 10).
 # %%
 from lora_edu import data_path

@@ -62,7 +62,7 @@ explorer
 # ## What must fit into memory?
 # A training step keeps four things: the **weights**, a **gradient** for each trained weight, the
 # **optimizer's** state (Adam: two numbers for each), and the **activations**, which the forward pass
-# keeps for the backward pass. Here a weight or a gradient takes 2 bytes, each of Adam's numbers 4.
+# keeps for the backward pass. Here a weight or a gradient takes 2 bytes, and each of Adam's numbers 4.
 #
 # **Exercise 1, own code.** First without activations: `total` counts all parameters, adapters
 # included, and `trained` those that learn. How many bytes is that?
@@ -104,7 +104,7 @@ print(f"Of the activations the loss alone keeps {for_loss / 1e9:.2f} GB.")
 table(["", "GB"], [[part, f"{getattr(full, f'{part}_bytes') / 1e9:.2f}"] for part in parts])
 # %% [markdown]
 # LoRA spares some activations, because a frozen layer without an adapter need not keep its input. But
-# most stay: on its way back the gradient crosses attention, norms and GELU, which need theirs.
+# most stay: on its way back the gradient crosses attention, norms and GELU, which need their inputs.
 # %%
 shares = ["over 95 %", "about 70 %", "about half", "under 30 %"]
 saving = predict("How much of the total does LoRA save, at rank 8 on query and value?", shares)
@@ -129,9 +129,9 @@ rows = {"batch_size": 4, "length_tokens": 1024}
 bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the blocks", **rows))
 bars
 # %% [markdown]
-# No single card here takes full fine-tuning; LoRA fits one of 48 GB. Notebook 00's 35 GB are for query
-# and value alone, where fewer layers keep their inputs. These are estimates, so leave a tenth of each
-# card free.
+# No single card here is large enough for full fine-tuning, but LoRA fits on one of 48 GB. Notebook 00
+# said 35 GB, because with LoRA on query and value alone fewer layers keep their inputs.
+# These are estimates, so leave a tenth of each card free.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? And on all layers, what do
 # 32 rows do?
@@ -367,7 +367,7 @@ rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 table(["", "published", "computed", ""], compared)
 # %% [markdown]
-# The last row is only rounded. GPT-3's 0.4 % we cannot explain, and no whole rank on query and value
+# The last row is only rounded. We cannot explain GPT-3's 0.4 %, and no whole rank on query and value
 # gives table 3's counts, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #
@@ -382,7 +382,7 @@ for name, method in {"full fine-tuning": "full", "LoRA": "lora", "QLoRA": "qlora
     rows.append([name, f"{needs.total_bytes / 1e9:.1f}", smallest])
 table(["", "GB", "smallest single card"], rows)
 # %% [markdown]
-# It holds on paper, with 6 % of the card left, where our rule asks for a tenth.
+# The headline holds on paper, with 6 % of the card left, where our rule asks for a tenth.
 #
 # ## Three sentences to remember
 # 1. LoRA trains $r(m+n)$ numbers per layer instead of $m n$; the wider the layer, the smaller the

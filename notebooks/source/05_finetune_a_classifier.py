@@ -41,8 +41,8 @@ table(["label", "message"], seen)
 #
 # **Exercise 1, own code.** Write `prepare(model)`, which changes a GPT in place. Only $A$, $B$ and the head may learn.
 #
-# - `layers` get LoRA: rank 8 and alpha 2, as in notebook 03, and `init="peft"`, which draws $A$ as
-#   our recorded runs did
+# - `layers` get LoRA: rank 8 and alpha 2, as in notebook 03, and `init="peft"`, which starts
+#   $A$ with smaller random numbers, as PEFT does
 # - `nn.Linear(model.config.n_embd, 2)` becomes the head
 # %% exercise="05.prepare"
 from torch import nn
@@ -111,7 +111,7 @@ before = right(model, rows.validation)
 print(f"right before training: {100 * before:.0f} % of the validation messages")
 # %% [markdown]
 # ## LoRA learns the task
-# Your run repeats the first of five recorded ones, at the rate that was best on validation.
+# Your run repeats the first of our five recorded runs, at the rate that was best on validation.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, read_record
@@ -148,7 +148,7 @@ after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
 # Far better than always saying ham! The training loss jumps because sixteen messages are few, so trust
-# validation. Is it *good*? Rivals will tell.
+# validation. But is this *good*? Other methods will show.
 #
 # ## Type your own message
 # You have a spam filter! Can you write spam that it takes for ham?
@@ -205,9 +205,8 @@ table(["", *seen, "numbers trained", "their file, kB"], compared)
 
 # %% [markdown]
 # ✓ **Measured: LoRA does about as well as full fine-tuning, and trains 5 % of the numbers.** A head
-# alone is below both. One run cannot tell which of the two leads, because full's five seeds reach
-# from below LoRA's worst to above its best. You have turned a storyteller into a spam filter, and
-# know what its rivals can do.
+# alone is right less often than either. One run cannot tell whether LoRA or full leads, because full's
+# five seeds reach from below LoRA's worst to above its best.
 #
 # <details><summary>Is my run the recorded one, and why is validation lower?</summary>
 # Yes, message by message, as counted below; a GPU may change a few. The validation messages happen to
@@ -240,11 +239,14 @@ reveal(versus, verdict, because=why, measured=right_of)
 # %% [markdown]
 # **Takeaway:** on our messages LoRA was right about as often as full fine-tuning and ten points more
 # often than a head alone. Each further task costs a file of 0.7 MB, not 12.4, and the memory for
-# gradients and Adam shrinks as much. Two caveats: the task is easy, since counting words comes about a
-# point below, and our training time hardly shrank.
+# gradients and Adam shrinks as much. But our training time hardly shrank, and the task is easy: counting
+# words gets 90 % of our messages right, LoRA 91 %, and on the real ones of the last table counting even
+# beats LoRA, by 3.1 points.
 #
 # ## Should I use LoRA, and with what?
-# The evidence for each line, and what that does *not* show, is folded beneath.
+# The evidence for each line, and what that does *not* show, is folded beneath. In the tables,
+# *checkpointing* computes activations again instead of keeping them, *QLoRA* keeps the base in 4 bits,
+# and alpha is divided by the rank, so that 16 at rank 8 is the alpha 2 of notebooks 02 and 03.
 # %%
 from lora_edu.widgets.choosing import decision_tables
 
@@ -286,13 +288,13 @@ own_right = right(own_model, own_rows.test)
 print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never saw")
 ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
 # %% [markdown]
-# Nearly always right, and yet it takes our pirate for a waiter! Its score is for texts *like those in
-# the file*, and says nothing of others, such as this shout. With a file of your own, choose rate and
+# The model is nearly always right, and yet it takes our pirate for a waiter! The score holds for texts
+# *like those in the file*, and says nothing of others, such as this shout. With a file of your own, choose rate and
 # steps on `own_rows.validation`.
 #
 # ## Deeper: could it be luck?
 # On *our* messages, the 95 % intervals allow for the luck of five seeds and of which messages are
-# tested. LoRA's and the head's overlap a little, but message by message LoRA is ahead (notebook 09).
+# tested. LoRA's interval and the head's overlap a little, but message by message LoRA is ahead (notebook 09).
 # %%
 # @title Accuracy over five recorded seeds, and the bytes to keep
 from lora_edu.evaluation import accuracy_score, digits, predictions_of, summarise
@@ -568,7 +570,7 @@ else:
 # at rank 16. As *printed*, LoRA is on every layer, the new head too, and alpha is the multiplier. The
 # *repository* now divides alpha by the rank. In our form, *course*, the head learns in full. [A
 # script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py) trained
-# them for five epochs, where you made less than one. SmolLM2 is notebook 08's model.
+# all three for five epochs, while your run above made less than one. SmolLM2 is notebook 08's model.
 # %%
 # @title What appendix E publishes, and what was recorded: compare within one model
 def told(share):

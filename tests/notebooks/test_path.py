@@ -28,6 +28,7 @@ SHORTEST_WAY = [
     ("00", "See it work"),
     ("00", "Why LoRA?"),
     ("03", "Where does LoRA go?"),
+    ("03", "Replace the layers"),
     ("03", "Train it"),
 ]
 
@@ -101,29 +102,41 @@ def openings() -> list[str]:
     return ["\n".join(texts), (ROOT / "README.md").read_text(encoding="utf-8")]
 
 
-def test_the_shortest_way_takes_as_long_as_is_said() -> None:
-    found = [section(*stop) for stop in SHORTEST_WAY]
-    exercises = MINUTES_AN_EXERCISE * sum(each.exercises for each in found)
-    minutes = sum(each.minutes for each in found) - exercises
-    assert round(minutes) == 9, minutes
-    assert all("Or nine: " in text for text in openings())
-
-
 def test_the_marked_path_takes_as_long_as_is_said() -> None:
     core = [number for number in (name[:2] for name in notebook_names()) if number < "06"]
     path = sum(shown_minutes(of_notebook(number))[0] for number in core)
     assert f"through the core, 00 to 05, in {path} minutes" in openings()[1]
 
 
-def test_the_short_way_takes_as_long_as_is_said() -> None:
+def minutes(way: list[Section], *, exercises: bool) -> int:
+    """How long these sections take, with their exercises or without."""
+    left_out = 0 if exercises else MINUTES_AN_EXERCISE * sum(each.exercises for each in way)
+    return round(sum(each.minutes for each in way) - left_out)
+
+
+def test_the_short_ways_take_as_long_as_is_said() -> None:
     way = [section(*LAST_STOP)]
     for number, last in SHORT_WAY.items():
         found = of_notebook(number)
         way += found[: [each.heading for each in found].index(last) + 1]
-    exercises = MINUTES_AN_EXERCISE * sum(section.exercises for section in way)
-    whole = sum(section.minutes for section in way)
-    said = re.compile(rf"\b{whole:.0f} minutes(?: in all)?, or\s+{whole - exercises:.0f} without")
-    for text in openings():
-        assert said.search(text), (
-            f"the short way takes {whole:.1f} minutes, {exercises} of exercises"
-        )
+    shortest = minutes([section(*stop) for stop in SHORTEST_WAY], exercises=False)
+    reading, whole = (minutes(way, exercises=done) for done in (False, True))
+    notebook, readme = openings()
+    for text in (notebook, readme):
+        assert f"{shortest}, {reading} or {whole} minutes" in text
+    rows = re.findall(r"^\| (\d+) min \|", notebook, flags=re.M)
+    assert rows == [str(whole), str(reading), str(shortest)]
+
+
+def test_the_shortest_way_calls_nothing_that_it_does_not_show() -> None:
+    """A reader of these sections alone meets each name where it is defined."""
+    read = [f"## {heading}" for number, heading in SHORTEST_WAY if number == "03"]
+    cells, on_way = [], False
+    for cell in from_source("03_lora_in_a_gpt", "solution").cells:
+        if cell.cell_type == "markdown" and re.match("## ", cell.source):
+            on_way = cell.source.split("\n")[0] in read
+        if on_way:
+            cells.append(cell)
+    assert needed_from_folded(cells) == set()
+    left_out = [cell for cell in cells if "def replace(" not in cell.source]
+    assert "replace" in needed_from_folded(left_out)
