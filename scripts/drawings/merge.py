@@ -19,6 +19,7 @@ def draw() -> Sheet:
         "for bit.",
     )
     _attached(sheet, 44)
+    _tell(sheet)
     sheet.arrow((206, 282), (206, 344), colour="lora")
     sheet.words(192, 303, "merge", anchor="end", strong=True)
     sheet.words(192, 325, "adds *ΔW*", "small", colour="quiet", anchor="end")
@@ -62,3 +63,18 @@ def _merged(sheet: Sheet, top: float) -> None:
     sheet.words(180 + SIDE / 2, top + SIDE + 24, "*ΔW* = multiplier · [lora|*A B*]")
     cost = "merged: one product, as in the base"
     sheet.words(180 + SIDE / 2, top + SIDE + 50, cost, "small", colour="quiet")
+
+
+def _tell(sheet: Sheet) -> None:
+    """Says of each part what it is."""
+    sheet.told(172, 36, 112, 112, "W: the frozen weight; the base alone goes this way.")
+    sheet.told(118, 162, 48, 116, "A: the first factor, from the inputs to r numbers.")
+    sheet.told(
+        198, 188, 110, 66, "B and the multiplier: from r numbers to the outputs, then scaled."
+    )
+    sheet.told(382, 138, 36, 36, "+: both ways are added to y, at every forward pass.")
+    sheet.told(82, 288, 138, 52, "merge: A times B once; W plus the update is the new weight.")
+    sheet.told(
+        236, 288, 206, 52, "unmerge: the W that was kept aside comes back; nothing is subtracted."
+    )
+    sheet.told(172, 350, 112, 112, "W + ΔW: one matrix of W’s shape does what three did.")

@@ -3,9 +3,10 @@
 Each is one SVG, light and dark; `scripts/drawings` in the repository draws them. A notebook shows
 one by a cell that ends in `drawing("side_path")`.
 
-A part that is pointed at, or reached by the Tab key, lights up and says beneath the drawing what it
-is. The drawing stays a picture: over it are areas without words, and only CSS makes them seen. So
-where a page allows no style, such as JupyterLab before it trusts a notebook, the picture is left.
+A part that is pointed at, or reached by the Tab key, lights up and says above the drawing what it
+is: beneath, the line would be off the screen. The drawing stays a picture: over it are areas
+without words, and only CSS makes them seen. So where a page allows no style, such as JupyterLab
+before it trusts a notebook, the picture is left.
 """
 
 from __future__ import annotations
@@ -126,11 +127,11 @@ def _style() -> str:
     of_parts = {
         "": f"position:relative;width:{_WIDTH_PX}px;max-width:100%;line-height:0;"
         # Room for what is said: the areas' places leave an edge out, and no page takes it away.
-        f"border-bottom:42px solid transparent;clip-path:inset(0 round {radius_px()}px)",
+        f"border-top:42px solid transparent;clip-path:inset(0 round {radius_px()}px)",
         " span": "position:absolute;border-radius:5px",
         " span:is(:hover,:focus)": f"outline:none;box-shadow:0 0 0 2px {lit},0 0 0 2000px {veil}",
-        " i,.lora-parts::after": "position:absolute;top:100%;left:2px;right:2px;margin-top:4px;"
-        f"font:14px/18px {letters()};color:{ink}",
+        " i,.lora-parts::after": "position:absolute;bottom:100%;left:2px;right:2px;"
+        f"margin-bottom:4px;font:14px/18px {letters()};color:{ink}",
         " :is(:hover,:focus)+i::after": "content:attr(data-says)",
         "::after": f"content:'{_HINT}';color:{quiet}!important",
         ":is(:has(span:hover),:has(span:focus))::after": "content:none",
