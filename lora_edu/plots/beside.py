@@ -60,7 +60,10 @@ def _card(name: str, parts: list[str]) -> str:
     said = "".join(
         f'<p style="margin:.5em 0 0;line-height:1.5">{escape(part)}</p>' for part in parts
     )
-    return f'<div style="{_CARD};border-left:5px solid {edge}"><b>{escape(name)}</b>{said}</div>'
+    # mixed with the page's own ink, it is lighter on a dark page, as in the figures
+    mixed = f"border-left-color:color-mix(in oklab,{edge} 72%,currentColor)"
+    style = f"{_CARD};border-left:5px solid {edge};{mixed}"
+    return f'<div style="{style}"><b>{escape(name)}</b>{said}</div>'
 
 
 def to_last_word(text: str) -> str:

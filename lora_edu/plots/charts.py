@@ -230,6 +230,7 @@ def point_chart(
     y_label: str,
     label_format: str = "{:.3g}",
     y_log10: bool = False,
+    labels_up: float = 0.0,
 ) -> Figure:
     """Draws one point a name, with its value written beside it and its interval as a whisker.
 
@@ -243,6 +244,7 @@ def point_chart(
         y_label: What the heights are, with the unit.
         label_format: How the values are written.
         y_log10: Logarithmic vertical axis.
+        labels_up: How many points higher than its point a value stands, clear of a line there.
     """
     made = _for_names(len(values), title, y_label)
     axis = made.axes[0]
@@ -253,7 +255,7 @@ def point_chart(
             style = {"color": CONCEPTS[concept_of(name) or "frozen"], "fmt": "o", "capsize": 6}
             axis.errorbar(index, value, whisker, markersize=9, **style)
             beside = {"textcoords": "offset points", "va": "center", "bbox": _PAPER}
-            axis.annotate(label_format.format(value), (index, value), (12, 0), **beside)
+            axis.annotate(label_format.format(value), (index, value), (12, labels_up), **beside)
         axis.set_xticks(range(len(values)), list(values), color=INK)
         axis.set_xlim(-0.5, len(values) - 0.5)
         if y_log10:

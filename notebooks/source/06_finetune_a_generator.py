@@ -216,12 +216,12 @@ print(f"{whose}: the same count in {agree} of {asked} sentences")
 # both for 50 steps, to see how it goes and what they write by then. Who is better, the record's whole
 # runs will tell.
 # %%
+# @title Each learning rate's loss, from the record
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, losses_by_rate, read_record
 from lora_edu.plots import Line, line_chart, show, signed
 
-files = {name: data_path("results", f"generator_{name}.json") for name in ("bundled", "real")}
-results = {name: read_record(file) for name, file in files.items()}
+results = {n: read_record(data_path("results", f"generator_{n}.json")) for n in ("bundled", "real")}
 record, bundled = results[SOURCE], results["bundled"]
 of_runs = f"{record['about']['steps']['menu']} steps a run. Recorded by {record['command']}."
 TRAINED = {"LoRA": {"method": "lora", "rank": 8}, "full": {"method": "full"}}
@@ -280,15 +280,13 @@ show(chart, alt=f"Validation loss of LoRA and of full fine-tuning over steps: bo
 # steps, one more than the record's runs, where yours made 50. All write **greedily**: they always
 # take the likeliest next token. Read like a judge: what is missing, made up, or said twice?
 # %% tags=["nbval-ignore-output"]
-import textwrap
-
 from lora_edu import attach, load_adapter
 from lora_edu.plots import cards, to_last_word
 from lora_edu.tasks import write_sentences
 
 shipped = load_pretrained("mini", device=device)
 attach(shipped, load_adapter(data_path("adapters", "menu")))
-print(textwrap.fill(f"dishes: {', '.join(words['dish'])}", 92), "\n")
+display(cards({"the dishes of all menus": ", ".join(words["dish"])}))
 asked_for = [data.test[3].meaning, data.test[100].meaning]
 writers = dict(models)
 if SOURCE == "bundled":
@@ -515,7 +513,7 @@ print(f"adapter off: the largest difference of a logit from the base's is {apart
 from lora_edu.plots import add_level, picture, point_chart
 
 title = "With the adapter off nothing is forgotten" + ("; with it on, much is" if harder else "")
-axes = {"y_label": "perplexity on ten stories, log scale", "y_log10": True}
+axes = {"y_label": "perplexity on ten stories, log scale", "y_log10": True, "labels_up": 10}
 chart = point_chart(found, title=title, label_format="{:.0f}", **axes)
 add_level(chart.axes[0], found["base"], "as the base", above=False)
 
@@ -668,6 +666,7 @@ question = "The base reads one tale as example. How does its perplexity on the n
 helped = predict(question, CHANGES)
 helped
 # %%
+# @title What each way scores on held-out tales, from the record
 # "examples" now means that a whole tale comes before the one that is judged.
 of_tales = {
     name: [run["test_loss"] for run in finals(bundled, "voice", **key)]
@@ -719,6 +718,7 @@ def at_levels(arms):
 
 
 # %%
+# @title What each way has forgotten at each level
 arms = {name: curves_at_more_rates(bundled, later, arm) for name, arm in ARMS.items()}
 untouched = finals(bundled, method="base")[0]["story_loss"]
 note = f"""Before training, the loss on these stories is {untouched:.2f}.
@@ -862,6 +862,7 @@ def beside_lora(level, other):
 
 
 # %%
+# @title LoRA with the embedding beside full fine-tuning, at each level
 def as_cells(mean, apart, half):
     return ["–", "–"] if math.isnan(mean) else [f"{mean:.2f}", f"{signed(apart, 2)} ± {half:.2f}"]
 
@@ -928,6 +929,7 @@ def by_strength(level, arm):
 
 
 # %%
+# @title By a lower rate and turned down, side by side
 RECORDED = ARMS | {WITH_EMBEDDING: "lora 32, embedding", "36 matrices, whole": "matrices"}
 RECORDED_AS = {arm: name for name, arm in RECORDED.items()}
 rows = []
@@ -1012,8 +1014,8 @@ for name, arm in REPLAYED.items():
     losses = [f"{without.mean():.2f}", f"{replayed.mean():.2f}", f"{apart:+.2f} ± {half:.2f}"]
     rows.append([name, *losses, *(f"{loss:.3f}" for loss in best)])
 # %%
+# @title Without replay and with it, side by side
 columns = ["menus at 0.25: loss on stories", "without", "with replay", "difference"]
-own = later["about"]["before"]["own_story_loss"]
 others = [
     mean(run["own_story_loss"] for run in runs_of(later, arm=arm, lr=0.005, **SHORT))
     for arm in ("lora 8", "lora 8, replay")
@@ -1030,7 +1032,7 @@ for level in (0.30, 0.25):
 note += f"""± is half of a 95 % interval.
 LoRA minus full, both with replay: {", ".join(gaps)}.
 On this course's ten stories, with LoRA at rate 0.005: {others[0]:.2f} without replay,
-{others[1]:.2f} with it, and {own:.2f} before."""
+{others[1]:.2f} with it, and {later["about"]["before"]["own_story_loss"]:.2f} before."""
 compared = table([*columns, "best on menus, without", "with"], rows, note=note)
 # %%
 # @title Draws the four curves, to show with the answer

@@ -286,6 +286,7 @@ reveal(versus, round(high - low, 1), because=why, measured=measured, tolerance=0
 # seeds help, or more messages? Look at the two parts of *this* interval, and at what they would be
 # without pairs.
 # %%
+# @title Both kinds of luck, in pairs and not in pairs
 full, lora = (summarise(truth, runs, accuracy_score, groups=groups) for runs in pair)
 t = 2.306  # for two times five values
 seeds_apart = t * math.hypot(full.seed_sd, lora.seed_sd) / math.sqrt(5)
@@ -430,6 +431,7 @@ print(f"LoRA on shuffled labels: {100 * shuffled:.0f} % right; always ham: {100 
 # comes from the labels. A leak of test messages would not show here, but there is none: the parts
 # share no family.
 # %%
+# @title Each method minus its control, with intervals
 CONTROLS = {
     "LoRA minus head alone": ({"method": "lora"}, {"method": "head"}),
     "head minus head on a random base": ({"method": "head"}, {"method": "head", "base": "random"}),
@@ -506,6 +508,7 @@ def of_stories(arm):
 
 
 # %%
+# @title Three claims, with their numbers
 TWO = ("lora", "full")
 right = [of_spam("validation_accuracy", method, stage="tune", lr=0.003)[0] for method in TWO]
 best = [max(of_spam("test_accuracy", m, stage="final", labels="true")) for m in TWO]

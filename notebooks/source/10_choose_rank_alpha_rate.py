@@ -251,6 +251,7 @@ WAYS = ["falls", "stays the same", "rises"]
 trend = predict("From rank 1 to rank 32, at a multiplier of 2, the best learning rate", WAYS)
 trend
 # %%
+# @title The loss at each rate and rank, from the record
 from lora_edu import data_path
 from lora_edu.evaluation import losses_by_rate, read_record
 
