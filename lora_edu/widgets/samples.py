@@ -31,6 +31,11 @@ class Samples:
         self.texts: dict[int, str] = {}
         self._say, self._steps = say, set(after)
 
+    @property
+    def most(self) -> int:
+        """How many texts there may be."""
+        return len(self._steps)
+
     def take(self, step: int) -> bool:
         """Takes a text after this step, if it is one for that; says whether it did.
 

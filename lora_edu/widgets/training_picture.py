@@ -35,6 +35,8 @@ _APART = {
 _NAME_POINTS, _NAME_ASIDE_POINTS = 13.5, 20
 _ROOM_FOR_NAMES = {False: 0.22, True: 0.48}
 _ROOM_FOR_MARKER = 0.03
+# Width and height; without a title it is low, so that on a laptop the whole view is seen at once.
+_SIZE_INCHES = {True: (7.6, 3.2), False: (7.6, 1.75)}
 #: Where the axis of accuracy begins, in per cent: the first of these that is below all of it.
 _ACCURACY_FROM = (80, 50, 0)
 _ROOM_FOR = 100  # the layout is made once, with room for tick labels as wide as this one
@@ -46,17 +48,19 @@ class TrainingPicture:
     Args:
         steps: Length of the whole run.
         accuracy: Whether evaluations bring an accuracy, which then gets axes of its own.
+        titled: Whether the picture says its title itself, as one that is kept.
     """
 
-    def __init__(self, steps: int, accuracy: bool) -> None:
-        drawn = figure(
-            x_label="step", y_label="loss (nats)", panels=1 + accuracy, size_inches=(7.6, 3.2)
-        )
+    def __init__(self, steps: int, accuracy: bool, titled: bool = True) -> None:
+        size = _SIZE_INCHES[titled]
+        drawn = figure(x_label="step", y_label="loss (nats)", panels=1 + accuracy, size_inches=size)
+        self._titled = titled
         self._loss_axis = drawn.axes[0]
         rooms = [_ROOM_FOR_NAMES[accuracy], _ROOM_FOR_MARKER][: 1 + accuracy]
         thin = {"color": line_style(0)["color"], "alpha": 0.55, "linewidth": 0.8}
         with house_style():
-            self.title = drawn.suptitle(" ", x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+            title = {"x": 0.01, "ha": "left", "fontsize": 10.5, "fontweight": "bold"}
+            self.titles = [drawn.suptitle(" ", **title)] if titled else []
             self._curves: dict[str, Any] = {
                 "batches": self._loss_axis.plot([], [], **thin)[0],
                 "training": self._curve(0, 0, marker=""),
@@ -80,7 +84,7 @@ class TrainingPicture:
                 "training": self._name("training", f"mean of {SMOOTHED_STEPS} steps"),
                 "validation": self._name("validation", "validation"),
             }
-        moving = [self.title, *self._curves.values(), *self._names.values()]
+        moving = [*self.titles, *self._curves.values(), *self._names.values()]
         self.canvas = Canvas(drawn, moving)
         for axis, room in zip(drawn.axes, rooms, strict=True):  # the layout gave them the room, too
             place = axis.get_position()
@@ -115,10 +119,11 @@ class TrainingPicture:
         """Draws a history as far as it goes.
 
         Args:
-            title: What is trained, and how far it is.
+            title: What is trained, and how far it is; where the picture says that itself.
             history: The record of the run.
         """
-        self.title.set_text(title)
+        for each in self.titles:
+            each.set_text(title)
         self._curves["batches"].set_data(history.steps, history.losses)
         self._curves["training"].set_data(history.steps, smoothed(history.losses))
         alone = len(history.losses) == 1  # a line of one point is not seen
@@ -142,13 +147,19 @@ class TrainingPicture:
         """Lets the axis of accuracy begin at `low` per cent, and says so where that is not 0."""
         axis = self._loss_axis.figure.axes[1]
         axis.set_ylim(low, 100)
-        axis.set_ylabel("accuracy on validation (%)" + (f", from {low}" if low else ""))
+        if self._titled:
+            words = "accuracy on validation (%)" + (f", from {low}" if low else "")
+        else:  # two lines in any case, as the layout is made once
+            words = f"accuracy (%),\nfrom {low}" if low else "accuracy on\nvalidation (%)"
+        axis.set_ylabel(words)
 
     def still(self) -> tuple[bytes, int]:
         """The last picture again, as sharp as all that are kept, and how wide it is shown."""
-        self.title.set_animated(False)  # a figure's own text is left out otherwise, also of a file
+        for each in self.titles:  # a figure's own text is left out otherwise, also of a file
+            each.set_animated(False)
         picture = png(self.canvas.figure)
-        self.title.set_animated(True)
+        for each in self.titles:
+            each.set_animated(True)
         return picture, shown_width(self.canvas.figure)
 
     def _name_curves(self, top: float) -> None:

@@ -32,6 +32,7 @@ from lora_edu.plots import (
 )
 from lora_edu.training import History, evaluation_mode
 from lora_edu.widgets.error_line import ErrorLine, type_and_message
+from lora_edu.widgets.into_view import into_view
 from lora_edu.widgets.samples import Samples
 from lora_edu.widgets.training_picture import TrainingPicture
 
@@ -40,6 +41,10 @@ Follow = Callable[[nn.Module, History], None]
 HELD = "held"
 _FIRST_THAT_HEARS = 7  # version of ipykernel: an older one hears clicks when the cell has ended
 _REDRAW_SECONDS = 0.5  # between two pictures: drawing takes time from training
+_PICTURE_PX = 210  # its own 192 and its sheet's edges
+_SAMPLE_PX = 46  # two lines: kept free from the start, so that no sample pushes the view away
+# For screen readers alone: the picture in words.
+_UNSEEN = "position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"
 # Of the widget and the still picture beneath it one is seen: the widget as long as it lives.
 _CHILD = ".jp-OutputArea-child"
 _STILL_STYLE = (
@@ -50,7 +55,7 @@ _LOOK_SECONDS = 0.05  # how often the waiting cell looks whether the run has end
 
 
 class TrainingView:
-    """A picture of a run under two buttons.
+    """A picture of a run under two buttons and a line that says how far it is.
 
     Args:
         train: Trains with the callback that it is given, and returns the history: a call of
@@ -71,7 +76,8 @@ class TrainingView:
     ) -> None:
         self.history = History()
         self._train, self._steps, self._name = train, steps, title
-        self._drawing = TrainingPicture(steps, accuracy)
+        self._accuracy = accuracy
+        self._drawing = TrainingPicture(steps, accuracy, titled=False)
         self.samples = samples
         self._hold, self._held, self._ended = (threading.Event() for _ in range(3))
         self._next_drawing = 0.0
@@ -80,10 +86,15 @@ class TrainingView:
         self._display_id = f"training-{id(self)}"
         self.stop = self._button("Stop", "Hold the run after the step that it is in", self.hold)
         self.go_on = self._button("Go on", "Take the run up again where it is held", self.resume)
-        self.picture = ipywidgets.HTML(layout=ipywidgets.Layout(height="376px"))
-        self.text, self.said, self.error_line = ipywidgets.HTML(), ipywidgets.HTML(), ErrorLine()
+        self.picture = ipywidgets.HTML(layout=ipywidgets.Layout(height=f"{_PICTURE_PX}px"))
+        self.text = ipywidgets.HTML(layout=ipywidgets.Layout(flex="1 1 280px", margin="0 0 0 10px"))
+        room = _SAMPLE_PX * (0 if samples is None else samples.most)
+        self.said = ipywidgets.HTML(layout=ipywidgets.Layout(min_height=f"{room}px"))
+        self.error_line = ErrorLine()
         self.buttons = ipywidgets.HBox([self.stop, self.go_on])
-        parts = [self.buttons, self.error_line, self.picture, self.text, self.said]
+        row = ipywidgets.Layout(flex_flow="row wrap", align_items="center", min_height="32px")
+        top = ipywidgets.HBox([self.buttons, self.text], layout=row)
+        parts = [top, self.error_line, self.picture, self.said, into_view()]
         self.widget = ipywidgets.VBox(parts)
         self.widget.add_class("lora-live")
 
@@ -217,18 +228,28 @@ class TrainingView:
         self.stop.disabled = held or self._ended.is_set() or deaf
         self.go_on.disabled = not held
         self.buttons.layout.display = "none" if self._ended.is_set() else None
-        title = f"{self._name}: {self.state()}"
-        self.png = self._drawing.png(title, self.history)
+        self.png = self._drawing.png("", self.history)
         self.picture.value = image_tag(self.png, self.describe())
-        self.text.value = live_paragraph(escape(self.describe()))
+        unseen = f'<span style="{_UNSEEN}"> {escape(self._numbers())}</span>'
+        self.text.value = live_paragraph(f"<b>{escape(self._line())}</b>{unseen}")
         self.said.value = self._said()
 
     def _said(self) -> str:
         return "" if self.samples is None else self.samples.html()
 
+    def _line(self) -> str:
+        """What is trained, how far it is, and where it rests what came of it."""
+        rests = self._ended.is_set() or self.history.stopped == HELD
+        if rests and self._error is None:
+            return self.verdict()
+        return f"{self._name}: {self.state()}."
+
     def describe(self) -> str:
         """The picture in words, with its latest numbers."""
-        words = f"{self._name}: {self.state()}. Training loss against step"
+        return f"{self._name}: {self.state()}. {self._numbers()}"
+
+    def _numbers(self) -> str:
+        words = "Training loss against step"
         if self.history.losses:
             now, first = smoothed(self.history.losses)[-1], self.history.losses[0]
             words += f", {first:.2f} nats at first and {now:.2f} over the last steps"
@@ -244,7 +265,9 @@ class TrainingView:
 
         JupyterLab prefers a widget to all else in an output, and shows an error once it is gone.
         """
-        words, (picture, width) = escape(self.verdict()), self._drawing.still()
+        kept = TrainingPicture(self._steps, self._accuracy)
+        kept.png(f"{self._name}: {self.state()}", self.history)
+        words, (picture, width) = escape(self.verdict()), kept.still()
         image = image_tag(picture, self.verdict(), width_px=width)
         bundle = {
             "text/html": f'{_STILL_STYLE}<div class="lora-still">{image}'

@@ -2,6 +2,7 @@
 
 import _thread
 import asyncio
+import html
 import io
 import re
 import signal
@@ -232,6 +233,19 @@ def test_words_give_the_latest_numbers_and_what_is_stored_gives_none():
     assert f"{history.losses[0]:.2f} nats at first and {last:.2f}" in view.describe()
     assert "validation loss 0.50; validation accuracy 75 %." in view.describe()
     assert view.verdict() == "a head: finished, 12 of 12 steps. The training loss fell."
+    seen, unseen = view.text.value.split("</b>")
+    assert seen.endswith(f"<b>{view.verdict()}")
+    assert "clip-path" in unseen and "nats at first" in unseen and "nats" not in seen
+    assert html.escape(view.describe()) in view.picture.value
+
+
+def test_the_live_picture_is_low_and_fits_its_place_and_the_kept_one_says_its_title():
+    view = view_of(head(), 0, None)
+    history = asyncio.run(view.run())
+    live = Image.open(io.BytesIO(view.png))
+    assert live.height <= 200 and view.picture.layout.height == f"{live.height + 18}px"
+    kept = TrainingPicture(STEPS, accuracy=True)
+    assert kept.png("one", history) != kept.png("another", history)
 
 
 def test_what_the_model_says_is_shown_beneath_the_curves_and_kept(monkeypatch):
@@ -370,24 +384,26 @@ def test_the_axis_of_accuracy_begins_below_all_of_it_and_says_where(lowest, begi
     assert axis.get_ylabel().partition("(%)")[2] == (f", from {begins}" if begins else "")
 
 
-def test_names_of_curves_that_end_together_keep_apart():
+@pytest.mark.parametrize("titled", [False, True], ids=["live", "kept"])
+def test_names_of_curves_that_end_together_keep_apart(titled):
     history = History()
     for step in range(1, 11):
         history.record_step(0.3, 0.1, step)
     history.evaluations = [{"step": 10, "validation_loss": 0.3, "validation_accuracy": 0.5}]
-    picture = TrainingPicture(10, accuracy=True)
+    picture = TrainingPicture(10, accuracy=True, titled=titled)
     picture.png("finished", history)
     heights = sorted(text.get_position()[1] for text in picture.canvas.figure.axes[0].texts)
     assert all(b - a >= 13 for a, b in zip(heights, heights[1:]))
 
 
+@pytest.mark.parametrize("titled", [False, True], ids=["live", "kept"])
 @pytest.mark.parametrize("accuracy", [False, True])
 @pytest.mark.parametrize("loss", [0.01, 0.6, 1.2, 1.4, 2.3, 4.7, 11.0, 88.0])
-def test_every_word_of_the_picture_is_inside_it_whatever_the_loss(loss, accuracy):
+def test_every_word_of_the_picture_is_inside_it_whatever_the_loss(loss, accuracy, titled):
     history = History()
     history.record_step(loss, 0.1, 1)
     history.evaluations = [{"step": 1, "validation_loss": loss, "validation_accuracy": 0.5}]
-    picture = TrainingPicture(40, accuracy)
+    picture = TrainingPicture(40, accuracy, titled)
     picture.png("so far", history)
     whole = picture.canvas.figure.bbox
     for axis in picture.canvas.figure.axes:

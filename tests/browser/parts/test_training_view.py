@@ -102,3 +102,27 @@ def test_a_run_is_held_and_goes_on_by_keyboard(
     assert again.locator(".lora-still img").is_visible()
     assert not any(each.is_visible() for each in again.get_by_text("Error displaying").all())
     close(again)
+
+
+def test_run_by_key_the_whole_view_is_on_a_laptops_screen_and_no_sample_moves_it(
+    lab: Lab, browser: BrowserContext
+) -> None:
+    said = "Long ago, there was a little girl who loved to play with her toys. " * 2
+    source = SOURCE.replace('title="a head"', f'title="a head", say=lambda: "{said}"')
+    write_notebook(lab, PATH, ["\n" * 12, source, "1\n" * 3, "2\n" * 30])
+    page = new_page(browser)
+    page.set_viewport_size({"width": 1366, "height": 768})
+    open_notebook(page, lab, PATH)
+    page.locator(".jp-Cell .cm-content").first.click()
+    for _ in range(2):
+        page.keyboard.press("Shift+Enter")
+    stop, view = page.get_by_role("button", name="Stop", exact=True), page.locator(".lora-live")
+    stop.wait_for()
+    page.wait_for_timeout(1000)  # JupyterLab has gone on to the next cell by then
+    top = page.locator(".jp-NotebookPanel-notebook").bounding_box()["y"]
+    box = view.bounding_box()
+    assert top - 1 <= box["y"] and box["y"] + box["height"] <= 768 and box["height"] < 470
+    place = stop.bounding_box()
+    page.locator(".lora-live th").nth(1).wait_for()
+    assert stop.bounding_box() == place and view.bounding_box() == box
+    close(page)
