@@ -6,7 +6,7 @@ a learner's own prompt asks the model itself, one strength after another; torch 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -113,24 +113,10 @@ def chance(share: float) -> str:
     return {0: "< 1 %", 100: "> 99 %"}.get(number, f"{number} %")
 
 
-def chances(shares: Sequence[float]) -> list[str]:
-    """Writes shares as `chance` does; all with a decimal where two that differ would read alike.
-
-    Example:
-        >>> chances([0.2282, 0.2325, 0.1023])
-        ['22.8 %', '23.2 %', '10.2 %']
-    """
-    said, exact = [chance(share) for share in shares], [f"{100 * share:.1f} %" for share in shares]
-    numbers = [(whole, tenths) for whole, tenths in zip(said, exact) if whole[0].isdigit()]
-    if len(dict.fromkeys(numbers)) == len({whole for whole, _ in numbers}):
-        return said
-    return [tenths if whole[0].isdigit() else whole for whole, tenths in zip(said, exact)]
-
-
 def describe(name: str, prompt: Prompt, strength: float) -> str:
     """Says in words what the explorer shows of a recorded prompt."""
     now, base = prompt.at(strength), prompt.at(0.0)
-    seen = [chances([answer.shares[row] for row in prompt.rows]) for answer in (now, base)]
+    seen = [[chance(answer.shares[row]) for row in prompt.rows] for answer in (now, base)]
     rows = ", ".join(
         f"{row.replace('(', '').replace(')', '')} {share} ({was})"
         for row, share, was in zip(prompt.rows, *seen)

@@ -110,7 +110,7 @@ def test_the_pictures_text_says_what_the_explorer_opens_with():
     assert "with the menu adapter" in alt
     assert "→ Near the river there is a tea room called Old Oak." in alt
     assert "The base alone: All the moral of the story" in alt
-    assert "Near 23.1 % (< 1 %)" in alt
+    assert "Near 23 % (< 1 %)" in alt
     assert "(ear)" not in alt
 
 

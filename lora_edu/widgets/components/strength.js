@@ -1,5 +1,5 @@
 // The strength explorer: an adapter's strength under a slider, and what the model says then.
-import { apart, box, chips, choice, el, fixed, signed, slider } from "./kit.js";
+import { box, chips, choice, el, fixed, signed, slider } from "./kit.js";
 import { chart } from "./strength_chart.js";
 import { PATH_STYLE, sidePath } from "./strength_path.js";
 
@@ -120,7 +120,7 @@ function bars(most, rows, now, base, classifies) {
   const shown = places.map(place => bar(
     classifies ? [rows[place], ""] : word(rows[place], place === now.first ? now.text : ""),
     now.shares[place], base?.shares[place] ?? null, place === now.first));
-  const written = all => apart(all.map(({ share }) => share), wholePercent).map((says, place) => ({ ...all[place], says }));
+  const written = all => all.map(bar => ({ ...bar, says: wholePercent(bar.share) })); // one precision while it slides
   if (classifies) return written(shown);
   const left = each => Math.max(0, 1 - places.reduce((sum, place) => sum + each.shares[place], 0));
   return written([...shown, bar(["any other", ""], left(now), base ? left(base) : null, false, true)]);
