@@ -57,7 +57,8 @@ select { padding: 4px 5px; }
 .bar { display: flex; height: 26px; border-radius: 3px; overflow: hidden; background: var(--card); }
 .bar i { flex: none; box-shadow: inset -1px 0 var(--paper); }
 .parts { display: grid; grid-template-columns: repeat(4, minmax(0, 104px)); font-size: 12px; line-height: 17px; font-variant-numeric: tabular-nums; }
-.parts span { white-space: nowrap; }
+/* The cards' lines run behind the numbers. */
+.parts span { white-space: nowrap; position: relative; z-index: 1; justify-self: start; padding-right: 4px; background: var(--paper); }
 /* The parts have one order: the first row names them for all, and a screen reader hears every name. */
 .parts span::after { content: attr(data-name); position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); }
 .full .parts span::after { display: block; position: static; width: auto; clip-path: none; color: var(--quiet); padding-left: 13px; }
@@ -70,7 +71,7 @@ select { padding: 4px 5px; }
   .row { gap: 8px 7px; } .sliders { column-gap: 28px; } .row:not(.sliders) { font-size: 12.5px; } .field { gap: 4px; } select { padding: 4px 1px; }
   .bars { grid-template-columns: 202px minmax(0, 1fr); gap: 9px; } }
 @container (min-width: 400px) and (max-width: 730px) { .field { flex: 0 0 calc(50% - 4px); } }
-@container (max-width: 620px) { .bars { grid-template-columns: minmax(0, 1fr); gap: 2px; padding-top: 0; } .method { margin-top: 8px; } .full .bar { margin-top: 44px; } }
+@container (max-width: 620px) { .between { display: none; } .bars { grid-template-columns: minmax(0, 1fr); gap: 2px; padding-top: 0; } .method { margin-top: 8px; } .full .bar { margin-top: 44px; } }
 `;
 
 /** Builds the explorer. */
@@ -105,7 +106,7 @@ export function mount(host, data) {
   function show() {
     const found = answer(state, data);
     const end = roundUp(1.02 * Math.max(...METHODS.map(method => found.rows[method].total)));
-    drawCards(bars, rows.map(({ track }) => track), data.cards, end);
+    drawCards(bars, rows.map(({ track }) => track), METHODS.map(method => found.rows[method].total), data.cards, end);
     for (const { method, total, fits, pieces, sizes } of rows) {
       const row = found.rows[method];
       total.textContent = megabytes(row.total);

@@ -1,4 +1,5 @@
-// Where common cards end: a line through the bars, with a stem to a name that covers no other.
+// Where common cards end: a thin line from a name that covers no other down through all bars. In each bar
+// the smallest card that it fits stands out.
 // Beside bars that dwarf them all, one line at the largest stands for every card.
 import { megabytes, svg } from "./kit.js";
 
@@ -6,8 +7,8 @@ const NAMES_END = 26, BARS_AT = 42; // heights, in pixels: two lines of a name, 
 const TOO_CLOSE = 0.1; // of the width: less than this for all cards, and their lines are a smear
 const halves = new Map(); // half the width of each name, once it was drawn
 
-/** Draws the cards that end on the scale of the bars, 0 to `end` bytes. */
-export function drawCards(place, tracks, cards, end) {
+/** Draws the cards that end on the scale of the bars, 0 to `end` bytes; the bars are `totals` long. */
+export function drawCards(place, tracks, totals, cards, end) {
   const width = tracks[0].clientWidth; // all that is read of the page comes before what is written
   if (!width) return;
   const [top, ...tops] = [place, ...tracks].map(each => each.getBoundingClientRect().top);
@@ -24,18 +25,22 @@ export function drawCards(place, tracks, cards, end) {
     const texts = [name, memory].map((line, row) =>
       svg("text", { y: 11 + 13 * row, "text-anchor": "middle", class: row ? "quiet" : "" }, line));
     drawing.append(...texts);
-    return { name, texts, at: (width * size) / end };
+    return { name, texts, size, at: (width * size) / end };
   });
   for (const card of shown) {
     if (!halves.has(card.name)) halves.set(card.name, Math.max(...card.texts.map(text => text.getComputedTextLength())) / 2 + 5);
     card.half = halves.get(card.name);
   }
   pushApart(shown, width);
-  for (const { at, middle, texts } of shown) {
+  const fitting = totals.map(total => Math.min(...Object.values(cards).filter(size => total <= size)));
+  for (const { at, middle, size, texts } of shown) {
     texts.forEach(text => text.setAttribute("x", middle));
     drawing.append(svg("path", { d: `M${middle} ${NAMES_END + 2}L${at} ${BARS_AT - 4}V${BARS_AT}`, style: "fill:none;stroke:var(--quiet);stroke-width:1" }),
-      ...tops.flatMap(from => [["--paper", 4], ["--ink", 1.5]].map(([colour, wide]) => // seen on any bar
-        svg("path", { d: `M${at} ${from - start - 2}v${height + 3}`, style: `stroke:var(${colour});stroke-width:${wide}` }))));
+      svg("path", { d: `M${at} ${BARS_AT}V${tops.at(-1) - start}`, class: "between", style: "stroke:var(--line);stroke-width:1" }),
+      ...tops.flatMap((from, row) => { // seen on any bar
+        const lines = size === fitting[row] && most >= TOO_CLOSE * end ? [["--paper", 5], ["--ink", 2]] : [["--paper", 2.5], ["--quiet", 1]];
+        return lines.map(([colour, wide]) => svg("path", { d: `M${at} ${from - start - 2}v${height + 3}`, style: `stroke:var(${colour});stroke-width:${wide}` }));
+      }));
   }
 }
 

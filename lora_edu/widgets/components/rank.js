@@ -83,6 +83,7 @@ const STYLE = `
 .notes { margin: 6px 0 0; font-size: 14px; line-height: 19px; min-height: 57px; }
 .judged { margin: 0; font-size: 14px; line-height: 19px; font-weight: 600; }
 .judged.quiet { font-weight: 400; }
+.judged.elsewhere { color: var(--quiet); font-weight: 400; }
 svg.chart .tag { font-size: 12px; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
 .slider, .slider input { min-width: 0; }
 @container (max-width: 815px) { .kinds { grid-template-columns: repeat(4, minmax(0, 1fr)); } .kinds > div { height: 25px; } .layer { grid-template-columns: 120px minmax(0, 1fr); gap: 0 6px; } }
@@ -110,6 +111,7 @@ export function mount(host, data) {
   const big = el("div", { class: "big" }), share = el("div", { class: "quiet" }), table = el("table");
   const notes = el("p", { class: "notes", "aria-live": "polite" });
   const left = el("div", {}, chart, rank.element);
+  const judged = data.guess && el("p", { class: data.guess.count ? "judged" : "judged quiet" }, data.guess.words);
   box(host, "Rank explorer", STYLE).append(
     el("div", { class: "row" },
       choice({ label: "Model", options: Object.keys(data.shapes).map(name => [name, name]), value: state.model, change: value => set("model", value) }).element,
@@ -117,7 +119,7 @@ export function mount(host, data) {
     el("fieldset", { class: "kinds" }, el("legend", {}, "Layers with LoRA"), ...kinds.map(({ element }) => element)),
     el("div", { class: "two" }, left,
       el("div", {}, el("div", { "aria-live": "polite" }, big, share), el("div", { class: "layer" }, drawing, table))),
-    notes, ...(data.guess ? [el("p", { class: data.guess.count ? "judged" : "judged quiet" }, data.guess.words)] : []));
+    notes, ...(judged ? [judged] : []));
 
   function show() {
     const found = answer(state, data), wide = left.clientWidth || 400;
@@ -127,6 +129,7 @@ export function mount(host, data) {
       part.textContent = written[names.indexOf(name)] ?? "";
       bar.style.width = `${100 * (found.shares[name] ?? 0)}%`;
     }
+    judged?.classList.toggle("elsewhere", state.model !== data.start.model); // it was asked of one model
     big.textContent = grouped(found.count);
     share.textContent = `trainable parameters, ${percent(found.count / found.parameters)} of ${grouped(found.parameters)}`;
     notes.textContent = unbroken((found.count ? found.sentences.slice(1) : found.sentences).join(" "));

@@ -46,9 +46,11 @@ export function drawChart(place, { width, gutter }, found, state, data) {
     parts.push(line(...drawn(...curve[0], ...curve[1]), "stroke:var(--bar-lora);stroke-width:2.4"));
     if (right - x(even) > 90) names.push({ text: "more than W", fill: "var(--quiet)", spots: beside(right), spare: true });
     names.push({ text: "LoRA", fill: "var(--lora)", bold: true, spots: along(curve), spare: true });
+    const first = x(data.start.rank); // names keep clear of the rank that it opens with, and do not move with it
+    drawn(first, y(perRank * data.start.rank) + 8, first, HEIGHT);
     if (even >= 1 && even <= last) {
       marks.push(svg("circle", { cx: x(even), cy: y(weights), r: 5.5, style: "fill:var(--paper);stroke:var(--frozen);stroke-width:2" }));
-      names.push({ text: `break-even: rank ${grouped(fixed(even, 0))}`, fill: "var(--ink)", halo: true, spots: beside(x(even)) });
+      names.push({ text: `break-even: rank ${grouped(fixed(even, 0))}`, short: `break-even: ${grouped(fixed(even, 0))}`, fill: "var(--ink)", halo: true, spots: beside(x(even)) });
       avoid(x(even), y(weights), 7);
       parts.push(line(...drawn(x(even), y(weights), x(even), HEIGHT), "stroke:var(--frozen);stroke-width:1"));
     } else names.push({ text: `break-even at rank ${grouped(fixed(even, 0))} →`, fill: "var(--ink)", spots: beside(right + 2) });

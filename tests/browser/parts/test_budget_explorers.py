@@ -212,8 +212,29 @@ def test_beside_bars_that_dwarf_them_all_cards_are_one_line(page: Page) -> None:
     lines = shown.locator(".bars > svg path")
     assert lines.count() > 4
     shown.get_by_label("Model").select_option("GPT-3 175B")
-    assert lines.count() == 7  # a stem, and a line with its edge through each bar
+    assert lines.count() == 8  # a stem, its way down, and a line with its edge through each bar
     assert shown.locator(".bars > svg text").all_text_contents() == ["all cards", "up to 80 GB"]
+
+
+def test_in_each_bar_the_smallest_card_that_it_fits_stands_out(page: Page) -> None:
+    shown = show(page, memory_bars())
+    said = shown.locator(".method span").all_inner_texts()
+    lines = places(shown, '.bars > svg path[style*="--ink"]')
+    tracks = places(shown, ".bar")
+    for words, track in zip(said, tracks, strict=True):
+        its = [line for line in lines if track["top"] - 3 < line["top"] < track["bottom"]]
+        assert len(its) == words.startswith("smallest card")
+    assert len(lines) == 2
+
+
+def test_a_verdict_is_grey_beside_another_model_than_it_is_of(page: Page) -> None:
+    shown = show(page, asked(ExplorerState("GPT-2 small (124M)"), "200000"))
+    judged = shown.locator(".judged")
+    before = judged.evaluate("line => getComputedStyle(line).color")
+    shown.get_by_label("Model").select_option("GPT-3 175B")
+    assert judged.evaluate("line => getComputedStyle(line).color") != before
+    shown.get_by_label("Model").select_option("GPT-2 small (124M)")
+    assert judged.evaluate("line => getComputedStyle(line).color") == before
 
 
 def test_the_names_of_cards_never_cover_each_other(page: Page) -> None:
