@@ -118,7 +118,7 @@ _CURVES = {
 
 @exercise(
     "02.elbow",
-    praise="The smallest rank that is as good as any: more would be paid for and not used.",
+    praise="The smallest rank that is nearly as good as any: more would buy hardly anything.",
 )
 def elbow(answer: Any) -> None:
     """Judges a function {rank: held-out loss} → planted rank."""

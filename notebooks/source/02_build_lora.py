@@ -15,7 +15,7 @@
 # %% bootstrap
 # %% [markdown]
 # ## What are we going to build?
-# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$, and $\Delta W$ has as many numbers as $W$, again for every task. LoRA leaves $W$ alone and bets that far fewer are enough. It writes the change as a tall thin matrix times a short wide one.
+# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$, and $\Delta W$ has as many numbers as $W$, for every task. LoRA leaves $W$ alone and bets that far fewer are enough. It writes the change as a tall thin matrix times a short wide one.
 # %%
 import math
 
@@ -37,7 +37,7 @@ drawing("side_path_start")
 #
 # Beneath each matrix is its shape; $b$ is the layer's own bias, and you choose the **rank**. In the drawing grey is frozen and blue learns.
 #
-# And $\alpha$, in code `alpha`? It is the *multiplier*: it says how strongly the update counts, and is fixed before training. Here, as in Raschka's book (2024), it is used as it is. The LoRA paper divides it by the rank first, so the paper's alpha of 16 at rank 8 is 16/8 = 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both. The paper and PEFT also write $B A$, with $A$ as rank × in_dim: the same, transposed.
+# And $\alpha$, in code `alpha`? It is the *multiplier*: it says how strongly the update counts, and is fixed before training. Here, as in Raschka's book (2024), it is used as it is. The LoRA paper divides it by the rank first, so its alpha of 16 at rank 8 is 16/8 = 2 here. Adapter files keep the paper's. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both. The paper and PEFT also write $B A$, with $A$ as rank × in_dim: the same, transposed.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -76,7 +76,7 @@ class LoRALayer(nn.Module):
         # <student>
         # A = torch.empty(...)  # your code: the two sizes of A
         # </student>
-        # random, by the call with which nn.Linear itself starts
+        # nn.Linear's own call, but it takes the rank for the inputs: within ±1/√rank
         self.A = nn.Parameter(nn.init.kaiming_uniform_(A, a=math.sqrt(5)))
         # <solution>
         self.B = nn.Parameter(torch.zeros(rank, out_dim))
@@ -107,7 +107,7 @@ layer_verdict
 # ## Where does it go?
 # The update goes beside an existing layer, whose weights stay as they are.
 #
-# **Exercise 2, own code.** Your second class keeps that layer, pretrained weights and all, and adds the update to its output. It freezes nothing. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
+# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Freezing is done elsewhere, before wrapping. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -146,7 +146,7 @@ wrapper_verdict
 # </details>
 # %% [markdown]
 # ### The whole thing in 15 lines
-# That is LoRA, all of it: your two classes, in place of any `nn.Linear`. Ours are folded below, in case yours do not pass yet.
+# That is LoRA, all of it: your two classes, in place of any `nn.Linear`.
 # %% tags=["long"]
 # @title LoRA in 15 lines: unfold it when you are done, or stuck
 if not (layer_verdict.passed and wrapper_verdict.passed):
@@ -191,7 +191,7 @@ with torch.no_grad():
     layer.lora.B.zero_()  # back to the start
 print(f"largest difference from the merged layer: {apart:.3f}")
 # %% [markdown]
-# **What you just did:** you built LoRA, a side path that learns beside a frozen layer and at first changes nothing. Then you added an update into the layer's matrix, and no longer needed the path.
+# **What you just did:** you built LoRA, a side path that learns beside a frozen layer and at first changes nothing. Then you merged an update, and no longer needed the path.
 #
 # **Common bugs.** Freeze *first*, then wrap: if you never freeze, $W$ learns as well, and if you freeze afterwards, $A$ and $B$ cannot learn.
 #
@@ -218,7 +218,7 @@ reveal(first, found, because="while B is 0, changing A changes nothing; changing
 # </details>
 #
 # ## Deeper: why this start and no other?
-# Let us try all four starts, each matrix zero or random, on a small task. A frozen layer, `base`, is changed by a hidden matrix of rank 4, and LoRA has to learn it from the changed layer's noisy answers.
+# We try all four starts, each matrix zero or random, on a small task. A frozen layer, `base`, is changed by a hidden matrix of rank 4, and LoRA has to learn it from the changed layer's noisy answers.
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1
@@ -368,7 +368,7 @@ check("02.merge", merged_weight)
 # %%
 drawing("merge")
 # %% [markdown]
-# The course's class has `merge()`, and `unmerge()`, which puts back the kept $W$. Does yours learn as that class does?
+# The course's class has `merge()`, and `unmerge()`, which puts back the kept $W$. Does yours learn as it does?
 # %%
 mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())  # the same start
