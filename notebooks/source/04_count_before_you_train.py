@@ -242,14 +242,14 @@ from lora_edu.plots import drawing
 
 drawing("kept")
 # %% [markdown]
-# The lower half counts what is kept for each token and block. A box is $d$ numbers, the model's width.
-# Attention keeps query, key, value and its result. Of the layers' inputs, query, key and value share
-# one box, `fc_in` has one, and the wide `fc_out` has four; the $r$ numbers of each $x A$ are on the
-# right. *Checkpointing*, a switch of the last explorer, keeps each block's input alone and computes
-# the rest again.
+# The lower half counts what is kept for each token and block. A box is $d$ numbers, the model's
+# width. Attention keeps query, key, value and its result, which is also the input of `out`. Of the
+# other inputs, query, key and value share one box, `fc_in` has one, and the wide `fc_out` has four;
+# the $r$ numbers of each $x A$ are on the right. *Checkpointing*, a switch of the last explorer,
+# keeps each block's input alone and computes the rest again.
 #
 # Is the drawing right? `kept_bytes` adds up what PyTorch stores for our mini GPT. One row, a control,
-# trains query's and value's weights themselves, without adapters.
+# trains query's and value's own weights: does it keep as much as LoRA there?
 # %%
 from lora_edu import next_token_loss
 from lora_edu.budget import activation_bytes, kept_bytes
@@ -367,8 +367,8 @@ rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 table(["", "published", "computed", ""], compared)
 # %% [markdown]
-# The last row is only rounded. We cannot explain GPT-3's 0.4 %, and no whole rank on query and value
-# gives table 3's counts, although the [released
+# In MiB the last row's 37.7 MB are 36, not 35; the paper may mean it roughly. We cannot explain
+# GPT-3's 0.4 %, and no whole rank on query and value gives table 3's counts, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #
 # QLoRA's headline is 65 billion parameters on one card of 48 GB, where full fine-tuning in 16 bits
@@ -400,7 +400,7 @@ table(["", "GB", "smallest single card"], rows)
 # <details><summary>Answers</summary>
 # (1) The adapter grows with the width, the layer with its square. (2) Key and value have fewer
 # outputs. (3) The blocks do not know the vocabulary. (4) With many or long rows, since activations
-# dominate; checkpointing helps. (5) 0.35 M, 0.77 M, GPT-3 by 0.4 %, and 35 MB, which is round.
+# dominate; checkpointing helps. (5) 0.35 M, 0.77 M, GPT-3 by 0.4 %, and 35 MB.
 # </details>
 #
 # ## Where next
