@@ -14,7 +14,7 @@
 # %% bootstrap
 # %% [markdown]
 # ## Can a storyteller spot spam?
-# Nobody has ever told our base which messages are wanted (*ham*) and which are not (*spam*). Here are
+# Nobody has told our base which messages are wanted (*ham*) and which are not (*spam*). Here are
 # some that we invented. Change `"bundled"` to `"real"` to fetch the SMS Spam Collection instead.
 # %%
 from textwrap import shorten
@@ -147,8 +147,8 @@ history = await watch(train, steps=STEPS, title="LoRA on spam", accuracy=True)
 after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
-# Far better than always saying ham! The training loss jumps because sixteen messages are few, so trust
-# validation. But is this *good*? Other methods will show.
+# Far better than always saying ham! The training loss jumps because sixteen messages are few, so
+# trust validation.
 #
 # ## Type your own message
 # You have a spam filter! Can you write spam that it takes for ham?
@@ -204,9 +204,9 @@ seen = ["validation, %", "test, %", "five seeds on test: mean (range)"]
 table(["", *seen, "numbers trained", "their file, kB"], compared)
 
 # %% [markdown]
-# ✓ **Measured: LoRA does about as well as full fine-tuning, and trains 5 % of the numbers.** A head
-# alone is right less often than either. One run cannot tell whether LoRA or full leads, because full's
-# five seeds reach from below LoRA's worst to above its best.
+# ✓ **Measured: LoRA does about as well as full fine-tuning, and trains 5 % of the numbers.** Over
+# five seeds full scored 86 to 93 %, LoRA 88 to 92 %: they overlap, so one run cannot tell which
+# leads.
 #
 # <details><summary>Is my run the recorded one, and why is validation lower?</summary>
 # Yes, message by message, as counted below; a GPU may change a few. The validation messages happen to
@@ -237,25 +237,26 @@ verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
 why = f"it is {gap:.1f} points: a head alone is already right so often that little is left to gain"
 reveal(versus, verdict, because=why, measured=right_of)
 # %% [markdown]
-# **Takeaway:** on our messages LoRA was right about as often as full fine-tuning and ten points more
-# often than a head alone. Each further task costs a file of 0.7 MB, not 12.4, and the memory for
-# gradients and Adam shrinks as much. But our training time hardly shrank, and the task is easy: counting
-# words gets 90 % of our messages right, LoRA 91 %, and on the real ones of the last table counting even
-# beats LoRA, by 3.1 points.
+# **Takeaway:** LoRA was right about as often as full fine-tuning, from a file of 0.7 MB instead of 12.4.
+# But the task is easy: counting words does about as well.
+#
+# The memory for gradients and Adam shrank as much as the file, but training was no faster. On our
+# messages counting words got 90 %, LoRA 91 %, and a head alone ten points less. On the real ones of
+# the last table counting even beat LoRA, by 3.1 points.
 #
 # ## Should I use LoRA, and with what?
-# The evidence for each line, and what that does *not* show, is folded beneath. In the tables,
-# *checkpointing* computes activations again instead of keeping them, *QLoRA* keeps the base in 4 bits,
-# and alpha is divided by the rank, so that 16 at rank 8 is the alpha 2 of notebooks 02 and 03.
+# The evidence for each line, and what that does *not* show, is folded beneath. In the tables
+# *checkpointing* computes activations again instead of keeping them, and *QLoRA* keeps the base in 4
+# bits. Alpha is PEFT's, which is divided by the rank: 16 at rank 8 is the 2 of notebooks 02 and 03.
 # %%
 from lora_edu.widgets.choosing import decision_tables
 
 decision_tables()
 # %% [markdown]
 # ## Bring your own data
-# Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file with
-# a `text` and a `label` in each line, and ten texts or more a label. The next cell writes one: a
-# pirate's tale, a waiter's sentence or a friend's message?
+# Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file with a
+# `text` and a `label` in each line, and ten texts or more a label. The next cell writes one: pirate,
+# waiter or friend?
 # %%
 # @title A file to try it with: own_texts.csv, in a temporary folder
 import csv
@@ -288,9 +289,9 @@ own_right = right(own_model, own_rows.test)
 print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never saw")
 ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
 # %% [markdown]
-# The model is nearly always right, and yet it takes our pirate for a waiter! The score holds for texts
-# *like those in the file*, and says nothing of others, such as this shout. With a file of your own, choose rate and
-# steps on `own_rows.validation`.
+# The model is nearly always right, yet takes our pirate for a waiter! The score holds for texts *like
+# those in the file*, and says nothing of others. With a file of your own, choose rate and steps on
+# `own_rows.validation`.
 #
 # ## Deeper: could it be luck?
 # On *our* messages, the 95 % intervals allow for the luck of five seeds and of which messages are
@@ -379,11 +380,12 @@ few = " Too few rounds to compare: the machine is busy." if len(times["full"]) <
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range.{few}")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# On our machine LoRA saved a tenth of the time at most, and now
-# and then none. It does less in the backward pass and the optimizer, but two thin products more per
-# layer, and small operations cost far more time than their arithmetic. The LoRA
-# paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B, against 32.5, but
-# Biderman et al. 2024 (section 4.7) found that LoRA tends to train slower at a fixed batch size.
+# On our machine LoRA was not faster. In the runs printed here and in the solutions its step took 100
+# to 117 % of full's; our five recorded runs took 13 to 16 s, full's 12 to 13. It does less in the
+# backward pass and the optimizer, but two thin products more per layer, and small operations cost far
+# more time than their arithmetic. The LoRA paper (section 4.2) measured 43.1 tokens a second for each
+# V100 on GPT-3 175B, against 32.5, but Biderman et al. 2024 (section 4.7) found that LoRA tends to
+# train slower at a fixed batch size.
 #
 # ## Deeper: a learning rate for each method
 # A rate that suits one method can ruin another, and then a comparison is about the rate. So each
@@ -611,11 +613,11 @@ table(["model", "form", "rate", "seeds", "training, %", "validation, %", "test, 
 # <details><summary>Answers</summary>
 # (1) It alone has seen the whole message. (2) It saves the frozen weights' gradients, not the
 # forward pass and the way back. (3) The best of several test scores is too good, by luck. (4) They
-# never change if nothing inside learns; A and B change them at each step. (5) A small file and an untouched base. Full fine-tuning fits anyway, and LoRA is hardly faster.
+# never change if nothing inside learns; A and B change them at each step. (5) A small file and an untouched base. Full fine-tuning fits anyway, and LoRA was no faster.
 # </details>
 #
 # ## Where next
-# How sure are you that full is not better? [Distrust a single
+# Is full really not better? [Distrust a single
 # number](09_distrust_a_single_number.ipynb). Or train a model that writes, and measure what it
 # forgets: [Fine-tune a generator](06_finetune_a_generator.ipynb).
 #
