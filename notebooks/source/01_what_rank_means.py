@@ -30,8 +30,9 @@ with torch.no_grad():
         print(f"x = {x}  changes the output by  {[round(c, 2) + 0.0 for c in change.tolist()]}")
 # %% [markdown]
 # **One direction is read, one direction is written.** The last $x$ is perpendicular to $A$, so its
-# output does not change at all. Turn both directions yourself. On the left are the inputs; on the right, $W$ has moved them (grey),
-# and then the update, too (blue). An open dot is a point that the update did not move.
+# output does not change at all. Turn both directions yourself. On the left are the inputs. On the
+# right the grey grid is where $W$ takes them, and the blue one where $W$ and the update do. An open
+# dot did not move. At rank 1 the *multiplier alpha* is notebook 00's strength.
 # %%
 from lora_edu.widgets.playground import playground
 
@@ -100,9 +101,8 @@ print(f"the first piece has {100 * energy_kept(strengths)[0]:.0f} % of the energ
 # %% [markdown]
 # ## How much can you cut?
 # Here are three matrices: a picture of a house in the hills, pure noise, and a change that training
-# made. We trained *all* weights of our GPT to tell spam from other messages: that is *full*
-# fine-tuning, LoRA's rival. From here on, $\Delta W$ is what full fine-tuning added to $W$, while LoRA
-# adds $A B$.
+# made: we trained *all* weights of our GPT to tell spam from other messages. That is *full*
+# fine-tuning, LoRA's rival. From here on $\Delta W$ is what it added to $W$, while LoRA adds $A B$.
 # %%
 # @title A picture, drawn as numbers
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
@@ -310,15 +310,17 @@ table(["ΔW's directions", "% of the energy", "accuracy, %", "five seeds", "loss
 lower = sum(int((record.loss("shrunk", r) < record.loss("cut", r)).sum()) for r in (1, 2, 4, 8, 16))
 print(f"ΔW, shrunk to the cut's energy, has the lower loss in {lower} of 25: 5 ranks, 5 seeds")
 # %% [markdown]
-# *Direction matters*: at the same energy the second does far less than the first, and the eighth
-# hardly more than none. Yet *the strongest is rarely indispensable*: without it, four seeds of five do
-# about as well, though seed 0, whose ΔW you have, falls to 74 %. And *a small change goes far*: all of
-# ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss. So the cut's good score may show
-# that a weaker ΔW is enough, not that few directions are.
+# - *Direction matters.* At the same energy the second does far less than the first, and the eighth
+#   hardly more than none.
+# - *The strongest is rarely indispensable.* Without it, four seeds of five do about as well, though
+#   seed 0, whose ΔW you have, falls to 74 %.
+# - *A small change goes far.* All of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss.
+#   So a weaker ΔW may be enough, rather than few directions.
+#
+# “None” is below a head alone, because its head was trained for the changed blocks.
 #
 # ## Deeper: put it back by hand
-# Those were means of five seeds. Now test seed 0, whose ΔW, cut to rank 1, keeps 28 % of the energy,
-# where the mean is 23 %.
+# Now test seed 0 alone, whose ΔW, cut to rank 1, keeps 28 % of the energy, where the mean is 23 %.
 # %%
 from torch import nn
 
@@ -364,8 +366,8 @@ put_back
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# Strictly, no. But that says little, because rounding alone lifts zeros. So count the pieces for 90 %
-# of the energy again, in all 36 matrices.
+# Strictly, no. But that says little, because rounding alone makes singular values that should be 0
+# larger. So count the pieces for 90 % of the energy again, in all 36 matrices.
 # %%
 # @title The pieces of all 36 matrices
 from lora_edu.plots import heat_map
