@@ -13,7 +13,7 @@
 # **You need** a little PyTorch (tensors, `nn.Module`, training) and a first idea of a transformer.
 #
 # **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU.
-# Only 12, 21 or 39 minutes for the whole course? See [*In a hurry?*](#In-a-hurry?)
+# Only 16, 21 or 39 minutes for the whole course? See [*In a hurry?*](#In-a-hurry?)
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something breaks, start again
 # at the top. A section headed “Deeper” is folded.
@@ -39,8 +39,8 @@ explorer
 # end from good English.
 # </details>
 # %% [markdown]
-# Now write a prompt of **your own**; for the waiter, choose menu and Strength 1. We chose prompts that
-# work well; with yours, so small a model may invent a name, or even a word.
+# Now write a prompt of **your own**; for the waiter, choose menu and Strength 1. We chose prompts
+# that work well; with yours so small a model may invent names, or even words.
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
@@ -78,12 +78,13 @@ drawing("side_path")
 # %% [markdown]
 # Follow the input $x$. One way leads through the pretrained matrix $W$, which is *frozen*: training
 # never changes it. The side path squeezes $x$ to $r$ numbers with a thin $A$ and widens them with a
-# thin $B$, and the results are added. Only $A$ and $B$, the *adapter*, are trained. So the
-# layer acts as if its matrix were $W + \Delta W$, where $\Delta W$ is $A B$ times a fixed
-# *multiplier*.
+# thin $B$, and the results are added. Only $A$ and $B$, the *adapter*, are trained. Their thin side,
+# $r$, is the **rank**; it is small, hence *low-rank adaptation*. $B$ starts at zero, so at first
+# nothing changes. In all, the layer acts as if its matrix were $W + \Delta W$, where $\Delta W$ is
+# $A B$ times a fixed *multiplier*.
 #
 # Think of $W$ as a drawing in ink, and of $\Delta W$ as tracing paper on it, with a few pencil strokes.
-# You see both at once, that is, their sum. Lift the sheet, and the ink is as it was.
+# You see their sum. Lift the sheet, and the ink is as it was.
 #
 # ### In a hurry?
 # These times count what you have read so far.
@@ -93,14 +94,14 @@ drawing("side_path")
 # |:---|:---|
 # | 39 min | [02](02_build_lora.ipynb) [to the end of “Where does it go?”](02_build_lora.ipynb#Where-does-it-go?), [03](03_lora_in_a_gpt.ipynb) [to the end of “Train it”](03_lora_in_a_gpt.ipynb#Train-it), then 05's [“Should I use LoRA, and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) |
 # | 21 min | the same without exercises, whose code is open in [solutions/02](solutions/02_build_lora.ipynb) and [solutions/03](solutions/03_lora_in_a_gpt.ipynb); then [05's table](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) |
-# | 12 min | in [solutions/03](solutions/03_lora_in_a_gpt.ipynb) only [“Where does LoRA go?”](solutions/03_lora_in_a_gpt.ipynb#Where-does-LoRA-go?), [“Replace the layers”](solutions/03_lora_in_a_gpt.ipynb#Replace-the-layers) and [“Train it”](solutions/03_lora_in_a_gpt.ipynb#Train-it), without exercises |
+# | 16 min | [solutions/03](solutions/03_lora_in_a_gpt.ipynb) from the top to the end of “Train it”, without exercises; then 05's table |
 # # </student>
 # # <solution>
 # | time | go on with |
 # |:---|:---|
 # | 39 min | [02](../02_build_lora.ipynb) [to the end of “Where does it go?”](../02_build_lora.ipynb#Where-does-it-go?), [03](../03_lora_in_a_gpt.ipynb) [to the end of “Train it”](../03_lora_in_a_gpt.ipynb#Train-it), then 05's [“Should I use LoRA, and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) |
 # | 21 min | the same without exercises, whose code is open in [solutions/02](02_build_lora.ipynb) and [solutions/03](03_lora_in_a_gpt.ipynb); then [05's table](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) |
-# | 12 min | in [solutions/03](03_lora_in_a_gpt.ipynb) only [“Where does LoRA go?”](03_lora_in_a_gpt.ipynb#Where-does-LoRA-go?), [“Replace the layers”](03_lora_in_a_gpt.ipynb#Replace-the-layers) and [“Train it”](03_lora_in_a_gpt.ipynb#Train-it), without exercises |
+# | 16 min | [solutions/03](03_lora_in_a_gpt.ipynb) from the top to the end of “Train it”, without exercises; then 05's table |
 # # </solution>
 #
 # ## The same in code
@@ -127,9 +128,8 @@ print(generate_text(model, encoding, meaning, 40))
 a, b = menu.matrices["blocks.0.attention.query"]
 print(f"A and B for {len(menu.matrices)} layers. The first: A {tuple(a.shape)}, B {tuple(b.shape)}")
 # %% [markdown]
-# **Exercise 1, to warm up.** $A$ squeezes 192 numbers to a few, and $B$ widens these few to 192 again.
-# Their count is the **rank**, and it is small, hence *low-rank adaptation*. What is the rank of this
-# adapter? First see `check` refuse 192, then replace the dots.
+# **Exercise 1, to warm up.** What is the rank of this adapter? First see `check` refuse
+# 192, then replace the dots.
 # %%
 from lora_edu.exercises import check
 
@@ -195,8 +195,9 @@ chart = bar_chart(
 show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's size.")
 # %% [markdown]
 # <details><summary>Why so small?</summary>
-# In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in W. That is 8 %;
-# embeddings get no adapter, and wider layers need less: Llama's 7 MB are 0.04 % of its 16 GB.
+# In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in W. That is 8 %,
+# and embeddings get no adapter. Llama's 7 MB are 0.04 % of its 16 GB: at width 4,096 A and B
+# are 0.4 % of a square W, and only query and value have them, where ours are on all 36 layers.
 # </details>
 #
 # ## Does switching change the base?
@@ -213,7 +214,7 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 
 
 # %% [markdown]
-# The ink is untouched. Training with LoRA does not touch it either, as you will prove in notebook 03.
+# The ink is untouched. Training does not touch it either, as you will prove in notebook 03.
 #
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
@@ -325,8 +326,7 @@ table(
     [[way, f"{100 * r:.0f} ± {50 * (high - low):.0f}"] for way, (r, low, high) in measured.items()],
 )
 # %% [markdown]
-# Counting words gets nearly as far, so most of that score needs no language model! Notebook 09 asks
-# whether so small a lead is luck.
+# Counting words gets nearly as far, so most of that score needs no language model!
 #
 # ## Deeper: what it costs
 # When the model runs, each adapted layer multiplies by two thin matrices more:
@@ -335,8 +335,7 @@ weights = sum(a.shape[0] * b.shape[1] for a, b in menu.matrices.values())
 extra = sum(a.numel() + b.numel() for a, b in menu.matrices.values())
 print(f"{100 * extra / weights:.1f} % more multiplications in the adapted layers")
 # %% [markdown]
-# In notebook 02 you *merge*, that is, you add $\Delta W$ into $W$ and so copy the strokes in ink. Then
-# this cost is gone.
+# In notebook 02 you *merge*, that is, you add $\Delta W$ into $W$. Then this cost is gone.
 #
 # **Exercise 3.** True or false? Replace the dots by `True` or `False`.
 #

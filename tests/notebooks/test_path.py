@@ -23,14 +23,8 @@ from scripts.notebook_times import (
 #: The short way: of each notebook the sections up to this one; of the last one section alone.
 SHORT_WAY = {"00": "Why LoRA?", "02": "Where does it go?", "03": "Train it"}
 LAST_STOP = "05", "Should I use LoRA, and with what?"
-#: The shortest way: these sections without their exercises.
-SHORTEST_WAY = [
-    ("00", "See it work"),
-    ("00", "Why LoRA?"),
-    ("03", "Where does LoRA go?"),
-    ("03", "Replace the layers"),
-    ("03", "Train it"),
-]
+#: The shortest way, in the same terms and with the same last stop, but without exercises.
+SHORTEST_WAY = {"00": "Why LoRA?", "03": "Train it"}
 
 MAGIC = re.compile(r"^(\s*)[%!].*$", flags=re.M)
 
@@ -114,12 +108,17 @@ def minutes(way: list[Section], *, exercises: bool) -> int:
     return round(sum(each.minutes for each in way) - left_out)
 
 
+def stops(way: dict[str, str]) -> list[Section]:
+    """The sections of a way: of each notebook those up to the one named, then the last stop."""
+    found = [section(*LAST_STOP)]
+    for number, last in way.items():
+        of = of_notebook(number)
+        found += of[: [each.heading for each in of].index(last) + 1]
+    return found
+
+
 def test_the_short_ways_take_as_long_as_is_said() -> None:
-    way = [section(*LAST_STOP)]
-    for number, last in SHORT_WAY.items():
-        found = of_notebook(number)
-        way += found[: [each.heading for each in found].index(last) + 1]
-    shortest = minutes([section(*stop) for stop in SHORTEST_WAY], exercises=False)
+    way, shortest = stops(SHORT_WAY), minutes(stops(SHORTEST_WAY), exercises=False)
     reading, whole = (minutes(way, exercises=done) for done in (False, True))
     notebook, readme = openings()
     for text in (notebook, readme):
@@ -130,13 +129,14 @@ def test_the_short_ways_take_as_long_as_is_said() -> None:
 
 def test_the_shortest_way_calls_nothing_that_it_does_not_show() -> None:
     """A reader of these sections alone meets each name where it is defined."""
-    read = [f"## {heading}" for number, heading in SHORTEST_WAY if number == "03"]
-    cells, on_way = [], False
-    for cell in from_source("03_lora_in_a_gpt", "solution").cells:
-        if cell.cell_type == "markdown" and re.match("## ", cell.source):
-            on_way = cell.source.split("\n")[0] in read
-        if on_way:
-            cells.append(cell)
+    cells = from_source("03_lora_in_a_gpt", "solution").cells
+    headings = [cell.source.split("\n")[0] for cell in cells]
+    after = next(
+        at
+        for at in range(headings.index(f"## {SHORTEST_WAY['03']}") + 1, len(cells))
+        if headings[at].startswith("## ")
+    )
+    cells = cells[:after]
     assert needed_from_folded(cells) == set()
     left_out = [cell for cell in cells if "def replace(" not in cell.source]
     assert "replace" in needed_from_folded(left_out)
