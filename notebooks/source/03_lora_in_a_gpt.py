@@ -29,7 +29,7 @@ model = load_pretrained("mini", device=device)
 # A block has six linear layers. Four belong to **attention**, where each token looks back: its
 # `query` is compared with every `key` so far, the `value`s are mixed accordingly, and `out` writes the
 # result. Two belong to the **MLP**, which works on each token alone: `fc_in` widens 192 numbers to
-# 768, a *GELU* bends them, and `fc_out` narrows them again. The *norms* keep numbers at one scale. The blue strip beside each linear layer is the side path through $A$ and $B$.
+# 768, a *GELU* bends negative ones to nearly 0, and `fc_out` narrows them again. The *norms* keep numbers at one scale. The blue strip beside each linear layer is the side path through $A$ and $B$.
 # %%
 # @title A block, with the side paths in blue
 from lora_edu.plots import drawing
