@@ -303,7 +303,7 @@ reveal(stuck, never[0], because="moving one changes nothing while the other is 0
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
-# Exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair that first.
+# Exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair that first. The smaller both start, the less there is to repair.
 #
 # </details>
 #

@@ -380,7 +380,7 @@ few = " Too few rounds to compare: the machine is busy." if len(times["full"]) <
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range.{few}")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# On our machine LoRA was not faster. In the runs printed here and in the solutions its step took 100
+# On our machine LoRA was not faster. In the runs printed here its step took 100
 # to 117 % of full's; our five recorded runs took 13 to 16 s, full's 12 to 13. It does less in the
 # backward pass and the optimizer, but two thin products more per layer, and small operations cost far
 # more time than their arithmetic. The LoRA paper (section 4.2) measured 43.1 tokens a second for each
@@ -438,7 +438,8 @@ check("05.choose", choose)
 #
 # ## Deeper: two thirds, and a little more
 # LoRA's products with $A$ and $B$ have all three stages. A layer of $d$ inputs and $d$ outputs needs
-# $d^2$ multiplications a token for each stage, and $A$ and $B$ together $2rd$. So LoRA's share is
+# $d^2$ multiplications a token for each stage, and $A$ and $B$ together $2rd$. So, as
+# [Schulman et al. 2025](https://thinkingmachines.ai/blog/lora/) count, LoRA's share is
 #
 # $$\frac{2 \cdot d^2 + 3 \cdot 2 r d}{3 \cdot d^2} = \frac{2}{3} + 2\,\frac{r}{d}$$
 #
