@@ -49,7 +49,7 @@ SAID_INSTEAD = (
         "here, from the top. In JupyterLab or Colab, press Shift+Enter in each cell.",
     ),
     (
-        "Write a prompt of **your own**, too; for the waiter, choose menu, at Strength 1.",
+        "Now write a prompt of **your own**; for the waiter, choose menu and Strength 1.",
         "In JupyterLab or Colab, write a prompt of **your own**, too.",
     ),
     (

@@ -14,7 +14,7 @@ from lora_edu.plots.style import CONCEPTS, concept_of
 # page's, and the cards a shade of its paper, light or dark.
 _GRID = (
     "display:grid;grid-template-columns:repeat(auto-fit,minmax(min({least}px,100%),1fr));"
-    "gap:12px;max-width:780px;margin:4px 0"
+    "gap:12px;max-width:{widest};margin:4px 0"
 )
 _ENDED = re.compile(r"""[.!?:]['"”’)]?$""")
 _LEAST_PX, _LEAST_OF_FOUR_PX = 240, 340
@@ -51,7 +51,10 @@ class Cards:
             else ""
         )
         cards = "".join(_card(name, parts) for name, parts in self.texts.items())
-        grid = _GRID.format(least=_LEAST_OF_FOUR_PX if len(self.texts) == 4 else _LEAST_PX)
+        grid = _GRID.format(
+            least=_LEAST_OF_FOUR_PX if len(self.texts) == 4 else _LEAST_PX,
+            widest="34em" if len(self.texts) == 1 else "780px",  # a single one as wide as prose
+        )
         return f'{above}<div style="{grid}">{cards}</div>'
 
 
