@@ -85,7 +85,9 @@ def fresh_model() -> nn.Module:
     return load_llm()[0]
 
 
-def prepare(model: nn.Module, method: str, *, rank: int, seed: int) -> None:
+def prepare(
+    model: nn.Module, method: str, *, rank: int, seed: int, targets: Sequence[str] = TARGETS
+) -> None:
     """Makes the model ready for `fit`, in place: method "lora", or "full" for all its numbers."""
     if method == "full":
         return
@@ -95,7 +97,7 @@ def prepare(model: nn.Module, method: str, *, rank: int, seed: int) -> None:
             model,
             rank,
             MULTIPLIER * rank,
-            targets=TARGETS,
+            targets=targets,
             scaling="alpha/rank",
             init="peft",
         )

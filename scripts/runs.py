@@ -133,37 +133,49 @@ def run_all(
     return [record.find(key) for key in keys]
 
 
-def sweep_with_stories(
+#: Texts that a sweep reads and the course does not ship: option → its file in a command, its help.
+NOT_SHIPPED = {
+    "stories": ("STORIES.txt", "the text that the base was trained on"),
+    "books": ("CLASSICS.txt.xz", "the collection of children's classics"),
+}
+
+
+def sweep_with_text(
     name: str,
     description: str,
     about: Callable[[str], Mapping[str, Any]],
     keys: Sequence[Key],
     one_run: Callable[..., dict[str, Any]],
+    *,
+    text: str = "stories",
 ) -> None:
-    """The command `python -m scripts.sweep_NAME --stories STORIES.txt`.
+    """The command `python -m scripts.sweep_NAME --stories STORIES.txt`, or with another text.
 
     Args:
         name: Of the sweep, and of its record in `data/results`.
         description: Its first line says in the command's help what the sweep is for.
-        about: Path of the stories → facts that all runs share.
+        about: Path of the text → facts that all runs share.
         keys: All runs, the most wanted first.
         one_run: (key, stories=path) → result; a function of a module.
+        text: The option that names the text, one of `NOT_SHIPPED`.
     """
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("--stories", required=True, help="the text that the base was trained on")
+    file, meaning = NOT_SHIPPED[text]
+    parser.add_argument(f"--{text}", required=True, help=meaning)
     parser.add_argument("--minutes", type=float, default=60.0, help="start no run later than this")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--output", help=f"by default data/results/{name}.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     output = arguments.output or data_path("results", f"{name}.json")
-    command = f"python -m scripts.sweep_{name} --stories STORIES.txt"
-    record = Record(output, command, about(arguments.stories))
+    command = f"python -m scripts.sweep_{name} --{text} {file}"
+    path = getattr(arguments, text)
+    record = Record(output, command, about(path))
     try:
         run_all(
             record,
             keys,
-            partial(one_run, stories=arguments.stories),
+            partial(one_run, **{text: path}),
             workers=arguments.workers,
             seconds=60 * arguments.minutes,
             report=partial(print, flush=True),

@@ -41,7 +41,7 @@ from lora_edu.tasks import LORA_TARGETS, MULTIPLIER
 from lora_edu.training import History, fit, next_token_loss, own_random_state, parameter_groups
 from scripts.generator_tasks import MENU_TOKENS, STORY_TOKENS, loss_on, story_rows, task
 from scripts.mixture import split_stories
-from scripts.runs import sweep_with_stories
+from scripts.runs import sweep_with_text
 
 BATCH_ROWS, STEPS, SEEDS = 16, 375, range(3)
 EMBEDDING_RATE = 5e-4  # where the embedding has a rate of its own
@@ -289,7 +289,7 @@ def about(stories: str) -> dict[str, Any]:
 
 def main() -> None:
     """Reads the arguments and runs the sweep."""
-    sweep_with_stories("forgetting", __doc__, about, keys(), one_run)
+    sweep_with_text("forgetting", __doc__, about, keys(), one_run)
 
 
 if __name__ == "__main__":

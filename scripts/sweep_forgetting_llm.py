@@ -19,26 +19,24 @@ Source:
 
 from __future__ import annotations
 
-import argparse
 import lzma
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-import torch
 from torch import nn
 
 from lora_edu.adapters import merge_and_unload
-from lora_edu.datasets import Batches, Row, text_rows
-from lora_edu.files import data_path, sha256_of
-from lora_edu.lora import freeze, replace_linear_with_lora
+from lora_edu.datasets import Row, text_rows
+from lora_edu.files import sha256_of
+from lora_edu.lora import freeze
 from lora_edu.pretrained import GGUF_SHA256
 from lora_edu.targets import adaptable_layers
 from lora_edu.tasks import MULTIPLIER
-from lora_edu.training import History, fit, next_token_loss, own_random_state
+from lora_edu.training import History
+from scripts import llm_tasks
 from scripts.llm_tasks import (
     INSTRUCTIONS,
     MENU_TOKENS,
@@ -51,9 +49,9 @@ from scripts.llm_tasks import (
     menu_rows,
     story_rows,
 )
-from scripts.runs import OutOfTime, Record, run_all
+from scripts.runs import sweep_with_text
 from scripts.sweep_forgetting import sizes_of
-from scripts.sweep_llm import BATCH_ROWS, STEPS
+from scripts.sweep_llm import BATCH_ROWS, STEPS, learn_menus
 
 SEEDS = range(3)
 BOOK = "The first place that I can well remember was a large pleasant meadow"  # Black Beauty, 1877
@@ -98,30 +96,18 @@ def prepare(model: nn.Module, arm: Arm, seed: int) -> None:
     """Makes an arm's tensors trainable, and no other, in place."""
     if arm.targets is None:
         return
-    freeze(model)
-    if not arm.rank:
-        for layer in adaptable_layers(model, arm.targets).values():
-            layer.weight.requires_grad_(True)
+    if arm.rank:
+        llm_tasks.prepare(model, "lora", rank=arm.rank, seed=seed, targets=arm.targets)
         return
-    with own_random_state(seed, torch.device("cpu")):
-        how = {"targets": arm.targets, "scaling": "alpha/rank", "init": "peft"}
-        replace_linear_with_lora(model, arm.rank, MULTIPLIER * arm.rank, **how)
+    freeze(model)
+    for layer in adaptable_layers(model, arm.targets).values():
+        layer.weight.requires_grad_(True)
 
 
 def train(model: nn.Module, key: Mapping[str, Any], callbacks: Sequence = ()) -> History:
     """Trains an arm's tensors, in place."""
     prepare(model, ARMS[key["arm"]], key["seed"])
-    return fit(
-        model,
-        Batches(menu_rows().train, BATCH_ROWS, seed=key["seed"]),
-        next_token_loss,
-        lr=key["lr"],
-        steps=STEPS,
-        seed=key["seed"],
-        device="cpu",
-        precision="fp32",
-        callbacks=callbacks,
-    )
+    return learn_menus(model, lr=key["lr"], seed=key["seed"], callbacks=callbacks)
 
 
 def losses_of(model: nn.Module, books: str) -> dict[str, float]:
@@ -193,27 +179,7 @@ def about(books: str) -> dict[str, Any]:
 
 def main() -> None:
     """Reads the arguments and runs the sweep."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--books", required=True, help="the collection of children's classics")
-    parser.add_argument("--minutes", type=float, default=60.0, help="start no run later than this")
-    parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
-    parser.add_argument("--output", help="by default data/results/forgetting_llm.json")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    output = arguments.output or data_path("results", "forgetting_llm.json")
-    command = "python -m scripts.sweep_forgetting_llm --books CLASSICS.txt.xz"
-    record = Record(output, command, about(arguments.books))
-    try:
-        run_all(
-            record,
-            keys(),
-            partial(one_run, books=arguments.books),
-            workers=arguments.workers,
-            seconds=60 * arguments.minutes,
-            report=partial(print, flush=True),
-        )
-    except OutOfTime as stop:
-        print(stop)
+    sweep_with_text("forgetting_llm", __doc__, about, keys(), one_run, text="books")
 
 
 if __name__ == "__main__":

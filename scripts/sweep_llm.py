@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from statistics import mean
 from typing import Any
 
 import torch
+from torch import nn
 
 from lora_edu.datasets import Batches, load_menu
 from lora_edu.evaluation import best_rate
 from lora_edu.files import data_path
 from lora_edu.pretrained import GGUF_SHA256
 from lora_edu.tasks import MULTIPLIER, RANK, menu_patterns, slot_errors
-from lora_edu.training import fit, next_token_loss
+from lora_edu.training import History, fit, next_token_loss
 from scripts.llm_tasks import (
     ASK,
     EXAMPLES,
@@ -68,6 +69,21 @@ def key_of(stage: str, setting: Setting, lr: float, seed: int) -> dict[str, Any]
     return {"stage": stage, "method": method, "rank": rank, "lr": lr, "seed": seed}
 
 
+def learn_menus(model: nn.Module, *, lr: float, seed: int, callbacks: Sequence = ()) -> History:
+    """Trains what is trainable on menus, in place, as every run on this model is trained."""
+    return fit(
+        model,
+        Batches(menu_rows().train, BATCH_ROWS, seed=seed),
+        next_token_loss,
+        lr=lr,
+        steps=STEPS,
+        seed=seed,
+        device="cpu",
+        precision="fp32",
+        callbacks=callbacks,
+    )
+
+
 def one_run(key: dict[str, Any]) -> dict[str, Any]:
     """Trains and measures one model; the test set is opened in the final stage only."""
     start = time.process_time()
@@ -78,16 +94,7 @@ def one_run(key: dict[str, Any]) -> dict[str, Any]:
         return result | {"seconds": round(time.process_time() - start, 1)}
     if key["method"] != "base":
         prepare(model, key["method"], rank=key["rank"] or RANK, seed=key["seed"])
-        history = fit(
-            model,
-            Batches(menu_rows().train, BATCH_ROWS, seed=key["seed"]),
-            next_token_loss,
-            lr=key["lr"],
-            steps=STEPS,
-            seed=key["seed"],
-            device="cpu",
-            precision="fp32",
-        )
+        history = learn_menus(model, lr=key["lr"], seed=key["seed"])
         result = {
             "stopped": history.stopped,
             "trainable_parameters": history.trainable_parameters,

@@ -36,7 +36,7 @@ from lora_edu.pretrained import base_fingerprint, load_pretrained
 from lora_edu.tasks import LORA_TARGETS
 from lora_edu.training import History, fit, next_token_loss, own_random_state
 from scripts.generator_tasks import MENU_TOKENS, STORY_TOKENS, loss_on, story_rows, task
-from scripts.runs import sweep_with_stories
+from scripts.runs import sweep_with_text
 
 ROWS, BATCH_ROWS, SEEDS, ALPHA = 6000, 16, range(3), 16.0
 
@@ -179,7 +179,7 @@ def about(stories: str) -> dict[str, Any]:
 
 def main() -> None:
     """Reads the arguments and runs the sweep."""
-    sweep_with_stories("settings", __doc__, about, keys(), one_run)
+    sweep_with_text("settings", __doc__, about, keys(), one_run)
 
 
 if __name__ == "__main__":
