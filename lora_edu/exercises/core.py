@@ -83,8 +83,8 @@ class Verdict:
     def _repr_html_(self) -> str:
         """Returns the same with a face, where a page can show one."""
         heading = _WORDS[self.state].capitalize()
-        where = ", ".join(filter(None, [self.place(), self.name]))
-        return faced(_MOODS[self.state], heading, self.message, aside=where)
+        # Beneath the cell that says the name, what a learner looks for is the number.
+        return faced(_MOODS[self.state], heading, self.message, aside=self.place() or self.name)
 
 
 @dataclass(frozen=True)
