@@ -17,7 +17,8 @@ notebook, with three additions of ours:
 A code cell whose first line is `# @title Draw both curves` is folded, in Jupyter and on Colab, and
 so is a section headed `## Deeper: …`, to its heading. For that each section begins a cell, wherever
 its heading stands in the source. In the opening, `{path}` and `{whole}` become minutes, see
-`notebook_times.py`, and a line `{drawing:one_base}` one of the course's drawings.
+`notebook_times.py`, a line `{drawing:one_base}` one of the course's drawings, and `{sign:01}` the
+small one that says what a notebook is about.
 
 Jupytext splits the script into cells; what is here refuses what it would take without a word,
 chooses a version and adds the link to Colab, the minutes and the ids. This module is pure: text in,
@@ -39,6 +40,7 @@ from nbformat import NotebookNode, ValidationError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from lora_edu.plots import drawing
+from scripts.drawings.signs import SIGNS
 from scripts.notebook_times import DEEPER, FOLDED, with_times
 
 Version = Literal["student", "solution"]
@@ -60,6 +62,7 @@ except ImportError:  # LORA_EDU_WHEEL names another source
 
 
 DRAWING_PX = 400  # so high that the aims beneath are on a laptop's first screen
+SIGN_PX = 480
 
 #: What unfolds, with the room that JupyterLab leaves out. Of a style, it lets margins through.
 SUMMARY = '<summary style="margin-bottom:.8em">'
@@ -77,6 +80,7 @@ _LABELS = {
     "takeaway": _LABEL + "background:#e69f00;color:#000",
 }
 _DRAWING = re.compile(r"^\{drawing:(\w+)\}$", flags=re.M)
+_SIGN = re.compile(r"^\{sign:(\d\d)\}$", flags=re.M)
 _TAKEAWAY = re.compile(r"\*\*Takeaway:|<details><summary[^>]*><b>Takeaway</b>")
 _SECTION_FOLDED = "jp-MarkdownHeadingCollapsed"  # Jupyter's mark on a section's heading
 
@@ -285,7 +289,7 @@ def _text_cells(source: str, metadata: NotebookNode, exercises: int) -> list[Not
             heading, _, text = text.partition("\n")
             cells.append(new_markdown_cell(heading, metadata=metadata | {_SECTION_FOLDED: True}))
         if text.strip():
-            text = _DRAWING.sub(_drawn, text.replace("<summary>", SUMMARY))
+            text = _SIGN.sub(_signed, _DRAWING.sub(_drawn, text.replace("<summary>", SUMMARY)))
             cells.append(
                 new_markdown_cell(set_apart(text.strip("\n"), exercises), metadata=metadata)
             )
@@ -295,9 +299,19 @@ def _text_cells(source: str, metadata: NotebookNode, exercises: int) -> list[Not
 def _drawn(match: re.Match[str]) -> str:
     """A drawing within text, where no cell has been run yet: it needs neither file nor network."""
     shown = drawing(match[1])
-    data = base64.b64encode(shown.svg.encode()).decode()
+    return _image(shown.svg, shown.alt, DRAWING_PX)
+
+
+def _signed(match: re.Match[str]) -> str:
+    """The sign of a notebook, likewise."""
+    sheet = SIGNS[match[1]]()
+    return _image(sheet.svg(), sheet.description, SIGN_PX)
+
+
+def _image(svg: str, alt: str, width_px: int) -> str:
+    data = base64.b64encode(svg.encode()).decode()
     source = f"data:image/svg+xml;base64,{data}"
-    return f'<img alt="{escape(shown.alt)}" width="{DRAWING_PX}" src="{source}">'
+    return f'<img alt="{escape(alt)}" width="{width_px}" src="{source}">'
 
 
 def _folded(source: str) -> dict[str, object]:

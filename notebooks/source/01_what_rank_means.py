@@ -3,6 +3,8 @@
 #
 # You take a measured update apart, and ask how many of its directions a task needs.
 #
+# {sign:01}
+#
 # **You will be able to**
 # - read a matrix as directions and strengths, and make a rank-1 update with $A$ and $B$
 # - cut a picture, noise and a *measured* update to any rank

@@ -3,6 +3,8 @@
 #
 # You write LoRA yourself, in fifteen lines, and then find the rank of a hidden change.
 #
+# {sign:02}
+#
 # **You will be able to**
 # - write `LoRALayer` and `LinearWithLoRA`, and say what each line is for
 # - explain why one matrix starts at zero, and which moves first

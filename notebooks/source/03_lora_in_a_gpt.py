@@ -3,6 +3,8 @@
 #
 # You put LoRA into a whole language model, train it, and prove that not one bit of the base moved.
 #
+# {sign:03}
+#
 # **You will be able to**
 # - choose which layers of a GPT to adapt, and replace them with a function of your own
 # - read the training loop
@@ -36,7 +38,7 @@ from lora_edu.plots import drawing
 
 drawing("gpt_block")
 # %% [markdown]
-# The same in code:
+# In code:
 # %%
 print(model.blocks[0])
 # %% [markdown]

@@ -3,6 +3,8 @@
 #
 # You predict what a fine-tuning run costs, from 3 million to 175 billion parameters.
 #
+# {sign:04}
+#
 # **You will be able to**
 # - count LoRA's trainable parameters, and ◇ find where it stops paying
 # - budget a training step's memory, and say what LoRA saves of it

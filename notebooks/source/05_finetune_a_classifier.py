@@ -3,6 +3,8 @@
 #
 # Turn a storyteller into a spam filter by training an addition of 5 % of its size.
 #
+# {sign:05}
+#
 # **You will be able to**
 # - train LoRA on a task, and try it on messages and data of your own
 # - compare it with a new head alone and with full fine-tuning

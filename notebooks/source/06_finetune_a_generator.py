@@ -3,6 +3,8 @@
 #
 # Teach a small GPT to say what it is told, and to talk like a pirate; then find out what it forgot.
 #
+# {sign:06}
+#
 # **You will be able to**
 # - make training rows whose loss counts only what the model must say
 # - judge text by slot errors, BLEU and perplexity, and say what each misses

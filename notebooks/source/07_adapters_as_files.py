@@ -3,6 +3,8 @@
 #
 # Turn what LoRA learnt into a small file: put it on, take it off, blend it, merge it, trade it.
 #
+# {sign:07}
+#
 # **You will be able to**
 # - save an adapter, look inside, and load it in a fresh process
 # - recognise three silent mistakes

@@ -3,6 +3,8 @@
 #
 # Teach a language model of 134 million parameters a new task with the three calls that you know.
 #
+# {sign:08}
+#
 # **You will be able to**
 # - load a language model that others trained, and talk to it in its own template
 # - choose LoRA's targets in an architecture that is new to you, and count before you train

@@ -3,6 +3,8 @@
 #
 # Find out how much of a result is luck, before you tell anyone about it.
 #
+# {sign:09}
+#
 # **You will be able to**
 # - notice when an accuracy flatters, and use F1 instead
 # - put an interval on a score, for the luck of the messages and of the seed

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 from scripts.drawings import gpt_block, kept, merge, one_base, side_path
-from scripts.notebook_format import ROOT
 
-FOLDER = ROOT / "lora_edu/plots/drawings"
+FOLDER = Path(__file__).resolve().parents[2] / "lora_edu/plots/drawings"
 DRAWINGS = {
     "side_path": side_path.draw,
     "side_path_start": side_path.draw_start,

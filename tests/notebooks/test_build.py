@@ -30,6 +30,7 @@ from scripts.build_notebooks import (
     scrub,
     write,
 )
+from scripts.drawings.signs import SIGNS
 from scripts.notebook_format import BOOTSTRAP, SourceError, parse, set_apart, to_notebook
 
 SOURCE = '''\
@@ -388,6 +389,13 @@ def test_a_drawing_in_text_is_a_picture_with_its_words_and_needs_no_file() -> No
     assert f'alt="{escape(drawing("one_base").alt)}"' in image
     data = re.search('src="data:image/svg\\+xml;base64,(.*)"', image)[1]
     assert base64.b64decode(data).decode() == drawing("one_base").svg
+
+
+def test_a_sign_in_text_is_the_one_of_that_notebook_with_its_words() -> None:
+    (cell,) = to_notebook("# %% [markdown]\n# {sign:02}\n", "student", "x", "o/n").cells
+    assert f'alt="{escape(SIGNS["02"]().description)}"' in cell.source
+    data = re.search('src="data:image/svg\\+xml;base64,(.*)"', cell.source)[1]
+    assert base64.b64decode(data).decode() == SIGNS["02"]().svg()
 
 
 def test_a_drawing_that_there_is_not_is_refused() -> None:

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 from support.contrast import contrast
+from support.project import ROOT
 from torch import nn
 
 from lora_edu import GPT, GPTConfig, LoRALayer, data_path
@@ -15,6 +16,7 @@ from lora_edu.plots.drawings import NAMES
 from lora_edu.plots.style import CONCEPTS
 from scripts.drawings import DRAWINGS, FOLDER, checksum
 from scripts.drawings.hand import SIZES, WIDTH, palettes
+from scripts.drawings.signs import SIGNS, THEIR_PARAMETERS
 
 SVG = "{http://www.w3.org/2000/svg}"
 LEAST_CONTRAST = 4.5  # WCAG 2.1, level AA
@@ -140,3 +142,21 @@ def test_a_notebook_gets_the_drawing_a_picture_and_the_text(name: str) -> None:
     assert bundle["text/plain"] == metadata["image/png"]["alt"] == drawing(name).alt
     assert 'src="data:image/svg+xml;base64,' in bundle["text/html"]
     assert "<script" not in bundle["text/html"] and 'alt="' in bundle["text/html"]
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_a_sign_can_be_read_on_a_card_of_half_its_width(sign: str) -> None:
+    sheet = SIGNS[sign]()
+    svg = sheet.svg()
+    assert 10 < len(sheet.title) < 80 < len(sheet.description)
+    sizes = {float(size) for size in re.findall(r'font-size="([\d.]+)"', svg)}
+    assert min(sizes) * 310 / WIDTH >= 10
+    for words, colour, paper in words_and_paper(svg):
+        for palette in palettes():
+            ratio = contrast(palette[colour], palette[paper])
+            assert ratio >= LEAST_CONTRAST, f"{words!r}, {colour} on {paper}: {ratio:.1f}"
+
+
+def test_the_sign_to_scale_has_the_number_that_the_notebook_counts() -> None:
+    told = (ROOT / "notebooks/08_a_model_you_did_not_write.ipynb").read_text(encoding="utf-8")
+    assert f"{THEIR_PARAMETERS:,} parameters" in told
