@@ -49,6 +49,10 @@ SAID_INSTEAD = (
         "here, from the top. In JupyterLab or Colab, press Shift+Enter in each cell.",
     ),
     (
+        "If something breaks, or sliders stop answering after a restart, start again at the top.",
+        "",
+    ),
+    (
         "Now write a prompt of **your own**; for the waiter, choose menu and Strength 1.",
         "In JupyterLab or Colab, write a prompt of **your own**, too.",
     ),

@@ -15,8 +15,8 @@
 # **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU.
 # Only 16, 21 or 39 minutes for the whole course? See [*In a hurry?*](#In-a-hurry?)
 #
-# **How to use it:** press Shift+Enter in each cell, from the top. If something breaks, start again
-# at the top. A section headed “Deeper” is folded.
+# **How to use it:** press Shift+Enter in each cell, from the top. If something breaks, or sliders
+# stop answering after a restart, start again at the top. A section headed “Deeper” is folded.
 # %% bootstrap
 # %% [markdown]
 # ## See it work
@@ -70,7 +70,7 @@ show(chart, alt="Bars: " + ", ".join(f"{way} {gb:.0f} GB" for way, gb in needs_g
 file_mb = adapter_bytes(llama, 8, ["query", "value"], 2) / 1e6
 print(f"a whole copy: {checkpoint_bytes(llama, 2) / 1e9:.0f} GB; an adapter: {file_mb:.0f} MB")
 # %% [markdown]
-# The whole idea in one drawing:
+# The idea in one drawing:
 # %%
 from lora_edu.plots import drawing
 
@@ -149,7 +149,7 @@ check("00.first", rank)
 # </details>
 #
 # ## What does strength do?
-# What is left of the waiter at strength 0? Predict first: choose an answer, then run on.
+# What is left of the waiter at strength 0? Predict: choose an answer, then run on.
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -177,7 +177,7 @@ reveal(zero, answer, because="the update is multiplied by 0", measured=measured)
 # multiplier, 1 is the adapter as trained.
 #
 # ## How small is an adapter?
-# The drawing at the top is to scale. Here are its files in bytes:
+# The drawing at the top is to scale. Its files in bytes:
 # %%
 # @title The sizes of the four files
 files = {"base": data_path("mini_gpt", "model.safetensors")}
