@@ -55,6 +55,13 @@ LONG_LINES = """() => [...document.querySelectorAll('article :is(p, li)')]
       }
     }
     return Object.values(lines).filter(line => line.trim().length > 84); })"""
+# Where a table or a chart scrolls: whether it is wider than that, and what is said beneath it.
+SWIPES = """kind => [...document.querySelectorAll(`article ${kind}`)].map(each => {
+  for (let place = each.parentElement; place?.closest('article'); place = place.parentElement)
+    if (/auto|scroll/.test(getComputedStyle(place).overflowX))
+      return { wider: place.scrollWidth > place.clientWidth + 1,
+        says: getComputedStyle(place, '::after').content };
+  return null; }).filter(Boolean)"""
 # Lines of code that a reader must scroll to see whole.
 CUT_CODE = """() => [...document.querySelectorAll('.cell_input pre')]
   .filter(code => code.scrollWidth > code.clientWidth + 1).map(code => code.textContent)"""
@@ -185,6 +192,24 @@ def test_a_phone_stacks_a_table_of_sentences(page: Page) -> None:
     for cell in cells.all():
         assert cell.bounding_box()["width"] > 250
         assert cell.get_attribute("data-column")
+
+
+def test_on_a_phone_what_is_wider_than_its_place_says_so_and_nothing_else_does(page: Page) -> None:
+    page.evaluate(UNFOLD)
+    for name, width in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate("() => new Promise(done => setTimeout(done, 100))")
+        for kind, said in (("table", "whole table"), (".lora-figure", "whole chart")):
+            for place in page.evaluate(SWIPES, kind):
+                assert (said in place["says"]) == (place["wider"] and name == "phone"), place
+
+
+def test_a_table_begins_where_the_text_does(page: Page) -> None:
+    page.evaluate(UNFOLD)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    for table in page.locator("table.docutils").all():
+        place = table.locator("xpath=..")
+        assert table.bounding_box()["x"] - place.bounding_box()["x"] < 4
 
 
 def test_tales_stand_beside_each_other_and_on_a_phone_beneath(page: Page) -> None:

@@ -18,6 +18,16 @@ for (const heading of document.querySelectorAll(".cell_output thead th"))
 for (const cell of document.querySelectorAll(".cell_output tbody td"))
   cell.classList.toggle("words", cell.style.textAlign === "left" && cell.textContent.length > 24);
 
+// A table or a chart that is wider than its place says that it can be swiped; site.css has the words.
+const wider = new ResizeObserver(seen => {
+  for (const { target } of seen) target.classList.toggle("wider", target.scrollWidth > target.clientWidth + 1);
+});
+for (const each of document.querySelectorAll("article table, article .lora-figure")) {
+  let place = each.parentElement;
+  while (place && !/auto|scroll/.test(getComputedStyle(place).overflowX)) place = place.parentElement;
+  if (place?.closest("article") && !place.closest("[data-lora]")) wider.observe(place);
+}
+
 // A comma after a formula stays on its line.
 for (const formula of document.querySelectorAll("article span.math")) {
   const next = formula.nextSibling;
