@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -21,6 +22,7 @@ from safetensors.torch import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # also when run as a file
+from scripts.drawings.signs import SIGNS  # noqa: E402
 from scripts.notebook_answers import WITHHELD_TAG  # noqa: E402
 from scripts.notebook_format import repository_slug  # noqa: E402
 from scripts.notebook_times import FOLDED, FOLDED_HOW  # noqa: E402
@@ -79,6 +81,7 @@ MAP_ROW = re.compile(
     r"^\| (\d\d) \| \[(.+?)\]\(notebooks/(.+?)\.ipynb\) \| (.+?) \| (.+?) \|", re.M
 )
 CODE = re.compile(r"`(.+?)`")
+UNIT = re.compile(r"(?<=\d) (?=[MB]\b)")  # a number and its unit stay on one line
 
 FRONT = """---
 title: Learn LoRA
@@ -226,10 +229,14 @@ def front_page() -> str:
     from lora_edu.widgets.strength_explorer import strength_explorer
 
     rows = MAP_ROW.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    rows = [(*row[:3], CODE.sub(r"<code>\1</code>", row[3]), row[4]) for row in rows]
+    rows = [
+        (*row[:3], CODE.sub(r"<code>\1</code>", UNIT.sub("\u00a0", row[3])), row[4]) for row in rows
+    ]
     path, whole = re.findall(r"\d+", rows[0][4])
     cards = [
-        f'<li><a href="{file}.html"><span class="number">{number} · {time}</span>'
+        f'<li><a href="{file}.html"><img class="sign" alt="{escape(SIGNS[number]().title)}" '
+        f'src="_static/signs/{number}.svg">'
+        f'<span class="number">{number} · {time}</span>'
         f"<b>{title.replace('`', '')}</b>{able}</a></li>"
         for number, title, file, able, time in rows
     ]
@@ -262,6 +269,10 @@ def lay_out(source: Path) -> None:
     shutil.copy(katex / "katex.min.css", fonts.parent)
     for font in (katex / "fonts").glob("*.woff2"):
         shutil.copy(font, fonts)
+    signs = source / "_static" / "signs"
+    signs.mkdir()
+    for number, sign in SIGNS.items():
+        (signs / f"{number}.svg").write_text(sign().svg(), encoding="utf-8")
     answers = source / "_static" / "answers.js"
     answers.write_text(page_script(answers.read_text(encoding="utf-8")), encoding="utf-8")
     for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb")):

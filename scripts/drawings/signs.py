@@ -249,7 +249,7 @@ def _distrust_a_single_number() -> Sheet:
 def _choose_rank_alpha_rate() -> Sheet:
     sheet = Sheet(
         HIGH,
-        "Three numbers to set",
+        "Three numbers to set before training",
         "Three sliders beneath each other, for the rank, for alpha and for the learning rate.",
     )
     for y, name, x in ((28, "rank", 226), (66, "alpha", 340), (104, "learning rate", 286)):

@@ -242,6 +242,14 @@ def test_a_figure_stands_beneath_its_answer_and_a_folded_one_is_named(page: Page
         assert ("the figure" in said) == (drawn.count() > 0)
 
 
+def test_each_card_of_the_front_page_has_its_sign(page: Page) -> None:
+    signs = page.locator(".course a > img.sign")
+    assert signs.count() == (len(notebook_names()) if page.name == "index" else 0)
+    for sign in signs.all():
+        sign.scroll_into_view_if_needed()
+        assert sign.evaluate("sign => sign.decode().then(() => sign.naturalWidth)") > 300
+
+
 def test_nothing_on_the_front_page_is_left_as_markdown(page: Page) -> None:
     if page.name == "index":
         assert "`" not in page.locator("article").inner_text()
