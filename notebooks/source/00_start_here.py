@@ -21,8 +21,8 @@
 # %% [markdown]
 # ## See it work
 # Our model, the *base*, is tiny: 3 million parameters. It has read ten thousand children's stories
-# and nothing else, so its grammar is mostly good, but its plots wander off. Three small files,
-# *adapters*, teach it more. The waiter, `menu`, turns data about a place into a sentence: **drag
+# and nothing else. So its grammar is mostly good, but its plots wander off. Three small files,
+# *adapters*, teach it more. The waiter, `menu`, turns data about a place into a sentence. **Drag
 # Strength to 0 and back.**
 # %%
 from lora_edu.widgets.strength_explorer import strength_explorer
@@ -39,16 +39,16 @@ explorer
 # end from good English.
 # </details>
 # %% [markdown]
-# Now write a prompt of **your own**; for the waiter, choose menu and Strength 1. We chose prompts
-# that work well; with yours so small a model may invent names, or even words.
+# Now write a prompt of **your own**; for the waiter, choose menu and Strength 1. We picked
+# our prompts. With yours, so small a model may invent names, or even words.
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B that takes about
-# 121 GB of GPU memory, most of it for gradients and the optimizer, and leaves a 16 GB file for every
-# task. LoRA freezes the model and trains a small addition beside it. What is frozen needs no gradients
-# and no optimizer, so about 35 GB are enough, or 25 with most of the model in 4 bits. And instead of
-# a copy of 16 GB, each task needs a file of 7 MB.
+# 121 GB of GPU memory, most of it for gradients and the optimizer. And every task leaves a file of
+# 16 GB. LoRA freezes the model and trains a small adapter beside it. What is frozen needs no gradients
+# and no optimizer, so about 35 GB are enough. With most of the model in 4 bits, 25 will do. And each
+# task's file shrinks to 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -76,12 +76,12 @@ from lora_edu.plots import drawing
 
 drawing("side_path")
 # %% [markdown]
-# Follow the input $x$. One way leads through the pretrained matrix $W$, which is *frozen*: training
-# never changes it. The side path squeezes $x$ to $r$ numbers with a thin $A$ and widens them with a
-# thin $B$, and the results are added. Only $A$ and $B$, the *adapter*, are trained. Their thin side,
-# $r$, is the **rank**; it is small, hence *low-rank adaptation*. $B$ starts at zero, so at first
-# nothing changes. In all, the layer acts as if its matrix were $W + \Delta W$, where $\Delta W$ is
-# $A B$ times a fixed *multiplier*.
+# Follow the input $x$. One way leads through the pretrained matrix $W$. It is *frozen*: training
+# never changes it. On the side path, a thin $A$ squeezes $x$ to $r$ numbers, and a thin $B$ widens
+# them. Then the results are added. Only $A$ and $B$, the *adapter*, are trained. Their thin side,
+# $r$, is the **rank**. It is small, hence *low-rank adaptation*. $B$ starts at zero, so at first
+# nothing changes. In all, the layer acts as if its matrix were $W + \Delta W$. This *update*,
+# $\Delta W$, is $A B$ times a fixed number, the *multiplier*.
 #
 # Think of $W$ as a drawing in ink, and of $\Delta W$ as tracing paper on it, with a few pencil strokes.
 # You see their sum. Lift the sheet, and the ink is as it was.
@@ -173,8 +173,8 @@ set_strength(model, 1)
 answer, measured = ANSWERS[0 if difference == 0 else 1], f"Largest difference: {difference}"
 reveal(zero, answer, because="the update is multiplied by 0", measured=measured)
 # %% [markdown]
-# With strength $s$ the layer computes $x W + s \cdot x \Delta W$. Since $\Delta W$ contains the
-# multiplier, 1 is the adapter as trained.
+# With strength $s$ the layer computes $x W + s \cdot x \Delta W$. The multiplier is already in
+# $\Delta W$, so 1 is the adapter as trained.
 #
 # ## How small is an adapter?
 # The drawing at the top is to scale. Its files in bytes:
@@ -195,13 +195,13 @@ chart = bar_chart(
 show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's size.")
 # %% [markdown]
 # <details><summary>Why so small?</summary>
-# In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers beside 36,864 in W. That is 8 %,
-# and embeddings get no adapter. Llama's 7 MB are 0.04 % of its 16 GB: at width 4,096 A and B
-# are 0.4 % of a square W, and only query and value have them, where ours are on all 36 layers.
+# In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers, 8 % of W's 36,864. Embeddings get
+# no adapter. Llama's 7 MB are 0.04 % of its 16 GB. Its layers are wider: at width 4,096,
+# A and B are 0.4 % of a square W. And only query and value have them; ours are on all 36 layers.
 # </details>
 #
 # ## Does switching change the base?
-# Full fine-tuning can make a model forget (notebook 06). Does putting an adapter on and off leave a
+# Full fine-tuning can make a model forget (notebook 06). Does an adapter, once off, leave a
 # trace? Compare every tensor with the file.
 # %%
 from lora_edu import detach, lora_layers, same_bits
@@ -219,8 +219,8 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
 #
-# **Exercise 2, fill in.** Add two ways: $x$ through $W$, and `strength` times $x$ through $A$ and
-# $B$. Here `strength` is one number, the slider's times the fixed multiplier.
+# **Exercise 2, fill in.** Add the two ways: $x$ through $W$, and `strength` times $x$ through $A$
+# and $B$. Here the number `strength` already contains the multiplier.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>
@@ -335,7 +335,7 @@ weights = sum(a.shape[0] * b.shape[1] for a, b in menu.matrices.values())
 extra = sum(a.numel() + b.numel() for a, b in menu.matrices.values())
 print(f"{100 * extra / weights:.1f} % more multiplications in the adapted layers")
 # %% [markdown]
-# In notebook 02 you *merge*, that is, you add $\Delta W$ into $W$. Then this cost is gone.
+# In notebook 02 you *merge*: you add $\Delta W$ into $W$, and this cost is gone.
 #
 # **Exercise 3.** True or false? Replace the dots by `True` or `False`.
 #
@@ -392,7 +392,7 @@ print(f"about {made / seconds:.0f} tokens per second")
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.
 # 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base.
-# 3. Each further task costs one small file, and a little computing until it is added into $W$.
+# 3. Each further task costs one small file, and a little computing until you merge the update.
 #
 # ## Five questions
 # 1. Why not fine-tune a whole model for each task?

@@ -33,8 +33,8 @@ with torch.no_grad():
 # %% [markdown]
 # **One direction is read, one direction is written.** The last $x$ is perpendicular to $A$, so its
 # output does not change at all. Turn both directions yourself. On the left are the inputs. On the
-# right the grey grid is where $W$ takes them, and the blue one where $W$ and the update do. An open
-# dot did not move. At rank 1 the *multiplier alpha* is notebook 00's strength.
+# right, the grey grid is where $W$ takes them, the blue one where $W$ and the update do. An open dot
+# did not move. The slider `alpha` is notebook 00's multiplier.
 # %%
 from lora_edu.widgets.playground import playground
 
@@ -82,9 +82,9 @@ print(column @ row)
 # \dots \ge 0$$
 #
 # Each piece works like the update that you just turned: in $x M$ it reads the direction $u$ and
-# writes the direction $v$, both of length 1, with the strength $\sigma$. All $u$ are perpendicular
-# to one another, and so are all $v$. The rank is the number of pieces with $\sigma > 0$. How many
-# are there here?
+# writes the direction $v$. Both have length 1, so $\sigma$ is the piece's strength. All $u$ are
+# perpendicular to one another, and so are all $v$. The rank is the number of pieces with
+# $\sigma > 0$. How many has this $M$?
 # %%
 from lora_edu import energy_kept, singular_values, truncate
 
@@ -103,8 +103,8 @@ print(f"the first piece has {100 * energy_kept(strengths)[0]:.0f} % of the energ
 # %% [markdown]
 # ## How much can you cut?
 # Here are three matrices: a picture of a house in the hills, pure noise, and a change that training
-# made: we trained *all* weights of our GPT to tell spam from other messages. That is *full*
-# fine-tuning, LoRA's rival. From here on $\Delta W$ is what it added to $W$, while LoRA adds $A B$.
+# made. For it we trained *all* weights of our GPT to tell spam from other messages. That is *full*
+# fine-tuning, LoRA's rival. In this notebook, $\Delta W$ is what it added to $W$.
 # %%
 # @title A picture, drawn as numbers
 rows, columns = torch.meshgrid(torch.linspace(1, 0, 192), torch.linspace(0, 1, 192), indexing="ij")
@@ -155,11 +155,10 @@ knife
 # </details>
 #
 # ## The finding: does low rank do the task?
-# So full fine-tuning's update needs dozens of directions for 90 %. Does the *task* need them? The
-# matrix cannot tell, so we trained LoRA on the same messages. At rank 1 each of the 36 matrices gets
-# a single direction to read and one to write; a new last layer, the *head*, learns, too. Its rivals
-# are the whole ΔW, and a head alone on the frozen base. Each is trained five times, with another
-# random *seed*.
+# So ΔW needs dozens of pieces for 90 % of its energy. Does the *task* need them? The matrix cannot
+# tell, so we trained LoRA on the same messages. At rank 1 each of the 36 matrices gets a single
+# direction to read and one to write. A new last layer, the *head*, learns, too. LoRA's rivals are
+# the whole ΔW, and a head alone on the frozen base. Each is trained with five random *seeds*.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
@@ -206,12 +205,12 @@ reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 # <details><summary><b>What came out</b>, once you have predicted</summary>
 #
 # **LoRA at rank 1 does about as well as the whole ΔW**, and clearly better than a head alone. So here
-# one direction read and one written in each matrix are enough; five seeds leave the difference
-# uncertain by five points. The task is easy, though: counting words gets 89.7 %.
+# one direction read and one written in each matrix are enough, give or take five points. The task is
+# easy, though: counting words gets 89.7 %.
 #
 # </details>
 #
-# The figure also *cuts* ΔW to each rank, which is another question, because LoRA *learns* its own
+# The figure also *cuts* ΔW to each rank. That is another question, because LoRA *learns* its
 # directions.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
@@ -258,7 +257,7 @@ check("01.cut", cut)
 # The first <code>rank</code> columns of U, numbers of S and rows of Vh.
 # </details>
 # %% [markdown]
-# So a cut *is* a product $A B$: of `U * S` and `Vh`, each cut.
+# So a cut *is* a product $A B$: cut `U * S` is $A$, cut `Vh` is $B$.
 #
 # **Exercise 3, own code.** Which share of the energy does the cut keep? Use the strengths alone.
 # %% exercise="01.energy"
@@ -362,14 +361,14 @@ put_back
 # Do random directions do as well? Then tick **more curves**.
 #
 # <details><summary>What to look for</summary>
-# From rank 1 to 8 energy over all 36 goes from 23 to 60 %, but accuracy stays at 88 to 89 %, and
-# then slowly reaches that of the whole ΔW. In r random directions ΔW is worth little up to rank 16,
-# and a random update of the cut's energy nothing.
+# From rank 1 to 8 the energy goes from 23 to 60 %, but accuracy stays at 88 to 89 %. Then it slowly
+# reaches that of the whole ΔW. In r random directions ΔW is worth little up to rank 16. A random
+# update of the cut's energy is worthless.
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# Strictly, no. But that says little, because rounding alone makes singular values that should be 0
-# larger. So count the pieces for 90 % of the energy again, in all 36 matrices.
+# Strictly, no. But that says little, because rounding alone lifts strengths off 0. So
+# count the pieces for 90 % of the energy again, in all 36 matrices.
 # %%
 # @title The pieces of all 36 matrices
 from lora_edu.plots import heat_map

@@ -17,7 +17,7 @@
 # %% bootstrap
 # %% [markdown]
 # ## What are we going to build?
-# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$, and $\Delta W$ has as many numbers as $W$, for every task. LoRA leaves $W$ alone and bets that far fewer are enough. It writes the change as a tall thin matrix times a short wide one.
+# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$. For every task, $\Delta W$ has as many numbers as $W$. LoRA leaves $W$ alone and bets that far fewer are enough. It writes the change as a tall thin matrix times a short wide one.
 # %%
 import math
 
@@ -37,9 +37,9 @@ drawing("side_path_start")
 # \underset{\substack{\text{in\_dim} \\ \times\,\text{rank}}}{A} \;
 # \underset{\substack{\text{rank} \\ \times\,\text{out\_dim}}}{B}$$
 #
-# Beneath each matrix is its shape; $b$ is the layer's own bias, and you choose the **rank**. In the drawing grey is frozen and blue learns.
+# Beneath each matrix is its shape. $b$ is the layer's own bias, and you choose the **rank**. In the drawing grey is frozen and blue learns.
 #
-# And $\alpha$, in code `alpha`? It is the *multiplier*: it says how strongly the update counts, and is fixed before training. Here, as in Raschka's book (2024), it is used as it is. The LoRA paper divides it by the rank first, so its alpha of 16 at rank 8 is 16/8 = 2 here. Adapter files keep the paper's. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both. The paper and PEFT also write $B A$, with $A$ as rank × in_dim: the same, transposed.
+# And $\alpha$, in code `alpha`? It is notebook 00's *multiplier*: how strongly the update counts, fixed before training. There are two conventions. Here, as in Raschka's book (2024), alpha *is* the multiplier. In the LoRA paper, the usual library (PEFT) and adapter files, the multiplier is alpha *divided by the rank*. So their alpha of 16 at rank 8 is 16/8 = 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both. The paper and PEFT also write $B A$, with $A$ as rank × in_dim: the same, transposed.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -63,7 +63,7 @@ for x in ([1.0, 0.0, 0.0], [0.0, 5.0, 0.0], [1.0, 1.0, 1.0]):
 
 
 # %% [markdown]
-# **Takeaway:** each number in $x A$ says how much of one row of $B$ to add. So $A$ has the $r$ directions that the update *reads*, as columns, and $B$ the $r$ that it *writes*, as rows.
+# **Takeaway:** each number in $x A$ says how much of one row of $B$ to add. So $A$'s $r$ columns are the directions that the update *reads*, and $B$'s $r$ rows those that it *writes*.
 #
 # **Exercise 1, fill in.** Write it as a class. `nn.Parameter` marks a tensor as something that learns, and `kaiming_uniform_` draws a random $A$. Three blanks are yours: the two sizes of $A$, a **zero** `self.B` (you will see why), and `forward`, which returns `alpha` times $x A B$.
 # %% exercise="02.lora_layer"
@@ -109,7 +109,7 @@ layer_verdict
 # ## Where does it go?
 # The update goes beside an existing layer, whose weights stay as they are.
 #
-# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Freezing is done elsewhere, before wrapping. Call the two parts `self.linear` and `self.lora`; a layer knows its sizes, `linear.in_features` and `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
+# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Do not freeze here: that comes before wrapping. Call the two parts `self.linear` and `self.lora`. The layer knows its sizes: `linear.in_features`, `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -193,9 +193,9 @@ with torch.no_grad():
     layer.lora.B.zero_()  # back to the start
 print(f"largest difference from the merged layer: {apart:.3f}")
 # %% [markdown]
-# **What you just did:** you built LoRA, a side path that learns beside a frozen layer and at first changes nothing. Then you merged an update, and no longer needed the path.
+# **What you just did:** you built LoRA, a side path that learns beside a frozen layer. Then you merged an update, and no longer needed the path.
 #
-# **Common bugs.** Freeze *first*, then wrap: if you never freeze, $W$ learns as well, and if you freeze afterwards, $A$ and $B$ cannot learn.
+# **Common bugs.** Freeze *first*, then wrap. If you never freeze, $W$ learns as well. If you freeze afterwards, $A$ and $B$ cannot learn.
 #
 # → [In a hurry? The next stop is 03](03_lora_in_a_gpt.ipynb).
 #
@@ -220,7 +220,7 @@ reveal(first, found, because="while B is 0, changing A changes nothing; changing
 # </details>
 #
 # ## Deeper: why this start and no other?
-# We try all four starts, each matrix zero or random, on a small task. A frozen layer, `base`, is changed by a hidden matrix of rank 4, and LoRA has to learn it from the changed layer's noisy answers.
+# We try all four starts, each matrix zero or random, on a small task. We hide a change of rank 4 in a layer. LoRA, beside the old frozen layer, `base`, must learn it from the changed layer's noisy answers.
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1
@@ -305,14 +305,14 @@ reveal(stuck, never[0], because="moving one changes nothing while the other is 0
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
-# Exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair that first. The smaller both start, the less there is to repair.
+# Exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair that first.
 #
 # </details>
 #
 # Which of the two is zero hardly matters here. In large models, Hayou et al. (2024) find, $B = 0$ allows larger learning rates and ends better on average.
 #
 # ## Deeper: what are the two gradients?
-# Let $x$ be a batch, one example per row, and $L$ its loss. Full fine-tuning would give $W$ the gradient $H = x^\top G$, shaped like $W$, where $G$ is the gradient of $L$ at the layer's output. $A$ and $B$ each see a part of it:
+# Let $x$ be a batch, one example per row, $L$ its loss, and $G$ the gradient of $L$ at the layer's output. Full fine-tuning would give $W$ the gradient $H = x^\top G$, shaped like $W$. $A$ and $B$ each see a part of it:
 #
 # $$\frac{\partial L}{\partial A} = \alpha \, H B^\top \qquad\qquad \frac{\partial L}{\partial B} = \alpha \, A^\top H$$
 #
@@ -345,8 +345,8 @@ check("02.gradient_at_start", has_gradient)
 # W is frozen. For the others, look for a factor of zero in the two formulas.
 # </details>
 #
-# ## Deeper: how do we get rid of the second path?
-# An update beside the layer costs two extra products per call. *Merged* into the weight after training it is free, though adding rounds a little (notebook 07).
+# ## Deeper: how do we get rid of the side path?
+# The side path costs two extra products per call. *Merge* the update into the weight after training, and it is free. Only adding rounds a little (notebook 07).
 #
 # $$x W + \alpha\, x A B = x \, (W + \alpha A B)$$
 #
@@ -392,7 +392,7 @@ theirs.unmerge()
 print("unmerged: the weights differ by", (base.weight - W).abs().max().item())
 # %% [markdown]
 # ## Deeper: which rank does a task need?
-# $A B$ has at most rank $r$, because everything passes through $r$ numbers. So a rank that is clearly too small should show. We hide a change of rank 6 in the layer, let students of rank 1 to 32 learn it from examples, and measure each on new ones.
+# $A B$ has at most rank $r$, because everything passes through $r$ numbers. So too small a rank should show in the loss. We hide a change of rank 6 in the layer. *Students* of rank 1 to 32 learn it from examples, and are measured on new ones.
 # %%
 RANKS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 24, 32)
 
@@ -525,7 +525,7 @@ for name, losses in controls.items():
     yours = f", yours {find_rank(losses)}" if passed else ""
     print(f"{name}: the hint's rule, 1.5 times the lowest, says {first_low(losses)}{yours}")
 # %% [markdown]
-# **Takeaway:** no elbow is proof. The second curve bends early, because its last directions are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet, and the third curve, still falling at the last rank tried, shows the bet lost.
+# **Takeaway:** no elbow is proof. The second curve bends early, because its last directions are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet. The third curve still falls at the last rank tried: here the bet is lost.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.

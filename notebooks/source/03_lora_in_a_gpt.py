@@ -28,10 +28,11 @@ device = choose_device()  # a GPU if there is one
 encoding = load_tokenizer("mini")
 model = load_pretrained("mini", device=device)
 # %% [markdown]
-# A block has six linear layers. Four belong to **attention**, where each token looks back: its
-# `query` is compared with every `key` so far, the `value`s are mixed accordingly, and `out` writes the
-# result. Two belong to the **MLP**, which works on each token alone: `fc_in` widens 192 numbers to
-# 768, a *GELU* bends negative ones to nearly 0, and `fc_out` narrows them again. The *norms* keep numbers at one scale. The blue strip beside each linear layer is the side path through $A$ and $B$.
+# A block has six linear layers. Four belong to **attention**, where each token looks back. Its
+# `query` is compared with every `key` so far: the better the match, the more its `value` counts. Then
+# `out` writes the result. Two belong to the **MLP**, which works on each token alone. `fc_in` widens
+# 192 numbers to 768, a *GELU* bends negative ones to nearly 0, and `fc_out` narrows them again. The
+# *norms* keep numbers at one scale. The blue strip at each linear layer is its side path.
 # %%
 # @title A block, with the side paths in blue
 from lora_edu.plots import drawing
@@ -43,8 +44,8 @@ drawing("gpt_block")
 print(model.blocks[0])
 # %% [markdown]
 # And the blue strip? Here it is, in the fifteen lines of [notebook 02](02_build_lora.ipynb): the
-# update, $\alpha \, x A B$, and a layer with the update beside it. `alpha` is notebook 00's multiplier;
-# $B$ starts at zero, so the layer first answers as before.
+# update, $\alpha \, x A B$, and a layer with the update beside it. `alpha` is the multiplier. $B$
+# starts at zero, so at first the layer answers as before.
 
 
 # %%
@@ -70,8 +71,8 @@ class LinearWithLoRA(nn.Module):
 
 
 # %% [markdown]
-# Which layers should you adapt? The LoRA paper tried attention's layers of GPT-3, always with the same
-# number of trained parameters. On one task all four at rank 2 did best. On the other they tied with
+# Which layers should you adapt? The LoRA paper tried GPT-3's attention layers, always training
+# the same number of parameters. On one task all four at rank 2 did best. On the other they tied with
 # query and value.
 #
 # <details><summary>Its table 5, accuracy in %</summary>
@@ -222,9 +223,8 @@ reveal(change, shares[2], because=why, measured=differ)
 #
 # ## Train it
 # Training is the loop that you know, except that only $A$ and $B$ go to the optimizer. The data are
-# tales told by pirates: `batches` has eight a step, and `held_out` 24 that are never trained on. The
-# loss is in *nats* per token: $-\ln p$, where $p$ is the probability that the model gave to the right
-# next token.
+# tales told by pirates. `batches` has eight for each step; `held_out` has 24 that are never trained
+# on. The loss is in *nats* per token: $-\ln p$, where $p$ is the probability of the right next token.
 # %%
 # @title The tales to train on, others held out, and the course's training loop
 from lora_edu import Batches, fit, load_tales, mean_loss, next_token_loss, text_rows
@@ -251,11 +251,11 @@ for step, batch in zip(range(10), batches.epoch(0)):
 # %% [markdown]
 # That is all: fifteen lines of LoRA, a few to put it in, and this loop. The
 # course's `fit` is this loop with *warm-up*, a rate that starts low, and *clipping*, a limit on the
-# gradient's length; `watch` draws it.
+# gradient's length. `watch` draws it.
 #
-# **Exercise 2, own code.** To prove afterwards that training left the base as it was, write
-# `snapshot(model)`: a dictionary from the name of each tensor in `model.state_dict()` to its values
-# *now*. Careful, the tensors there are the model's own memory.
+# **Exercise 2, own code.** How will you prove that training left the base alone? Write
+# `snapshot(model)`. It returns a dictionary: the name of each tensor in `model.state_dict()`, and its
+# values *now*. Careful, the tensors there are the model's own memory.
 # %% exercise="03.snapshot"
 def snapshot(model):
     """{name: a copy of the tensor} for every tensor of the model."""
@@ -274,8 +274,8 @@ snapshot_verdict
 # A tensor's <code>.clone()</code> is a copy with memory of its own.
 # </details>
 # %% [markdown]
-# Now train a fresh `model` for 40 steps, and watch the curve and, beneath it, the model's tale at
-# steps 0, 10, 20 and 40. **Stop** pauses training after the current step; **Go on** resumes from there.
+# Now train a fresh `model` for 40 steps. Watch the curve, and beneath it the model's tale at
+# steps 0, 10, 20 and 40. **Stop** pauses training after the current step; **Go on** resumes.
 # (On Colab use the cell's own button.)
 # %%
 # @title The tale to tell while it trains; and a snapshot, if yours has not passed
@@ -315,15 +315,15 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # %% [markdown]
 # ✓ **LoRA's promise of unchanged weights: measured**, bit for bit.
 #
-# **What you just did:** you trained $A$ and $B$ beside 36 frozen layers of a GPT, and its loss fell even
-# on tales that it had never seen.
+# **What you just did:** you trained $A$ and $B$ beside 36 frozen layers, and the loss fell even on
+# tales never seen.
 #
 # Why is the loss on fresh batches so far below that on held-out tales? The 380 training tales retell
 # only 19 plots; the held-out ones have others.
 #
-# Now one opening, told three times: by the base, since `set_strength(model, 0)` switches all updates
-# off; by your model; and by notebook 00's adapter, of the same size, trained on twelve times as
-# many tokens.
+# Now one opening, told three times: by the base, by your model, and by notebook 00's adapter. That
+# one is no larger, but saw twelve times as many tokens. `set_strength(model, 0)` switches all updates
+# off.
 # %% tags=["nbval-ignore-output"]
 # @title One opening, told by the base, after forty steps, and after longer training
 import re
@@ -425,10 +425,9 @@ except ValueError as error:
 # %% [markdown]
 # ## Deeper: directions unlike any of W's
 # LoRA can do a task as well as full fine-tuning and yet change $W$ in another way. Shuttleworth et
-# al. 2024 compare a layer after training, $W + \Delta W$, with itself before: does each of its ten
-# strongest singular directions (notebook 01) resemble *some* direction of $W$? One that resembles
-# none, with every cosine below 0.5, is an **intruder dimension**. The authors blame intruders for
-# forgetting with LoRA on. First your own run:
+# al. 2024 take the ten strongest singular directions (notebook 01) of a trained layer, $W + \Delta W$.
+# Does each resemble *some* direction of $W$? One that resembles none, with every cosine below 0.5, is
+# an **intruder dimension**. The authors blame intruders for forgetting. First your own run:
 # %% tags=["nbval-ignore-output"]
 from lora_edu.spectra import intruders
 
@@ -459,11 +458,11 @@ for name, init, rates in (
         rows.append([name, f"{lr:g}", f"{loss:.2f}", layers])
 table(["trained by", "learning rate", "held-out loss", "layers with an intruder, of 36"], rows)
 # %% [markdown]
-# Does the loss explain intruders? Not between the methods: full fine-tuning has none at 3.69 and
-# 3.32, and in between, at 3.59, LoRA has them in 29 or 30 layers. Is it LoRA as such? With a smaller
-# $A$ they are rare at a rate of 0.002, but that run also learnt least: 3.96 is the worst loss of all.
-# Wherever LoRA got to 3.6, 29 to 33 layers have them. So start and rate matter with how far LoRA
-# learnt, and at equal loss nothing here shows a cause other than LoRA.
+# Does the loss explain intruders? Not between the methods. Full fine-tuning has none at 3.69 and
+# 3.32; LoRA, in between at 3.59, has them in 29 or 30 layers. Is it LoRA as such? With a smaller
+# $A$ they are rare at a rate of 0.002, but that row also learnt least: its 3.96 is the worst loss.
+# Wherever LoRA got to 3.6, 29 to 33 layers have them. So start and rate cannot be
+# told apart from how far LoRA learnt. At equal loss, nothing here shows a cause other than LoRA.
 #
 # Yet they are not LoRA's alone: on notebook 10's menus full fine-tuning, at the best rate tried, has
 # them in 21 or 22 layers (`data/results/forgetting.json`). Whether they cause forgetting we did not test.
@@ -505,8 +504,8 @@ reveal(way, ways[1], because=why, measured=table(columns, rows))
 # %% [markdown]
 # <details><summary>Why is that?</summary>
 # The output of block 2 reaches the loss through every later block, and past them along the drawing's
-# long line, the <em>residual stream</em>. Its gradient comes back both ways. A frozen layer there is
-# spared only the work for its <em>own</em> weight's gradient.
+# long line, the <em>residual stream</em>. Its gradient comes back both ways. A frozen layer is spared
+# only its <em>own</em> weight's gradient.
 # </details>
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?

@@ -57,7 +57,7 @@ explorer
 # trained parameters, and what to their *share*?
 #
 # <details><summary>What to look for</summary>
-# The number grows and the share falls, because LoRA grows with the width of a layer, and the layer
+# The number grows, but the share falls: LoRA grows with the width of a layer, the layer itself
 # with its square. So LoRA looks modest on a toy and dramatic on a giant.
 # </details>
 #
@@ -106,7 +106,8 @@ print(f"Of the activations the loss alone keeps {for_loss / 1e9:.2f} GB.")
 table(["", "GB"], [[part, f"{getattr(full, f'{part}_bytes') / 1e9:.2f}"] for part in parts])
 # %% [markdown]
 # LoRA spares some activations, because a frozen layer without an adapter need not keep its input. But
-# most stay: on its way back the gradient crosses attention, norms and GELU, which need their inputs.
+# most stay, because the gradient comes back through attention, norms and GELU, which need
+# their inputs.
 # %%
 shares = ["over 95 %", "about 70 %", "about half", "under 30 %"]
 saving = predict("How much of the total does LoRA save, at rank 8 on query and value?", shares)
@@ -235,20 +236,20 @@ check("04.explorer", smallest_rank)
 # </details>
 #
 # ## Deeper: why the activations stay
-# Take a layer $y = x W$, and call the loss's gradient at its output $g$. From it the backward pass
-# computes $x^\top g$, the gradient of $W$, and $g W^\top$, the gradient at the layer's input. A frozen
-# layer skips the first, so its input $x$ need not be kept. With an adapter beside it, it must be,
-# because the gradient of $A$ needs the same $x$.
+# Take a layer $y = x W$, and call the loss's gradient at its output $G$. From it the backward pass
+# computes $x^\top G$, the gradient of $W$, and $G W^\top$, the gradient at the layer's input. A frozen
+# layer skips the first, so it need not keep its input $x$. With an adapter it must, because the
+# gradient of $A$ needs the same $x$.
 # %%
 from lora_edu.plots import drawing
 
 drawing("kept")
 # %% [markdown]
-# The lower half counts what is kept for each token and block. A box is $d$ numbers, the model's
-# width. Attention keeps query, key, value and its result, which is also the input of `out`. Of the
-# other inputs, query, key and value share one box, `fc_in` has one, and the wide `fc_out` has four;
-# the $r$ numbers of each $x A$ are on the right. *Checkpointing*, a switch of the last explorer,
-# keeps each block's input alone and computes the rest again.
+# The lower half counts what a block keeps for each token. A box is $d$ numbers, the model's width.
+# Attention keeps query, key, value and its result, which is also the input of `out`. Of the other
+# inputs, query, key and value share one box, `fc_in` has one, and the wide `fc_out` has four. On the
+# right are the $r$ numbers of each $x A$. *Checkpointing*, a switch of the last explorer, keeps only
+# each block's input and computes the rest again.
 #
 # Is the drawing right? `kept_bytes` adds up what PyTorch stores for our mini GPT. One row, a control,
 # trains query's and value's own weights: does it keep as much as LoRA there?
@@ -296,8 +297,8 @@ kept.append(["LoRA in the last block alone", f"{100 * last / everything:.0f}", "
 kept.append(["the loss's array alone", "–", f"{100 * for_loss / everything:.0f}"])
 table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept)
 # %% [markdown]
-# The drawing's 11 of 16 boxes are 69 %. What loss and head keep in any case makes it 71 % here, and
-# 81 % in GPT-2 small, since a large vocabulary makes the loss's part larger.
+# The drawing's 11 of 16 boxes are 69 %. Loss and head keep some, too, so here it is 71 %. In GPT-2
+# small it is 81 %, because a large vocabulary makes the loss's part larger.
 #
 # **Exercise 5.** True or false?
 #
@@ -341,7 +342,7 @@ table(["", "takes", "where"], costs, note="A plain cross-entropy holds several s
 
 # %% [markdown]
 # ## Deeper: published figures, checked
-# Does the arithmetic agree with what papers publish? Each row sets a published figure beside ours.
+# Does our arithmetic agree with the papers?
 # %%
 # @title A function that sets a published figure beside the computed one
 def compare(what, published, computed):

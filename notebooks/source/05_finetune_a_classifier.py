@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Fine-tune a classifier, on CPU or GPU
 #
-# Turn a storyteller into a spam filter by training an addition of 5 % of its size.
+# Turn a storyteller into a spam filter by training an adapter of 5 % of its size.
 #
 # {sign:05}
 #
@@ -38,8 +38,9 @@ table(["label", "message"], seen)
 # **test** to report on. Never choose by the test set, because the best of several scores flatters.
 #
 # ## Before: the base with a new head
-# Our GPT ends in `model.head`, which scores 2,048 possible next tokens. A new **head** with two outputs, ham and spam, is trained in full: 386 numbers. It reads the
-# message's last token, because only the last has seen all the others.
+# Our GPT ends in `model.head`, which scores 2,048 possible next tokens. In its place comes a new **head**
+# with two outputs, ham and spam: 386 numbers, all trained. It reads the message's last token, because
+# only the last has seen all the others.
 #
 # **Exercise 1, own code.** Write `prepare(model)`, which changes a GPT in place. Only $A$, $B$ and the head may learn.
 #
@@ -207,8 +208,8 @@ table(["", *seen, "numbers trained", "their file, kB"], compared)
 
 # %% [markdown]
 # ✓ **Measured: LoRA does about as well as full fine-tuning, and trains 5 % of the numbers.** Over
-# five seeds full scored 86 to 93 %, LoRA 88 to 92 %: they overlap, so one run cannot tell which
-# leads.
+# five seeds full fine-tuning scored 86 to 93 %, LoRA 88 to 92 %. They overlap, so one run cannot tell
+# which leads.
 #
 # <details><summary>Is my run the recorded one, and why is validation lower?</summary>
 # Yes, message by message, as counted below; a GPU may change a few. The validation messages happen to
@@ -243,13 +244,13 @@ reveal(versus, verdict, because=why, measured=right_of)
 # But the task is easy: counting words does about as well.
 #
 # The memory for gradients and Adam shrank as much as the file, but training was no faster. On our
-# messages counting words got 90 %, LoRA 91 %, and a head alone ten points less. On the real ones of
-# the last table counting even beat LoRA, by 3.1 points.
+# messages counting words got 90 %, LoRA 91 %, and a head alone 81 %. On the real ones counting even
+# beat LoRA, by 3.1 points.
 #
 # ## Should I use LoRA, and with what?
-# The evidence for each line, and what that does *not* show, is folded beneath. In the tables
-# *checkpointing* computes activations again instead of keeping them, and *QLoRA* keeps the base in 4
-# bits. Alpha is PEFT's, which is divided by the rank: 16 at rank 8 is the 2 of notebooks 02 and 03.
+# The evidence for each line, and what it does *not* show, is folded beneath. *Checkpointing* computes
+# activations again instead of keeping them. *QLoRA* keeps the base in 4 bits. *Alpha* is PEFT's:
+# divided by the rank, 16 at rank 8 is the multiplier 2 of notebooks 02 and 03.
 # %%
 from lora_edu.widgets.choosing import decision_tables
 
@@ -296,8 +297,8 @@ ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew s
 # `own_rows.validation`.
 #
 # ## Deeper: could it be luck?
-# On *our* messages, the 95 % intervals allow for the luck of five seeds and of which messages are
-# tested. LoRA's interval and the head's overlap a little, but message by message LoRA is ahead (notebook 09).
+# On *our* messages, the 95 % intervals allow for luck in the five seeds and in the messages tested.
+# LoRA's interval and the head's overlap a little, but message by message LoRA is ahead (notebook 09).
 # %%
 # @title Accuracy over five recorded seeds, and the bytes to keep
 from lora_edu.evaluation import accuracy_score, digits, predictions_of, summarise
@@ -335,8 +336,8 @@ for method, each in models.items():
 table(["your run", "the same answers as the recorded run"], alike)
 # %% [markdown]
 # ## Deeper: does LoRA save time?
-# LoRA trains 5 % of the numbers that full fine-tuning does. How much of a step is left? A step has
-# three stages, each worth about one forward pass through the model:
+# LoRA trains 5 % of the numbers. How much of a step is left? A step has three stages, each worth
+# about one forward pass:
 #
 # | stage | what it computes |
 # |:---|:---|
@@ -382,15 +383,14 @@ few = " Too few rounds to compare: the machine is busy." if len(times["full"]) <
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range.{few}")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# On our machine LoRA was not faster. In the runs printed here its step took 100
-# to 117 % of full's; our five recorded runs took 13 to 16 s, full's 12 to 13. It does less in the
-# backward pass and the optimizer, but two thin products more per layer, and small operations cost far
-# more time than their arithmetic. The LoRA paper (section 4.2) measured 43.1 tokens a second for each
-# V100 on GPT-3 175B, against 32.5, but Biderman et al. 2024 (section 4.7) found that LoRA tends to
-# train slower at a fixed batch size.
+# On our machine LoRA was not faster. In the runs printed here its step took 100 to 117 % of full's.
+# Why? LoRA does less in the backward pass and the optimizer. But each layer has two more thin
+# products, and small operations cost far more time than their arithmetic. Published results disagree.
+# The LoRA paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B, against full's
+# 32.5. Biderman et al. 2024 (section 4.7) found that LoRA tends to train slower at a fixed batch size.
 #
 # ## Deeper: a learning rate for each method
-# A rate that suits one method can ruin another, and then a comparison is about the rate. So each
+# A rate that suits one method can ruin another. Then you compare rates, not methods. So each
 # method was tried at several:
 # %%
 # @title The loss of each method at each rate, from the record
@@ -510,8 +510,8 @@ columns = ["", "time, of a full step's", f"in {rounds} rounds"]
 table(columns, listed) if rounds >= 5 else print("Too busy a machine to compare: try again later.")
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
-# At GPT-2's size the question is *memory*. On a GPU `fit` uses *autocast*: weights stay in float32,
-# since small updates may vanish in 16 bits, but products are computed in 16 bits, which is faster.
+# At GPT-2's size the question is *memory*. On a GPU `fit` uses *autocast*. Products are computed in 16
+# bits, which is faster. Weights stay in float32, because small updates may vanish in 16 bits.
 # %%
 from lora_edu import memory_budget
 from lora_edu.budget import MODEL_SHAPES
@@ -572,10 +572,11 @@ else:
 
 # %% [markdown]
 # These rates are not tuned, so compare time and memory only. Raschka's appendix E trains this filter
-# at rank 16. As *printed*, LoRA is on every layer, the new head too, and alpha is the multiplier. The
-# *repository* now divides alpha by the rank. In our form, *course*, the head learns in full. [A
+# at rank 16. We compare three forms. As *printed*, LoRA is on every layer, the new head too, and alpha
+# is the multiplier. The *repository* now divides alpha by the rank. In ours, *course*, the head learns
+# in full. [A
 # script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py) trained
-# all three for five epochs, while your run above made less than one. SmolLM2 is notebook 08's model.
+# each for five epochs; your run above made less than one. SmolLM2 is notebook 08's model.
 # %%
 # @title What appendix E publishes, and what was recorded: compare within one model
 def told(share):
@@ -600,7 +601,7 @@ table(["model", "form", "rate", "seeds", "training, %", "validation, %", "test, 
 # No form is shown to be better: within a model intervals overlap, or there is one seed.
 #
 # ## Three sentences to remember
-# 1. LoRA made a spam filter by training an addition of 5 % of the model's size, and full fine-tuning
+# 1. LoRA made a spam filter by training an adapter of 5 % of the model's size. Full fine-tuning
 #    was not shown to do better.
 # 2. ◇ A LoRA step still needs about two thirds of the arithmetic, because the gradient travels
 #    back through frozen layers.
@@ -620,7 +621,7 @@ table(["model", "form", "rate", "seeds", "training, %", "validation, %", "test, 
 # </details>
 #
 # ## Where next
-# Is full really not better? [Distrust a single
+# Is full fine-tuning really not better? [Distrust a single
 # number](09_distrust_a_single_number.ipynb). Or train a model that writes, and measure what it
 # forgets: [Fine-tune a generator](06_finetune_a_generator.ipynb).
 #
