@@ -68,7 +68,7 @@ SAID_INSTEAD = (
         "set a rank. In JupyterLab or Colab, press **Run it live**, too.",
     ),
     (
-        "**Stop** pauses training after the current step; **Go on** resumes from there. "
+        "**Stop** pauses training after the current step; **Go on** resumes. "
         "(On Colab use the cell's own button.)",
         "",
     ),
