@@ -9,6 +9,7 @@ from html import escape
 
 from lora_edu.plots.display import LINE_CHARACTERS
 from lora_edu.plots.style import CONCEPTS, concept_of
+from lora_edu.plots.tables import note_beneath
 
 # As many columns as there is room for, but two for four cards; on a phone, one. The letters are the
 # page's, and the cards a shade of its paper, light or dark.
@@ -27,14 +28,17 @@ class Cards:
     Args:
         texts: Who says it → what; a blank line begins a paragraph.
         title: What all of them are about; stands above the cards.
+        note: What a reader should know of the texts, in small letters beneath the cards.
     """
 
-    def __init__(self, texts: Mapping[str, str], title: str = "") -> None:
+    def __init__(self, texts: Mapping[str, str], title: str = "", note: str = "") -> None:
         self.texts = {name: text.split("\n\n") for name, text in texts.items()}
         self.title = title
+        self.note = note
 
     def __repr__(self) -> str:
-        """Returns the title, and the texts beneath each other, each beneath its name."""
+        """Returns the title, the texts beneath each other, each beneath its name, and the note."""
+        beneath = [textwrap.fill(self.note, LINE_CHARACTERS)] if self.note else []
         above = [textwrap.fill(self.title, LINE_CHARACTERS)] if self.title else []
         return "\n\n".join(
             above
@@ -42,6 +46,7 @@ class Cards:
                 f"{name}:\n" + "\n\n".join(textwrap.fill(part, LINE_CHARACTERS) for part in parts)
                 for name, parts in self.texts.items()
             ]
+            + beneath
         )
 
     def _repr_html_(self) -> str:
@@ -55,7 +60,7 @@ class Cards:
             least=_LEAST_OF_FOUR_PX if len(self.texts) == 4 else _LEAST_PX,
             widest="34em" if len(self.texts) == 1 else "780px",  # a single one as wide as prose
         )
-        return f'{above}<div style="{grid}">{cards}</div>'
+        return f'{above}<div style="{grid}">{cards}</div>{note_beneath(self.note)}'
 
 
 def _card(name: str, parts: list[str]) -> str:
@@ -82,7 +87,7 @@ def to_last_word(text: str) -> str:
     return text if _ENDED.search(text) or not whole else f"{whole} …"
 
 
-def cards(texts: Mapping[str, str], title: str = "") -> Cards:
+def cards(texts: Mapping[str, str], title: str = "", note: str = "") -> Cards:
     """Returns texts to show beside each other in a notebook, as the last line of a cell.
 
     A name that speaks of a concept, such as "LoRA", gives its card the concept's colour.
@@ -90,6 +95,7 @@ def cards(texts: Mapping[str, str], title: str = "") -> Cards:
     Args:
         texts: Who says it → what; a blank line begins a paragraph.
         title: What all of them are about, if anything.
+        note: What a reader should know of the texts, such as which command recorded them.
 
     Example:
         >>> cards({"base": "Tom went to the park.", "LoRA": "Tom went to the sea."})
@@ -99,4 +105,4 @@ def cards(texts: Mapping[str, str], title: str = "") -> Cards:
         LoRA:
         Tom went to the sea.
     """
-    return Cards(texts, title)
+    return Cards(texts, title, note)

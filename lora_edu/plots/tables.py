@@ -9,6 +9,7 @@ from html import escape
 
 from lora_edu.plots.display import LINE_CHARACTERS
 
+_COMMAND = "The command that recorded this"
 _NUMBER = re.compile(r"−?\d+(\.\d+)?")
 _VALUE = re.compile(r"[<>±+−]? ?\d|–")  # how a number begins, or the sign for none
 _HYPHEN = re.compile(r"(?<![\w.])-(?=\.?\d)")  # before a number, and not in 1e-3 or 2024-11
@@ -95,14 +96,23 @@ class Table:
 def note_beneath(note: str) -> str:
     """Returns HTML: lines in small letters, to stand beneath numbers; nothing for no note.
 
+    The command that recorded the numbers, named at a note's end, is folded: it is for whoever
+    records them anew, and a reader of the numbers need not read it.
+
     Example:
         >>> note_beneath("± is a range").endswith(">± is a range</p>")
         True
+        >>> note_beneath("Recorded by make it.").startswith("<details")
+        True
     """
-    if not note:
-        return ""
-    style = "font-size:.9em;line-height:1.45;margin:4px 0 8px;max-width:780px;text-align:left"
-    return f'<p style="{style}">{escape(note).replace(chr(10), "<br>")}</p>'
+    said, _, command = note.partition("Recorded by ")
+    small = "font-size:.9em;line-height:1.45;margin:4px 0 8px;max-width:780px;text-align:left"
+    lines = escape(said.strip()).replace("\n", "<br>")
+    shown = f'<p style="{small}">{lines}</p>' if lines else ""
+    if command:
+        told = f"<code>{escape(command.strip().removesuffix('.'))}</code>"
+        shown += f'<details style="{small}"><summary>{_COMMAND}</summary>{told}</details>'
+    return shown
 
 
 def _cell(tag: str, scope: str, side: str, text: str, strong: bool = False) -> str:

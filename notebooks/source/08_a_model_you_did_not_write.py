@@ -386,8 +386,7 @@ else:
 ours = json.loads((SHIPPED / "training.json").read_text())
 meaning = meanings[0]
 after_steps = {f"after {step} steps": said[meaning] for step, said in ours["said"].items()}
-display(cards(after_steps, title=f"meant: {meaning}"))
-print(f"recorded by {ours['command']}")
+cards(after_steps, title=f"meant: {meaning}", note=f"Recorded by {ours['command']}.")
 # %% [markdown]
 # After only ten steps it has the form. But not all facts: the tea is missing, and a place that is
 # *not* for children has become a good one for them. The form comes first, the care comes later.

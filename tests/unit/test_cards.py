@@ -38,6 +38,13 @@ def test_prose_is_left_aligned_and_its_letters_are_the_pages() -> None:
     assert not re.search(r"[;\"]color:", html)
 
 
+def test_a_note_stands_beneath_the_cards() -> None:
+    noted = cards({"LoRA": "Cheap."}, note="Recorded by make it.")
+    assert repr(noted) == "LoRA:\nCheap.\n\nRecorded by make it."
+    assert noted._repr_html_().endswith("<code>make it</code></details>")
+    assert "<details" not in cards({"LoRA": "Cheap."})._repr_html_()
+
+
 def test_a_title_stands_above_the_cards() -> None:
     titled = cards({"LoRA": "Cheap."}, title="meant: price[<5]")
     assert repr(titled) == "meant: price[<5]\n\nLoRA:\nCheap."

@@ -84,5 +84,14 @@ def test_a_note_stands_beneath_the_numbers_in_small_letters() -> None:
     assert html.index("</table>") < html.index("font-size:.9em") < below
 
 
+def test_the_command_that_recorded_the_numbers_is_folded_and_plain_text_says_it() -> None:
+    noted = table(["", "x"], [["y", "1"]], note="One seed.\nRecorded by python -m a > b.")
+    assert repr(noted).endswith("\nOne seed.\nRecorded by python -m a > b.")
+    said, folded = noted._repr_html_().split("<details")
+    assert said.endswith(">One seed.</p>") and "Recorded" not in said
+    assert folded.endswith("</summary><code>python -m a &gt; b</code></details>")
+    assert "<p" not in table(["", "x"], [["y", "1"]], note="Recorded by b.")._repr_html_()
+
+
 def test_a_table_without_a_note_has_nothing_beneath() -> None:
     assert METHODS._repr_html_().endswith("</table>")
