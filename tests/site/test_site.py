@@ -55,6 +55,12 @@ LONG_LINES = """() => [...document.querySelectorAll('article :is(p, li)')]
       }
     }
     return Object.values(lines).filter(line => line.trim().length > 84); })"""
+# Words in an output that are smaller than 14 pixels; what was printed and explorers have their own.
+SMALL = """() => [...document.querySelectorAll('.cell_output *, details.hide > summary *')]
+  .filter(each => !each.closest('pre, code, style, script, .katex, [data-lora]')
+    && [...each.childNodes].some(part => part.nodeType === Node.TEXT_NODE && part.data.trim())
+    && parseFloat(getComputedStyle(each).fontSize) < 13.95)
+  .map(each => each.textContent)"""
 # Where a table or a chart scrolls: whether it is wider than that, and what is said beneath it.
 SWIPES = """kind => [...document.querySelectorAll(`article ${kind}`)].map(each => {
   for (let place = each.parentElement; place?.closest('article'); place = place.parentElement)
@@ -210,6 +216,12 @@ def test_a_table_begins_where_the_text_does(page: Page) -> None:
     for table in page.locator("table.docutils").all():
         place = table.locator("xpath=..")
         assert table.bounding_box()["x"] - place.bounding_box()["x"] < 4
+
+
+def test_what_a_cell_says_is_no_smaller_than_14_pixels_in_a_fold_too(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.evaluate(UNFOLD)
+    assert page.evaluate(SMALL) == []
 
 
 def test_tales_stand_beside_each_other_and_on_a_phone_beneath(page: Page) -> None:

@@ -29,8 +29,8 @@ _NOTE = (
 # Beside each other where there is room, beneath each other on a phone.
 _ROW = "display:flex;flex-wrap:wrap;gap:6px 18px;align-items:flex-start;text-align:left"
 _PILL = "display:inline-block;padding:2px 11px;border-radius:12px;color:#fff;font-weight:700;"
-_PILL += "font-size:.85em;line-height:1.6;white-space:nowrap"
-_QUIET = "font-size:.88em;opacity:.8"
+_PILL += "font-size:.88em;line-height:1.6;white-space:nowrap"
+_QUIET = "font-size:.88em"  # not paler: a link in it would be hard to read
 _LINE = "border-top:1px solid #8886"
 
 
