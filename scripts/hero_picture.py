@@ -1,7 +1,8 @@
 """Films the strength explorer for the README: `python -m scripts.hero_picture`.
 
-Writes docs/images/strength.gif from the explorer itself, as it is in a notebook: its slider goes
-from the base to the adapter and a little further. Needs Chromium, as the browser tests do.
+Writes docs/images/strength.gif and strength_dark.gif from the explorer itself, as it is in a
+notebook: its slider goes from the base to the adapter and a little further. Needs Chromium, as the
+browser tests do.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
-PICTURE = ROOT / "docs" / "images" / "strength.gif"
+IMAGES = ROOT / "docs" / "images"
+PICTURES = {"light": IMAGES / "strength.gif", "dark": IMAGES / "strength_dark.gif"}
+PAPERS = {"light": "#ffffff", "dark": "#0d1117"}  # GitHub's, behind the explorer's round corners
 BROWSERS = ("chromium", "google-chrome", "chromium-browser", "chrome")
 WIDTH_PX, MOST_BYTES = 780, 600_000
 #: Strengths in tenths, and how long each is seen: it rests where a sentence is to be read.
@@ -34,8 +37,8 @@ SET = """(range, tenths) => {
 }"""
 
 
-def frames() -> list[Image.Image]:
-    """Returns a picture of the explorer at each strength of `FRAMES`."""
+def frames(scheme: str) -> list[Image.Image]:
+    """Returns a picture of the explorer, light or dark, at each strength of `FRAMES`."""
     from lora_edu.widgets.strength_explorer import strength_explorer
 
     browser = next(filter(None, map(shutil.which, BROWSERS)))
@@ -43,10 +46,11 @@ def frames() -> list[Image.Image]:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = chromium.new_page(
             viewport={"width": WIDTH_PX, "height": 600},
-            color_scheme="light",
+            color_scheme=scheme,
             reduced_motion="reduce",
         )
-        page.set_content(f"<body style='margin:0'>{strength_explorer().html()}</body>")
+        body = f"<body style='margin:0;background:{PAPERS[scheme]}'>"
+        page.set_content(f"{body}{strength_explorer().html()}</body>")
         explorer = page.locator("[data-lora]")
         explorer.locator("input[type=range]").wait_for()
         pictures = []
@@ -58,9 +62,9 @@ def frames() -> list[Image.Image]:
     return pictures
 
 
-def main() -> int:
-    """Writes the film; returns the exit status, not 0 where it is too large for a README."""
-    pictures = frames()
+def film(scheme: str) -> int:
+    """Writes the light or the dark film; returns its size in bytes."""
+    pictures = frames(scheme)
     # One palette for all frames, so that what stands still has the same colour in each.
     whole = Image.new("RGB", (pictures[0].width, sum(p.height for p in pictures)))
     top = 0
@@ -69,14 +73,18 @@ def main() -> int:
         top += picture.height
     palette = whole.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1)
     few = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
-    PICTURE.parent.mkdir(exist_ok=True)
+    file = PICTURES[scheme]
+    file.parent.mkdir(exist_ok=True)
     times = [milliseconds for _, milliseconds in FRAMES]
-    few[0].save(
-        PICTURE, save_all=True, append_images=few[1:], duration=times, loop=0, optimize=True
-    )
-    size = PICTURE.stat().st_size
-    print(f"{PICTURE.relative_to(ROOT)}: {len(few)} frames, {size:,} bytes")
-    return int(size > MOST_BYTES)
+    few[0].save(file, save_all=True, append_images=few[1:], duration=times, loop=0, optimize=True)
+    size = file.stat().st_size
+    print(f"{file.relative_to(ROOT)}: {len(few)} frames, {size:,} bytes")
+    return size
+
+
+def main() -> int:
+    """Writes both films; returns the exit status, not 0 where one is too large for a README."""
+    return int(max(map(film, PICTURES)) > MOST_BYTES)
 
 
 if __name__ == "__main__":
