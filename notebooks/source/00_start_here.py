@@ -13,7 +13,7 @@
 # **You need** a little PyTorch (tensors, `nn.Module`, training) and a first idea of a transformer.
 #
 # **Time:** {path} minutes on the marked path, the sections with ◆; {whole} in all, CPU or GPU.
-# Only 16, 21 or 39 minutes for the whole course? See [*In a hurry?*](#In-a-hurry?)
+# In a hurry? [LoRA in twenty minutes](20_minutes.ipynb) is one notebook, without exercises.
 #
 # **How to use it:** press Shift+Enter in each cell, from the top. If something breaks, or sliders
 # stop answering after a restart, start again at the top. A section headed “Deeper” is folded.
@@ -85,24 +85,6 @@ drawing("side_path")
 #
 # Think of $W$ as a drawing in ink, and of $\Delta W$ as tracing paper on it, with a few pencil strokes.
 # You see their sum. Lift the sheet, and the ink is as it was.
-#
-# ### In a hurry?
-# These times count what you have read so far.
-#
-# # <student>
-# | time | go on with |
-# |:---|:---|
-# | 39 min | [02](02_build_lora.ipynb) [to the end of “Where does it go?”](02_build_lora.ipynb#Where-does-it-go?), [03](03_lora_in_a_gpt.ipynb) [to the end of “Train it”](03_lora_in_a_gpt.ipynb#Train-it), then 05's [“Should I use LoRA, and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) |
-# | 21 min | the same without exercises, whose code is open in [solutions/02](solutions/02_build_lora.ipynb) and [solutions/03](solutions/03_lora_in_a_gpt.ipynb); then [05's table](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) |
-# | 16 min | [solutions/03](solutions/03_lora_in_a_gpt.ipynb) from the top to the end of “Train it”, without exercises; then 05's table |
-# # </student>
-# # <solution>
-# | time | go on with |
-# |:---|:---|
-# | 39 min | [02](../02_build_lora.ipynb) [to the end of “Where does it go?”](../02_build_lora.ipynb#Where-does-it-go?), [03](../03_lora_in_a_gpt.ipynb) [to the end of “Train it”](../03_lora_in_a_gpt.ipynb#Train-it), then 05's [“Should I use LoRA, and with what?”](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) |
-# | 21 min | the same without exercises, whose code is open in [solutions/02](02_build_lora.ipynb) and [solutions/03](03_lora_in_a_gpt.ipynb); then [05's table](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?) |
-# | 16 min | [solutions/03](03_lora_in_a_gpt.ipynb) from the top to the end of “Train it”, without exercises; then 05's table |
-# # </solution>
 #
 # ## The same in code
 # First the base alone. Nobody has taught it what `name[Old Oak], kind[tea room]` means:

@@ -197,8 +197,6 @@ print(f"largest difference from the merged layer: {apart:.3f}")
 #
 # **Common bugs.** Freeze *first*, then wrap. If you never freeze, $W$ learns as well. If you freeze afterwards, $A$ and $B$ cannot learn.
 #
-# → [In a hurry? The next stop is 03](03_lora_in_a_gpt.ipynb).
-#
 # ## Who moves first?
 # $A$ is random, $B$ is zero, $W$ is frozen.
 # %%

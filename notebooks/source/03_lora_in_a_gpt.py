@@ -354,9 +354,6 @@ cards(told)
 # With the updates off the base is back, so nothing is *forgotten* for good. With them on, its old
 # stories may be worse.
 #
-# → [In a hurry? The last stop is “Should I use LoRA, and with what?” in
-# 05](05_finetune_a_classifier.ipynb#Should-I-use-LoRA,-and-with-what?).
-#
 # ## Deeper: targets by name and pattern
 # A target is a layer's path, or the end of that path from any dot on, such as
 # `attention.out`. In it `*` stands for any text, `[12]` for a 1 or a 2.

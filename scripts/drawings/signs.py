@@ -261,6 +261,29 @@ def _choose_rank_alpha_rate() -> Sheet:
 
 
 #: By the first two digits of a notebook's name.
+def _twenty_minutes() -> Sheet:
+    sheet = Sheet(
+        HIGH,
+        "See it, build it, train it, keep it",
+        "Four stops in a row: a slider, a layer with blue strips at its edges, bars that fall, and "
+        "a small blue square, a file.",
+    )
+    for place, name in enumerate(("see", "build", "train", "keep")):
+        x = 24 + 120 * place
+        sheet.words(x + 40, 118, name)
+        if place < 3:
+            sheet.arrow((x + 88, MIDDLE - 6), (x + 112, MIDDLE - 6))
+    sheet.area(24, 54, 80, 5, "tint-frozen", edge="frozen", radius=2)
+    sheet.area(62, 46, 20, 20, "bar-lora", radius=10)
+    sheet.area(160, 26, 56, 60, "tint-frozen", edge="frozen")
+    sheet.area(150, 26, THIN, 60, "bar-lora", radius=1)
+    sheet.area(160, 16, 56, THIN, "bar-lora", radius=1)
+    for step, height in enumerate((58, 36, 22, 14, 10)):
+        sheet.area(268 + 15 * step, 86 - height, 11, height, "bar-lora", radius=2)
+    sheet.area(412, 44, 24, 24, "bar-lora", radius=3)
+    return sheet
+
+
 SIGNS: dict[str, Callable[[], Sheet]] = {
     "00": _start_here,
     "01": _what_rank_means,
@@ -273,4 +296,5 @@ SIGNS: dict[str, Callable[[], Sheet]] = {
     "08": _a_model_you_did_not_write,
     "09": _distrust_a_single_number,
     "10": _choose_rank_alpha_rate,
+    "20": _twenty_minutes,
 }

@@ -12,19 +12,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 from support.project import ROOT, notebook_names
 
 from scripts.build_notebooks import from_source
-from scripts.notebook_times import (
-    DEEPER,
-    MINUTES_AN_EXERCISE,
-    Section,
-    sections,
-    shown_minutes,
-)
+from scripts.notebook_times import DEEPER, Section, sections, shown_minutes
 
-#: The short way: of each notebook the sections up to this one; of the last one section alone.
-SHORT_WAY = {"00": "Why LoRA?", "02": "Where does it go?", "03": "Train it"}
-LAST_STOP = "05", "Should I use LoRA, and with what?"
-#: The shortest way, in the same terms and with the same last stop, but without exercises.
-SHORTEST_WAY = {"00": "Why LoRA?", "03": "Train it"}
+SHORT = "20_minutes"
 
 MAGIC = re.compile(r"^(\s*)[%!].*$", flags=re.M)
 
@@ -82,12 +72,6 @@ def of_notebook(number: str) -> list[Section]:
     return sections(from_source(name, "student").cells)
 
 
-def section(number: str, heading: str) -> Section:
-    """The section of the notebook with this number."""
-    (found,) = [each for each in of_notebook(number) if each.heading == heading]
-    return found
-
-
 def openings() -> list[str]:
     """Where the ways are told: the start of 00, and the README."""
     cells = from_source("00_start_here", "student").cells
@@ -102,41 +86,13 @@ def test_the_marked_path_takes_as_long_as_is_said() -> None:
     assert f"through the core, 00 to 05, in {path} minutes" in openings()[1]
 
 
-def minutes(way: list[Section], *, exercises: bool) -> int:
-    """How long these sections take, with their exercises or without."""
-    left_out = 0 if exercises else MINUTES_AN_EXERCISE * sum(each.exercises for each in way)
-    return round(sum(each.minutes for each in way) - left_out)
-
-
-def stops(way: dict[str, str]) -> list[Section]:
-    """The sections of a way: of each notebook those up to the one named, then the last stop."""
-    found = [section(*LAST_STOP)]
-    for number, last in way.items():
-        of = of_notebook(number)
-        found += of[: [each.heading for each in of].index(last) + 1]
-    return found
-
-
-def test_the_short_ways_take_as_long_as_is_said() -> None:
-    way, shortest = stops(SHORT_WAY), minutes(stops(SHORTEST_WAY), exercises=False)
-    reading, whole = (minutes(way, exercises=done) for done in (False, True))
-    notebook, readme = openings()
-    for text in (notebook, readme):
-        assert f"{shortest}, {reading} or {whole} minutes" in text
-    rows = re.findall(r"^\| (\d+) min \|", notebook, flags=re.M)
-    assert rows == [str(whole), str(reading), str(shortest)]
-
-
-def test_the_shortest_way_calls_nothing_that_it_does_not_show() -> None:
-    """A reader of these sections alone meets each name where it is defined."""
-    cells = from_source("03_lora_in_a_gpt", "solution").cells
-    headings = [cell.source.split("\n")[0] for cell in cells]
-    after = next(
-        at
-        for at in range(headings.index(f"## {SHORTEST_WAY['03']}") + 1, len(cells))
-        if headings[at].startswith("## ")
-    )
-    cells = cells[:after]
-    assert needed_from_folded(cells) == set()
-    left_out = [cell for cell in cells if "def replace(" not in cell.source]
-    assert "replace" in needed_from_folded(left_out)
+def test_the_short_way_takes_less_than_is_said_and_is_told_at_the_start() -> None:
+    """By the rule for reading; what is left of the twenty minutes is for running and playing."""
+    found = sections(from_source(SHORT, "student").cells)
+    assert all(section.on_path or not section.lines for section in found)
+    assert not any(section.exercises for section in found)
+    assert sum(section.minutes for section in found) <= 17
+    for text in openings():
+        assert re.search(
+            rf"In a hurry\? \[LoRA in twenty minutes\]\((notebooks/)?{SHORT}\.ipynb\)", text
+        )

@@ -22,6 +22,7 @@ LARGEST_EXEMPT_SHARE = 0.15
 FEWEST_EXERCISES = 3
 OPENING = (r"\*\*You will be able to", r"\*\*You need", r"\*\*Time")
 ENDING = ("Three sentences to remember", "Five questions", "Where next", "Further reading")
+SHORT = "20_minutes"  # one sitting, with nothing to solve: no exercises, no questions at its end
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w.:/])/(?:home|root|Users|tmp|work|var|opt|usr|mnt|content|private)/\w"
     r"|(?<!\w)[A-Z]:\\\w|site-packages"
@@ -284,7 +285,7 @@ def exercises_mark_themselves(notebook: NotebookNode, path: str) -> list[str]:
             names[name] = names.get(name, shown) + "\n".join(output_texts(cell))
     number = path.split("/")[-1][:2]
     found = [f"{name} belongs to another notebook" for name in names if name[:2] != number]
-    if len(names) < FEWEST_EXERCISES:
+    if len(names) < FEWEST_EXERCISES and SHORT not in path:
         found.append(f"{len(names)} exercises, at least {FEWEST_EXERCISES} are needed")
     if sum(text.count("<details>") for text in texts(notebook)) < len(names):
         found.append("fewer hints (<details>) than exercises")
@@ -301,12 +302,15 @@ def exercises_mark_themselves(notebook: NotebookNode, path: str) -> list[str]:
 def ends_with_what_to_keep(notebook: NotebookNode, path: str) -> list[str]:
     text = "\n\n".join(texts(notebook))
     parts = re.split(r"^#{2,3} (.+)$", text, flags=re.M)
-    headings, bodies = parts[1::2], parts[2::2]
-    if tuple(heading.strip() for heading in headings[-len(ENDING) :]) != ENDING:
-        return [f"the last headings must be {', '.join(ENDING)}; they are {headings[-4:]}"]
-    kept, questions, onward, reading = bodies[-len(ENDING) :]
-    items = [len(re.findall(r"^(?:[-*]|\d+\.) ", body, re.M)) for body in (kept, questions)]
-    found = [] if items == [3, 5] else [f"three sentences and five questions: there are {items}"]
+    headings, bodies = [heading.strip() for heading in parts[1::2]], parts[2::2]
+    ending = ENDING if SHORT not in path else (ENDING[0], *ENDING[2:])
+    if tuple(headings[-len(ending) :]) != ending:
+        return [f"the last headings must be {', '.join(ending)}; they are {headings[-4:]}"]
+    last = dict(zip(ending, bodies[-len(ending) :], strict=True))
+    wanted = {name: count for name, count in zip(ENDING, (3, 5), strict=False) if name in last}
+    items = {name: len(re.findall(r"^(?:[-*]|\d+\.) ", last[name], re.M)) for name in wanted}
+    found = [] if items == wanted else [f"three sentences and five questions: there are {items}"]
+    onward, reading = last["Where next"], last["Further reading"]
     if "](" not in onward or not re.search(r"\]\(http|arXiv", reading):
         found.append("where next needs a link to a notebook, further reading a source")
     return found
