@@ -26,6 +26,7 @@ from scripts.drawings.signs import SIGNS  # noqa: E402
 from scripts.notebook_answers import WITHHELD_TAG  # noqa: E402
 from scripts.notebook_format import repository_slug  # noqa: E402
 from scripts.notebook_times import FOLDED, FOLDED_HOW  # noqa: E402
+from scripts.site_block import block  # noqa: E402
 from scripts.site_predictions import join_answers, marks_a_prediction, page_script  # noqa: E402
 
 SOLUTIONS = "blob/main/notebooks/solutions"
@@ -93,6 +94,13 @@ title: Learn LoRA
 
 ```{{raw}} html
 {explorer}
+```
+
+Inside the model, this is one of its six blocks. What the adapter adds to each layer is blue, and as
+thick as the slider says. Choose a layer, and it opens into its matrices.
+
+```{{raw}} html
+{block}
 ```
 
 The course takes this apart: see what a low rank can hold, build the layer in fifteen lines, put it
@@ -245,6 +253,7 @@ def front_page() -> str:
     return FRONT.format(
         share=100 * sum(tensor.numel() for tensor in load_file(adapter).values()) / base,
         explorer=WAY_TO_PYTHON.sub("null", strength_explorer().html()),
+        block=block(),
         repository=f"https://github.com/{repository_slug()}",
         path=path,
         whole=whole,

@@ -13,12 +13,15 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page
+from safetensors.torch import load_file
 from support.pages import SCREENSHOTS, find_browser, headless, new_page
 from support.project import notebook_names
 
 from lora_edu.plots.faces import EDGES
 from scripts import build_site
+from scripts.site_block import layers
 
+ADAPTER = build_site.ROOT / "data" / "adapters" / "menu" / "adapter_model.safetensors"
 PAGES = ["index", *notebook_names()]
 WIDTHS = {"desktop": 1280, "phone": 390}
 LINKS = """() => [...document.querySelectorAll('a[href]')].map(link => link.getAttribute('href'))"""
@@ -260,6 +263,38 @@ def test_each_card_of_the_front_page_has_its_sign(page: Page) -> None:
     for sign in signs.all():
         sign.scroll_into_view_if_needed()
         assert sign.evaluate("sign => sign.decode().then(() => sign.naturalWidth)") > 300
+
+
+def strips(page: Page) -> set[float]:
+    """How thick the side paths of the front page's block are, compared with strength 1."""
+    page.wait_for_timeout(250)
+    drawn = page.locator(".wired .strip").evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect().height / each.getBBox().height"
+        " / (each.getBoundingClientRect().width / each.getBBox().width))"
+    )
+    assert len(drawn) == 6
+    return {round(size, 2) for size in drawn}
+
+
+def test_the_block_of_the_front_page_follows_the_slider_and_opens(
+    address: str, browser: BrowserContext
+) -> None:
+    page = new_page(browser)
+    page.emulate_media(reduced_motion="reduce")
+    page.goto(f"{address}/index.html")
+    slider = page.get_by_role("slider")
+    for key, strength in (("End", 2), ("Home", 1)):  # −1: as thick as 1, and hollow
+        slider.press(key)
+        assert strips(page) == {strength}
+        assert page.locator(".wired .away").count() == (key == "Home")
+    rank = len(load_file(ADAPTER)["base_model.model.blocks.0.attention.query.lora_A.weight"])
+    for name, (rows, columns) in layers().items():
+        page.get_by_role("button", name=name, exact=True).click()
+        opened = page.locator(".wired .opened").text_content()
+        assert f"{rows * columns:,} numbers, frozen" in opened
+        assert f" {rank * (rows + columns):,}, " in opened
+    assert page.said == []
+    page.close()
 
 
 def test_nothing_on_the_front_page_is_left_as_markdown(page: Page) -> None:
