@@ -215,7 +215,8 @@ for name, prompt in {
     "menu": "name[Old Oak], near[the river]\n",
 }.items():
     switch(shipped, load_adapter(data_path("adapters", name)))
-    said[name] = to_last_word(generate_text(shipped, encoding, prompt, 40))
+    text = to_last_word(generate_text(shipped, encoding, prompt, 40))
+    said[name] = text.replace("\n", " → ")
 cards(said)
 # %% [markdown]
 # ## Is it as good?
@@ -271,15 +272,7 @@ from lora_edu.widgets.choosing import decision_tables
 
 decision_tables()
 # %% [markdown]
-# In practice a library does the building. With PEFT, which divides alpha by the rank, so that its 16
-# is the 2 above:
-#
-# ```python
-# from peft import LoraConfig, get_peft_model
-#
-# config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
-# model = get_peft_model(model, config)
-# ```
+# PEFT divides alpha by the rank, so its 16 is our 2.
 #
 # ## Three sentences to remember
 # 1. LoRA freezes a model and trains two thin matrices beside each of its layers.
