@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from html import escape
 
 from lora_edu.plots.display import LINE_CHARACTERS
+from lora_edu.plots.sheet import widths_px
 from lora_edu.plots.style import CONCEPTS, concept_of
 from lora_edu.plots.tables import note_beneath
 
@@ -56,9 +57,10 @@ class Cards:
             else ""
         )
         cards = "".join(_card(name, parts) for name, parts in self.texts.items())
+        wide = widths_px()["narrow" if len(self.texts) == 1 else "wide"]
         grid = _GRID.format(
             least=_LEAST_OF_FOUR_PX if len(self.texts) == 4 else _LEAST_PX,
-            widest="34em" if len(self.texts) == 1 else "780px",  # a single one as wide as prose
+            widest=f"{wide}px",
         )
         return f'{above}<div style="{grid}">{cards}</div>{note_beneath(self.note)}'
 

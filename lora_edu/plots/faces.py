@@ -11,6 +11,8 @@ import re
 from html import escape
 from typing import Literal
 
+from lora_edu.plots.sheet import widths_px
+
 Mood = Literal["right", "wrong", "open", "told"]
 
 EDGES: dict[Mood, str] = {
@@ -36,7 +38,8 @@ def faced(mood: Mood, heading: str, message: str = "", *, aside: str = "") -> st
         (True, True)
     """
     edge = EDGES[mood]
-    block = f"border-left:5px solid {edge};padding:6px 12px;margin:4px 0;max-width:780px;"
+    block = f"border-left:5px solid {edge};padding:6px 12px;margin:4px 0;box-sizing:border-box;"
+    block += f"max-width:{widths_px()['wide']}px;"
     block += "line-height:1.5;overflow-wrap:anywhere"
     disc = (
         f"display:inline-block;width:1.5em;line-height:1.5em;border-radius:50%;background:{edge};"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from lora_edu.plots.display import LINE_CHARACTERS
+from lora_edu.plots.sheet import widths_px
 
 _COMMAND = "The command that recorded this"
 _NUMBER = re.compile(r"−?\d+(\.\d+)?")
@@ -106,7 +107,8 @@ def note_beneath(note: str) -> str:
         True
     """
     said, _, command = note.partition("Recorded by ")
-    small = "font-size:.9em;line-height:1.45;margin:4px 0 8px;max-width:780px;text-align:left"
+    small = "font-size:.9em;line-height:1.45;margin:4px 0 8px;text-align:left;"
+    small += f"max-width:{widths_px()['wide']}px"
     lines = escape(said.strip()).replace("\n", "<br>")
     shown = f'<p style="{small}">{lines}</p>' if lines else ""
     if command:

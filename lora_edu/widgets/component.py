@@ -24,7 +24,7 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from lora_edu.plots import image_tag
+from lora_edu.plots import image_tag, widths_px
 from lora_edu.widgets.error_line import type_and_message
 
 Ask = Callable[[Any], Any]
@@ -32,7 +32,7 @@ Ask = Callable[[Any], Any]
 #: Tells the explorers of this kernel from those of another notebook in the same page.
 SESSION = secrets.token_hex(4)
 WAIT_SECONDS = 60  # for an answer of Python's
-_WIDTH_PX = 820
+_WIDTH_PX = widths_px()["wide"]
 _EXPORT = re.compile(r"^export (?=function|const|async)", flags=re.MULTILINE)
 _IMPORT = re.compile(r'^import [^;]* from "\./(\w+)\.js";\n', flags=re.MULTILINE)
 _STILL = "<p><i>This is a picture. Run the cell, and you can move it.</i></p>"

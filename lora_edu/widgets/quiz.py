@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from IPython.display import display
 
-from lora_edu.plots import LINE_CHARACTERS, faced
+from lora_edu.plots import LINE_CHARACTERS, faced, widths_px
 from lora_edu.widgets.component import SESSION, Component, connect
 from lora_edu.widgets.number_said import number_said
 from lora_edu.widgets.units import digits
@@ -31,6 +31,7 @@ from lora_edu.widgets.verdict import verdict
 
 NONE_YET = "No prediction recorded."
 
+_INSET_PX = 17  # of what was measured, beneath the words of an answer
 _times_asked: Counter[str] = Counter()  # each question in this kernel
 _latest: dict[tuple[str, ...], Prediction] = {}  # question and options → what `predict` made of it
 
@@ -222,7 +223,8 @@ class Reveal:
 
     def _measured_html(self) -> str:
         """What was measured, beneath the answer and as far from the edge."""
-        style = "margin:4px 0 8px 17px;max-width:780px;line-height:1.5;overflow-x:auto"
+        style = f"margin:4px 0 8px {_INSET_PX}px;max-width:{widths_px()['wide'] - _INSET_PX}px;"
+        style += "line-height:1.5;overflow-x:auto"
         return "".join(f'<div style="{style}">{_html(each)}</div>' for each in self.measured)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from html import escape
 
+from lora_edu.plots import widths_px
+
 # Said in the cell: the lines of a widget are as high as its buttons.
 _LINES = "text-align:left;vertical-align:top;line-height:1.45;padding:2px 14px 2px 0"
 _CELL = f'style="{_LINES};white-space:pre-wrap"'
-_WIDE = "852px"  # as the picture above it, so that long texts wrap and are seen whole
+_WIDE = f"{widths_px()['wide']}px"  # as the picture above, so that long texts are seen whole
 _STEP = f'style="{_LINES};white-space:nowrap"'
 
 

@@ -19,11 +19,19 @@ from html import escape, unescape
 from importlib import resources
 from typing import Any, NamedTuple
 
-from lora_edu.plots.sheet import edge_style, letters, palettes, radius_px
+from lora_edu.plots.sheet import edge_style, letters, palettes, radius_px, widths_px
 
 #: What there is to see.
-NAMES = ("side_path", "side_path_start", "gpt_block", "kept", "one_base", "merge")
-_WIDTH_PX = 560
+NAMES = (
+    "side_path",
+    "side_path_start",
+    "side_path_settings",
+    "gpt_block",
+    "kept",
+    "one_base",
+    "merge",
+)
+_WIDTH_PX = widths_px()["narrow"]
 # An SVG inside an <img> asks the <img> for its scheme, and so does the sheet's edge. JupyterLab and
 # the course's site say theirs in an attribute; elsewhere it is the reader's own.
 _FOLLOW_THE_PAGE = (

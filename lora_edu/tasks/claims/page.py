@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from lora_edu.plots import EDGES, Mood, inline_html
+from lora_edu.plots import EDGES, Mood, inline_html, widths_px
 from lora_edu.tasks.claims.verdicts import FAILS, HOLDS, OPEN, Claim, Trial
 
 MARKS = {HOLDS: "✓", FAILS: "✗", OPEN: "?"}
@@ -44,7 +44,8 @@ def claims_page(claims: Sequence[Claim]) -> str:
         if group
     )
     note = f'<div style="{_QUIET}">{_NOTE}</div>'
-    return f'<div style="max-width:860px;line-height:1.45">{note}{parts}</div>'
+    wide = widths_px()["wide"]
+    return f'<div style="max-width:{wide}px;line-height:1.45">{note}{parts}</div>'
 
 
 def notebook_links(claim: Claim) -> str:

@@ -4,7 +4,7 @@ import { box, el } from "./kit.js";
 import { numberSaid } from "./number_said.js";
 
 const STYLE = `
-.kit { border-left: 5px solid var(--line); border-radius: 0; padding: 6px 14px; max-width: 780px; }
+.kit { border-left: 5px solid var(--line); border-radius: 0; padding: 6px 14px; }
 .kit.recorded { border-color: var(--lora); }
 fieldset { border: 0; margin: 0; padding: 0; min-width: 0; }
 legend { padding: 0; font-weight: 650; font-size: 15px; }
