@@ -23,12 +23,16 @@ from .display import (
 from .drawings import drawing
 from .faces import EDGES, Mood, faced
 from .maps import heat_map
+from .phone import PHONE_COLOURS, PHONE_PX, for_phone
 from .sentences import inline_html, sentence_table
+from .sheet import widths_px
 from .style import (
     CONCEPTS,
     DIVERGING,
+    DOTS_PER_INCH,
     INK,
     SEQUENTIAL,
+    SIZE_INCHES,
     figure,
     house_style,
     line_style,
@@ -41,13 +45,17 @@ __all__ = [
     "CONCEPTS",
     "Cards",
     "DIVERGING",
+    "DOTS_PER_INCH",
     "EDGES",
     "INK",
     "LINE_CHARACTERS",
     "Line",
     "Mood",
+    "PHONE_COLOURS",
+    "PHONE_PX",
     "Picture",
     "SEQUENTIAL",
+    "SIZE_INCHES",
     "SMOOTHED_STEPS",
     "Table",
     "add_level",
@@ -58,6 +66,7 @@ __all__ = [
     "drawing",
     "faced",
     "figure",
+    "for_phone",
     "heat_map",
     "house_style",
     "image_tag",
@@ -79,4 +88,5 @@ __all__ = [
     "signed",
     "table",
     "to_last_word",
+    "widths_px",
 ]

@@ -11,6 +11,9 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from lora_edu.plots.style import QUIET, house_style
 
+#: Marks the names of levels; a phone's form of a chart breaks them.
+LEVEL = "name of a level"
+
 _MANY_DECADES = 3  # of a logarithmic axis, from which on its powers of ten are labels enough
 
 
@@ -37,7 +40,7 @@ def add_level(
     side = "bottom" if above else "top"
     with house_style():
         axis.axhline(height, color=colour, linestyle=":", linewidth=1.4)
-        axis.annotate(name, (right, height), (-4, 4 if above else -4), va=side, **place)
+        axis.annotate(name, (right, height), (-4, 4 if above else -4), va=side, gid=LEVEL, **place)
 
 
 def label_decades(axis: Axes) -> None:

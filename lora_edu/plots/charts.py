@@ -19,9 +19,13 @@ from numpy.typing import ArrayLike
 
 from lora_edu.plots.axes import label_decades, plain
 from lora_edu.plots.curve_names import Beside, name_curves, name_points
+from lora_edu.plots.free_places import name_freely
+from lora_edu.plots.phone import PHONE_COLOURS, for_phone
+from lora_edu.plots.sheet import picture_px
 from lora_edu.plots.style import (
     COLOURS,
     CONCEPTS,
+    DOTS_PER_INCH,
     HATCHES,
     INK,
     QUIET,
@@ -51,13 +55,15 @@ __all__ = [
     "stacked_bars",
 ]
 
-#: A chart of few names is so narrow that a phone shows it whole, and breaks its title.
-_FEW, _NARROW_INCHES, _NARROW_CHARACTERS = 5, (4.0, 3.4), 44
+#: A chart of few names is as narrow as a drawing, and breaks its title.
+_FEW, _NARROW_INCHES = 5, (picture_px("narrow") / DOTS_PER_INCH, 3.4)
+_NARROW_CHARACTERS = 58
 _ROOM = 1.12  # above bars, for the labels of the highest
 _APART_POINTS = 5.0  # from a curve's whiskers to the next one's, at the same place
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}  # of a value, above the grid
 _LABEL_SHARE = 0.1  # of the highest bar: what a label takes, at most
 _LEGEND_CHARACTERS, _KEY_CHARACTERS = 92, 9  # of a row, and those that a line's sign takes of it
+_REFERENCE_CHARACTERS = 9  # of a line of its name, right of the bars
 SMOOTHED_STEPS = 6  # single batches jump: the strong line is the mean of the last few
 
 
@@ -104,7 +110,8 @@ def line_chart(
 ) -> Figure:
     """Draws curves, each with whiskers where it has an interval, and its name at its end.
 
-    Where the names find no room there, a legend below has them. Curves with intervals stand a
+    Where the names find no room there, they are where the chart is free, and only where that fails
+    does a legend below have them. Curves with intervals stand a
     little beside each other, as whiskers upon whiskers could not be told apart.
 
     Args:
@@ -138,7 +145,9 @@ def line_chart(
             label_decades(axis)
         if beside:
             name_points(axis, curves, beside)
-        elif any(line.label for line in lines) and not name_curves(axis, curves):
+        elif any(line.label for line in lines) and not (
+            name_curves(axis, curves) or name_freely(axis, curves)
+        ):
             made.legend(loc="outside lower center", ncols=_columns([line.label for line in lines]))
     return made
 
@@ -215,11 +224,18 @@ def bar_chart(
             place = {"textcoords": "offset points", "ha": "center", "bbox": _PAPER}
             axis.annotate(label_format.format(value), (index, end), (0, 5), **place)
         if reference:
-            axis.axhline(reference[1], color=QUIET, linestyle="--", label=reference[0])
-            made.legend(loc="outside lower center")
+            _name_reference(axis, *reference)
         axis.set_xticks(range(len(values)), list(values), color=INK)
         axis.set_ylim(top=_ROOM * top if top > 0 else None)
     return made
+
+
+def _name_reference(axis: Axes, name: str, height: float) -> None:
+    """Draws a dashed line across, with its name at its right end, where no bar is."""
+    axis.axhline(height, color=QUIET, linestyle="--")
+    place = {"xycoords": axis.get_yaxis_transform(), "textcoords": "offset points"}
+    text = textwrap.fill(name, _REFERENCE_CHARACTERS)
+    axis.annotate(text, (1, height), (4, 0), va="center", annotation_clip=False, **place)
 
 
 def point_chart(
@@ -330,7 +346,7 @@ def show(drawn: Figure, alt: str) -> None:
     """
     from lora_edu.plots.display import show_picture  # ipywidgets: only where a notebook shows
 
-    show_picture(png(drawn), alt, width_px=shown_width(drawn))
+    show_picture(png(drawn), alt, **_forms(drawn))
 
 
 def picture(drawn: Figure, alt: str) -> Picture:
@@ -345,4 +361,13 @@ def picture(drawn: Figure, alt: str) -> Picture:
     """
     from lora_edu.plots.display import Picture  # as in `show`
 
-    return Picture(png(drawn), alt, width_px=shown_width(drawn))
+    return Picture(png(drawn), alt, **_forms(drawn))
+
+
+def _forms(drawn: Figure) -> dict[str, Any]:
+    """How wide a figure is shown, and its form for a phone."""
+    small = for_phone(drawn)
+    return {
+        "width_px": shown_width(drawn),
+        "phone": (png(small, PHONE_COLOURS), shown_width(small)),
+    }

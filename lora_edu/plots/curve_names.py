@@ -14,17 +14,27 @@ from lora_edu.plots.style import INK, house_style
 #: Which of a curve's points a name is beside, and how far to its right and above it, in points.
 Beside = tuple[int, float, float]
 
+#: Mark the names that this module wrote, at curves' ends and at points that were asked for.
+AT_END, AT_POINT = "name at a curve's end", "name at a point"
+
 _LINE_CHARACTERS = 24
 _MOST_NAMES = 5
 _LINE_HEIGHT_POINTS, _APART_POINTS = 12.5, 3.0
 _CLOSE_POINTS = 4.0
 
 
-def name_curves(axis: Axes, curves: Sequence[Line2D]) -> bool:
+def name_curves(
+    axis: Axes, curves: Sequence[Line2D], *, characters: int = _LINE_CHARACTERS
+) -> bool:
     """Writes each curve's label at its right end; returns whether there was room.
 
     There is room if all curves with a label end at the right, apart from each other, and their
     names fit one above the other. A line ties each to its curve, as some must make way.
+
+    Args:
+        axis: What they are drawn into.
+        curves: Whose labels are the names.
+        characters: Of a line, beyond which a name is broken.
     """
     # matplotlib calls those without a label "_child0" and so on
     named = [curve for curve in curves if not str(curve.get_label()).startswith("_")]
@@ -43,7 +53,7 @@ def name_curves(axis: Axes, curves: Sequence[Line2D]) -> bool:
         ordered = sorted(wished)
         if any(b - a < _CLOSE_POINTS for a, b in zip(ordered, ordered[1:])):
             return False  # whose end is whose?
-        texts = [textwrap.fill(curve.get_label(), _LINE_CHARACTERS) for curve in named]
+        texts = [textwrap.fill(curve.get_label(), characters) for curve in named]
         heights = [_LINE_HEIGHT_POINTS * (1 + text.count("\n")) + _APART_POINTS for text in texts]
         places = spread(wished, heights, bottom, top)
         if places is None:
@@ -59,6 +69,7 @@ def name_curves(axis: Axes, curves: Sequence[Line2D]) -> bool:
                 color=INK,
                 arrowprops=tie | {"linewidth": 0.9, "relpos": (0, 0.5)},
                 annotation_clip=False,
+                gid=AT_END,
             )
     return True
 
@@ -80,6 +91,7 @@ def name_points(axis: Axes, curves: Sequence[Line2D], places: Mapping[str, Besid
             at = [part[point] for part in curve.get_data()]
             side = "left" if right >= 0 else "right"
             how = {"textcoords": "offset points", "va": "center", "ha": side, "color": INK}
+            how |= {"gid": AT_POINT}
             how |= {"path_effects": [withStroke(linewidth=3, foreground="white")]}  # over the grid
             axis.annotate(curve.get_label(), at, (right, up), annotation_clip=False, **how)
 

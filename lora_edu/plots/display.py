@@ -16,15 +16,16 @@ import html
 import math
 import struct
 from functools import cache
+from typing import Any
 
 import ipywidgets
 from IPython.display import display
 
-from lora_edu.plots.sheet import edge_style, palettes
+from lora_edu.plots.sheet import MARGIN_PX, edge_style, palettes, widths_px
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-_MARGIN_PX = 8  # of paper around a picture
 _SMALLEST = 0.75  # of its width, and labels are 11 pixels high: a narrower page scrolls it
+_PHONE_PAGE_PX = 760  # up to here a page shows a picture's form for phones
 # On a dark page a picture's paper is dark and its ink light, while hues stay: blue is still LoRA.
 # Said in an attribute or a class by JupyterLab, the course's site, Colab and VS Code. Where no such
 # rule applies, on paper or where a page drops styles, a picture is a white sheet. The colours of a
@@ -35,29 +36,42 @@ _TURNED = ".lora-figure{filter:invert(1) hue-rotate(180deg);mix-blend-mode:scree
 LINE_CHARACTERS = 92  # pages made from a notebook break longer lines in the middle of a word
 
 
-def image_tag(picture: bytes, alt: str, *, width_px: int | None = None) -> str:
+def image_tag(
+    picture: bytes, alt: str, *, width_px: int | None = None, phone: tuple[bytes, int] | None = None
+) -> str:
     """Returns an HTML `<img>` with a PNG inside and its text alternative.
 
-    A page with too little room for it scrolls it sideways; a dark page shows it dark.
+    A dark page shows it dark. A page with too little room for it shows its form for phones, and
+    without one scrolls it sideways.
 
     Args:
         picture: PNG.
         alt: The picture in words.
         width_px: How wide it is shown where there is room; by default, a pixel of it is a pixel.
+        phone: The same for a narrow page: PNG, and how wide it is shown.
 
     Raises:
         ValueError: `alt` is empty.
     """
     if not alt.strip():
         raise ValueError("alt must say in words what the figure shows, got nothing")
-    data = base64.b64encode(picture).decode()
     wide = width_px or _dots_wide(picture)
     # The picture's width is its own, so that its pixels fall on those of the page.
-    style = f"display:block;width:{wide}px;min-width:{math.ceil(_SMALLEST * wide)}px;"
-    style += "max-width:100%;height:auto;border-radius:0"
-    source = f"data:image/png;base64,{data}"
-    image = f'<img class="lora-figure" alt="{html.escape(alt)}" style="{style}" src="{source}">'
+    style = "display:block;max-width:100%;height:auto;border-radius:0"
+    if phone is None:
+        style += f";width:{wide}px;min-width:{math.ceil(_SMALLEST * wide)}px"
+    shown = f'alt="{html.escape(alt)}" width="{wide}" style="{style}" src="{_source(picture)}"'
+    image = f'<img class="lora-figure" {shown}>'
+    if phone is not None:
+        # Where a page drops what it does not know, the picture itself is left.
+        small = f'width="{phone[1]}" srcset="{_source(phone[0])}"'
+        page = f"(max-width:{_PHONE_PAGE_PX}px)"
+        image = f'<picture><source media="{page}" {small}>{image}</picture>'
     return f'{_follow_the_page()}<div class="lora-sheet" style="{_sheet_style()}">{image}</div>'
+
+
+def _source(picture: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 
 
 class Picture:
@@ -66,15 +80,15 @@ class Picture:
     Args:
         picture: PNG.
         alt: The picture in words.
-        width_px: How wide it is shown where there is room; by default, a pixel of it is a pixel.
+        shown: Widths, and its form for phones: as for `image_tag`.
 
     Raises:
         ValueError: `alt` is empty.
     """
 
-    def __init__(self, picture: bytes, alt: str, *, width_px: int | None = None) -> None:
+    def __init__(self, picture: bytes, alt: str, **shown: Any) -> None:
         self._alt = alt
-        self._html = image_tag(picture, alt, width_px=width_px)
+        self._html = image_tag(picture, alt, **shown)
 
     def __repr__(self) -> str:
         """Returns the picture in words."""
@@ -87,7 +101,7 @@ class Picture:
 def _sheet_style() -> str:
     """A light sheet as wide as its picture, or as its page; then it scrolls."""
     paper = palettes()[0]["paper"]
-    room = f"width:fit-content;max-width:100%;box-sizing:border-box;padding:{_MARGIN_PX}px"
+    room = f"width:fit-content;max-width:100%;box-sizing:border-box;padding:{MARGIN_PX}px"
     return f"{room};overflow-x:auto;background:{paper};{edge_style()}"
 
 
@@ -135,7 +149,8 @@ def alert_paragraph(inner: str) -> str:
     """
     # No colour of its own for letters and paper: they are the page's, light or dark.
     style = "line-height:1.45;padding-left:10px;border-left:4px solid #D55E00;"
-    style += "max-width:780px;overflow-wrap:anywhere"  # a message may be long, or one long word
+    style += f"max-width:{widths_px()['wide']}px;box-sizing:border-box;"
+    style += "overflow-wrap:anywhere"  # a message may be long, or one long word
     return f'<p role="alert" style="{style}">{inner}</p>'
 
 
@@ -155,13 +170,16 @@ def show_widget(widget: ipywidgets.Widget, text: str) -> None:
     display({WIDGET_VIEW: view, "text/plain": text}, raw=True)
 
 
-def show_picture(picture: bytes, alt: str, *, width_px: int | None = None) -> None:
+def show_picture(
+    picture: bytes, alt: str, *, width_px: int | None = None, phone: tuple[bytes, int] | None = None
+) -> None:
     """Shows a PNG with its text alternative.
 
     Args:
         picture: PNG.
         alt: The picture in words.
         width_px: How wide it is shown where there is room; by default, a pixel of it is a pixel.
+        phone: Its form for phones, as for `image_tag`.
 
     Not as a widget: JupyterLab prefers a widget to all other forms in a notebook that it trusts,
     and shows an error instead once the kernel that made it has ended.
@@ -170,7 +188,7 @@ def show_picture(picture: bytes, alt: str, *, width_px: int | None = None) -> No
         ValueError: `alt` is empty.
     """
     bundle = {
-        "text/html": image_tag(picture, alt, width_px=width_px),
+        "text/html": image_tag(picture, alt, width_px=width_px, phone=phone),
         "image/png": base64.b64encode(picture).decode(),
         "text/plain": alt,
     }

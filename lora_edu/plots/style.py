@@ -26,8 +26,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
-SIZE_INCHES = (6.6, 3.6)
-DOTS_PER_INCH = 110  # as shown: a figure of 6.6 inches is 726 pixels wide on the page
+from lora_edu.plots.sheet import picture_px
+
+DOTS_PER_INCH = 110  # as shown
+#: Width and height; on its sheet it is as wide as an explorer.
+SIZE_INCHES = (picture_px("wide") / DOTS_PER_INCH, 3.6)
 #: Dots stored for each dot shown, so that a dense screen and a zoomed page are sharp.
 SHARPNESS = 1.5
 _PALETTE_COLOURS = 256  # the most that PNG has
@@ -180,31 +183,34 @@ def line_style(index: int, name: str = "") -> dict[str, Any]:
     return {"color": colour, "marker": MARKERS[index], "linestyle": DASHES[index]}
 
 
-def png(drawn: Figure) -> bytes:
+def png(drawn: Figure, colours: int = _PALETTE_COLOURS) -> bytes:
     """Returns a figure as PNG: the same bytes for the same data and versions.
 
     It has `SHARPNESS` times the dots that it is shown with, and a palette: a third of the size of
     a picture with all colours, as charts have few.
+
+    Args:
+        drawn: The figure.
+        colours: Of the palette, at most 256: fewer make a smaller file.
     """
     buffer = io.BytesIO()
     with house_style():
         drawn.savefig(buffer, format="png", dpi=DOTS_PER_INCH * SHARPNESS)
-    return with_palette(buffer.getvalue())
+    return with_palette(buffer.getvalue(), colours)
 
 
-def with_palette(picture: bytes) -> bytes:
+def with_palette(picture: bytes, colours: int = _PALETTE_COLOURS) -> bytes:
     """Returns a PNG that draws its colours from a palette.
 
     Args:
         picture: PNG, whose transparent parts become white.
+        colours: As for `png`.
     """
     image = Image.open(io.BytesIO(picture)).convert("RGBA")
     paper = Image.new("RGBA", image.size, "white")
     whole = Image.alpha_composite(paper, image).convert("RGB")
     # Dithering would dot every plain area, and a compressor finds no repetition in dots.
-    few = whole.quantize(
-        _PALETTE_COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE
-    )
+    few = whole.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     few.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 #: The kinds of update that are measured at a rank.
 CUT, LORA, SHRUNK = "cut", "lora", "shrunk"
+_LORA_NAME, _CUT_NAME = "LoRA trained at rank r", "ΔW of full fine-tuning, cut to rank r"
 WITHOUT, STRETCHED = "without", "stretched"
 
 Found = Mapping[str, Any]
@@ -84,8 +85,8 @@ class RankRecord:
 
         made = line_chart(
             [
-                self._line(LORA, "LoRA trained at rank r"),
-                self._line(CUT, "ΔW of full fine-tuning, cut to rank r"),
+                self._line(LORA, _LORA_NAME),
+                self._line(CUT, _CUT_NAME),
             ],
             title=(
                 f"LoRA trained at rank 1 gets {100 * self.accuracy(LORA, 1).mean():.1f} %, "
@@ -94,6 +95,7 @@ class RankRecord:
             x_label="rank r; whiskers from the worst seed to the best",
             y_label="accuracy on the test set (%)",
             x_log2=True,
+            beside={_LORA_NAME: (-1, 10, 25), _CUT_NAME: (-1, 0, -58)},
         )
         axis = made.axes[0]
         axis.set_xticks(self.ranks(CUT), self.ranks(CUT))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any
 
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from lora_edu.plots import (
+    DOTS_PER_INCH,
     INK,
+    PHONE_COLOURS,
+    PHONE_PX,
+    SIZE_INCHES,
     SMOOTHED_STEPS,
     figure,
     house_style,
@@ -34,9 +39,12 @@ _APART = {
 # is left for them at the right, on axes that are as wide as the figure or half as wide.
 _NAME_POINTS, _NAME_ASIDE_POINTS = 13.5, 20
 _ROOM_FOR_NAMES = {False: 0.22, True: 0.48}
+_PHONE_ASIDE_POINTS, _PHONE_ROOM = 10, 0.58
 _ROOM_FOR_MARKER = 0.03
-# Width and height; without a title it is low, so that on a laptop the whole view is seen at once.
-_SIZE_INCHES = {True: (7.6, 3.2), False: (7.6, 1.75)}
+# Height; without a title it is low, so that on a laptop the whole view is seen at once.
+_HIGH_INCHES = {True: 3.2, False: 1.75}
+# On a phone: the height of each panel, of which one is above the other, and a title's lines.
+_PANEL_INCHES, _PHONE_CHARACTERS = 2.4, 42
 #: Where the axis of accuracy begins, in per cent: the first of these that is below all of it.
 _ACCURACY_FROM = (80, 50, 0)
 _ROOM_FOR = 100  # the layout is made once, with room for tick labels as wide as this one
@@ -49,18 +57,26 @@ class TrainingPicture:
         steps: Length of the whole run.
         accuracy: Whether evaluations bring an accuracy, which then gets axes of its own.
         titled: Whether the picture says its title itself, as one that is kept.
+        phone: Whether it is laid out for a phone.
     """
 
-    def __init__(self, steps: int, accuracy: bool, titled: bool = True) -> None:
-        size = _SIZE_INCHES[titled]
-        drawn = figure(x_label="step", y_label="loss (nats)", panels=1 + accuracy, size_inches=size)
-        self._titled = titled
+    def __init__(
+        self, steps: int, accuracy: bool, titled: bool = True, *, phone: bool = False
+    ) -> None:
+        panels = 1 + accuracy
+        size = SIZE_INCHES[0], _HIGH_INCHES[titled]
+        if phone:
+            size = PHONE_PX / DOTS_PER_INCH, _PANEL_INCHES * panels
+        rows = {"panels": panels, "rows": panels if phone else 1}
+        drawn = figure(x_label="step", y_label="loss (nats)", size_inches=size, **rows)
+        self._titled, self._phone = titled, phone
         self._loss_axis = drawn.axes[0]
-        rooms = [_ROOM_FOR_NAMES[accuracy], _ROOM_FOR_MARKER][: 1 + accuracy]
+        room = _PHONE_ROOM if phone else _ROOM_FOR_NAMES[accuracy]
+        rooms = [room, _ROOM_FOR_MARKER][:panels]
         thin = {"color": line_style(0)["color"], "alpha": 0.55, "linewidth": 0.8}
         with house_style():
             title = {"x": 0.01, "ha": "left", "fontsize": 10.5, "fontweight": "bold"}
-            self.titles = [drawn.suptitle(" ", **title)] if titled else []
+            self.titles = [drawn.suptitle(" \n " if phone else " ", **title)] if titled else []
             self._curves: dict[str, Any] = {
                 "batches": self._loss_axis.plot([], [], **thin)[0],
                 "training": self._curve(0, 0, marker=""),
@@ -78,7 +94,8 @@ class TrainingPicture:
                 self._curves["accuracy"].set_in_layout(False)
                 drawn.axes[1].yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
                 self._accuracy_from(0)
-                self._loss_axis.get_gridspec().set_width_ratios([1 + room for room in rooms])
+                if not phone:
+                    self._loss_axis.get_gridspec().set_width_ratios([1 + room for room in rooms])
             self._names = {
                 "batches": self._name("batches", "each batch"),
                 "training": self._name("training", f"mean of {SMOOTHED_STEPS} steps"),
@@ -123,7 +140,7 @@ class TrainingPicture:
             history: The record of the run.
         """
         for each in self.titles:
-            each.set_text(title)
+            each.set_text(textwrap.fill(title, _PHONE_CHARACTERS) if self._phone else title)
         self._curves["batches"].set_data(history.steps, history.losses)
         self._curves["training"].set_data(history.steps, smoothed(history.losses))
         alone = len(history.losses) == 1  # a line of one point is not seen
@@ -147,7 +164,7 @@ class TrainingPicture:
         """Lets the axis of accuracy begin at `low` per cent, and says so where that is not 0."""
         axis = self._loss_axis.figure.axes[1]
         axis.set_ylim(low, 100)
-        if self._titled:
+        if self._titled and not self._phone:
             words = "accuracy on validation (%)" + (f", from {low}" if low else "")
         else:  # two lines in any case, as the layout is made once
             words = f"accuracy (%),\nfrom {low}" if low else "accuracy on\nvalidation (%)"
@@ -157,7 +174,7 @@ class TrainingPicture:
         """The last picture again, as sharp as all that are kept, and how wide it is shown."""
         for each in self.titles:  # a figure's own text is left out otherwise, also of a file
             each.set_animated(False)
-        picture = png(self.canvas.figure)
+        picture = png(self.canvas.figure, *([PHONE_COLOURS] if self._phone else []))
         for each in self.titles:
             each.set_animated(True)
         return picture, shown_width(self.canvas.figure)
@@ -176,7 +193,8 @@ class TrainingPicture:
             text = self._names[name]
             beyond = 72 / axis.figure.dpi * axis.bbox.width * (last - x) / axis.get_xlim()[1]
             text.xy = (x, y)
-            text.set_position((beyond + _NAME_ASIDE_POINTS, place - wish))
+            aside = _PHONE_ASIDE_POINTS if self._phone else _NAME_ASIDE_POINTS
+            text.set_position((beyond + aside, place - wish))
             text.set_visible(True)
 
 

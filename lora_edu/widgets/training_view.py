@@ -266,9 +266,11 @@ class TrainingView:
         JupyterLab prefers a widget to all else in an output, and shows an error once it is gone.
         """
         kept = TrainingPicture(self._steps, self._accuracy)
-        kept.png(f"{self._name}: {self.state()}", self.history)
+        small = TrainingPicture(self._steps, self._accuracy, phone=True)
+        for each in (kept, small):
+            each.png(f"{self._name}: {self.state()}", self.history)
         words, (picture, width) = escape(self.verdict()), kept.still()
-        image = image_tag(picture, self.verdict(), width_px=width)
+        image = image_tag(picture, self.verdict(), width_px=width, phone=small.still())
         bundle = {
             "text/html": f'{_STILL_STYLE}<div class="lora-still">{image}'
             f"<p>{words}</p>{self._said()}</div>",

@@ -18,6 +18,8 @@ from support.pages import SCREENSHOTS, find_browser, headless, new_page
 from support.project import notebook_names
 
 from lora_edu.plots.faces import EDGES
+from lora_edu.plots.phone import PHONE_PX
+from lora_edu.plots.style import SHARPNESS
 from scripts import build_site
 from scripts.site_block import layers
 
@@ -158,26 +160,23 @@ def test_a_page_is_no_wider_than_its_screen(page: Page, width: int) -> None:
 def test_pictures_and_printed_sentences_are_whole(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.evaluate(UNFOLD)
-    kinds = "pre" if width == WIDTHS["phone"] else "pre, .lora-figure"
-    assert page.evaluate(CUT, kinds) == []
+    assert page.evaluate(CUT, "pre, .lora-figure") == []
 
 
-def test_on_a_phone_a_chart_can_be_read_and_scrolls_in_its_place(page: Page) -> None:
-    page.set_viewport_size({"width": WIDTHS["phone"], "height": 900})
+@pytest.mark.parametrize("width", [WIDTHS["phone"], 683])  # and a laptop's page at 200 %
+def test_a_narrow_page_has_charts_that_are_whole_and_can_be_read(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
     page.evaluate(UNFOLD)
     drawn = page.locator(".cell_output .lora-figure:not([data-lora] *)")
     charts = drawn.and_(page.locator(":visible")).all()
     assert charts or not drawn.count()
     for chart in charts:
-        own = chart.evaluate("chart => parseFloat(chart.style.width)")
-        shown = chart.evaluate("chart => parseFloat(getComputedStyle(chart).width)")
-        assert 0.75 * own - 1 < shown <= own + 1  # and its letters are 11 pixels high
-        frame = chart.locator("xpath=..")
-        assert frame.bounding_box()["width"] <= WIDTHS["phone"]
-        frame.evaluate("frame => { frame.scrollLeft = 9999; }")
+        own = chart.evaluate("chart => chart.naturalWidth") / SHARPNESS
+        assert own == PHONE_PX
         box = chart.bounding_box()
-        assert box["x"] + box["width"] <= WIDTHS["phone"]
-    assert page.evaluate("document.documentElement.scrollWidth") <= WIDTHS["phone"]
+        assert 0.8 * own <= box["width"] <= own + 1  # so its letters are 11 pixels high
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_on_a_desktop_prose_has_short_lines_and_code_has_whole_ones(page: Page) -> None:

@@ -2,15 +2,18 @@
 
 import base64
 import io
-import re
 import warnings
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from lora_edu.plots.axes import add_level, align
@@ -28,6 +31,8 @@ from lora_edu.plots.charts import (
 from lora_edu.plots.curve_names import spread
 from lora_edu.plots.display import image_tag
 from lora_edu.plots.maps import heat_map
+from lora_edu.plots.phone import PHONE_COLOURS, PHONE_PX, for_phone
+from lora_edu.plots.sheet import widths_px
 from lora_edu.plots.style import (
     COLOURS,
     CONCEPTS,
@@ -71,22 +76,24 @@ def test_every_figure_has_the_same_size_in_pixels() -> None:
     assert SHARPNESS * shown_width(figure("a")) == stored[0]
 
 
+def assert_inside(made: Figure) -> None:
+    """Says that no word leaves the picture."""
+    made.draw_without_rendering()
+    drawn, (width, height) = made.get_tightbbox(), made.get_size_inches()
+    assert drawn.x0 >= 0 and drawn.y0 >= 0 and drawn.x1 <= width and drawn.y1 <= height
+
+
 @pytest.mark.parametrize("chart", [bar_chart, point_chart])
-def test_a_chart_of_few_names_fits_a_phone_and_one_of_many_is_as_wide_as_all(chart) -> None:
+def test_a_chart_of_few_names_is_narrow_and_one_of_many_wide_as_all(chart) -> None:
     title = "With the adapter off nothing is forgotten; with it on, much is"
     few, many = (
         chart({f"name\n{i}": 1.0 + i for i in range(n)}, title=title, y_label="loss")
         for n in (5, 6)
     )
-    least = int(
-        re.search(r"min-width:(\d+)px", image_tag(b"", "loss", width_px=shown_width(few)))[1]
-    )
-    assert least <= 390 - 2 * 20 - 18  # its page's margins, the sheet's margins and edges
-    assert shown_width(many) == shown_width(figure("a"))
-    few.draw_without_rendering()
-    for text in few.findobj(Text):
-        box = text.get_window_extent()
-        assert not text.get_text() or (box.x0 >= 0 and box.x1 <= few.bbox.x1), text
+    assert shown_width(few) + 2 * 9 == widths_px()["narrow"]
+    assert shown_width(many) + 2 * 9 == shown_width(figure("a")) + 2 * 9 == widths_px()["wide"]
+    for made in (few, for_phone(few), for_phone(many)):
+        assert_inside(made)
 
 
 def test_a_picture_has_a_palette_and_still_its_colours() -> None:
@@ -304,11 +311,11 @@ def test_bars_have_their_heights_whiskers_values_and_baseline() -> None:
     colours = [to_hex(bar.get_facecolor()).upper() for bar in axis.patches]
     assert colours == [CONCEPTS["head"], CONCEPTS["lora"]]
     assert {bar.get_hatch() for bar in axis.patches} == {None}
-    assert [text.get_text() for text in axis.texts] == ["0.90", "0.95"]
+    assert [text.get_text() for text in axis.texts] == ["0.90", "0.95", "majority"]
     assert [tick.get_text() for tick in axis.get_xticklabels()] == ["head only", "LoRA"]
     ends = axis.containers[-1].lines[2][0].get_segments()[0][:, 1]
     assert np.allclose(ends, [0.93, 0.96])
-    assert made.legends[0].get_texts()[0].get_text() == "majority"
+    assert not made.legends
     assert axis.get_ylim()[1] < 1.1  # shares: no room for a tick at 1.2
 
 
@@ -363,9 +370,9 @@ def test_a_baseline_strikes_out_no_value(height: float) -> None:
     made.draw_without_rendering()
     axis = made.axes[0]
     line = axis.transData.transform((0, baseline[1]))[1]
-    for label in axis.texts:
-        box = label.get_window_extent()
-        assert not box.y0 < line < box.y1
+    *values, name = (label.get_window_extent() for label in axis.texts)
+    assert all(not box.y0 < line < box.y1 for box in values)
+    assert name.y0 < line < name.y1 and axis.bbox.x1 < name.x0 and name.x1 <= made.bbox.x1
 
 
 def test_heat_map_shows_the_matrix_and_its_names() -> None:
@@ -468,12 +475,53 @@ def test_curves_have_their_names_at_their_ends_and_no_legend() -> None:
     assert max(each.x1 for each in (one, two, far)) <= made.bbox.x1
 
 
+CROSSING = [
+    [Line("short", [1, 2], [3, 4]), Line("long", [1, 9], [3, 4])],
+    [Line(f"number {i}", [1, 2], [i, i]) for i in range(6)],
+    [Line("one", [1, 2], [3, 4]), Line("upon it", [1, 2], [9, 4.01])],
+    [Line("up", [0, 1, 2], [0, 1, 2]), Line("down", [0, 1, 2], [2, 1, 0], [1, 0, 0], [3, 2, 1])],
+]
+
+
+@pytest.mark.parametrize("phone", [False, True], ids=["wide", "phone"])
+@pytest.mark.parametrize("lines", CROSSING)
+def test_names_without_room_at_the_ends_are_nearest_to_their_curves_and_cover_nothing(
+    lines: list[Line], phone: bool
+) -> None:
+    made = line_chart(lines, **LABELS)
+    made = for_phone(made) if phone else made
+    axis = made.axes[0]
+    made.draw_without_rendering()
+    assert not made.legends
+    curves = {
+        curve.get_label(): on_page(axis, curve) for curve in axis.lines if curve.get_xdata().size
+    }
+    names = {text.get_text(): Text.get_window_extent(text) for text in axis.texts}  # without ties
+    assert {" ".join(name.split()) for name in names} == {line.label for line in lines}
+    for name, box in names.items():
+        far = {label: distance(box, dots) for label, dots in curves.items()}
+        assert min(far, key=far.get) == name and min(far.values()) > 0
+        assert not any(box.overlaps(other) for each, other in names.items() if each != name)
+
+
+def on_page(axis: Axes, curve: Line2D) -> np.ndarray:
+    """A curve's line as dots, (dots, 2)."""
+    x, y = curve.get_transform().transform(curve.get_xydata()).T
+    along = np.linspace(0, len(x) - 1, 2000)
+    places = np.arange(len(x))
+    return np.column_stack([np.interp(along, places, x), np.interp(along, places, y)])
+
+
+def distance(box: Bbox, dots: np.ndarray) -> float:
+    beyond = np.maximum(np.maximum([box.x0, box.y0] - dots, dots - [box.x1, box.y1]), 0)
+    return np.hypot(*beyond.T).min()
+
+
 @pytest.mark.parametrize(
     "lines",
     [
-        [Line("short", [1, 2], [3, 4]), Line("long", [1, 9], [3, 4])],
-        [Line(f"number {i}", [1, 2], [i, i]) for i in range(6)],
-        [Line("one", [1, 2], [3, 4]), Line("upon it", [1, 2], [9, 4.01])],
+        [Line("short", [1, 2], [3, 4]), Line("upon it", [1, 2], [3, 4])],
+        [Line(f"number {i}", [1, 2], [i, i]) for i in range(30)],
     ],
 )
 def test_where_names_find_no_room_there_is_a_legend(lines: list[Line]) -> None:
@@ -523,3 +571,43 @@ def test_maps_that_are_compared_share_their_colours() -> None:
     labels = {"title": "", "x_label": "", "y_label": "", "value_label": ""}
     maps = [heat_map(values, **labels, limits=(0, 50)) for values in ([[14, 43]], [[4, 11]])]
     assert {made.axes[0].images[0].get_clim() for made in maps} == {(0, 50)}
+
+
+def test_a_phones_form_has_the_same_curves_and_its_words_broken() -> None:
+    title = "A title of more words than a phone has room for beside each other, at this size"
+    lines = [Line("LoRA, by a name of many words", [1, 4096], [3, 1], [2, 1], [4, 2])]
+    drawn = line_chart(lines, title=title, x_label="rank", y_label="loss", x_log2=True)
+    add_level(drawn.axes[0], 3.5, "before training, and this is said at length here")
+    small = for_phone(drawn)
+    assert drawn.axes[0].get_title("left") == title  # the one given stays as it is
+    assert shown_width(drawn) == shown_width(figure("a"))
+    assert shown_width(small) == PHONE_PX <= 390
+    (axis,) = small.axes
+    assert axis.get_title("left").split() == title.split() and "\n" in axis.get_title("left")
+    assert np.array_equal(axis.lines[0].get_xydata(), drawn.axes[0].lines[0].get_xydata())
+    assert_inside(small)
+    labels = [t.get_window_extent() for t in axis.get_xticklabels() if t.get_text()]
+    assert len(labels) > 2 and all(a.x1 < b.x0 for a, b in zip(labels, labels[1:]))
+
+
+def test_charts_that_were_aligned_have_their_own_edges_on_a_phone() -> None:
+    charts = [line_chart([Line("a", [1, 2], [y, 2 * y])], **LABELS) for y in (1, 10_000)]
+    align(charts)
+    for chart in charts:
+        assert_inside(for_phone(chart))
+
+
+def test_a_chart_of_two_panels_is_no_chart_for_a_phone() -> None:
+    with pytest.raises(ValueError, match="got 2; draw each by itself"):
+        for_phone(figure("two", panels=2))
+
+
+@pytest.mark.parametrize("concept", ["head", "LoRA", "full"])
+def test_a_phones_fewer_colours_are_still_those_of_the_concepts(concept: str) -> None:
+    made = for_phone(bar_chart({concept: 1.0, "base": 2.0}, title="", y_label=""))
+    few = Image.open(io.BytesIO(png(made, PHONE_COLOURS))).convert("RGB")
+    wished = [round(255 * part) for part in to_rgb(CONCEPTS[concept.lower()])]
+    near = [
+        c for n, c in few.getcolors(1 << 20) if n > 500 and np.abs(np.subtract(c, wished)).max() < 4
+    ]
+    assert near

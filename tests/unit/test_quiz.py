@@ -8,6 +8,7 @@ import pytest
 from lora_edu.plots import display, table
 from lora_edu.plots.charts import picture, show
 from lora_edu.plots.display import WIDGET_VIEW, image_tag, show_widget
+from lora_edu.plots.phone import PHONE_COLOURS, PHONE_PX, for_phone
 from lora_edu.plots.style import figure, png, shown_width
 from lora_edu.widgets import predict, quiz, reveal
 
@@ -277,7 +278,10 @@ def test_a_figure_is_shown_once_with_its_text(shown: list) -> None:
     assert base64.b64decode(bundle["image/png"]) == png(drawn)
     width = shown_width(drawn)
     assert metadata["image/png"] == {"alt": "A falling line.", "width": width}
-    assert bundle["text/html"] == image_tag(png(drawn), "A falling line.", width_px=width)
+    small = for_phone(drawn)
+    phone = png(small, PHONE_COLOURS), PHONE_PX
+    forms = {"width_px": width, "phone": phone}
+    assert bundle["text/html"] == image_tag(png(drawn), "A falling line.", **forms)
     assert bundle["text/plain"] == "A falling line."
     assert WIDGET_VIEW not in bundle  # which would be an error where no kernel is left
 

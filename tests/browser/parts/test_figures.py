@@ -1,4 +1,4 @@
-"""A figure follows the page: dark on a dark one, and scrolled, not shrunk, on a narrow one."""
+"""A figure follows the page: dark on a dark one, and laid out anew on a narrow one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page
 
-from lora_edu.plots import Line, bar_chart, display, heat_map, line_chart, png, show
+from lora_edu.plots import Line, bar_chart, display, heat_map, line_chart, picture, png, show
 from lora_edu.plots.display import image_tag
+from lora_edu.plots.phone import PHONE_PX
 from lora_edu.plots.sheet import palettes
 from lora_edu.plots.style import CONCEPTS, shown_width
 
@@ -26,7 +27,8 @@ CHART = bar_chart({"full": 2.0, "LoRA": 1.0}, title="A finding", y_label="bytes"
 LINES = line_chart([Line("full", [1, 2, 4], [3, 2, 1])], title="A", x_label="rank", y_label="loss")
 DARK = tuple(bytes.fromhex(palettes()[1]["paper"].lstrip("#")))  # of a sheet
 EDGE = 9  # a sheet's line and its margin
-TAG = image_tag(png(CHART), "Two bars: full and LoRA.", width_px=shown_width(CHART))
+TAGS = {chart: picture(chart, "A chart, to be read.")._repr_html_() for chart in (LINES, CHART)}
+TAG = TAGS[CHART]
 
 
 @pytest.fixture
@@ -103,17 +105,24 @@ def test_it_is_printed_on_white(page: Page) -> None:
     assert nearest(seen(page, '<body data-theme="dark">'), (255, 255, 255)) == 0
 
 
-@pytest.mark.parametrize(("chart", "scrolls"), [(LINES, True), (CHART, False)])
-def test_a_phone_scrolls_a_wide_one_and_its_page_stays_as_wide(
-    page: Page, chart: Figure, scrolls: bool
+@pytest.mark.parametrize("chart", [LINES, CHART])
+@pytest.mark.parametrize(
+    ("width", "phone"), [(390, True), (760, True), (761, False), (1366, False)]
+)
+def test_a_page_shows_the_form_that_it_has_room_for(
+    page: Page, width: int, phone: bool, chart: Figure
 ) -> None:
+    page.set_viewport_size({"width": width, "height": 700})
+    page.set_content(f"<!doctype html><body>{TAGS[chart]}")
+    picture, sheet = (page.locator(what).bounding_box() for what in ("img", ".lora-sheet"))
+    shown = PHONE_PX if phone else shown_width(chart)
+    assert 0.85 * shown <= picture["width"] <= shown  # letters of 14 pixels are 12 at least
+    assert picture["x"] + picture["width"] <= sheet["x"] + sheet["width"] <= width
+    assert page.evaluate("document.querySelector('.lora-sheet').scrollWidth") <= sheet["width"]
+
+
+def test_a_picture_without_a_form_for_phones_scrolls_there(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 700})
-    tag = image_tag(png(chart), "A chart, to be read.", width_px=shown_width(chart))
-    page.set_content(f"<!doctype html><body>{tag}")
-    assert page.locator("img").bounding_box()["width"] >= 0.75 * shown_width(chart)
-    page_width, frame, scrolled = page.evaluate("""() => {
-        const sheet = document.querySelector("div");
-        return [document.documentElement.scrollWidth, sheet.clientWidth, sheet.scrollWidth];
-    }""")
-    assert page_width <= 390
-    assert (scrolled > frame) == scrolls
+    page.set_content(f"<!doctype html><body>{image_tag(png(LINES), 'A', width_px=800)}")
+    assert page.locator("img").bounding_box()["width"] == 600
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
