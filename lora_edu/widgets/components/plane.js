@@ -47,7 +47,7 @@ function two(number) {
 // --- the picture ---------------------------------------------------------------------------------
 
 const PLANE_CSS = `
-.planes { display: grid; grid-template-columns: minmax(0, 470px) minmax(300px, 1fr); gap: 6px 18px; }
+.planes { display: grid; grid-template-columns: minmax(0, 440px) minmax(300px, 1fr); gap: 6px 18px; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 4px 10px; align-content: start; }
 .pair svg { width: 100%; height: auto; border: 1px solid var(--line); border-radius: 6px; touch-action: pan-y; }
 .pair .quiet { line-height: 1.35; }
@@ -69,12 +69,13 @@ const PLANE_CSS = `
 .lora-word { color: var(--lora); font-weight: 650; }
 .sides { display: flex; flex-direction: column; gap: 4px; }
 .sides .slider { flex: none; }
-.product { display: flex; gap: 3px; margin-top: 4px; font-size: 12.5px; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.named { display: grid; grid-template-rows: 44px auto; justify-items: center; align-items: center; }
-.sign { line-height: 44px; margin: 0 1px; }
+.product { display: flex; gap: 6px; margin-top: 6px; font-size: 14px; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.named { display: grid; grid-template-rows: 52px auto; justify-items: center; align-items: center; }
+.sign { line-height: 52px; }
 .plane-words { margin-top: 6px; }
-.matrix { display: grid; gap: 0 6px; padding: 1px 3px; border: solid var(--ink); border-width: 0 1.5px; border-radius: 5px; text-align: right; }
-@container (max-width: 620px) { .planes { grid-template-columns: minmax(0, 1fr); } }`;
+.matrix { display: grid; gap: 3px 10px; padding: 2px 6px; line-height: 1.35; border: solid var(--ink); border-width: 0 1.5px; border-radius: 5px; text-align: right; }
+@container (max-width: 780px) { .product { font-size: 13px; gap: 4px; } .matrix { gap: 3px 8px; padding: 2px 5px; } }
+@container (max-width: 620px) { .planes { grid-template-columns: minmax(0, 1fr); } .product { font-size: 14px; gap: 7px; } }`;
 
 export function mount(host, data, ask) {
   const inside = box(host, "Playground: a plane under W and a rank-1 update", PLANE_CSS);

@@ -32,6 +32,7 @@ export function drawStudy(place, width, now, state, data) {
     parts.push(text(drawn ? "" : "quiet", INSET, y(seed) + 4, `seed ${seed}`),
       svg("circle", { class: drawn ? `dot ${kind.toLowerCase()}` : "ring", cx: x(difference), cy: y(seed), r: drawn ? 4.5 : 3.5 }));
     if (drawn) write(seed, [...rates.map(rate => fixed(rate, 1).toFixed(1)), now.points(difference)], "");
+    else if (!few) parts.push(text("quiet", width, y(seed) + 4, "not in this study", "end"));
   }
   const whisker = (row, kind, said, { value, low: from, high: to }, means) => {
     const [left, end] = [Math.max(from, low), Math.min(to, high)], at = y(row);
@@ -47,17 +48,22 @@ export function drawStudy(place, width, now, state, data) {
   parts.push(line("rule", 0, y(count) - ROW / 2, width, y(count) - ROW / 2));
   whisker(count, "study", "this study", found, [...means(({ drawn }) => drawn), now.points(found.value)]);
   whisker(count + 1, "record", "whole record", record, [...means(() => true), now.points(record.value)]);
-  parts.push(text("quiet", few ? INSET : LEFT, bottom + 21, `points of accuracy, ${first} minus ${second}`));
-  place.replaceChildren(svg("svg", { width, height: bottom + 26, role: "img", "aria-label": now.describe }, ...parts));
+  const [left, says] = [few ? INSET : LEFT, `points of accuracy, ${first} minus ${second}`];
+  parts.push(text("quiet", left, bottom + 21, says), text("quiet", left, bottom + 36, "● in this study, ◌ not in it, ◆ mean with its 95 % interval"));
+  place.replaceChildren(svg("svg", { width, height: bottom + 41, role: "img", "aria-label": now.describe }, ...parts));
 }
+
+/** What the letters of the squares say, in their colours: [letter, kind, words]. */
+export const keyOf = ([first, second]) => [...[first, second].map(name => [name[0].toUpperCase(), name.toLowerCase(), name]),
+  ["?", "level", "cannot tell"]];
 
 /** A row of squares for each size: one for each study, with what it says; the drawn one has a frame. */
 export function drawStudies(place, width, now, state) {
   const [first, second] = state.pair, size = state.drawn.length, parts = [svg("style", {}, CHART_CSS)];
   const sign = said => (said === first || said === second ? said[0].toUpperCase() : "?");
   now.sizes.forEach((all, row) => {
-    const top = row * (SIDE + 8) + 4, chosen = row + 1 === size;
-    if (chosen) parts.push(svg("rect", { class: "chosen", x: 0, y: top - 4, width, height: SIDE + 8, rx: 4 }));
+    const top = row * (SIDE + 6) + 3, chosen = row + 1 === size;
+    if (chosen) parts.push(svg("rect", { class: "chosen", x: 0, y: top - 3, width, height: SIDE + 6, rx: 4 }));
     parts.push(text(chosen ? "own" : "quiet", 4, top + 11, `${row + 1} seed${row ? "s" : ""}`));
     const order = [first, null, second].map(name => all.filter(({ said }) => (name ? said === name : said !== first && said !== second)));
     order.flat().forEach(({ said, drawn }, i) => {
@@ -68,7 +74,7 @@ export function drawStudies(place, width, now, state) {
       if (here) parts.push(svg("rect", { class: "here", x: x - 1.5, y: top - 1.5, width: SIDE + 3, height: SIDE + 3, rx: 3 }));
     });
   });
-  const height = now.sizes.length * (SIDE + 8);
+  const height = now.sizes.length * (SIDE + 6);
   place.replaceChildren(svg("svg", { width, height, role: "img", "aria-label": now.rows }, ...parts));
 }
 

@@ -1,6 +1,6 @@
 // The seed explorer's page: a study with some of the recorded seeds, and what all studies of its size say.
 import { box, chips, el, fixed } from "./kit.js";
-import { drawStudies, drawStudy } from "./seed_chart.js";
+import { drawStudies, drawStudy, keyOf } from "./seed_chart.js";
 
 const CANNOT_TELL = "cannot tell";
 
@@ -89,6 +89,10 @@ button.draw { font-weight: 600; border-color: var(--lora); }
 .size { min-width: 0; display: inline-flex; flex-wrap: wrap; gap: 4px 8px; align-items: center; }
 .two { grid-template-columns: minmax(0, 1.85fr) minmax(0, 1fr); gap: 20px; margin-top: 8px; }
 .all { font-weight: 600; font-size: 13px; margin: 0 0 4px; }
+.key { display: flex; flex-wrap: wrap; gap: 2px 10px; margin: 0 0 4px; font-size: 13px; }
+.key b { display: inline-block; width: 15px; line-height: 15px; margin-right: 4px; border-radius: 2px; text-align: center; font-size: 11px;
+  color: var(--on); background: var(--arm); }
+.key b.level { color: var(--ink); background: none; box-shadow: inset 0 0 0 1px var(--quiet); }
 .tally { margin: 6px 0 0; font-size: 14px; line-height: 19px; min-height: 76px; }
 .notes { margin: 2px 0 0; font-size: 14px; line-height: 19px; } .beside { margin: 4px 0 0; font-size: 14px; line-height: 19px; min-height: 19px; }
 @container (max-width: 660px) { .two { grid-template-columns: minmax(0, 1fr); } }
@@ -100,6 +104,7 @@ export function showSeeds(host, data) {
   const count = Object.values(data.sets)[0].right.LoRA.length;
   const finding = el("p", { class: "finding", "aria-live": "polite" }), beside = el("p", { class: "beside" });
   const chart = el("div"), studies = el("div"), tally = el("p", { class: "tally", "aria-live": "polite" });
+  const key = el("p", { class: "key" });
   let waiting = []; // studies of this size that were not drawn yet
   const only = el("span", { class: "quiet", role: "status" });
   const drawOne = () => {
@@ -125,13 +130,14 @@ export function showSeeds(host, data) {
     finding.textContent = now.finding;
     beside.textContent = now.beside;
     tally.textContent = now.tally;
+    key.replaceChildren(...keyOf(state.pair).map(([letter, kind, said]) => el("span", {}, el("b", { class: kind, "aria-hidden": "true" }, letter), said)));
     drawStudy(chart, chart.clientWidth || 480, now, state, data);
     drawStudies(studies, studies.clientWidth || 250, now, state);
   };
   const choices = [[pairs, data.pairs], [sets, Object.keys(data.sets)]].filter(([, all]) => all.length > 1).map(([{ element }]) => element);
   inside.append(finding, ...(choices.length ? [el("div", { class: "row" }, ...choices)] : []),
     el("div", { class: "row" }, el("div", { class: "size" }, el("span", { class: "quiet" }, "seeds in a study"), sizes.element, another, only)),
-    el("div", { class: "two" }, chart, el("div", {}, el("p", { class: "all" }, "Every study of these seeds"), studies, tally)),
+    el("div", { class: "two" }, chart, el("div", {}, el("p", { class: "all" }, "Who is ahead, in every study"), key, studies, tally)),
     beside, el("p", { class: "quiet notes" }, NOTES));
   draw();
   new ResizeObserver(() => draw(only.textContent)).observe(chart);

@@ -219,3 +219,22 @@ def test_words_and_letters_stand_out(theme: str, page: Page) -> None:
         words = show(page, seed_explorer(state), theme=theme).locator("text, p, button.draw")
         ratios = words.evaluate_all(STANDING_OUT)
         assert len(ratios) > 60 and min(ratios) >= 4.5
+
+
+@pytest.mark.parametrize("width", [390, *WIDTHS])
+def test_the_key_has_every_letter_of_the_squares_and_the_marks_of_the_chart(
+    width: int, page: Page
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    for pair in PAIRS:
+        shown = show(page, seed_explorer(SeedState(REAL, pair, (0, 1))))
+        key = shown.locator(".key > span").all_text_contents()
+        assert [(said[0], said[1:]) for said in key] == [
+            *((name[0].upper(), name) for name in pair),
+            ("?", "cannot tell"),
+        ]
+        letters = shown.locator("text.letter").all_text_contents()
+        assert set(letters) <= {said[0] for said in key}
+        marks = shown.locator("svg text", has_text="● in this study, ◌ not in it")
+        ends = [each.bounding_box() for each in (marks, shown.get_by_role("img").first)]
+        assert ends[0]["x"] + ends[0]["width"] <= ends[1]["x"] + ends[1]["width"]
