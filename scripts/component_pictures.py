@@ -50,7 +50,7 @@ MAKERS: dict[str, Callable[[], Component]] = {
 }
 FOLDER = Path(component.__file__).parent / "components"
 SHOWS = "shows"  # the text chunk with the hash
-WIDTH_PX, SHARPNESS = 820, 2
+WIDTH_PX, SHARPNESS = 820, 1.5
 #: Colours of a picture: so many, and so far from each other in red, green or blue; and of one with
 #: shaded images in it.
 COLOURS, SHADES = (32, 16), (96, 8)
