@@ -156,24 +156,27 @@ print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {10
 # ## Type your own message
 # You have a spam filter! Can you write spam that it takes for ham?
 # %%
+from functools import partial
+
 from lora_edu import Example
+from lora_edu.widgets.message_box import message_box
 
 
 def ask(model, text, classes):
-    """Says which class the model gives to a text, and how sure it is."""
+    """The class that the model gives to a text, and how sure it is, in per cent."""
     row = classification_rows([Example(text, 0)], encoding, max_tokens=64)
     chances = classify(model, Batches(row, 1)).probabilities[0]
     best = int(chances.argmax())
-    print(f"{classes[best]}, {100 * chances[best]:.0f} % sure: {text}")
+    return classes[best], round(100 * chances[best].item())
 
 
 # %%
-for message in (
+messages = (
     "You have won a free phone! Send your bank code today to get it.",
     "Can you bring bread on your way home? I will make soup.",
     "Your parcel is here. Pay £2 now or we send it back.",
-):
-    ask(model, message, ["ham", "spam"])
+)
+message_box(partial(ask, model, classes=["ham", "spam"]), messages)
 # %% [markdown]
 # ## Was LoRA worth it?
 # The cheapest way to make *this model* a spam filter is to train the **head alone**: the base never
@@ -290,7 +293,9 @@ print(f"texts to train, validate, test: {', '.join(str(len(part)) for part in ow
 print(f"{len(classes)} classes: {', '.join(classes)}")
 own_right = right(own_model, own_rows.test)
 print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never saw")
-ask(own_model, "Ahoy! Me ship sailed through the storm all night, and the crew sang.", classes)
+tale = "Ahoy! Me ship sailed through the storm all night, and the crew sang."
+said, sure = ask(own_model, tale, classes)
+print(f"{said}, {sure} % sure: {tale}")
 # %% [markdown]
 # The model is nearly always right, yet takes our pirate for a waiter! The score holds for texts *like
 # those in the file*, and says nothing of others. With a file of your own, choose rate and steps on
