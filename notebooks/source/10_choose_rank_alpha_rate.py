@@ -20,8 +20,12 @@
 # 05](05_finetune_a_classifier.ipynb). Recipes also name *targets*, the layers to adapt; [notebook
 # 03](03_lora_in_a_gpt.ipynb) chooses those. Here you learn the reasons for the other three
 # settings, mostly from the first step of training. Then you choose a rate and a rank yourself, from
-# recorded runs.
-#
+# recorded runs. Where is each of the three in a layer?
+# %%
+from lora_edu.plots import drawing
+
+drawing("side_path_settings")
+# %% [markdown]
 # ## Is a bigger alpha a bigger rank?
 # Both numbers sound like “more LoRA”. An update is a multiplier times $A B$. Fill $A$ and $B$ at random, and look at the directions of the update and how strong each is.
 # %%

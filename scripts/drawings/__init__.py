@@ -11,6 +11,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "lora_edu/plots/drawings"
 DRAWINGS = {
     "side_path": side_path.draw,
     "side_path_start": side_path.draw_start,
+    "side_path_settings": side_path.draw_settings,
     "gpt_block": gpt_block.draw,
     "kept": kept.draw,
     "one_base": one_base.draw,

@@ -6,6 +6,11 @@ from scripts.drawings.hand import Sheet
 
 WIDE, RANK = 192, 8  # of the course's model: the drawing is to scale
 SIDE = 144
+SETTINGS = (
+    "rank *r*: the thin side of [lora|*A*] and of [lora|*B*]",
+    "alpha: sets the multiplier, by one of three rules",
+    "learning rate: how far a step moves [lora|*A*] and [lora|*B*]",
+)
 UP, DOWN, MIDDLE, SUM_AT = 98, 296, 197, 404  # of W's way, of A's and B's, of x, and of the sum
 
 
@@ -46,6 +51,23 @@ def draw_start() -> Sheet:
     sheet.words(240, 398, formula, "formula")
     sheet.words(240, 428, "at first *x* [lora|*A B*] is zero, so *y* = *x* [frozen|*W*]", "small")
     _told(sheet, "A, in_dim × r: random at first, and it learns.", "All zeros at first.")
+    return sheet
+
+
+def draw_settings() -> Sheet:
+    """Draws where the settings of a recipe are: the rank, alpha and the learning rate."""
+    sheet = Sheet(
+        476,
+        "Where rank, alpha and learning rate are in a linear layer with LoRA",
+        "The side path of notebook 00's drawing, with three settings told. The rank r: the "
+        "thin side of A and of B. Alpha: it sets the multiplier after B. The learning rate: "
+        "how far a training step moves A and B. W is frozen.",
+    )
+    _ways(sheet, "bar-lora")
+    sheet.words(226 + SIDE / 2, DOWN + 24, "× multiplier", "small")
+    for place, words in enumerate(SETTINGS):
+        sheet.words(240, 394 + 26 * place, words, "small")
+    _told(sheet, "A, in_dim × r: a step of the learning rate moves it.", "It moves, too.")
     return sheet
 
 
