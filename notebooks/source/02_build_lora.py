@@ -32,12 +32,9 @@ from lora_edu.widgets import predict, reveal
 
 drawing("side_path_start")
 # %% [markdown]
-# $$y = x W + b + \alpha \cdot
-# \underset{\substack{\text{rows} \\ \times\,\text{in\_dim}}}{x} \;
-# \underset{\substack{\text{in\_dim} \\ \times\,\text{rank}}}{A} \;
-# \underset{\substack{\text{rank} \\ \times\,\text{out\_dim}}}{B}$$
+# $$y = x W + b + \alpha \cdot x A B$$
 #
-# Beneath each matrix is its shape. $b$ is the layer's own bias, and you choose the **rank**. In the drawing grey is frozen and blue learns.
+# Each row of $x$ is a token, and $b$ is the layer's own bias. You choose the **rank** $r$. In the drawing grey is frozen and blue learns.
 #
 # And $\alpha$, in code `alpha`? It is notebook 00's *multiplier*: how strongly the update counts, fixed before training. There are two conventions. Here, as in Raschka's book (2024), alpha *is* the multiplier. In the LoRA paper, the usual library (PEFT) and adapter files, the multiplier is alpha *divided by the rank*. So their alpha of 16 at rank 8 is 16/8 = 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both. The paper and PEFT also write $B A$, with $A$ as rank × in_dim: the same, transposed.
 #
@@ -417,15 +414,15 @@ strengths = lora_edu.singular_values(planted)
 best = [NOISE**2 + (strengths[rank:] ** 2).sum().item() / OUT for rank in RANKS]
 mean, low, high = ([of(each) for each in by_rank] for of in (lambda e: sum(e) / 3, min, max))
 found = next(rank for rank, loss in zip(RANKS, mean, strict=True) if loss < 1.5 * min(mean))
+names = "line: best possible, on average", "squares: students, 3 seeds"
+lines = [Line(names[0], RANKS, best, points=False), Line(names[1], RANKS, mean, low, high)]
 chart = line_chart(
-    [
-        Line("best possible, on average", RANKS, best, points=False),
-        Line("students, 3 seeds", RANKS, mean, low, high),
-    ],
+    lines,
     title=f"A change of rank 6 was planted; the loss stops falling at rank {found}",
     x_label="rank of the student",
     y_label="loss on new examples (mean squared error)",
     x_log2=True,
+    beside={names[0]: (1, 14, 10), names[1]: (2, 14, 10)},
 )
 show(chart, f"Loss against rank: it falls to rank {found} and is flat from there to rank 32.")
 
@@ -502,11 +499,12 @@ chart = line_chart(
     title=f"Rank 4 brings {low} to {high} % of the possible gain",
     x_label="rank of the student",
     y_label="mean squared error on new examples",
+    x_log2=True,
 )
 show(
     chart,
-    "Three curves of loss against rank. Six equal directions: straight down to rank 6, then flat. "
-    "Halving directions: steep to rank 3, nearly flat from there. All 48 equal: a slow straight "
+    "Three curves of loss against rank. Six equal directions: steep down to rank 6, then flat. "
+    "Halving directions: steep to rank 3, nearly flat from there. All 48 equal: a slow "
     "fall that has not ended at rank 32.",
 )
 

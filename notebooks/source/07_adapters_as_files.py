@@ -142,7 +142,7 @@ with torch.no_grad():
     bare = load_pretrained("mini", device=device)(tokens).cpu()
 rows = [
     ["a logit of this process", f"{here.abs().max():.0f}"],
-    ["its difference from the other process", f"{(here - there).abs().max():.0e}"],
+    ["its difference from the other process", f"{(here - there).abs().max():.3f}"],
     ["its difference from the base alone", f"{(here - bare).abs().max():.0f}"],
 ]
 note = f"The adapter's file has {100 * adapter_bytes / base_bytes:.1f} % of the size of the base's."
@@ -534,7 +534,7 @@ errors = {str(e.dtype).removeprefix("torch."): e for e in merge_errors(base, tok
 
 def below(value):
     """The next power of ten above a value; digits would differ between processors."""
-    return f"1e{math.ceil(math.log10(value)):+03}"
+    return f"{10.0 ** math.ceil(math.log10(value)):.7f}".rstrip("0")
 
 
 # %%
@@ -701,9 +701,10 @@ with mixed.rows([name for name, _ in asked]):
     filled = pad_sequence(ids, batch_first=True)
     written = generate(base, filled, 20, lengths=lengths, stop_id=encoding.eot_token)
 said = {}
-for (name, _), row, length in zip(asked, written.tolist(), lengths):
-    text = encoding.decode([i for i in row[: length + 20] if i != encoding.eot_token])
-    said[f"{name or 'no adapter'}, prompt of {length} tokens"] = to_last_word(text)
+for (name, text), row, length in zip(asked, written.tolist(), lengths):
+    new = [i for i in row[length : length + 20] if i != encoding.eot_token]
+    answer = to_last_word(encoding.decode(new).strip())
+    said[name or "no adapter"] = f"Prompt, {length} tokens: {text.strip()}\n\nIt writes: {answer}"
 cards(said)
 # %% [markdown]
 # The first two go on as before, and `blend 0.5` has both the pirate's sea and the menu's *good

@@ -12,6 +12,8 @@ from support.project import ROOT, notebook_names
 from support.standard import RULES, code_cells, output_texts, problems
 
 from lora_edu.datasets import load_tales
+from lora_edu.plots import PHONE_PX
+from lora_edu.plots.sheet import picture_px
 from scripts.notebook_answers import withhold
 from scripts.notebook_format import to_notebook
 from scripts.notebook_times import count_words, path_minutes, prose, sections
@@ -258,13 +260,30 @@ def test_all_stored_pictures_together_are_under_3_megabytes() -> None:
     assert sum(map(len, pictures)) * 3 / 4 < 3_000_000
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_every_stored_chart_has_a_form_for_phones_and_none_is_wider_than_its_sheet(
+    path: str,
+) -> None:
+    book = nbformat.read(ROOT / path, as_version=4)
+    outputs = [out for cell in book.cells for out in cell.get("outputs", [])]
+    shown = [out.get("data", {}).get("text/html", "") for out in outputs]
+    charts = [html for html in shown if "lora-figure" in html and "data-lora=" not in html]
+    for html in charts:
+        images = re.findall(r'<img class="lora-figure" [^>]* width="(\d+)"', html)
+        sheets = html.count('<div class="lora-sheet"')
+        assert len(images) == sheets == html.count('<img class="lora-figure"')
+        assert {int(width) for width in images} <= {picture_px("wide"), picture_px("narrow")}
+        small = re.findall(r'<source media="[^"]*" width="(\d+)" srcset="data:image/png', html)
+        assert [int(width) for width in small] == [PHONE_PX] * sheets
+
+
 @pytest.mark.parametrize(
     ("name", "tale"),
     [
         ("03_lora_in_a_gpt", r"with 40 steps of LoRA:\nLong ago, there was a(.*?)\n\n"),
         ("03_lora_in_a_gpt", r"with more of LoRA's steps:\nLong ago, there was a(.*)"),
         ("07_adapters_as_files", r"tales: One day, Tom went to the(.*?)\n\n"),
-        ("07_adapters_as_files", r"tales, prompt of 7 tokens:\nOne day, Tom went to the(.*?)\n\n"),
+        ("07_adapters_as_files", r"tales:\nPrompt, 7 tokens: [^\n]*\n\nIt writes:(.*?)\n\n"),
     ],
 )
 def test_a_stored_tale_has_no_word_that_the_training_tales_do_not_have(name: str, tale: str):
