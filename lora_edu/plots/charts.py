@@ -35,6 +35,7 @@ from lora_edu.plots.style import (
     line_style,
     png,
     shown_width,
+    wrapped,
 )
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _for_names(number: int, title: str, y_label: str) -> Figure:
     """Makes the figure of a chart that has so many names side by side."""
     if number > _FEW:
         return figure(title, "", y_label)
-    title = textwrap.fill(title, _NARROW_CHARACTERS)
+    title = wrapped(title, _NARROW_CHARACTERS)
     return figure(title, "", y_label, size_inches=_NARROW_INCHES)
 
 

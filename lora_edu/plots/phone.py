@@ -22,7 +22,7 @@ from matplotlib.ticker import NullLocator
 from lora_edu.plots.axes import LEVEL
 from lora_edu.plots.curve_names import AT_END, AT_POINT, name_curves
 from lora_edu.plots.free_places import BESIDE, covers_nothing, name_freely
-from lora_edu.plots.style import DOTS_PER_INCH, house_style
+from lora_edu.plots.style import DOTS_PER_INCH, house_style, wrapped
 
 #: How wide it is laid out. On the smallest phones it is shown a little smaller.
 PHONE_PX = 380
@@ -70,7 +70,7 @@ def for_phone(drawn: Figure) -> Figure:
 
 def _break(axis: Axes) -> int:
     """Breaks what is written along the edges, in place; returns how many lines are added."""
-    title = textwrap.fill(axis.get_title("left"), _TITLE_CHARACTERS)
+    title = wrapped(axis.get_title("left"), _TITLE_CHARACTERS)
     axis.set_title(title, loc="left")
     axis.set_xlabel(_broken(axis.get_xlabel(), _LABEL_CHARACTERS))
     axis.set_ylabel(_broken(axis.get_ylabel(), _LABEL_CHARACTERS))
@@ -81,7 +81,7 @@ def _break(axis: Axes) -> int:
 
 def _broken(text: str, characters: int) -> str:
     """Breaks long lines, and keeps the breaks that are there."""
-    return "\n".join(textwrap.fill(line, characters) for line in text.split("\n"))
+    return "\n".join(wrapped(line, characters) for line in text.split("\n"))
 
 
 def _marked(axis: Axes, *marks: str) -> list[Text]:
@@ -165,4 +165,4 @@ def _fit_title(axis: Axes) -> None:
         figure.draw_without_rendering()
         if title.get_window_extent().x1 <= figure.bbox.x1 - _APART_DOTS:
             return
-        title.set_text(textwrap.fill(whole, characters))
+        title.set_text(wrapped(whole, characters))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -165,6 +166,17 @@ def concept_of(name: str) -> str:
     words = set(re.findall("[a-z]+", name.lower()))
     spoken = (("lora", "lora"), ("full", "full"), ("head", "head"), ("base", "frozen"))
     return next((concept for word, concept in spoken if word in words), "")
+
+
+def wrapped(text: str, characters: int) -> str:
+    """Breaks a text into lines, and none between a number and its sign.
+
+    Example:
+        >>> wrapped("and 5 % of all, T = 2", 5).splitlines()
+        ['and', '5 %', 'of', 'all,', 'T = 2']
+    """
+    kept = re.sub(r"(?<=\d) (?=%)|(?<==) | (?==)", "\N{NO-BREAK SPACE}", text)
+    return textwrap.fill(kept, characters).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def line_style(index: int, name: str = "") -> dict[str, Any]:
