@@ -148,8 +148,8 @@ def elbow(answer: Any) -> None:
     if rank in losses:
         raise Wrong(
             f"Rank {planted} is within a few per cent of the lowest already. Your margin is "
-            "narrower than the chance in the losses: take a ratio to the lowest, not a fixed "
-            "difference."
+            "narrower than the chance in the losses: widen it. If it is a fixed difference, take a "
+            "ratio to the lowest instead."
         )
     raise Wrong(f"For {losses} the loss stops falling at rank {planted}, you found {rank:g}.")
 

@@ -39,7 +39,7 @@ _STORES_NONE = (
 )
 
 
-@exercise("03.replace", praise="Five lines for any model made of nn.Linear layers.", in_place=True)
+@exercise("03.replace", praise="A few lines for any model made of nn.Linear layers.", in_place=True)
 def replace(answer: Any) -> None:
     """Judges a function (module, rank, alpha, targets) that wraps by last name, in place."""
     wanted = {"query", "value"}

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from lora_edu.exercises.comparing import number, same
 from lora_edu.exercises.core import Wrong, exercise
 
+THREE_STAGES = "A and B have three stages too: forward, gradient backwards, gradients of weights."
 NO_BACKWARD = (
-    "Frozen does not mean no backward pass. A and B sit in every block, so the error must travel "
-    "back through all frozen layers to reach the first of them."
+    "Frozen does not mean no backward pass. A and B sit in every block, so the gradient must "
+    "travel back through all frozen layers to reach the first of them."
 )
 
 
@@ -69,8 +70,8 @@ def share(answer: Callable[[int, int], float]) -> None:
         _share(d, r, thin=2): "That is right for a layer of d inputs and d outputs. The MLP's two "
         "have a side of 4 d: add up in × out and in + out over all six layers, then divide.",
         _share(d, r, thin=3): "You counted A and B twice: rank · (in + out) is both already.",
-        _share(d, r, thin=1): "A and B have three stages too: forward, error, gradients.",
-        _share(d, r, thin=0.5): "A and B have three stages too: forward, error, gradients.",
+        _share(d, r, thin=1): THREE_STAGES,
+        _share(d, r, thin=0.5): THREE_STAGES,
         _share(d, r, wide=1 / 3): "You counted one wide product, LoRA needs two. " + NO_BACKWARD,
         _share(d, r, wide=1): "You counted three wide products. The third is the gradient of the "
         "frozen weight, which nobody needs.",

@@ -47,7 +47,7 @@ explorer
 # *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B that takes about
 # 121 GB of GPU memory, most of it for gradients and the optimizer. And every task leaves a file of
 # 16 GB. LoRA freezes the model and trains a small adapter beside it. What is frozen needs no gradients
-# and no optimizer, so about 35 GB are enough. With most of the model in 4 bits, 25 will do. And each
+# and no optimizer: with adapters on query and value, about 35 GB are enough. With most of the model in 4 bits, 25 will do. And each
 # task's file shrinks to 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
@@ -202,7 +202,7 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # The drawing is a single line of code.
 #
 # **Exercise 2, fill in.** Add the two ways: $x$ through $W$, and `strength` times $x$ through $A$
-# and $B$. Here the number `strength` already contains the multiplier.
+# and $B$. There is no $\Delta W$ here, so `strength` is the slider's number times the multiplier.
 # %% exercise="00.side_path"
 def side_path(x, W, A, B, strength):
     # <solution>
@@ -234,7 +234,7 @@ if yours is not None and yours is not ...:
 # %% [markdown]
 # ## Deeper: why the words jump
 # The text shows only the likeliest next token, a word or a piece of one. The probabilities behind
-# it move smoothly. “pirate” takes three tokens, and its curve is that of the first:
+# it move smoothly. “pirate” is split into three tokens; the curve shows the first:
 # %%
 # @title The next word, against the strength of the tales adapter
 from lora_edu.plots import Line, line_chart
@@ -374,7 +374,7 @@ print(f"about {made / seconds:.0f} tokens per second")
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.
 # 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base.
-# 3. Each further task costs one small file, and a little computing until you merge the update.
+# 3. Each further task costs one small file, and a little computing until you add $\Delta W$ into $W$.
 #
 # ## Five questions
 # 1. Why not fine-tune a whole model for each task?

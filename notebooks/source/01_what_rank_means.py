@@ -34,7 +34,8 @@ with torch.no_grad():
 # **One direction is read, one direction is written.** The last $x$ is perpendicular to $A$, so its
 # output does not change at all. Turn both directions yourself. On the left are the inputs. On the
 # right, the grey grid is where $W$ takes them, the blue one where $W$ and the update do. An open dot
-# did not move. The slider `alpha` is notebook 00's multiplier.
+# did not move. The slider `alpha` is
+# the multiplier itself, in this course's code; in notebook 00's files it is divided by the rank first.
 # %%
 from lora_edu.widgets.playground import playground
 
@@ -69,13 +70,14 @@ check("01.make_update", (A, B))
 # </details>
 #
 # ## What is any matrix made of?
-# Multiply a larger column by a row, and you see what rank 1 means:
+# You have just turned an update of rank 1. A real one has more. Can every matrix be built from such
+# pieces? Multiply a larger column by a row, and you see what rank 1 means:
 # %%
 column, row = torch.tensor([[1], [2], [0], [-1]]), torch.tensor([[3, 0, 1, 2, 5]])
 print(column @ row)
 # %% [markdown]
-# Every row is a multiple of one row: 20 numbers, made of 9. Add a second such matrix, and you get
-# rank 2 at most. It also works backwards: *every* matrix is a sum of rank-1 pieces, and the
+# Every row is a multiple of one row: 20 numbers, made of 9. The *rank* of a matrix is the smallest
+# number of such pieces that add up to it. It also works backwards: *every* matrix is a sum of rank-1 pieces, and the
 # *singular value decomposition* (SVD) finds such a sum:
 #
 # $$M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots, \qquad \sigma_1 \ge \sigma_2 \ge
@@ -84,7 +86,7 @@ print(column @ row)
 # Each piece works like the update that you just turned: in $x M$ it reads the direction $u$ and
 # writes the direction $v$. Both have length 1, so $\sigma$ is the piece's strength. All $u$ are
 # perpendicular to one another, and so are all $v$. The rank is the number of pieces with
-# $\sigma > 0$. How many has this $M$?
+# $\sigma > 0$. How many has the sum of two?
 # %%
 from lora_edu import energy_kept, singular_values, truncate
 
@@ -96,8 +98,8 @@ print("strengths:", [round(s, 1) + 0.0 for s in strengths.tolist()])
 # Two, though not the two that you added: their rows are not perpendicular, as all $v$ must be.
 #
 # To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. No other matrix of that rank is
-# closer to $M$ (Eckart and Young, 1936). We measure what a cut keeps as *energy*, the sum of $\sigma^2$
-# over its pieces:
+# closer to $M$ (Eckart and Young, 1936). We measure what a cut keeps as *energy*, the sum of all squared
+# entries. Each piece contributes its $\sigma^2$:
 # %%
 print(f"the first piece has {100 * energy_kept(strengths)[0]:.0f} % of the energy")
 # %% [markdown]
@@ -316,7 +318,7 @@ print(f"ΔW, shrunk to the cut's energy, has the lower loss in {lower} of 25: 5 
 # - *The strongest is rarely indispensable.* Without it, four seeds of five do about as well, though
 #   seed 0, whose ΔW you have, falls to 74 %.
 # - *A small change goes far.* All of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss.
-#   So a weaker ΔW may be enough, rather than few directions.
+#   So perhaps the task needs only a *small* update, not one of low rank. This table cannot tell.
 #
 # “None” is below a head alone, because its head was trained for the changed blocks.
 #

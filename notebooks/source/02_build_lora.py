@@ -17,7 +17,7 @@
 # %% bootstrap
 # %% [markdown]
 # ## What are we going to build?
-# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$. For every task, $\Delta W$ has as many numbers as $W$. LoRA leaves $W$ alone and bets that far fewer are enough. It writes the change as a tall thin matrix times a short wide one.
+# Fine-tuning changes a layer's matrix: $W$ becomes $W + \Delta W$. For every task, $\Delta W$ has as many numbers as $W$. LoRA leaves $W$ alone and bets that far fewer are enough. It writes the change as a tall thin matrix times a short wide one. Why may that stand *beside* $W$? Because $x (W + \Delta W) = x W + x \Delta W$: adding two outputs is the same as adding two matrices.
 # %%
 import math
 
@@ -75,7 +75,7 @@ class LoRALayer(nn.Module):
         # <student>
         # A = torch.empty(...)  # your code: the two sizes of A
         # </student>
-        # nn.Linear's own call, but it takes the rank for the inputs: within ±1/√rank
+        # random numbers between −1/√rank and 1/√rank
         self.A = nn.Parameter(nn.init.kaiming_uniform_(A, a=math.sqrt(5)))
         # <solution>
         self.B = nn.Parameter(torch.zeros(rank, out_dim))

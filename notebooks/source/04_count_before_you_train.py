@@ -134,7 +134,7 @@ bars
 # %% [markdown]
 # No single card here is large enough for full fine-tuning, but LoRA fits on one of 48 GB. Notebook 00
 # said 35 GB, because with LoRA on query and value alone fewer layers keep their inputs.
-# These are estimates, so leave a tenth of each card free.
+# The bars fill a card to the brim, and these are estimates: leave a tenth free yourself.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? And on all layers, what do
 # 32 rows do?
@@ -178,8 +178,8 @@ check("04.break_even", break_even)
 # Divide both sides of the equation in the docstring by <code>in_dim + out_dim</code>.
 # </details>
 # %% [markdown]
-# In newer models, here Llama 3 8B, query heads share keys and values (*grouped-query attention*), and
-# the MLP has a third matrix, the *gate*:
+# In newer models, here Llama 3 8B, several queries share one key and value (*grouped-query attention*), and
+# the MLP has a third matrix, the *gate*. “Copies” is how many blocks there are:
 # %%
 rows = [[p.target, f"{p.in_dim:,}", f"{p.out_dim:,}", p.copies] for p in llama.projections]
 table(["layer", "inputs", "outputs", "copies"], rows)
@@ -252,7 +252,8 @@ drawing("kept")
 # each block's input and computes the rest again.
 #
 # Is the drawing right? `kept_bytes` adds up what PyTorch stores for our mini GPT. One row, a control,
-# trains query's and value's own weights: does it keep as much as LoRA there?
+# trains query's and value's own weights, without LoRA. It keeps as much as LoRA there: *which* layers
+# learn decides, not how.
 # %%
 from lora_edu import next_token_loss
 from lora_edu.budget import activation_bytes, kept_bytes

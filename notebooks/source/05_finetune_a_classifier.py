@@ -44,8 +44,8 @@ table(["label", "message"], seen)
 #
 # **Exercise 1, own code.** Write `prepare(model)`, which changes a GPT in place. Only $A$, $B$ and the head may learn.
 #
-# - `layers` get LoRA: rank 8 and alpha 2, as in notebook 03, and `init="peft"`, which starts
-#   $A$ with smaller random numbers, as PEFT does
+# - the six kinds in the list `layers` get LoRA: rank 8 and alpha 2, as in notebook 03, and
+#   `init="peft"`, which starts $A$ with smaller random numbers, as in our recorded runs
 # - `nn.Linear(model.config.n_embd, 2)` becomes the head
 # %% exercise="05.prepare"
 from torch import nn
@@ -150,8 +150,8 @@ history = await watch(train, steps=STEPS, title="LoRA on spam", accuracy=True)
 after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
-# Far better than always saying ham! The training loss jumps because sixteen messages are few, so
-# trust validation.
+# The training loss jumps, because a batch has only sixteen answers to
+# score, one a message; in notebook 03 every token was one. So trust validation.
 #
 # ## Type your own message
 # You have a spam filter! Can you write spam that it takes for ham?
@@ -246,7 +246,8 @@ reveal(versus, verdict, because=why, measured=right_of)
 # **Takeaway:** LoRA was right about as often as full fine-tuning, from a file of 0.7 MB instead of 12.4.
 # But the task is easy: counting words does about as well.
 #
-# The memory for gradients and Adam shrank as much as the file, but training was no faster. On our
+# The memory for gradients and Adam shrank as much as the file, but training was no faster (timed
+# below). On our
 # messages counting words got 90 %, LoRA 91 %, and a head alone 81 %. On the real ones counting even
 # beat LoRA, by 3.1 points.
 #
@@ -297,7 +298,7 @@ tale = "Ahoy! Me ship sailed through the storm all night, and the crew sang."
 said, sure = ask(own_model, tale, classes)
 print(f"{said}, {sure} % sure: {tale}")
 # %% [markdown]
-# The model is nearly always right, yet takes our pirate for a waiter! The score holds for texts *like
+# The model is nearly always right, yet takes our pirate for a waiter! We have not looked why. The score holds for texts *like
 # those in the file*, and says nothing of others. With a file of your own, choose rate and steps on
 # `own_rows.validation`.
 #
@@ -388,7 +389,8 @@ few = " Too few rounds to compare: the machine is busy." if len(times["full"]) <
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range.{few}")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# On our machine LoRA was not faster. In the runs printed here its step took 100 to 117 % of full's.
+# On our machine LoRA was not faster. In our runs its step was never clearly
+# faster than full's; the tables show how they vary.
 # Why? LoRA does less in the backward pass and the optimizer. But each layer has two more thin
 # products, and small operations cost far more time than their arithmetic. Published results disagree.
 # The LoRA paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B, against full's

@@ -32,7 +32,8 @@ explorer
 # You can. It is called *full fine-tuning*: you train all of a model's numbers once more, on your own
 # examples. But each number then needs a gradient, and two more numbers for the optimizer. So for
 # Llama 3 8B you need about 121 GB of GPU memory, and each task leaves you a file of 16 GB. LoRA
-# trains a few *new* numbers instead. Then 35 GB are enough, and a task's file has 7 MB.
+# trains a few *new* numbers instead. Beside two of each block's layers, query and value, they need 35 GB
+# in all, and a task's file has 7 MB.
 # %%
 # @title Where these figures are from
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -52,7 +53,8 @@ drawing("side_path")
 # %% [markdown]
 # A language model is mostly large matrices. Take one of them, $W$, and its input $x$. Training would
 # change $W$ into $W + \Delta W$. LoRA leaves $W$ *frozen* and gives $x$ a side path: a thin matrix $A$
-# squeezes it to $r$ numbers, and a thin matrix $B$ widens them again. Then both results are added:
+# squeezes it to $r$ numbers, and a thin matrix $B$ widens them again. Then both results are added. That
+# is the same as adding matrices, because $x (W + \Delta W) = x W + x \Delta W$. With $\Delta W = \alpha A B$:
 #
 # $$y = x W + \alpha \cdot x A B$$
 #
@@ -61,7 +63,7 @@ drawing("side_path")
 # %%
 from lora_edu.widgets import predict, reveal
 
-numbers = predict("W has 192 × 768 = 147,456 numbers. How many have A and B together, at rank 8?")
+numbers = predict("W has 192 × 768 = 147,456 numbers. How many do A and B have, at rank 8?")
 numbers
 # %%
 # @title The answer: run it when you have predicted
@@ -86,7 +88,8 @@ class LoRALayer(nn.Module):
     def __init__(self, in_dim, out_dim, rank, alpha):
         super().__init__()
         self.A = nn.Parameter(nn.init.kaiming_uniform_(torch.empty(in_dim, rank), a=5**0.5))
-        self.B, self.alpha = nn.Parameter(torch.zeros(rank, out_dim)), alpha
+        self.B = nn.Parameter(torch.zeros(rank, out_dim))
+        self.alpha = alpha
 
     def forward(self, x):
         return self.alpha * (x @ self.A @ self.B)
@@ -103,7 +106,7 @@ class LinearWithLoRA(nn.Module):
 
 
 # %% [markdown]
-# $A$ starts with random numbers, $B$ with zeros. So $A B$ is zero at first, and the layer answers
+# Double alpha, and the update counts twice as much. $A$ starts with random numbers, $B$ with zeros. So $A B$ is zero at first, and the layer answers
 # exactly as before:
 # %%
 layer, x = nn.Linear(192, 768), torch.randn(4, 192)
@@ -200,24 +203,7 @@ fresh.load_state_dict(load_file(file), strict=False)  # not strict: the base is 
 same = tale(fresh.to(device)) == tale(model)
 print("the fresh copy tells", "the same tale" if same else "another tale")
 sizes = [path.stat().st_size / 1000 for path in (file, data_path("mini_gpt", "model.safetensors"))]
-print(f"the file: {sizes[0]:,.0f} kB; the base, in 16 bits: {sizes[1]:,.0f} kB")
-# %% [markdown]
-# Yours has seen forty small batches. What does a file of that size hold after longer training? Here is
-# the course's adapter `tales`, and one more reason to like LoRA: `switch` takes one adapter off and puts
-# another on, in the same model.
-# %% tags=["nbval-ignore-output"]
-from lora_edu import load_adapter, switch
-from lora_edu.plots import cards
-
-shipped, said = load_pretrained("mini", device=device), {}
-for name, prompt in {
-    "tales": "Long ago, there was a",
-    "menu": "name[Old Oak], near[the river]\n",
-}.items():
-    switch(shipped, load_adapter(data_path("adapters", name)))
-    text = to_last_word(generate_text(shipped, encoding, prompt, 40))
-    said[name] = text.replace("\n", " → ")
-cards(said)
+print(f"the file, in 32 bits: {sizes[0]:,.0f} kB; the base, in 16: {sizes[1]:,.0f} kB")
 # %% [markdown]
 # ## Is it as good?
 # We trained two tasks, with LoRA at rank 8 and with full fine-tuning: telling spam from other
@@ -272,10 +258,11 @@ from lora_edu.widgets.choosing import decision_tables
 
 decision_tables()
 # %% [markdown]
-# PEFT divides alpha by the rank, so its 16 is our 2.
+# PEFT, the usual library, divides alpha by the rank, so its 16 is our 2. Each word of these tables is
+# explained in [notebook 05](05_finetune_a_classifier.ipynb).
 #
 # ## Three sentences to remember
-# 1. LoRA freezes a model and trains two thin matrices beside each of its layers.
+# 1. LoRA freezes a model and trains two thin matrices beside each layer that you choose.
 # 2. It starts as the model itself, never changes it, and can be taken off again.
 # 3. A task is one small file; whether that is enough for *your* task, only your validation set can say.
 #

@@ -208,7 +208,7 @@ SAMPLES = {
             ),
             (_largest_ratio, "it is the answer. You found 3"),
             (_no_gain_next, "your margin is too wide"),
-            (_fixed_margin(0.005), "take a ratio to the lowest, not a fixed difference"),
+            (_fixed_margin(0.005), "take a ratio to the lowest instead"),
             (_within(10), "8.0 times the lowest"),
             (_within(3), "2.6 times the lowest"),
             (_fixed_margin(0.05), "4.0 times the lowest"),
