@@ -143,39 +143,42 @@ NOT_SHIPPED = {
 def sweep_with_text(
     name: str,
     description: str,
-    about: Callable[[str], Mapping[str, Any]],
+    about: Callable[..., Mapping[str, Any]],
     keys: Sequence[Key],
     one_run: Callable[..., dict[str, Any]],
     *,
-    text: str = "stories",
+    text: str | None = "stories",
 ) -> None:
-    """The command `python -m scripts.sweep_NAME --stories STORIES.txt`, or with another text.
+    """The command `python -m scripts.sweep_NAME --stories STORIES.txt`, with another text or none.
 
     Args:
         name: Of the sweep, and of its record in `data/results`.
         description: Its first line says in the command's help what the sweep is for.
-        about: Path of the text → facts that all runs share.
+        about: Path of the text → facts that all runs share; called with nothing without a text.
         keys: All runs, the most wanted first.
-        one_run: (key, stories=path) → result; a function of a module.
-        text: The option that names the text, one of `NOT_SHIPPED`.
+        one_run: (key, stories=path) → result, or (key) → result; a function of a module.
+        text: The option that names the text, one of `NOT_SHIPPED`, or None.
     """
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    file, meaning = NOT_SHIPPED[text]
-    parser.add_argument(f"--{text}", required=True, help=meaning)
+    command, read = f"python -m scripts.sweep_{name}", {}
+    if text:
+        file, meaning = NOT_SHIPPED[text]
+        parser.add_argument(f"--{text}", required=True, help=meaning)
+        command += f" --{text} {file}"
     parser.add_argument("--minutes", type=float, default=60.0, help="start no run later than this")
     parser.add_argument("--workers", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--output", help=f"by default data/results/{name}.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     output = arguments.output or data_path("results", f"{name}.json")
-    command = f"python -m scripts.sweep_{name} --{text} {file}"
-    path = getattr(arguments, text)
-    record = Record(output, command, about(path))
+    if text:
+        read = {text: getattr(arguments, text)}
+    record = Record(output, command, about(*read.values()))
     try:
         run_all(
             record,
             keys,
-            partial(one_run, **{text: path}),
+            partial(one_run, **read),
             workers=arguments.workers,
             seconds=60 * arguments.minutes,
             report=partial(print, flush=True),
