@@ -117,6 +117,63 @@ def intruders(before: Tensor, after: Tensor) -> int:
     return int((closest < ALIKE).sum())
 
 
+def shared(first: Tensor, second: Tensor) -> float:
+    """How much of the smaller of two sets of directions lies in the larger: from 0 to 1.
+
+    φ = ‖U₁ᵀ U₂‖²_F / min(i, j). Random directions share max(i, j) / m of it on average.
+
+    Args:
+        first: Orthonormal columns, (m, i).
+        second: Orthonormal columns, (m, j).
+
+    Raises:
+        ValueError: they are no matrices of real numbers, or their columns differ in length.
+
+    Source:
+        Hu et al. 2021, arXiv:2106.09685, section 7.2, equation 4.
+
+    Example:
+        >>> axes = torch.eye(3)
+        >>> shared(axes[:, :1], axes[:, :2]), shared(axes[:, :2], axes[:, 1:])
+        (1.0, 0.5)
+    """
+    for matrix in (first, second):
+        _check_matrix(matrix)
+    if len(first) != len(second):
+        raise ValueError(f"columns of one length are needed, got {len(first)} and {len(second)}")
+    together = first.double().T @ second.double()
+    return (together.square().sum() / min(together.shape)).item()
+
+
+def size_within(matrix: Tensor, of: Tensor, rank: int) -> float:
+    """How large a matrix is within the strongest directions, in and out, of another: ‖Uᵀ M V‖_F.
+
+    Args:
+        matrix: (m, n).
+        of: The other one, (m, n).
+        rank: How many of its directions are taken, the strongest first.
+
+    Raises:
+        ValueError: they are no matrices of real numbers, or not of one shape, or the rank is not
+            from 1 to min(m, n).
+
+    Source:
+        Hu et al. 2021, arXiv:2106.09685, section 7.3, table 7.
+
+    Example:
+        >>> matrix, of = torch.diag(torch.tensor([5.0, 2.0])), torch.diag(torch.tensor([0.0, 1.0]))
+        >>> size_within(matrix, of, 1)
+        2.0
+    """
+    for each in (matrix, of):
+        _check_matrix(each)
+    if matrix.shape != of.shape:
+        raise ValueError(f"one shape is needed, got {tuple(matrix.shape)} and {tuple(of.shape)}")
+    _check_rank(rank, 1, min(matrix.shape))
+    u, _, vh = torch.linalg.svd(of.double(), full_matrices=False)
+    return (u[:, :rank].T @ matrix.double() @ vh[:rank].T).norm().item()
+
+
 def _check_matrix(matrix: Tensor, floating: bool = False) -> None:
     """Refuses what is no matrix of real numbers; with `floating`, whole numbers as well.
 

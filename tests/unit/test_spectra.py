@@ -8,7 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora_edu.spectra import energy_kept, intruders, singular_values, truncate
+from lora_edu.spectra import (
+    energy_kept,
+    intruders,
+    shared,
+    singular_values,
+    size_within,
+    truncate,
+)
 from scripts.delta_controls import project_on_random_subspace, random_update
 
 
@@ -152,3 +159,32 @@ def test_intruders_are_looked_for_among_the_ten_strongest_and_in_the_output() ->
 def test_intruders_of_two_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="one shape"):
         intruders(torch.ones(2, 3), torch.ones(3, 2))
+
+
+def test_directions_share_all_or_nothing_or_what_chance_gives() -> None:
+    basis = torch.linalg.qr(gaussian(192, 192, 0)).Q
+    assert shared(basis[:, :8], basis[:, :64]) == pytest.approx(1)
+    assert shared(basis[:, :8], basis[:, 8:72]) == pytest.approx(0, abs=1e-9)
+    other = torch.linalg.qr(gaussian(192, 64, 1)).Q
+    assert shared(basis[:, :8], other) == pytest.approx(64 / 192, rel=0.1)
+
+
+def test_a_matrix_is_largest_in_its_own_directions_and_has_its_whole_size_at_full_rank() -> None:
+    matrix, other = gaussian(20, 12, 0), gaussian(20, 12, 1)
+    own = size_within(matrix, matrix, 3)
+    assert own == pytest.approx(singular_values(matrix)[:3].norm().item())
+    assert size_within(matrix, other, 3) < own
+    assert size_within(matrix, matrix, 12) == pytest.approx(matrix.norm().item())
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: shared(torch.ones(3, 1), torch.ones(4, 1)), "one length"),
+        (lambda: size_within(torch.ones(3, 2), torch.ones(2, 3), 1), "one shape"),
+        (lambda: size_within(torch.ones(3, 2), torch.ones(3, 2), 0), "rank"),
+    ],
+)
+def test_directions_that_do_not_fit_are_refused(call, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()
