@@ -115,7 +115,7 @@ make lab
 ## The notebooks
 
 *{path} of {whole} min* means: {path} minutes on the marked path, the short way through;
-{whole} in all.
+{whole} in all. In a hurry? Take [LoRA in twenty minutes](20_minutes.ipynb).
 
 ```{{raw}} html
 <ol class="course">
