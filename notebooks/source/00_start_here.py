@@ -44,11 +44,12 @@ explorer
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
-# *fine-tuning*, trains all of its numbers once more on your examples. For Llama 3 8B that takes about
-# 121 GB of GPU memory, most of it for gradients and the optimizer. And every task leaves a file of
-# 16 GB. LoRA freezes the model and trains a small adapter beside it. What is frozen needs no gradients
-# and no optimizer: with adapters on query and value, about 35 GB are enough. With most of the model in 4 bits, 25 will do. And each
-# task's file shrinks to 7 MB.
+# *fine-tuning*, trains all of its numbers once more on your examples. That is expensive. Beside each
+# number you keep its gradient, and two numbers for the optimizer. For Llama 3 8B this takes about
+# 121 GB of GPU memory, and each task leaves you with a file of 16 GB.
+#
+# LoRA freezes the model, and trains a small adapter beside it. Only the adapter needs gradients and an
+# optimizer. So about 35 GB are enough, and each task's file shrinks to 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -70,7 +71,7 @@ show(chart, alt="Bars: " + ", ".join(f"{way} {gb:.0f} GB" for way, gb in needs_g
 file_mb = adapter_bytes(llama, 8, ["query", "value"], 2) / 1e6
 print(f"a whole copy: {checkpoint_bytes(llama, 2) / 1e9:.0f} GB; an adapter: {file_mb:.0f} MB")
 # %% [markdown]
-# The idea in one drawing:
+# Both LoRA bars have adapters on two layers of each block, query and value. The idea in one drawing:
 # %%
 from lora_edu.plots import drawing
 

@@ -34,8 +34,8 @@ with torch.no_grad():
 # **One direction is read, one direction is written.** The last $x$ is perpendicular to $A$, so its
 # output does not change at all. Turn both directions yourself. On the left are the inputs. On the
 # right, the grey grid is where $W$ takes them, the blue one where $W$ and the update do. An open dot
-# did not move. The slider `alpha` is
-# the multiplier itself, in this course's code; in notebook 00's files it is divided by the rank first.
+# did not move. The slider `alpha` scales the
+# update.
 # %%
 from lora_edu.widgets.playground import playground
 
@@ -206,8 +206,8 @@ reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 # %% [markdown]
 # <details><summary><b>What came out</b>, once you have predicted</summary>
 #
-# **LoRA at rank 1 does about as well as the whole ΔW**, and clearly better than a head alone. So here
-# one direction read and one written in each matrix are enough, give or take five points. The task is
+# **LoRA at rank 1 does about as well as the whole ΔW**, and clearly better than a head alone. So
+# one direction for each matrix was enough here, though the measurement is uncertain by five points. The task is
 # easy, though: counting words gets 89.7 %.
 #
 # </details>

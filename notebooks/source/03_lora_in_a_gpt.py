@@ -354,7 +354,9 @@ cards(told)
 # %% [markdown]
 # **Takeaway:** forty steps have made a storyteller a pirate. In tales that it never saw, the right
 # next token typically gets six times the probability that the base gave it. The grammar still shakes.
-# The six is a geometric mean, from the loss on held-out tales: $e^{5.4 - 3.6}$.
+# <details><summary>Where the six comes from</summary>
+# The loss on held-out tales fell by 1.8 nats, and <em>e</em><sup>1.8</sup> is about 6.
+# </details>
 #
 # With the updates off the base is back, so nothing is *forgotten* for good. With them on, its old
 # stories may be worse.
