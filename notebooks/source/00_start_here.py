@@ -256,8 +256,7 @@ for strength in strengths:
     for word, token in words.items():
         shares[word].append(100 * following[token].item())
 set_strength(model, 1)
-# %%
-# @title The figure
+
 leading = [max(words, key=lambda word: shares[word][i]) for i in range(len(strengths))]
 turns = [(s, now) for s, now, old in zip(strengths[1:], leading[1:], leading) if now != old]
 finding = f"“{leading[0]}” leads at first, " + ", ".join(f"“{w}” from {s}" for s, w in turns)

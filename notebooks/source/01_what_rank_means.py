@@ -166,7 +166,8 @@ ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
 worth
 # %%
-# @title Accuracy against rank, drawn for the answer
+# @title The answer: run it when you have predicted
+from lora_edu.evaluation import mean_difference
 from lora_edu.plots import picture as drawing_of
 from lora_edu.plots import show
 from lora_edu.tasks import rank_record
@@ -174,8 +175,7 @@ from lora_edu.tasks import rank_record
 record = rank_record()
 chart = record.picture()
 drawn = drawing_of(chart, alt=f"Accuracy against rank. {chart.axes[0].get_title('left')}.")
-# %%
-# @title What each gets, and how far that is above the head
+
 head, whole = record.head_accuracy, record.whole_accuracy
 lora_one = record.accuracy("lora", 1)
 ways = {
@@ -189,9 +189,6 @@ least = percent["a head on the frozen base"]
 ranked = sorted(percent.items(), key=lambda each: each[1])
 rows = [[way, f"{share:.1f}", f"{share - least:.1f}"] for way, share in ranked]
 accuracies = table(["", "accuracy, %", "above the head, points"], rows)
-# %%
-# @title The answer: run it when you have predicted
-from lora_edu.evaluation import mean_difference
 
 apart = []
 for name, level in {"ΔW whole": whole, "a head": head}.items():
@@ -390,8 +387,7 @@ torch.manual_seed(0)
 noise = [pieces_for_90(torch.randn(shape)) for shape in ((192, 192), (768, 192))]
 floor = torch.tensor([noise[0]] * 4 + [noise[1]] * 2)  # fc_in and fc_out are 768 by 192
 fewer = int((counts < floor[:, None]).sum())
-# %%
-# @title The figure
+
 chart = heat_map(
     counts,
     title=f"{fewer} of 36 updates need fewer pieces than noise of their shape",

@@ -279,7 +279,7 @@ def started(size_A, size_B, seed=0):
 curves = {name: train(started(*sizes), task_x, task_y) for name, sizes in STARTS.items()}
 never = [name for name, losses in curves.items() if losses[0] == losses[-1]]
 # %%
-# @title Draw the four curves, to show with the answer
+# @title The answer: run it when you have predicted
 worse = curves["both random"][0] / curves["both zero"][0]
 chart = line_chart(
     [Line(name, range(150), losses, points=False) for name, losses in curves.items()],
@@ -294,8 +294,7 @@ drawn = picture(
     "matrix start at the same loss and end at the same; A zero falls later. Both random starts "
     "far above.",
 )
-# %%
-# @title The answer: run it when you have predicted
+
 reveal(stuck, never[0], because="moving one changes nothing while the other is 0", measured=drawn)
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>

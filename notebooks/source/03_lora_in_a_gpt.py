@@ -481,7 +481,7 @@ way
 
 
 # %%
-# @title A function that asks each block's MLP whether a gradient came through it
+# @title The answer: run it when you have predicted
 def entered_blocks(targets):
     """The blocks that the gradient enters, and how many frozen weights got one of their own."""
     model = adapted(targets)
@@ -497,8 +497,6 @@ def entered_blocks(targets):
     return entered, sum(p.grad is not None for p in model.parameters() if not p.requires_grad)
 
 
-# %%
-# @title The answer: run it when you have predicted
 columns = ["adapters in", "blocks with a gradient", "frozen weights that got one"]
 tried = ("blocks.2.*", "blocks.[14].*", "blocks.5.*")
 rows = [[targets, *entered_blocks(targets)] for targets in tried]

@@ -345,7 +345,7 @@ table(["", "takes", "where"], costs, note="A plain cross-entropy holds several s
 # ## Deeper: published figures, checked
 # Does our arithmetic agree with the papers?
 # %%
-# @title A function that sets a published figure beside the computed one
+# @title Published figures and computed ones
 def compare(what, published, computed):
     now, then = (float(said.split()[0].replace(",", "")) for said in (computed, published))
     off = f"differs by {100 * (now / then - 1):+.1f} %".replace("-", "−")
@@ -353,8 +353,6 @@ def compare(what, published, computed):
     compared.append([what, published, computed, verdict])
 
 
-# %%
-# @title Published figures and computed ones
 compared = []
 two_classes, gpt3 = small.with_classifier(2), MODEL_SHAPES["GPT-3 175B"]
 every = [layer.target for layer in two_classes.projections]

@@ -306,7 +306,7 @@ print(f"{said}, {sure} % sure: {tale}")
 # On *our* messages, the 95 % intervals allow for luck in the five seeds and in the messages tested.
 # LoRA's interval and the head's overlap a little, but message by message LoRA is ahead (notebook 09).
 # %%
-# @title Accuracy over five recorded seeds, and the bytes to keep
+# @title The figure: what is right, and what is kept
 from lora_edu.evaluation import accuracy_score, digits, predictions_of, summarise
 from lora_edu.plots import point_chart, show
 
@@ -321,8 +321,7 @@ for method, name in NAMES.items():
 head, lora, full = (100 * each.value for each in sums.values())
 title = f"LoRA: {lora - head:.0f} points above a head alone, and "
 title += f"{100 * sizes['lora'] / sizes['full']:.0f} % of full's bytes"
-# %%
-# @title The figure: what is right, and what is kept
+
 chart = point_chart(
     {name: 100 * each.value for name, each in sums.items()},
     {name: (100 * each.low, 100 * each.high) for name, each in sums.items()},
@@ -538,7 +537,7 @@ table(["GB", "weights, gradients, optimizer", "activations"], needs)
 # LoRA needs a quarter of the fixed part, but all activations. **That is an estimate:** we had no GPU.
 # With yours, the cells below measure it.
 # %%
-# @title A function that loads GPT-2, and the messages in its tokens
+# @title Functions that load GPT-2, and that train it and print time, memory and accuracy
 from lora_edu import GPT, DownloadError, GPTConfig
 
 
@@ -552,8 +551,6 @@ def gpt2_and_rows():
     return gpt2, *(classification_rows(part, words, GPU_TOKENS) for part in parts), kind
 
 
-# %%
-# @title A function that trains GPT-2 on the GPU, and prints time, memory and accuracy
 def gpu_run(method, lr, steps=100):
     """Trains GPT-2 on the GPU; says how long a step takes and how much memory it needs."""
     gpt2, train_rows, validation_rows, kind = gpt2_and_rows()

@@ -345,7 +345,7 @@ GUESSES = ["the prompt with examples", "LoRA", "full fine-tuning", "the data can
 fewest = predict("Which way makes the fewest slot errors, by more than chance?", GUESSES)
 fewest
 # %%
-# @title Reads the runs of one way, and sums them up over seeds
+# @title One row for each way, its slot errors with a 95 % interval
 from statistics import mean, stdev
 
 from lora_edu.evaluation import compare, digits, runs_of, summarise
@@ -363,8 +363,6 @@ def spread(values, digits=3):
     return f"{mean(values):.{digits}f}{after}"
 
 
-# %%
-# @title One row for each way, its slot errors with a 95 % interval
 def error_rates(record, ways):
     slots = digits(record["about"]["test_slots"])
     errors = {name: [digits(r["errors"]) for r in finals(record, **ways[name])] for name in ways}
@@ -668,7 +666,7 @@ question = "The base reads one tale as example. How does its perplexity on the n
 helped = predict(question, CHANGES)
 helped
 # %%
-# @title What each way scores on held-out tales, from the record
+# @title The answer: run it when you have predicted
 # "examples" now means that a whole tale comes before the one that is judged.
 of_tales = {
     name: [run["test_loss"] for run in finals(bundled, "voice", **key)]
@@ -678,8 +676,7 @@ compared = table(
     ["", "loss on tales", "perplexity"],
     [[name, spread(each), f"{math.exp(mean(each)):.1f}"] for name, each in of_tales.items()],
 )
-# %%
-# @title The answer: run it when you have predicted
+
 change = mean(of_tales["examples"]) - mean(of_tales["base"])
 found = CHANGES[1] if abs(change) < 0.1 else CHANGES[0 if change < 0 else 2]
 because = f"its loss changes by {change:.2f}; this small base learns only by training"
@@ -701,7 +698,7 @@ question = "Where they have learnt menus equally well, which has forgotten less?
 tendency = predict(question, ["LoRA, rank 8", "full", "can't say"])
 tendency
 # %%
-# @title Reads the curves, and what each has forgotten at three levels of learning
+# @title The answer: run it when you have predicted
 from lora_edu.evaluation import forgotten_at
 from lora_edu.tasks import curves_at_more_rates
 
@@ -719,8 +716,6 @@ def at_levels(arms):
     return cells
 
 
-# %%
-# @title What each way has forgotten at each level
 arms = {name: curves_at_more_rates(bundled, later, arm) for name, arm in ARMS.items()}
 untouched = finals(bundled, method="base")[0]["story_loss"]
 note = f"""Before training, the loss on these stories is {untouched:.2f}.
@@ -730,8 +725,7 @@ compared = table(
     [[name, *cells] for name, cells in at_levels(arms).items()],
     note=note,
 )
-# %%
-# @title The answer: run it when you have predicted
+
 less = [
     forgotten_at(level, mine) < forgotten_at(level, theirs)
     for level in LEVELS
@@ -769,7 +763,7 @@ PLACES = ["nearer to LoRA, rank 8", "half-way", "nearer to full"]
 control = predict("At equal learning, what has the control forgotten? It lies", PLACES)
 control
 # %%
-# @title Reads the control's curve at the same three levels
+# @title The answer: run it when you have predicted
 arms["36 matrices, whole"] = curves_at_more_rates(bundled, later, "matrices")
 order = ("LoRA, rank 8", "LoRA, rank 32", "36 matrices, whole", "full")
 cells = at_levels(arms)
@@ -779,8 +773,6 @@ compared = table(
 )
 
 
-# %%
-# @title How far the control lies on the way from LoRA at rank 8 to full
 def way_to_full(level):
     """0 where LoRA at rank 8 is, 1 where full fine-tuning is; the mean over seeds."""
     three = ([forgotten_at(level, seed) for seed in arms[order[n]][1]] for n in (0, 2, 3))
@@ -792,8 +784,7 @@ shares = [f"{100 * share:.0f} %" for share in ways_to_full]
 columns = ["the control is on the way", *(f"menus at {level:.2f}" for level in LEVELS)]
 on_the_way = table(columns, [["from LoRA, rank 8, to full", *shares]])
 place = PLACES[0 if mean(ways_to_full) < 1 / 3 else 1 if mean(ways_to_full) < 2 / 3 else 2]
-# %%
-# @title Draws the curves, to show with the answer
+
 chart = line_chart(
     [Line(name, *list(zip(*whole))[1:]) for name, (whole, _) in arms.items()],
     title=f"At these levels, the same matrices trained whole lie {place}",
@@ -813,8 +804,7 @@ add_level(axis, math.log(2048), guess, above=False)
 alt = "Loss on stories over loss on menus, a curve for each. Where little is learnt, the control's "
 alt += "is just below full's; where much is, far above it, near LoRA's at rank 32."
 drawn = picture(chart, alt=f"{alt} {axis.get_title('left')}.")
-# %%
-# @title The answer: run it when you have predicted
+
 low, high = (f"{100 * of(ways_to_full):.0f}" for of in (min, max))
 because = f"it is {low} to {high} % of the way, by level"
 reveal(control, place, because=because, measured=[compared, on_the_way, drawn])
@@ -845,7 +835,7 @@ question = "Where both have learnt as much, LoRA with the embedding has forgotte
 crossing = predict(question, BESIDE_FULL)
 crossing
 # %%
-# @title Reads the new curve, and sets it beside full's, level by level
+# @title The answer: run it when you have predicted
 from lora_edu.evaluation import mean_difference, tradeoff
 
 WITH_EMBEDDING, SAME_RATE = "LoRA, rank 32, and embedding", "full, embedding at 0.0005"
@@ -865,8 +855,6 @@ def beside_lora(level, other, lora=WITH_EMBEDDING):
     return theirs.mean(), *mean_difference(lora, theirs)
 
 
-# %%
-# @title LoRA with the embedding beside full fine-tuning, at each level
 def as_cells(mean, apart, half):
     return ["–", "–"] if math.isnan(mean) else [f"{mean:.2f}", f"{signed(apart, 2)} ± {half:.2f}"]
 
@@ -884,8 +872,7 @@ Best loss on menus: {", ".join(parts)}, full {best["full"]:.3f}.
 ± is half of a 95 % interval over three seeds; – where even the lowest rate had learnt more."""
 columns = ["menus at", "LoRA", "full", "LoRA minus", SAME_RATE, "LoRA minus"]
 compared = table(columns, rows, note=note)
-# %%
-# @title The same at rank 8, to show with the answer
+
 rows = []
 for level in DEEPER_LEVELS:
     lora = mean(forgotten_at(level, seed) for seed in arms[LOW_RANK][1])
@@ -893,8 +880,7 @@ for level in DEEPER_LEVELS:
     rows.append([f"{level:.2f}", f"{lora:.2f}", *apart])
 columns = ["menus at", LOW_RANK, SAME_RATE, "LoRA minus"]
 at_rank_8 = table(columns, rows, note=f"Best loss on menus at rank 8: {best[LOW_RANK]:.3f}.")
-# %%
-# @title The answer: run it when you have predicted
+
 apart = [beside_lora(level, "full")[1:] for level in DEEPER_LEVELS]
 more = [gap > half for gap, half in apart]
 less = [gap < -half for gap, half in apart]
@@ -923,7 +909,7 @@ reveal(crossing, found, because=because, measured=[compared, at_rank_8])
 # good rate, and then turn the update down, $W + s \Delta W$, until menus are back at the same loss.
 # Each way may choose among its recorded rates, by the mean over seeds:
 # %%
-# @title For each way, what is forgotten at a level, by a lower rate and turned down
+# @title By a lower rate and turned down, side by side
 from lora_edu.evaluation import Point
 
 
@@ -944,8 +930,6 @@ def by_strength(level, arm):
     return torch.tensor(min(whole, key=mean))
 
 
-# %%
-# @title By a lower rate and turned down, side by side
 RECORDED = ARMS | {WITH_EMBEDDING: "lora 32, embedding", "36 matrices, whole": "matrices"}
 RECORDED_AS = {arm: name for name, arm in RECORDED.items()}
 rows = []
@@ -1015,7 +999,7 @@ question = "At equal learning, how much of what LoRA at rank 8 forgot does that 
 saved = predict(question, SAVED)
 saved
 # %%
-# @title Reads both ways' curves with replay, and sets them beside those without
+# @title The answer: run it when you have predicted
 REPLAYED = {"LoRA, rank 8": "lora 8, replay", "full": "full, replay"}
 rows, kept = [], {}
 for name, arm in REPLAYED.items():
@@ -1031,8 +1015,7 @@ for name, arm in REPLAYED.items():
     best = [min(point.learning for point in arms[each][0]) for each in (name, with_replay)]
     losses = [f"{without.mean():.2f}", f"{replayed.mean():.2f}", f"{apart:+.2f} ± {half:.2f}"]
     rows.append([name, *losses, *(f"{loss:.3f}" for loss in best)])
-# %%
-# @title Without replay and with it, side by side
+
 columns = ["menus at 0.25: loss on stories", "without", "with replay", "difference"]
 others = [
     mean(run["own_story_loss"] for run in runs_of(later, arm=arm, lr=0.005, **SHORT))
@@ -1052,8 +1035,7 @@ LoRA minus full, both with replay: {", ".join(gaps)}.
 On this course's ten stories, with LoRA at rate 0.005: {others[0]:.2f} without replay,
 {others[1]:.2f} with it, and {later["about"]["before"]["own_story_loss"]:.2f} before."""
 compared = table([*columns, "best on menus, without", "with"], rows, note=note)
-# %%
-# @title Draws the four curves, to show with the answer
+
 beside = {"LoRA, rank 8": (1, 6, 7), "full": (0, 8, 2)}
 beside |= {"LoRA, rank 8, replay": (0, -2, 9), "full, replay": (0, 2, -17)}
 chart = line_chart(
@@ -1067,8 +1049,7 @@ chart.axes[0].set(xlim=(None, 0.5), ylim=(1.5, None))
 add_level(chart.axes[0], untouched, "before training", above=False)
 alt = "Loss on stories over loss on menus. With replay, LoRA's curve and full's both stay low."
 drawn = picture(chart, alt=f"{alt} {chart.axes[0].get_title('left')}.")
-# %%
-# @title The answer: run it when you have predicted
+
 share = kept["LoRA, rank 8"]
 found = SAVED[0 if share < 0.2 else 1 if share < 0.55 else 2]
 because = f"{100 * share:.0f} % of it, and {100 * kept['full']:.0f} % of what full forgot"

@@ -204,7 +204,7 @@ def decimal(rate):
 
 
 # %%
-# @title How often each way of asking errs, from the record
+# @title The answer: run it when you have predicted
 # the record's names; its second seed shows the model five other examples
 WAYS = {"bare": ("base", 0), "chat": ("chat", 0), "examples": ("examples", 0)}
 rows = []
@@ -219,8 +219,7 @@ rows.append(["the menu's own sentences", f"{rate:.0f} %", "–", f"{100 * absent
 columns = ["asked with", "slot errors", "95 % interval", "values without their own words"]
 note = f"The six meanings from above, live: {', '.join(six)}. Recorded by {record['command']}."
 compared = table(columns, rows, note=note)
-# %%
-# @title The answer: run it when you have predicted
+
 found = round(interval(method="examples", seed=0)[0])
 why = "by the menu's wordings; the second judge is milder"
 reveal(asked, found, because=why, measured=compared)
@@ -499,7 +498,7 @@ OUTCOMES = ["LoRA", "full fine-tuning", "not shown"]
 fewer = predict("Each at its own rate: who makes fewer slot errors, by more than chance?", OUTCOMES)
 fewer
 # %%
-# @title Sums up the fresh runs, with the base before training
+# @title The answer: run it when you have predicted
 from statistics import mean
 
 from lora_edu.evaluation import compare, mean_difference
@@ -514,8 +513,7 @@ for name, runs in fresh.items():
     loss = mean(run["test_loss"] for run in runs)
     compared.append([name, f"{loss:.3f}", f"{rate:.1f} %", f"{low:.1f} to {up:.1f} %"])
 side_by_side = table(["", "test loss", "slot errors", "95 % interval"], compared)
-# %%
-# @title The answer: run it when you have predicted
+
 errors = (torch.stack([digits(run["errors"]) for run in runs]) for runs in fresh.values())
 gap = compare(slots, *errors, error_rate_score, highest=torch.inf)
 low, high = 100 * gap.low, 100 * gap.high
@@ -590,10 +588,11 @@ table(["", "rate", "loss on menus", "on stories", "on its old answers"], rows)
 less = predict("At equal learning, which has forgotten less?", ["LoRA", "full", "it depends"])
 less
 # %%
-# @title Reads off, seed by seed, what was forgotten where both learnt the same
+# @title Draws what was learnt against what was forgotten
 from statistics import stdev
 
 from lora_edu.evaluation import forgotten_at, tradeoff
+from lora_edu.plots import add_level
 
 FORGOTTEN = {"stories": "story_loss", "its old answers": "answer_loss"}
 LEVELS = (0.37, 0.35, 0.32)  # validation loss on menus
@@ -603,8 +602,7 @@ def curves(measure):
     """Each method's curve of the means over seeds, and one of each seed."""
     return {name: tradeoff(record, measure, stage="tune", **key) for name, key in ARMS.items()}
 
-# %%
-# @title What is lost at equal learning, level by level
+
 compared, lower = [], []
 for what, measure in FORGOTTEN.items():
     for level in LEVELS:
@@ -615,9 +613,6 @@ for what, measure in FORGOTTEN.items():
         lower += [lora < full for lora, full in zip(*lost)]
 columns = ["loss on", "before training", "with menus at", *ARMS]
 lost_at = table(columns, compared, note="± is the standard deviation over three seeds.")
-# %%
-# @title Draws what was learnt against what was forgotten
-from lora_edu.plots import add_level
 
 verdict = "LoRA" if all(lower) else "it depends" if any(lower) else "full"
 finding = {"LoRA": "LoRA has forgotten less", "full": "full fine-tuning has forgotten less"}
@@ -654,7 +649,7 @@ PLACES = ["nearer to LoRA", "half-way", "nearer to full"]
 control = predict("At equal learning, what has the control forgotten of stories? It lies", PLACES)
 control
 # %%
-# @title Reads the control's curves, and sets them between LoRA's and full's
+# @title The answer: run it when you have predicted
 more = read_record(data_path("results", "forgetting_llm.json"))
 LEVEL, WHOLE = 0.35, "210 matrices, whole"
 
@@ -666,8 +661,6 @@ def lost_by_seed(measure):
     return {name: [forgotten_at(LEVEL, one) for one in seeds] for name, seeds in found.items()}
 
 
-# %%
-# @title All ways at one level of learning
 rows, at_level = [], {what: lost_by_seed(measure) for what, measure in FORGOTTEN.items()}
 for name in ("LoRA, rank 8", WHOLE, "full"):
     cells = (f"{mean(of[name]):.2f} ± {stdev(of[name]):.2f}" for of in at_level.values())
@@ -677,8 +670,7 @@ lora, whole_ones, all_of_it = (of_stories[row[0]] for row in rows)
 share = ((lora - whole_ones) / (lora - all_of_it)).mean().item()
 columns = [f"loss where menus are at {LEVEL}", *(f"on {what}" for what in FORGOTTEN)]
 at_equal = table(columns, rows, note=f"± is the standard deviation over {len(lora)} seeds.")
-# %%
-# @title The answer: run it when you have predicted
+
 place = PLACES[0 if share < 1 / 3 else 1 if share < 2 / 3 else 2]
 why = f"on stories it is {100 * share:.0f} % of the way from LoRA to full"
 reveal(control, place, because=why, measured=at_equal)

@@ -390,7 +390,9 @@ verdict = "yes" if over.low > 0 else "no" if over.high < 0 else "not shown"
 value, low, high = (signed(each, 3) for each in (over.value, over.low, over.high))
 difference = f"LoRA minus words and pairs, F1: {value} ({low} to {high})."
 # %%
-# @title Scores each method and control, with intervals
+# @title The answer: run it when you have predicted
+from lora_edu.plots import bar_chart, picture
+
 names = {method: NAMES[method].removesuffix(" alone") for method in METHODS}
 settings = {names[m]: {"method": m} for m in METHODS}
 settings |= {f"{names[m]}\nrandom\nbase": {"base": "random", "method": m} for m in METHODS}
@@ -399,9 +401,6 @@ scores = {
     name: summarise(truth, predictions_of(record, **key), f1_score, groups=groups)
     for name, key in settings.items()
 }
-# %%
-# @title Draws the F1 of each method and control, to show with the answer
-from lora_edu.plots import bar_chart, picture
 
 heading = {"yes": "LoRA beats", "no": "LoRA is behind", "not shown": "LoRA is not shown to beat"}
 title = f"{heading[verdict]} words and pairs"
@@ -417,8 +416,7 @@ chart = bar_chart(
 )
 alt = "F1 of head-only, LoRA and full; of the three from a random base; of two more controls"
 drawn = picture(chart, alt=f"{alt}, beside a model of words and pairs. {title}.")
-# %%
-# @title The answer: run it when you have predicted
+
 why = "the interval of the paired difference decides here, too"
 reveal(credit, verdict, because=why, measured=[difference, drawn])
 # %%
@@ -488,7 +486,7 @@ table(["F1", *seeds, "median", "mean without the largest"], rows)
 # ## What is wrong with these three?
 # Three claims, as one might publish them. Every number is right, and from our own records.
 # %%
-# @title Reads the three claims off the records
+# @title Three claims, with their numbers
 from statistics import mean
 
 from lora_edu.evaluation import forgotten_at, runs_of
@@ -509,8 +507,6 @@ def of_stories(arm):
     return mean(forgotten_at(0.25, seed) for seed in seeds)
 
 
-# %%
-# @title Three claims, with their numbers
 TWO = ("lora", "full")
 right = [of_spam("validation_accuracy", method, stage="tune", lr=0.003)[0] for method in TWO]
 best = [max(of_spam("test_accuracy", m, stage="final", labels="true")) for m in TWO]

@@ -212,7 +212,7 @@ reveal(steady, len(as_before(sizes)), because=why)
 useful = predict("Which of the three lets the loss fall equally at all ranks?", flat)
 useful
 # %%
-# @title Draws both yardsticks, to show with the answer
+# @title The answer: run it when you have predicted
 shrinks = sizes[flat[0]][0] / sizes[flat[0]][-1]
 grows = falls[flat[1]][-1] / falls[flat[1]][0]
 titles = (
@@ -230,8 +230,7 @@ drawn = [
     picture(chart, f"{label} against rank. {title}.")
     for title, label, chart in zip(titles, labels, charts, strict=True)
 ]
-# %%
-# @title The answer: run it when you have predicted
+
 why = "each direction helps, so r of them help r times as much, and 1 / rank undoes that"
 reveal(useful, as_before(falls)[0], because=why, measured=drawn)
 
@@ -255,7 +254,7 @@ WAYS = ["falls", "stays the same", "rises"]
 trend = predict("From rank 1 to rank 32, at a multiplier of 2, the best learning rate", WAYS)
 trend
 # %%
-# @title The loss at each rate and rank, from the record
+# @title The answer: run it when you have predicted
 from lora_edu import data_path
 from lora_edu.evaluation import losses_by_rate, read_record
 
@@ -273,8 +272,7 @@ measured = table(
     marks_lowest=True,
     note=f"{note} – was not tried; the lowest of each rank is bold.",
 )
-# %%
-# @title The answer: run it when you have predicted
+
 best = {rank: min(of, key=of.get) for rank, of in losses.items()}
 moved = WAYS[0 if best[32] < best[1] else 1 if best[32] == best[1] else 2]
 why = "at the same multiplier, more directions do more at each step"

@@ -221,7 +221,7 @@ question = "LoRA trained 5 % of the numbers. Where did it do about as well as fu
 as_good = predict(question, TASKS)
 as_good
 # %%
-# @title Reads the recorded runs
+# @title The answer: run it when you have predicted
 from lora_edu.evaluation import read_record, runs_of
 from lora_edu.plots import table
 
@@ -241,14 +241,11 @@ def over_seeds(runs, measure):
     return f"{sum(found) / len(found):.0f} ({min(found):.0f} to {max(found):.0f})"
 
 
-# %%
-# @title Sets the two methods side by side, to show with the answer
 rows = [["spam: messages right, %", *(over_seeds(runs, "test_accuracy") for runs in right)]]
 rows.append(["menus: facts wrong, %", *(over_seeds(runs, "slot_error_rate") for runs in wrong)])
 note = "On test data; the mean over five seeds, and the range."
 compared = table(["", "LoRA, rank 8", "full fine-tuning"], rows, note=note)
-# %%
-# @title The answer: run it when you have predicted
+
 reveal(as_good, TASKS[1], because="on menus LoRA makes more mistakes", measured=compared)
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>

@@ -154,7 +154,19 @@ def _insert(cell: NotebookNode):
     return lambda notebook: notebook.cells.insert(3, copy.deepcopy(cell))
 
 
-LONG = new_code_cell("\n".join(["x = 1"] * 21), execution_count=1)
+def _insert_two(cell: NotebookNode):
+    def change(notebook: NotebookNode) -> None:
+        notebook.cells[3:3] = [copy.deepcopy(cell), copy.deepcopy(cell)]
+
+    return change
+
+
+def _of_lines(count: int, first: str = "x = 1") -> NotebookNode:
+    return new_code_cell("\n".join([first] + ["x = 1"] * (count - 1)), execution_count=1)
+
+
+LONG = _of_lines(21)
+LONG_FOLDED = _of_lines(61, "# @title Draws the figure")
 BREAKS = [
     ("opens_with_title", _replace("# Example", "Example")),
     ("opens_with_title", _replace("You will see every rule kept.", "- a list\n- no promise")),
@@ -165,6 +177,8 @@ BREAKS = [
     ("headings_form", _insert(new_markdown_cell("# Another title"))),
     ("headings_form", _replace("## Where next", "#### Where next")),
     ("cells_are_short", _insert(LONG)),
+    ("cells_are_short", _insert(LONG_FOLDED)),
+    ("no_row_of_folded", _insert_two(new_code_cell("# @title Reads", execution_count=1))),
     ("titles_of_folded_cells", _insert(new_code_cell("# @title Takes `x`", execution_count=1))),
     ("every_cell_has_been_run", _not_run),
     ("every_cell_has_been_run", _insert(new_code_cell("1", execution_count=99))),
@@ -207,6 +221,11 @@ BREAKS = [
 def test_a_broken_rule_is_reported(good: NotebookNode, name: str, change) -> None:
     change(good)
     assert any(found.startswith(name) for found in problems(good, PATH)), problems(good, PATH)
+
+
+def test_a_folded_cell_may_be_long(good: NotebookNode) -> None:
+    _insert(_of_lines(60, "# @title Draws the figure"))(good)
+    assert problems(good, PATH) == []
 
 
 def test_every_rule_is_broken_once_above() -> None:

@@ -10,11 +10,13 @@ from nbformat import NotebookNode
 
 from scripts.notebook_answers import withheld
 from scripts.notebook_format import BOOTSTRAP, COLAB_LINK, repository_slug
+from scripts.notebook_times import FOLDED
 
 Rule = Callable[[NotebookNode, str], list[str]]
 RULES: list[Rule] = []
 
 LONGEST_CELL_LINES = 20
+LONGEST_FOLDED_LINES = 60  # a folded cell shows its title alone: a few such rows are a wall
 LONGEST_PRINTED_LINE = 118  # JupyterLab, 1366 px wide, breaks a longer one in the midst of a word
 LONG_CELL_TAG = "long"  # a class that is being taught
 EXEMPT_TAGS = {"nbval-ignore-output", "nbval-skip"}
@@ -128,10 +130,36 @@ def headings_form_an_outline(notebook: NotebookNode, path: str) -> list[str]:
 
 @rule
 def cells_are_short(notebook: NotebookNode, path: str) -> list[str]:
+    """What a learner reads; a folded cell may hold all that one figure or answer needs."""
     return [
         f"{cell.source.count(chr(10)) + 1} lines in the cell that starts {cell.source[:50]!r}"
         for cell in code_cells(notebook)
-        if cell.source.count("\n") >= LONGEST_CELL_LINES and LONG_CELL_TAG not in tags(cell)
+        if cell.source.count("\n") >= _longest(cell) and LONG_CELL_TAG not in tags(cell)
+    ]
+
+
+def _longest(cell: NotebookNode) -> int:
+    return LONGEST_FOLDED_LINES if _is_folded(cell) else LONGEST_CELL_LINES
+
+
+def _is_folded(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and cell.source.startswith(FOLDED)
+
+
+@rule
+def no_row_of_folded_cells_shows_nothing(notebook: NotebookNode, path: str) -> list[str]:
+    """Of two folded cells in a row, the first shows something; else they are one cell.
+
+    What a learner's notebook keeps back is judged in the solution. The first cell, which installs
+    the course, is the same in all, and remains one.
+    """
+    kept_back = [] if "/solutions/" in path else withheld(notebook.cells)
+    installs = code_cells(notebook)[0]
+    return [
+        f"a row of folded cells: {cell.source[:50]!r} shows nothing, merge it into the next"
+        for cell, after in pairwise(notebook.cells)
+        if _is_folded(cell) and _is_folded(after)
+        if not cell.outputs and cell is not installs and cell not in kept_back
     ]
 
 
