@@ -57,8 +57,7 @@ select { padding: 4px 5px; }
 .bar { display: flex; height: 26px; border-radius: 3px; overflow: hidden; background: var(--card); }
 .bar i { flex: none; box-shadow: inset -1px 0 var(--paper); }
 .parts { display: grid; grid-template-columns: repeat(4, minmax(0, 104px)); font-size: 12px; line-height: 17px; font-variant-numeric: tabular-nums; }
-/* The cards' lines run behind the numbers. */
-.parts span { white-space: nowrap; position: relative; z-index: 1; justify-self: start; padding-right: 4px; background: var(--paper); }
+.parts span { white-space: nowrap; position: relative; justify-self: start; padding-right: 4px; }
 /* The parts have one order: the first row names them for all, and a screen reader hears every name. */
 .parts span::after { content: attr(data-name); position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); }
 .full .parts span::after { display: block; position: static; width: auto; clip-path: none; color: var(--quiet); padding-left: 13px; }
@@ -71,7 +70,7 @@ select { padding: 4px 5px; }
   .row { gap: 8px 7px; } .sliders { column-gap: 28px; } .row:not(.sliders) { font-size: 12.5px; } .field { gap: 4px; } select { padding: 4px 1px; }
   .bars { grid-template-columns: 202px minmax(0, 1fr); gap: 9px; } }
 @container (min-width: 400px) and (max-width: 730px) { .field { flex: 0 0 calc(50% - 4px); } }
-@container (max-width: 620px) { .between { display: none; } .bars { grid-template-columns: minmax(0, 1fr); gap: 2px; padding-top: 0; } .method { margin-top: 8px; } .full .bar { margin-top: 44px; } }
+@container (max-width: 620px) { .bars { grid-template-columns: minmax(0, 1fr); gap: 2px; padding-top: 0; } .method { margin-top: 8px; } .full .bar { margin-top: 44px; } }
 `;
 
 /** Builds the explorer. */

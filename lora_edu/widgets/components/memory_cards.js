@@ -1,5 +1,5 @@
-// Where common cards end: a thin line from a name that covers no other down through all bars. In each bar
-// the smallest card that it fits stands out.
+// Where common cards end: a name that covers no other, above the first bar, and beneath it a thin line in
+// each bar, none in the words between them. In each bar the smallest card that it fits stands out.
 // Beside bars that dwarf them all, one line at the largest stands for every card.
 import { megabytes, svg } from "./kit.js";
 
@@ -36,10 +36,9 @@ export function drawCards(place, tracks, totals, cards, end) {
   for (const { at, middle, size, texts } of shown) {
     texts.forEach(text => text.setAttribute("x", middle));
     drawing.append(svg("path", { d: `M${middle} ${NAMES_END + 2}L${at} ${BARS_AT - 4}V${BARS_AT}`, style: "fill:none;stroke:var(--quiet);stroke-width:1" }),
-      svg("path", { d: `M${at} ${BARS_AT}V${tops.at(-1) - start}`, class: "between", style: "stroke:var(--line);stroke-width:1" }),
       ...tops.flatMap((from, row) => { // seen on any bar
         const lines = size === fitting[row] && most >= TOO_CLOSE * end ? [["--paper", 5], ["--ink", 2]] : [["--paper", 2.5], ["--quiet", 1]];
-        return lines.map(([colour, wide]) => svg("path", { d: `M${at} ${from - start - 2}v${height + 3}`, style: `stroke:var(${colour});stroke-width:${wide}` }));
+        return lines.map(([colour, wide]) => svg("path", { d: `M${at} ${from - start - 2}v${height + 2}`, style: `stroke:var(${colour});stroke-width:${wide}` }));
       }));
   }
 }

@@ -212,8 +212,16 @@ def test_beside_bars_that_dwarf_them_all_cards_are_one_line(page: Page) -> None:
     lines = shown.locator(".bars > svg path")
     assert lines.count() > 4
     shown.get_by_label("Model").select_option("GPT-3 175B")
-    assert lines.count() == 8  # a stem, its way down, and a line with its edge through each bar
+    assert lines.count() == 7  # a stem, and a line with its edge through each bar
     assert shown.locator(".bars > svg text").all_text_contents() == ["all cards", "up to 80 GB"]
+
+
+def test_a_card_s_lines_end_above_the_words_beneath_each_bar(page: Page) -> None:
+    shown = show(page, memory_bars())
+    words = [place["top"] for place in places(shown, ".parts")]
+    for line in places(shown, ".bars > svg path"):
+        assert any(line["bottom"] <= top for top in words if line["top"] < top)
+        assert not any(line["top"] < top < line["bottom"] for top in words)
 
 
 def test_in_each_bar_the_smallest_card_that_it_fits_stands_out(page: Page) -> None:
