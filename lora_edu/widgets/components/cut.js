@@ -16,7 +16,9 @@ export function answer({ rank, block, module }, data) {
   const finding = `Energy kept at rank ${rank}: picture ${picture.energy}, random matrix ${noise.energy}, measured ΔW ${update.energy}.`;
   const explain = `ΔW of block ${block}, ${module}, is ${update.size}. Cut to rank ${rank} it is r (m + n) = ${update.stored} `
     + `numbers instead of m n = ${update.whole}.`;
-  return { finding, explain, columns };
+  const seen = columns.map(({ name, size }) => ({ places: data.objects[name].seen.join(" × "), size }));
+  const shown = `They show ${seen[2].places} of ΔW's ${seen[2].size} numbers, evenly spaced; of the picture ${seen[0].places}.`;
+  return { finding, explain, shown, columns };
 }
 
 /** The cut and what is left, as shares of the colour scale, at the places that are shown. */
@@ -106,7 +108,7 @@ const CUT_CSS = `
 canvas { display: block; width: 100%; aspect-ratio: 1; border-radius: 4px; border: 1px solid var(--line); }
 canvas.cells { image-rendering: pixelated; }
 .falling { position: relative; margin-top: 2px; border-left: 1px solid var(--line); border-bottom: 1px solid var(--line); }
-.falling svg { width: 100%; height: 46px; }
+.falling svg { width: 100%; height: 30px; }
 .left-out { fill: var(--bar-frozen); }
 .kept { fill: var(--bar-lora); }
 .knife { stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 4 3; vector-effect: non-scaling-stroke; }
@@ -116,7 +118,13 @@ canvas.cells { image-rendering: pixelated; }
 .energy b { color: var(--lora); }
 figure { margin: 0; min-width: 0; }
 figcaption { font-size: 12px; color: var(--quiet); line-height: 1.3; }
-.cut-words { margin-top: 4px; }
+.cut-words { margin-top: 4px; line-height: 19px; }
+.scales { display: inline-block; width: 84px; height: 10px; margin: 0 2px; border: 1px solid var(--line); border-radius: 3px; vertical-align: baseline;
+  background: linear-gradient(90deg, var(--below), var(--paper), var(--above)); }
+:host { --below: rgb(${below.light}); --above: rgb(${above.light}); }
+:host([data-theme="dark"]) { --below: rgb(${below.dark}); --above: rgb(${above.dark}); }
+/* Beside the slider the menus are level with its groove. */
+@container (min-width: 700px) { .row > .field { margin-top: 17px; } }
 @container (max-width: 620px) {
   .three { gap: 0 10px; }
   .three h4 { font-size: 12px; white-space: nowrap; }
@@ -128,7 +136,7 @@ export function mount(host, data, ask) {
   const inside = box(host, "Matrices cut to a rank by SVD", CUT_CSS);
   let state = { ...data.start };
   const set = change => { state = { ...state, ...change }; draw(); };
-  const finding = el("p", { class: "finding", "aria-live": "polite" }), words = el("span");
+  const finding = el("p", { class: "finding", "aria-live": "polite" }), words = el("span"), shown = el("span");
   const rank = slider({
     label: "rank r", stops: data.ranks, value: state.rank, change: value => set({ rank: value }),
     marks: [[0, "0"], [1, "1"], [8, "8"], [32, "32"], [192, "192", "all"]],
@@ -140,12 +148,14 @@ export function mount(host, data, ask) {
     const now = answer(state, data);
     finding.textContent = unbroken(now.finding);
     words.textContent = now.explain;
+    shown.textContent = unbroken(now.shown);
     columns.forEach((each, i) => each.draw(state.rank, now.columns[i], data.objects[now.columns[i].name], host.dataset.theme));
   };
   inside.append(finding, el("div", { class: "row" }, rank.element, block.element, layer.element),
     el("div", { class: "three" }, ...columns.map(each => each.element)),
     el("div", { class: "quiet cut-words" }, words,
-      unbroken(" Blue steps: the strengths of the pieces kept. Both scales are logarithmic, so trust the number, not the area.")));
+      unbroken(" Blue steps: the strengths of the pieces kept. Both scales are logarithmic, so trust the number, not the area."),
+      el("div", {}, "Maps: below 0 ", el("span", { class: "scales", role: "img", "aria-label": "orange to violet" }), " above 0. ", shown)));
   new MutationObserver(draw).observe(host, { attributes: true, attributeFilter: ["data-theme"] });
   draw();
 }
