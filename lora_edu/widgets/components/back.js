@@ -132,10 +132,11 @@ function drawn({ rank, live, more }, data, { describe, star }, width, right) {
   const text = (kind, [left, down], said, anchor = "start") => svg("text", { class: kind, x: left, y: down, "text-anchor": anchor }, said);
   const rule = (share, place) => [line("rule", [LEFT, place(share)], [right, place(share)]),
     text("quiet", [LEFT - 8, place(share) + 4], `${fixed(100 * share, 0)}\u00a0%`, "end")];
-  const parts = [text("panel", [LEFT + 5, ACCURACY[0] - 6], `accuracy, from ${fixed(100 * low, 0)}\u00a0%`)];
+  const parts = [text("panel", [LEFT + 5, ACCURACY[0] - 6], `accuracy (axis starts at ${fixed(100 * low, 0)}\u00a0%)`)];
   for (let tenth = Math.ceil(10 * low - 1e-9); tenth <= 10 * high + 1e-9; tenth++) parts.push(...rule(tenth / 10, y));
   for (const share of [0, 1]) parts.push(...rule(share, kept));
-  parts.push(line("at", [x(rank), ACCURACY[0]], [x(rank), height]));
+  // Between the two there are words, which the line does not cross.
+  parts.push(...[ACCURACY, [energy[0] - 4, height]].map(([from, to]) => line("at", [x(rank), from], [x(rank), to])));
   const drawing = ([kind, curve, place]) => svg("path", { class: `curve ${kind}`, d: `M${places(curve, place).join("L")}` });
   parts.push(...accuracies.map(([kind, , curve]) => drawing([kind, curve, y])), drawing(["energy", data.energy.cut, kept]));
   const here = (kind, down) => parts.push(svg("circle", { class: `here ${kind}`, cx: x(rank), cy: down, r: 4.5 }));
