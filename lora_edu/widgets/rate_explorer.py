@@ -117,8 +117,6 @@ def finding(state: RateState) -> str:
         return "Tick at least two ways to train, to compare them."
     some = f" ({len(tried)} of {shown} tried)" if 1 < len(tried) < shown else ""
     at, own = (who_is_ahead(of, state.measure) for of in (tried, at_own_rates(state)))
-    if at == own:
-        return f"At {_rate(state.rate)}{some}, and with each at its best rate, {own}."
     return f"At {_rate(state.rate)}{some}, {at}. Each at its best rate, {own}."
 
 

@@ -132,7 +132,9 @@ def test_words_say_who_was_not_tried_and_how_many_seeds() -> None:
     )
     assert finding(RateState(TALES, rate=0.01)).startswith("At 0.01, only LoRA rank 8 was tried.")
     same = RateState(MENUS, rate=0.002, arms=("full fine-tuning", "LoRA rank 8"))
-    assert finding(same) == ("At 0.002, and with each at its best rate, full fine-tuning is ahead.")
+    assert finding(same) == (
+        "At 0.002, full fine-tuning is ahead. Each at its best rate, full fine-tuning is ahead."
+    )
     few = RateState(MENUS, rate=0.05, arms=("full fine-tuning", "36 matrices"))
     assert finding(few).startswith("At 0.05, none of these was tried.")
     for arms in ((), ("LoRA rank 8",)):

@@ -18,14 +18,15 @@ export function answer(state, data) {
   const each = ({ arm, loss }, where = "") => `${arm.name} ${value(loss)}${where} (${seedsOf(loss)})`;
   const some = one.length > 1 && missing.length ? ` (${one.length} of ${arms.length} tried)` : "";
   const [here, best] = [one, own].map(places => whoIsAhead(places, state.measure));
-  const finding = arms.length < 2 ? "Tick at least two ways to train, to compare them."
-    : here === best ? `At ${at}${some}, and with each at its best rate, ${best}.` : `At ${at}${some}, ${here}. Each at its best rate, ${best}.`;
+  const findings = arms.length < 2 ? ["Tick at least two ways to train, to compare them."]
+    : [`At ${at}${some}, ${here}.`, `Each at its best rate, ${best}.`];
+  const finding = findings.join(" ");
   const explain = arms.length ? `${said[0].toUpperCase()}${said.slice(1)}, all at ${at}: `
     + [...one.map(place => each(place)), ...missing.map(({ name }) => `${name} not tried`)].join(", ")
     + `. Each at its best rate: ${own.map(place => each(place, ` at ${grouped(place.rate)}`)).join(", ")}.` : "";
   const describe = `Chart for ${state.sweep}: ${sweep.axes[state.measure]} against learning rate, for `
     + `${arms.map(({ name }) => name).join(", ") || "nothing"}; ${value({ mean: sweep.base[state.measure] })} before training. ${finding}`;
-  return { finding, explain, describe, arms, one, own, missing, value };
+  return { finding, findings, explain, describe, arms, one, own, missing, value };
 }
 
 /** An arm's loss at a rate, over seeds; null where that was not tried. */
@@ -58,8 +59,8 @@ function listOf(names) {
 const RATE_CSS = `
 :host { --matrices: #6b3fa0; --rank-1: #0077ba; --rank-2: #005a8f; --rank-8: #003d63; --rank-32: #001b2e; }
 :host([data-theme="dark"]) { --matrices: #c9b0f7; --rank-1: #3f8fc4; --rank-2: #6cc0f0; --rank-8: #a5dbfb; --rank-32: #e3f4ff; }
-.finding { font-size: 14px; line-height: 20px; min-height: 40px; }
-.row { gap: 8px 14px; } .chips { gap: 4px; } .chips button { padding: 2px 8px; font-size: 12.5px; }
+.finding { font-size: 14px; line-height: 20px; min-height: 40px; } .finding span { display: block; }
+.row { gap: 8px 14px; } .chips { gap: 4px; } .chosen { display: inline-flex; flex-wrap: wrap; gap: 4px 8px; align-items: center; min-width: 0; font-size: 13px; } .chips button { padding: 2px 8px; font-size: 12.5px; }
 .arms { gap: 4px 7px; margin-top: 6px; align-items: center; font-size: 13px; }
 .arms .tick { border: 1px solid var(--line); border-radius: 999px; padding: 1px 9px 1px 6px; }
 .two { grid-template-columns: minmax(0, 1.5fr) minmax(0, 1fr); gap: 12px; margin-top: 4px; }
@@ -68,7 +69,7 @@ const RATE_CSS = `
 .rank-1 { --arm: var(--rank-1); } .rank-2 { --arm: var(--rank-2); } .rank-8 { --arm: var(--rank-8); } .rank-32, .rank-64 { --arm: var(--rank-32); }
 .matrices { --arm: var(--matrices); }
 .name, .arms .lora, .tick { color: var(--arm); font-weight: 600; }
-table { border-collapse: collapse; width: 100%; color: inherit; font-size: 12.5px; line-height: 17px; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; width: 100%; color: inherit; font-size: 13px; line-height: 17px; font-variant-numeric: tabular-nums; }
 table + table { margin-top: 6px; }
 th { padding: 0 0 0 8px; text-align: right; white-space: nowrap; font-weight: 400; color: var(--quiet); }
 th:last-child { width: 44px; } th:nth-last-child(2) { width: 46px; }
@@ -118,7 +119,8 @@ export function mount(host, data) {
   };
   const draw = () => {
     const now = answer(state, data), width = chart.clientWidth || 430, curves = width - EDGES.left - EDGES.right;
-    finding.textContent = now.finding.replaceAll("-", "\u2011"); // no line ends within "fine-tuning"
+    // Two lines, whatever they say, so that nothing beneath moves; none ends within "fine-tuning".
+    finding.replaceChildren(...now.findings.flatMap(said => [el("span", {}, said.replaceAll("-", "\u2011")), " "]));
     notes.textContent = NOTES[state.measure] ?? NOTES.also;
     drawRates(chart, width, now, state, data);
     rates.element.classList.toggle("few", curves / (data.sweeps[state.sweep].rates.length - 1) < ROOM);
@@ -128,11 +130,13 @@ export function mount(host, data) {
       listed(["Each at its best", "rate", "loss", "seeds"],
         now.own.map(({ arm, loss, rate }) => row(arm, grouped(rate), now.value(loss), loss.seeds)), [])] : []));
   };
-  inside.append(finding, el("div", { class: "row" }, sweeps.element, measures.element), ticks,
+  inside.append(finding, el("div", { class: "row" }, named("task", sweeps), named("measure", measures)), ticks,
     el("div", { class: "two" }, el("div", {}, chart, axis), lists), notes);
   offer();
   new ResizeObserver(draw).observe(chart);
 }
+
+const named = (label, { element }) => el("div", { class: "chosen" }, el("span", { class: "quiet", "aria-hidden": "true" }, label), element);
 
 function row(arm, ...cells) {
   const last = cells.length - 1;

@@ -6,7 +6,7 @@ import { fixed, svg } from "./kit.js";
 import { writeNames } from "./rate_names.js";
 
 export const EDGES = { left: 40, right: 34, thumb: 8 }; // left and right of the curves; half a thumb
-const HEIGHT = 186, TOP = 34, BOTTOM = HEIGHT - 24, APART = 3, LETTER = 7, STEPS = [0.05, 0.1, 0.2, 0.25, 0.5, 1, 2, 5];
+const HEIGHT = 186, TOP = 34, BOTTOM = HEIGHT - 24, LETTER = 7, STEPS = [0.05, 0.1, 0.2, 0.25, 0.5, 1, 2, 5];
 const DASHES = { 1: "2 3", 2: "7 4", 8: "", 32: "", 64: "" }, WIDE = { 8: 1.7 }; // of LoRA, by rank
 
 /** Draws it into `place`, in place of what was there. */
@@ -33,8 +33,7 @@ export function drawRates(place, width, { arms, one, describe, value }, { sweep:
     taken.push({ x1: right - 130, x2: right, y1: level, y2: level + 17 }, { x1: EDGES.left, x2: right, y1: level - 1, y2: level + 1 });
   }
   const names = arms.map(arm => {
-    const aside = APART * (sweep.arms.indexOf(arm) - (sweep.arms.length - 1) / 2); // so that spreads are side by side
-    const points = arm.losses[measure].map((row, i) => ({ row, at: arm.rates[i], x: x(arm.rates[i]) + aside, y: y(row[0]), off: row[0] >= off }));
+    const points = arm.losses[measure].map((row, i) => ({ row, at: arm.rates[i], x: x(arm.rates[i]), y: y(row[0]), off: row[0] >= off }));
     const path = cut(points);
     parts.push(svg("path", { class: `curve ${classOf(arm)}`, ...strokeOf(arm), d: `M${path.map(point => [point.x, point.y]).join("L")}` }));
     for (const point of points) {
@@ -60,6 +59,7 @@ export function drawRates(place, width, { arms, one, describe, value }, { sweep:
 }
 
 const CHART_CSS = `
+text, text.quiet { font-size: 13px; }
 .rule { stroke: var(--line); opacity: .7; } .at { stroke: var(--ink); stroke-dasharray: 4 3; }
 .base { stroke: var(--frozen); stroke-dasharray: 1.5 4; stroke-width: 1.5; }
 .curve { fill: none; stroke: var(--arm); stroke-linejoin: round; }

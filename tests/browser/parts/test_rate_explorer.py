@@ -173,6 +173,14 @@ def test_each_arm_has_its_points_spreads_and_one_ring(page: Page) -> None:
     assert off == ["↑ 5.3", "↑ 5.2"]  # the means of their seeds
 
 
+def test_points_are_on_the_line_of_their_rate(page: Page) -> None:
+    shown = show(page, rate_explorer(RateState("SmolLM2: menus", LEARNT, 0.003)))
+    at = shown.locator("line.at").get_attribute("x1")
+    tried = at_one_rate(RateState("SmolLM2: menus", LEARNT, 0.003))
+    inside = [spread for _, spread in tried if spread.mean < 1]
+    assert inside and shown.locator(f'.dot[cx="{at}"]').count() == len(inside)
+
+
 def test_a_spread_is_as_long_as_its_seeds_differ(page: Page) -> None:
     """On the logarithmic axis: pixels per logarithm are those between two of its numbers."""
     shown = show(page, rate_explorer(RateState("SmolLM2: menus", KEPT, 0.003)))
