@@ -1,7 +1,7 @@
 // The seed explorer's two pictures: a study's seeds with its interval, and all studies by their size.
 import { fixed, signed, svg } from "./kit.js";
 
-const ROW = 18, TOP = 16, INSET = 2, LEFT = 94, CELL = 40, STEPS = [1, 2, 5, 10, 20];
+const ROW = 19, TOP = 16, INSET = 2, LEFT = 100, CELL = 42, STEPS = [1, 2, 5, 10, 20];
 const SIDE = 14, GAP = 3, LABEL = 58; // of the squares, in pixels
 
 const line = (kind, x1, y1, x2, y2) => svg("line", { class: kind, x1, y1, x2, y2 });
@@ -87,6 +87,7 @@ function ticksOf(low, high) {
 }
 
 const CHART_CSS = `
+text, text.quiet { font-size: 13px; }
 .rule { stroke: var(--line); opacity: .7; } .zero { stroke: var(--ink); stroke-dasharray: 4 3; }
 text.full, text.lora, text.head { fill: var(--arm); font-weight: 650; } text.own { font-weight: 650; }
 .stem { stroke: var(--arm); stroke-width: 2; } .dot { fill: var(--arm); } .ring { fill: none; stroke: var(--quiet); stroke-dasharray: 2 2; }

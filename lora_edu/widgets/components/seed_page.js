@@ -83,7 +83,7 @@ function points(number) {
 
 const SEED_CSS = `
 .full { --arm: var(--full); } .lora { --arm: var(--lora); } .head { --arm: var(--head); }
-.finding { line-height: 20px; min-height: 40px; }
+.finding { font-size: 14px; line-height: 20px; }
 .row { gap: 8px 14px; } .chips { gap: 4px; } .chips button, button.draw { padding: 2px 9px; font-size: 12.5px; }
 button.draw { font-weight: 600; border-color: var(--lora); }
 .size { min-width: 0; display: inline-flex; flex-wrap: wrap; gap: 4px 8px; align-items: center; }
@@ -94,9 +94,10 @@ button.draw { font-weight: 600; border-color: var(--lora); }
   color: var(--on); background: var(--arm); }
 .key b.level { color: var(--ink); background: none; box-shadow: inset 0 0 0 1px var(--quiet); }
 .tally { margin: 6px 0 0; font-size: 14px; line-height: 19px; min-height: 76px; }
-.notes { margin: 2px 0 0; font-size: 14px; line-height: 19px; } .beside { margin: 4px 0 0; font-size: 14px; line-height: 19px; min-height: 19px; }
+.notes { margin: 2px 0 0; font-size: 14px; line-height: 19px; } .beside { margin: -2px 0 6px; font-size: 14px; line-height: 20px; }
 @container (max-width: 660px) { .two { grid-template-columns: minmax(0, 1fr); } }
-@container (max-width: 480px) { .finding { min-height: 60px; } .beside { min-height: 36px; } }`;
+@container (max-width: 720px) { .finding, .beside { min-height: 40px; } }
+@container (max-width: 480px) { .finding { min-height: 60px; } }`;
 const NOTES = "Intervals: Student's t over a study's seeds. The studies share seeds, so they are not independent.";
 
 export function showSeeds(host, data) {
@@ -135,10 +136,10 @@ export function showSeeds(host, data) {
     drawStudies(studies, studies.clientWidth || 250, now, state);
   };
   const choices = [[pairs, data.pairs], [sets, Object.keys(data.sets)]].filter(([, all]) => all.length > 1).map(([{ element }]) => element);
-  inside.append(finding, ...(choices.length ? [el("div", { class: "row" }, ...choices)] : []),
+  inside.append(finding, beside, ...(choices.length ? [el("div", { class: "row" }, ...choices)] : []),
     el("div", { class: "row" }, el("div", { class: "size" }, el("span", { class: "quiet" }, "seeds in a study"), sizes.element, another, only)),
     el("div", { class: "two" }, chart, el("div", {}, el("p", { class: "all" }, "Who is ahead, in every study"), key, studies, tally)),
-    beside, el("p", { class: "quiet notes" }, NOTES));
+    el("p", { class: "quiet notes" }, NOTES));
   draw();
   new ResizeObserver(() => draw(only.textContent)).observe(chart);
 }
