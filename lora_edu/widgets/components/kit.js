@@ -22,12 +22,22 @@ export function start(key, mount, data, ask) {
     }, true);
     try {
       mount(host, data, ask);
+      alignTables(host.closest(".jp-Notebook"));
       comeIntoView(host);
     } catch (error) {
       console.error(error);
       if (host.shadowRoot) host.shadowRoot.innerHTML = "<slot></slot>";
     }
   }
+}
+
+const TABLES = `.lora-tables .jp-RenderedHTMLCommon table { margin-left: 0; max-width: ${CSS.match(/--wide: (\w+)/)[1]}; }`;
+
+/** Tables of this notebook begin where explorers do and end there: JupyterLab's own are centred in its window. */
+function alignTables(notebook) {
+  if (!notebook) return;
+  notebook.classList.add("lora-tables");
+  if (!document.getElementById("lora-tables")) document.head.append(el("style", { id: "lora-tables" }, TABLES));
 }
 
 /** Scrolls to an explorer whose cell was just run: JupyterLab goes on to the next cell, and may leave it half seen. */

@@ -118,3 +118,21 @@ def test_an_explorer_is_seen_whole_once_its_cell_was_run(active: str, page: Page
     page.wait_for_function(f"document.querySelector('[data-lora=\"{explorer.key}\"]').shadowRoot")
     page.wait_for_timeout(400)
     assert shown.bounding_box()["y"] < 0
+
+
+COLUMN = """<body class="jp-Notebook" id="{name}"><div class="jp-RenderedHTMLCommon"><style>
+  .jp-RenderedHTMLCommon table {{ margin: 0 auto; }}
+</style><table><td>{words}</td></table>{output}</div></body>"""
+
+
+def test_in_its_notebook_tables_begin_and_end_where_an_explorer_does(page: Page) -> None:
+    """JupyterLab centres a table; in a notebook of someone else's it still does."""
+    explorer = strength_explorer()
+    page.set_viewport_size({"width": 1900, "height": 900})
+    ours = COLUMN.format(name="ours", words="word " * 400, output=explorer.html())
+    other = COLUMN.format(name="other", words="word", output="")
+    html = (ours + other).replace("<body", "<section").replace("</body>", "</section>")
+    sheet = show(page, explorer, html=html).bounding_box()
+    table, theirs = (page.locator(f"#{name} table").bounding_box() for name in ("ours", "other"))
+    assert (table["x"], table["width"]) == (sheet["x"], sheet["width"])
+    assert theirs["x"] > 900
