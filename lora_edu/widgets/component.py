@@ -35,7 +35,7 @@ WAIT_SECONDS = 60  # for an answer of Python's
 _WIDTH_PX = widths_px()["wide"]
 _EXPORT = re.compile(r"^export (?=function|const|async)", flags=re.MULTILINE)
 _IMPORT = re.compile(r'^import [^;]* from "\./(\w+)\.js";\n', flags=re.MULTILINE)
-_STILL = "<p><i>This is a picture. Run the cell, and you can move it.</i></p>"
+_STILL = "<p><i>A picture. It moves once its cell is run, and on the course's site.</i></p>"
 _SCRIPT = """<div data-lora="{key}">{picture}</div>
 <script type="module">
 {code}
