@@ -95,6 +95,8 @@ def test_the_course_map_has_every_notebook_with_its_badge_and_its_minutes() -> N
         minutes = f"{whole} min"
         if "on the marked path" in cells[0].source:
             minutes = f"{path} of {minutes}"
+        if f"{whole} minutes to read" in cells[0].source:
+            minutes += " to read"
         assert re.search(rf"\| {minutes} \| \d+ s \|", row), f"{name} takes {minutes}"
 
 
