@@ -1,7 +1,8 @@
 """The front page's block of the GPT: its side paths follow the strength of the explorer above it.
 
-A layer that is chosen opens into its matrices. The drawing is notebook 03's; what moves is in
-`docs/site/_static/block.js`, and without that the block is the drawing as it is.
+A layer that is chosen opens into its matrices. A side path is as thick as its update is large
+beside the layer's own weights, which differs between layers and adapters. The drawing is notebook
+03's; what moves is in `docs/site/_static/block.js`, and without that the block is the drawing.
 """
 
 from __future__ import annotations
@@ -9,9 +10,14 @@ from __future__ import annotations
 import json
 import re
 from html import escape
+from statistics import mean
 
+from lora_edu.adapters import load_adapter
+from lora_edu.files import data_path
 from lora_edu.gpt import GPTConfig
 from lora_edu.plots import drawing
+from lora_edu.pretrained import load_pretrained
+from lora_edu.widgets.strength_explorer import TASKS
 from scripts.drawings.hand import FONTS, STROKE, palettes
 
 RANK = 8  # of the adapters that ship; tests/site compares it with one of them
@@ -22,6 +28,21 @@ def layers() -> dict[str, tuple[int, int]]:
     d = GPTConfig().n_embd
     square = dict.fromkeys(("query", "key", "value", "out"), (d, d))
     return square | {"fc_in": (d, 4 * d), "fc_out": (4 * d, d)}
+
+
+def sizes() -> dict[str, dict[str, float]]:
+    """Returns ‖ΔW‖ / ‖W‖ at strength 1 by adapter and layer, a mean over the blocks."""
+    weights = load_pretrained("mini").state_dict()
+    found = {}
+    for name in TASKS:
+        adapter = load_adapter(data_path("adapters") / name)
+        ratios: dict[str, list[float]] = {layer: [] for layer in layers()}
+        for place, (a, b) in adapter.matrices.items():
+            update = adapter.multiplier_of(place) * (a @ b)
+            share = update.norm() / weights[f"{place}.weight"].norm()
+            ratios[place.rpartition(".")[2]].append(share.item())
+        found[name] = {layer: round(mean(each), 4) for layer, each in ratios.items()}
+    return found
 
 
 def block() -> str:
@@ -43,7 +64,7 @@ def block() -> str:
             place = f"left:{100 * part.x / wide:.2f}%;top:{100 * part.y / high:.2f}%;"
             place += f"width:{100 * part.width / wide:.2f}%;height:{100 * part.height / high:.2f}%"
             buttons += f'<button style="{place}" aria-label="{name}" value="{name}"></button>'
-    told = escape(json.dumps({"layers": layers(), "rank": RANK}))
+    told = escape(json.dumps({"layers": layers(), "rank": RANK, "sizes": sizes()}))
     return (
         f'<div class="wired" data-block="{told}"><template shadowrootmode="open">'
         f'<style>{style}</style><link rel="stylesheet" href="_static/block.css">'

@@ -21,7 +21,7 @@ from lora_edu.plots.faces import EDGES
 from lora_edu.plots.phone import PHONE_PX
 from lora_edu.plots.style import SHARPNESS
 from scripts import build_site
-from scripts.site_block import layers
+from scripts.site_block import layers, sizes
 
 ADAPTER = build_site.ROOT / "data" / "adapters" / "menu" / "adapter_model.safetensors"
 PAGES = ["index", *notebook_names()]
@@ -264,15 +264,21 @@ def test_each_card_of_the_front_page_has_its_sign(page: Page) -> None:
         assert sign.evaluate("sign => sign.decode().then(() => sign.naturalWidth)") > 300
 
 
-def strips(page: Page) -> set[float]:
-    """How thick the side paths of the front page's block are, compared with strength 1."""
+def strips(page: Page) -> list[float]:
+    """How thick the side paths of the front page's block are, compared with the drawing's."""
     page.wait_for_timeout(250)
     drawn = page.locator(".wired .strip").evaluate_all(
         "all => all.map(each => each.getBoundingClientRect().height / each.getBBox().height"
         " / (each.getBoundingClientRect().width / each.getBBox().width))"
     )
     assert len(drawn) == 6
-    return {round(size, 2) for size in drawn}
+    return drawn
+
+
+def shares(adapter: str, strength: float) -> list[float]:
+    """How large a strength times ΔW is beside W, compared with the largest ΔW of all."""
+    most = max(size for each in sizes().values() for size in each.values())
+    return [strength * size / most for size in sizes()[adapter].values()]
 
 
 def test_the_block_of_the_front_page_follows_the_slider_and_opens(
@@ -284,7 +290,7 @@ def test_the_block_of_the_front_page_follows_the_slider_and_opens(
     slider = page.get_by_role("slider")
     for key, strength in (("End", 2), ("Home", 1)):  # −1: as thick as 1, and hollow
         slider.press(key)
-        assert strips(page) == {strength}
+        assert strips(page) == pytest.approx(shares("menu", strength), abs=0.02)
         assert page.locator(".wired .away").count() == (key == "Home")
     rank = len(load_file(ADAPTER)["base_model.model.blocks.0.attention.query.lora_A.weight"])
     for name, (rows, columns) in layers().items():
@@ -292,6 +298,9 @@ def test_the_block_of_the_front_page_follows_the_slider_and_opens(
         opened = page.locator(".wired .opened").text_content()
         assert f"{rows * columns:,} numbers, frozen" in opened
         assert f" {rank * (rows + columns):,}, " in opened
+    slider.press("End")
+    page.get_by_role("radio", name="spam").click()
+    assert strips(page) == pytest.approx(shares("spam", 1), abs=0.02)  # it begins at 1 again
     assert page.said == []
     page.close()
 
