@@ -35,15 +35,24 @@ explorer
 # trains a few *new* numbers instead. With LoRA on two layers of each block, query and value, training
 # takes 35 GB, and a task's file has 7 MB.
 # %%
-# @title Where these figures are from
+# @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
+from lora_edu.plots import bar_chart, picture
 
 llama = MODEL_SHAPES["Llama 3 8B"]
+needs_gb = {}
 for way, method in {"full fine-tuning": "full", "LoRA, query and value": "lora"}.items():
-    needed = memory_budget(llama, method, batch_size=4, length_tokens=1024).total_bytes / 1e9
-    print(f"{way}: {needed:.0f} GB to train with 4 texts of 1,024 tokens, estimated")
+    needed = memory_budget(llama, method, batch_size=4, length_tokens=1024)
+    needs_gb[way] = needed.total_bytes / 1e9
+model_gb = checkpoint_bytes(llama, 2) / 1e9
 file_mb = adapter_bytes(llama, 8, ["query", "value"], 2) / 1e6
-print(f"files: {checkpoint_bytes(llama, 2) / 1e9:.0f} GB for a model, {file_mb:.0f} MB for LoRA")
+share = 100 * needs_gb["LoRA, query and value"] / needs_gb["full fine-tuning"]
+less = f"LoRA takes {share:.0f} % of the memory"
+title = f"{less}, and a file of {file_mb:.0f} MB in place of {model_gb:.0f} GB"
+label = "GPU memory (GB), 4 texts of 1,024 tokens"
+chart = bar_chart(needs_gb, title=title, y_label=label, label_format="{:.0f}")
+bars = ", ".join(f"{way} {gb:.0f} GB" for way, gb in needs_gb.items())
+picture(chart, alt=f"Bars, estimated for Llama 3 8B: {bars}. {title}.")
 # %% [markdown]
 # ## The idea in one drawing
 # %%
@@ -148,10 +157,10 @@ print(f"{counted[0]:,} of {counted[1]:,} numbers learn")
 # %% [markdown]
 # ## Train it
 # Now the storyteller learns to talk like a pirate. The loop is the one that you know. The optimizer
-# gets $A$ and $B$, and nothing else. Watch how the same opening goes on.
+# gets $A$ and $B$, and nothing else. Watch how the same opening goes on while the loss falls.
 # %%
 from lora_edu import Batches, load_tales, next_token_loss, text_rows
-from lora_edu.plots import to_last_word
+from lora_edu.plots import cards, to_last_word
 
 batches = Batches(text_rows(load_tales().train, encoding, 96), batch_size=8, seed=0)
 before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -162,15 +171,17 @@ def tale(model):
 
 
 # %% tags=["nbval-ignore-output"]
-optimizer = torch.optim.AdamW(learning, lr=1e-3)
+optimizer, told = torch.optim.AdamW(learning, lr=1e-3), {}
 
 for step, batch in zip(range(41), batches.epoch(0)):
     loss = next_token_loss(model, batch.to(device))
-    if step % 10 == 0:
-        print(f"step {step}, loss {loss.item():.1f} nats per token\n{tale(model)}\n")
+    if step in (0, 10, 20, 40):
+        told[f"LoRA, step {step}: {loss.item():.1f} nats per token"] = tale(model)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
+
+cards(told)
 # %% [markdown]
 # Forty steps, and there are pirates at sea! The plot stumbles; with more training an adapter of this size
 # tells a better tale:
@@ -179,7 +190,7 @@ from lora_edu import data_path, load_adapter, switch
 
 longer = load_pretrained("mini", device=device)
 switch(longer, load_adapter(data_path("adapters", "tales")))  # saw twelve times as many tokens
-print(tale(longer))
+cards({"LoRA, after longer training": tale(longer)})
 # %% [markdown]
 # Has the base forgotten its own stories? Compare each of its tensors,
 # bit for bit, with the copy from before:
@@ -262,8 +273,10 @@ from lora_edu.widgets.choosing import decision_tables
 
 decision_tables()
 # %% [markdown]
-# PEFT, the usual library, divides alpha by the rank. At rank 8, then, its 16 is our 2. Each word of these tables is
-# explained in [notebook 05](05_finetune_a_classifier.ipynb).
+# PEFT, the usual library, divides alpha by the rank. At rank 8, then, its 16 is our 2. With
+# `scaling="alpha/rank"` our library divides, too, and with `init="peft"` its $A$ starts with PEFT's
+# smaller random numbers. Each word of these tables is explained in
+# [notebook 05](05_finetune_a_classifier.ipynb).
 #
 # ## Three sentences to remember
 # 1. LoRA freezes a model and trains two thin matrices beside each layer that you choose.
