@@ -51,13 +51,10 @@ class Cards:
         )
 
     def _repr_html_(self) -> str:
-        above = (
-            f'<p style="margin:8px 0 4px;max-width:34em">{escape(self.title)}</p>'
-            if self.title
-            else ""
-        )
         cards = "".join(_card(name, parts) for name, parts in self.texts.items())
         wide = widths_px()["narrow" if len(self.texts) == 1 else "wide"]
+        margins = f"margin:8px 0 4px;max-width:{wide}px"  # as wide as the cards beneath it
+        above = f'<p style="{margins}">{escape(self.title)}</p>' if self.title else ""
         grid = _GRID.format(
             least=_LEAST_OF_FOUR_PX if len(self.texts) == 4 else _LEAST_PX,
             widest=f"{wide}px",

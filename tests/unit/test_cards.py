@@ -49,6 +49,8 @@ def test_a_title_stands_above_the_cards() -> None:
     titled = cards({"LoRA": "Cheap."}, title="meant: price[<5]")
     assert repr(titled) == "meant: price[<5]\n\nLoRA:\nCheap."
     assert titled._repr_html_().startswith("<p style=")
+    widths = re.findall(r"max-width:(\w+)", titled._repr_html_())
+    assert len(widths) >= 2 and len(set(widths)) == 1  # it does not break before the cards end
     assert ">meant: price[&lt;5]</p><div" in titled._repr_html_()
 
 
