@@ -27,8 +27,12 @@ from lora_edu.plots import (
 from lora_edu.training import History
 from lora_edu.widgets.canvas import Canvas
 
+_PALE = 0.75  # of the single batches' curve: in LoRA's colour 3 : 1 on white
 _LOSS_GRID = 0.5  # the loss axis ends at a multiple of this
-# Another measurement, not points of the line that it crosses: hollow marks, white around all.
+#: Of what is measured on validation, in both panels: one colour and one mark, which the name of the
+#: loss explains. Another measurement, not points of the line that it crosses: so the marks are
+#: hollow, with white around all.
+_VALIDATION = 1  # its place among the styles
 _APART = {
     "markersize": 6.5,
     "markerfacecolor": "white",
@@ -58,29 +62,38 @@ class TrainingPicture:
         accuracy: Whether evaluations bring an accuracy, which then gets axes of its own.
         titled: Whether the picture says its title itself, as one that is kept.
         phone: Whether it is laid out for a phone.
+        name: What is trained. Where it speaks of a concept, such as "LoRA on spam", the training
+            loss has the concept's colour.
     """
 
     def __init__(
-        self, steps: int, accuracy: bool, titled: bool = True, *, phone: bool = False
+        self,
+        steps: int,
+        accuracy: bool,
+        titled: bool = True,
+        *,
+        phone: bool = False,
+        name: str = "",
     ) -> None:
         panels = 1 + accuracy
         size = SIZE_INCHES[0], _HIGH_INCHES[titled]
         if phone:
             size = PHONE_PX / DOTS_PER_INCH, _PANEL_INCHES * panels
         rows = {"panels": panels, "rows": panels if phone else 1}
-        drawn = figure(x_label="step", y_label="loss (nats)", size_inches=size, **rows)
-        self._titled, self._phone = titled, phone
+        drawn = figure(x_label="step", y_label="loss, nats", size_inches=size, **rows)
+        self._phone = phone
         self._loss_axis = drawn.axes[0]
         room = _PHONE_ROOM if phone else _ROOM_FOR_NAMES[accuracy]
         rooms = [room, _ROOM_FOR_MARKER][:panels]
-        thin = {"color": line_style(0)["color"], "alpha": 0.55, "linewidth": 0.8}
+        strong = line_style(0, name)
+        thin = {"color": strong["color"], "alpha": _PALE, "linewidth": 0.8}
         with house_style():
             title = {"x": 0.01, "ha": "left", "fontsize": 10.5, "fontweight": "bold"}
             self.titles = [drawn.suptitle(" \n " if phone else " ", **title)] if titled else []
             self._curves: dict[str, Any] = {
                 "batches": self._loss_axis.plot([], [], **thin)[0],
-                "training": self._curve(0, 0, marker=""),
-                "validation": self._curve(0, 1, clip_on=False, **_APART),
+                "training": self._loss_axis.plot([], [], **strong | {"marker": ""})[0],
+                "validation": self._validation(self._loss_axis),
             }
             self._loss_axis.set_ylim(0, _ROOM_FOR)
             self._loss_axis.yaxis.set_major_formatter("{x:g}")
@@ -88,10 +101,9 @@ class TrainingPicture:
             for axis in drawn.axes:
                 axis.set_xlim(0, steps)
                 axis.xaxis.set_major_locator(_up_to(steps))
-            self._curves["validation"].set_in_layout(False)
-            if accuracy:  # one curve, which its axis names; a step is as wide as beside it
-                self._curves["accuracy"] = self._curve(1, 2, clip_on=False)
-                self._curves["accuracy"].set_in_layout(False)
+            if accuracy:  # one curve, of validation; a step is as wide as beside it
+                self._curves["accuracy"] = self._validation(drawn.axes[1])
+                drawn.axes[1].set_ylabel("accuracy, %")
                 drawn.axes[1].yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
                 self._accuracy_from(0)
                 if not phone:
@@ -107,9 +119,11 @@ class TrainingPicture:
             place = axis.get_position()
             axis.set_position([place.x0, place.y0, place.width / (1 + room), place.height])
 
-    def _curve(self, panel: int, style: int, **changed: Any) -> Any:
-        axis = self._loss_axis.figure.axes[panel]
-        return axis.plot([], [], **line_style(style) | changed)[0]
+    @staticmethod
+    def _validation(axis: Any) -> Any:
+        curve = axis.plot([], [], clip_on=False, **line_style(_VALIDATION) | _APART)[0]
+        curve.set_in_layout(False)
+        return curve
 
     def _name(self, curve: str, name: str) -> Any:
         """Makes the name of a loss, with a line that ties it to its curve."""
@@ -161,14 +175,8 @@ class TrainingPicture:
         return self.canvas.png(scale=(top, low))
 
     def _accuracy_from(self, low: int) -> None:
-        """Lets the axis of accuracy begin at `low` per cent, and says so where that is not 0."""
-        axis = self._loss_axis.figure.axes[1]
-        axis.set_ylim(low, 100)
-        if self._titled and not self._phone:
-            words = "accuracy on validation (%)" + (f", from {low}" if low else "")
-        else:  # two lines in any case, as the layout is made once
-            words = f"accuracy (%),\nfrom {low}" if low else "accuracy on\nvalidation (%)"
-        axis.set_ylabel(words)
+        """Lets the axis of accuracy begin at `low` per cent, its lowest tick."""
+        self._loss_axis.figure.axes[1].set_ylim(low, 100)
 
     def still(self) -> tuple[bytes, int]:
         """The last picture again, as sharp as all that are kept, and how wide it is shown."""

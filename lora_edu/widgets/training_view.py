@@ -61,7 +61,7 @@ class TrainingView:
         train: Trains with the callback that it is given, and returns the history: a call of
             `fit` with `callbacks=[follow]`.
         steps: Length of the run.
-        title: What is trained.
+        title: What is trained; where it says "LoRA", the curve has LoRA's colour.
         accuracy: Whether the evaluations bring `validation_accuracy`.
         samples: What the model says after some of the steps; nothing by default.
     """
@@ -77,7 +77,7 @@ class TrainingView:
         self.history = History()
         self._train, self._steps, self._name = train, steps, title
         self._accuracy = accuracy
-        self._drawing = TrainingPicture(steps, accuracy, titled=False)
+        self._drawing = TrainingPicture(steps, accuracy, titled=False, name=title)
         self.samples = samples
         self._hold, self._held, self._ended = (threading.Event() for _ in range(3))
         self._next_drawing = 0.0
@@ -265,8 +265,8 @@ class TrainingView:
 
         JupyterLab prefers a widget to all else in an output, and shows an error once it is gone.
         """
-        kept = TrainingPicture(self._steps, self._accuracy)
-        small = TrainingPicture(self._steps, self._accuracy, phone=True)
+        kept = TrainingPicture(self._steps, self._accuracy, name=self._name)
+        small = TrainingPicture(self._steps, self._accuracy, phone=True, name=self._name)
         for each in (kept, small):
             each.png(f"{self._name}: {self.state()}", self.history)
         words, (picture, width) = escape(self.verdict()), kept.still()

@@ -342,8 +342,8 @@ longer = load_pretrained("mini", device=device)
 switch(longer, load_adapter(data_path("adapters", "tales")))
 tellers = {
     "base": (model, 0),
-    "with 40 steps of LoRA": (model, 1),
-    "with more of LoRA's steps": (longer, 1),
+    "LoRA, after 40 steps": (model, 1),
+    "LoRA, after longer training": (longer, 1),
 }
 told = {}
 for name, (teller, strength) in tellers.items():
@@ -371,7 +371,8 @@ from lora_edu.plots import table
 rows = []
 for targets in ("query", ["query", "value"], "mlp.*", "blocks.0.*", "blocks.[12].attention.out"):
     found = find_targets(base, targets)
-    rows.append([targets, len(found), found[0]])
+    name = targets if isinstance(targets, str) else ", ".join(targets)
+    rows.append([name, len(found), found[0]])
 table(["targets", "layers", "the first"], rows)
 # %% [markdown]
 # The worst mistake is quiet: a name that matches nothing. In this course's function that is an error; PEFT accepts it if

@@ -299,8 +299,8 @@ def test_every_stored_chart_has_a_form_for_phones_and_none_is_wider_than_its_she
 @pytest.mark.parametrize(
     ("name", "tale"),
     [
-        ("03_lora_in_a_gpt", r"with 40 steps of LoRA:\nLong ago, there was a(.*?)\n\n"),
-        ("03_lora_in_a_gpt", r"with more of LoRA's steps:\nLong ago, there was a(.*)"),
+        ("03_lora_in_a_gpt", r"LoRA, after 40 steps:\nLong ago, there was a(.*?)\n\n"),
+        ("03_lora_in_a_gpt", r"LoRA, after longer training:\nLong ago, there was a(.*)"),
         ("07_adapters_as_files", r"tales: One day, Tom went to the(.*?)\n\n"),
         ("07_adapters_as_files", r"tales:\nPrompt, 7 tokens: [^\n]*\n\nIt writes:(.*?)\n\n"),
     ],
