@@ -459,7 +459,9 @@ chart = line_chart(
     title="Which rank was planted?",
     x_label="rank of the student",
     y_label="loss on new examples (mean squared error)",
+    x_log2=True,
 )
+chart.axes[0].set_xticks(RANKS)  # to read the elbow off
 show(chart, "Loss of one seed's students against rank: it falls steeply, then stays flat.")
 # %%
 read_off = predict("At which rank is the elbow of this curve?")
