@@ -194,7 +194,7 @@ apart = []
 for name, level in {"ΔW whole": whole, "a head": head}.items():
     points, half = (100 * each for each in mean_difference(lora_one, level))
     apart.append([name, f"{points:.0f} ± {half:.0f} points"])
-levels = (whole, (whole + head) / 2, head)  # by seed, from the folded cell above
+levels = (whole, (whole + head) / 2, head)  # by seed
 away = [abs(lora_one.mean() - level.mean()) for level in levels]
 answer = ANSWERS[away.index(min(away))]  # the nearest of the three
 because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole.mean():.1f} %"
