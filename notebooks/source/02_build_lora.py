@@ -145,7 +145,7 @@ wrapper_verdict
 # </details>
 # %% [markdown]
 # ### The whole thing in 15 lines
-# That is LoRA, all of it: your two classes, in place of any `nn.Linear`.
+# That is all of LoRA: your two classes, for any `nn.Linear`.
 # %% tags=["long"]
 # @title LoRA in 15 lines: unfold it when you are done, or stuck
 if not (layer_verdict.passed and wrapper_verdict.passed):
@@ -283,7 +283,7 @@ never = [name for name, losses in curves.items() if losses[0] == losses[-1]]
 worse = curves["both random"][0] / curves["both zero"][0]
 chart = line_chart(
     [Line(name, range(150), losses, points=False) for name, losses in curves.items()],
-    title=f"{never[0].capitalize()} never moves; both random starts at {worse:.0f} times its loss",
+    title=f"{never[0].capitalize()} never moves; both random starts at {worse:.0f} times that loss",
     x_label="training step",
     y_label="loss (mean squared error), log scale",
     y_log10=True,
@@ -340,7 +340,7 @@ check("02.gradient_at_start", has_gradient)
 # </details>
 #
 # ## Deeper: how do we get rid of the side path?
-# The side path costs two extra products per call. *Merge* the update into the weight after training, and it is free. Only adding rounds a little (notebook 07).
+# The side path costs two extra products per call. *Merge* the update into the weight after training, and it is free. The only price: the addition rounds a little (notebook 07).
 #
 # $$x W + \alpha\, x A B = x \, (W + \alpha A B)$$
 #
@@ -522,7 +522,7 @@ for name, losses in controls.items():
     yours = f", yours {find_rank(losses)}" if passed else ""
     print(f"{name}: the hint's rule, 1.5 times the lowest, says {first_low(losses)}{yours}")
 # %% [markdown]
-# **Takeaway:** no elbow is proof. The second curve bends early, because its last directions are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet. The third curve still falls at the last rank tried: here the bet is lost.
+# **Takeaway:** an elbow proves nothing. The second curve bends early, because its last directions are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet. The third curve still falls at the last rank tried: here the bet is lost.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.

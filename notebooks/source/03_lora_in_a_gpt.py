@@ -30,7 +30,8 @@ model = load_pretrained("mini", device=device)
 # %% [markdown]
 # A block has six linear layers. Four belong to **attention**, where each token looks back. Its
 # `query` is compared with every `key` so far: the better the match, the more its `value` counts. Then
-# `out` adds the result to the drawing's long line, the *residual stream*. Two belong to the **MLP**, which works on each token alone. `fc_in` widens
+# `out` mixes the result, and it is added to the long line of the drawing below, the *residual
+# stream*. Two belong to the **MLP**, which works on each token alone. `fc_in` widens
 # 192 numbers to 768, a *GELU* bends negative ones to nearly 0, and `fc_out` narrows them again. The
 # *norms* keep numbers at one scale. The blue strip at each linear layer is its side path.
 # %%
@@ -155,9 +156,12 @@ print(f"{whose} wrapped {wrapped} layers: query and value in six blocks")
 # %% [markdown]
 # Nothing in `replace` knows our GPT. Try it on a model that is PyTorch's own, with other names:
 # %%
-foreign = nn.TransformerEncoder(nn.TransformerEncoderLayer(192, 4, batch_first=True), 6)
+foreign = nn.TransformerDecoder(nn.TransformerDecoderLayer(192, 4, batch_first=True), 6).eval()
+x = torch.randn(1, 5, 192)
+as_it_was = foreign(x, x)
 replace(foreign, 8, 2.0, {"linear1", "linear2"})
 print(sum(isinstance(module, LinearWithLoRA) for module in foreign.modules()), "layers wrapped")
+print(f"largest change of its output: {(foreign(x, x) - as_it_was).abs().max().item()}")
 
 
 # %% [markdown]
@@ -186,7 +190,7 @@ freeze(plain)
 print(f"frozen:    {count_parameters(plain).trainable:,}")
 print(f"with LoRA: {count_parameters(model).trainable:,}")
 # %% [markdown]
-# <details><summary>The same with PEFT, the usual library</summary>
+# <details><summary>Nearly the same with PEFT, the usual library</summary>
 #
 # ```python
 # from peft import LoraConfig, get_peft_model
@@ -195,12 +199,13 @@ print(f"with LoRA: {count_parameters(model).trainable:,}")
 # model = get_peft_model(model, config)
 # ```
 #
-# PEFT divides alpha by the rank ([notebook 02](02_build_lora.ipynb)), so its 16 is the 2 above.
+# PEFT divides alpha by the rank ([notebook 02](02_build_lora.ipynb)), so its 16 is the 2 above. Its $A$
+# starts smaller, so it wants a higher rate.
 # </details>
 #
 # ## Step 0: has anything changed?
 # The model has 72 new matrices, half of them random. While $B$ is 0, its output should be the base's.
-# But would a test notice if a single number of $B$, in block 0's `value`, were 0.01?
+# We compare the two outputs. Would that notice if a single number of $B$, in block 0's `value`, were 0.01?
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -256,7 +261,7 @@ for step, batch in zip(range(10), batches.epoch(0)):
 
 
 # %% [markdown]
-# That is all: two small classes, a few lines to put them in, and this loop. The
+# That is all. The
 # course's `fit` is this loop with *warm-up*, a rate that starts low, and *clipping*, a limit on the
 # gradient's length. `watch` draws it.
 #
@@ -357,9 +362,6 @@ cards(told)
 # <details><summary>Where the six comes from</summary>
 # The loss on held-out tales fell by 1.8 nats, and <em>e</em><sup>1.8</sup> is about 6.
 # </details>
-#
-# With the updates off the base is back, so nothing is *forgotten* for good. With them on, its old
-# stories may be worse.
 #
 # ## Deeper: targets by name and pattern
 # A target is a layer's path, or the end of that path from any dot on, such as
@@ -470,8 +472,8 @@ table(["trained by", "learning rate", "held-out loss", "layers with an intruder,
 # cannot say which of them counts.
 #
 # At equal loss, then, LoRA had intruders and full fine-tuning none. At rates that forget nearly
-# everything full fine-tuning gets them, too: on notebook 10's menus in 21 or 22 layers
-# (`data/results/forgetting.json`). Whether they cause forgetting we did not test.
+# everything full fine-tuning gets them, too: on notebook 10's data, menus, in 21 or
+# 22 layers (`data/results/forgetting.json`). Whether they cause forgetting we did not test.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -535,7 +537,7 @@ check("03.backward", blocks_entered)
 # included, as in Raschka's book. Our head is **tied** to the token embedding: one tensor, used twice.
 # If merging, that is, adding $\Delta W$ into $W$, wrote into it, the model's input would change as well, so merging unties the two first.
 #
-# The book counts this call on GPT-2 small. A block's six layers have 13,824 inputs plus outputs.
+# The book gives GPT-2 small a head of two classes, and counts this call on it. A block's six layers have 13,824 inputs plus outputs.
 # %%
 question = "LoRA at rank 16 beside all layers of 12 blocks and a head 768 → 2: how many numbers?"
 published = predict(question)

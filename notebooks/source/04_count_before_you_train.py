@@ -47,7 +47,7 @@ reveal(guess, trained, because="24 layers, each with 8 · (768 + 768) = 12,288",
 # %% [markdown]
 # Try other models, layers and ranks. Both axes are logarithmic, and the cross is your prediction. The
 # bar beneath a layer's name is its share of the trained numbers.
-# %%
+# %% tags=["withheld"]
 from lora_edu.widgets.rank_explorer import ExplorerState, rank_explorer
 
 explorer = rank_explorer(ExplorerState("GPT-2 small (124M)", rank=8), prediction=guess)
@@ -252,8 +252,7 @@ drawing("kept")
 # each block's input and computes the rest again.
 #
 # Is the drawing right? `kept_bytes` adds up what PyTorch stores for our mini GPT. One row, a control,
-# trains query's and value's own weights, without LoRA. It keeps as much as LoRA there: *which* layers
-# learn decides, not how.
+# trains query's and value's own weights, without LoRA. Does it keep as much as LoRA there?
 # %%
 from lora_edu import next_token_loss
 from lora_edu.budget import activation_bytes, kept_bytes
@@ -338,7 +337,8 @@ costs = [
     ["their gradients and Adam's numbers", f"{10 * numbers / 1e9:.1f} GB", "while they train"],
     ["LoRA of rank 8 on the blocks", f"{small_mb:.0f} MB", "in the file"],
 ]
-table(["", "takes", "where"], costs, note="A plain cross-entropy holds several such arrays.")
+note = "A plain cross-entropy holds several arrays of tokens × vocabulary; our budget counts one."
+table(["", "takes", "where"], costs, note=note)
 
 
 # %% [markdown]

@@ -215,7 +215,7 @@ table(["", *seen, "numbers trained", "their file, kB"], compared)
 # which leads.
 #
 # <details><summary>Is my run the recorded one, and why is validation lower?</summary>
-# Yes, message by message, as counted below; a GPU may change a few. The validation messages happen to
+# Yes, message by message, as counted below; a GPU may change a few. The validation messages seem to
 # be harder than the test's.
 # </details>
 #
@@ -298,7 +298,7 @@ tale = "Ahoy! Me ship sailed through the storm all night, and the crew sang."
 said, sure = ask(own_model, tale, classes)
 print(f"{said}, {sure} % sure: {tale}")
 # %% [markdown]
-# The model is nearly always right, yet takes our pirate for a waiter! We have not looked why. The score holds for texts *like
+# The model is nearly always right, yet takes our pirate for a waiter! The score holds for texts *like
 # those in the file*, and says nothing of others. With a file of your own, choose rate and steps on
 # `own_rows.validation`.
 #
@@ -497,8 +497,8 @@ table(["", "operations, as a share of a full step's"], [[n, f"{p:.3f}"] for n, p
 # %% [markdown]
 # The model's share is a little lower, because the first adapters need not pass a gradient on.
 #
-# Better code gets time back: `fuse` lets LoRA's layers compute in fewer, larger operations, with the
-# same loss and gradients.
+# `fuse` lets LoRA's layers compute in fewer, larger operations, with the same loss and gradients.
+# Whether that saves time, the ranges show.
 # %% tags=["nbval-ignore-output"]
 import copy
 
@@ -534,7 +534,7 @@ for method in ("full", "lora"):
     needs.append([NAMES[method], *gb])
 table(["GB", "weights, gradients, optimizer", "activations"], needs)
 # %% [markdown]
-# LoRA needs a quarter of the fixed part, but all activations. **That is an estimate:** we had no GPU.
+# LoRA needs a quarter of the fixed part, but just as much for activations. **That is an estimate:** we had no GPU.
 # With yours, the cells below measure it.
 # %%
 # @title Functions that load GPT-2, and that train it and print time, memory and accuracy
