@@ -22,7 +22,7 @@ export function start(key, mount, data, ask) {
     }, true);
     try {
       mount(host, data, ask);
-      alignTables(host.closest(".jp-Notebook"));
+      keepWidths(host.closest(".jp-Notebook"));
       comeIntoView(host);
     } catch (error) {
       console.error(error);
@@ -31,13 +31,13 @@ export function start(key, mount, data, ask) {
   }
 }
 
-const TABLES = `.lora-tables .jp-RenderedHTMLCommon table { margin-left: 0; max-width: ${CSS.match(/--wide: (\w+)/)[1]}; }`;
+const WIDTHS = `.lora-widths .jp-RenderedHTMLCommon :is(table, blockquote) { box-sizing: border-box; margin-left: 0; max-width: ${CSS.match(/--wide: (\w+)/)[1]}; }`;
 
-/** Tables of this notebook begin where explorers do and end there: JupyterLab's own are centred in its window. */
-function alignTables(notebook) {
+/** This notebook's tables and boxes begin where explorers do and end there: JupyterLab's fill its window, or are in its middle. */
+function keepWidths(notebook) {
   if (!notebook) return;
-  notebook.classList.add("lora-tables");
-  if (!document.getElementById("lora-tables")) document.head.append(el("style", { id: "lora-tables" }, TABLES));
+  notebook.classList.add("lora-widths");
+  if (!document.getElementById("lora-widths")) document.head.append(el("style", { id: "lora-widths" }, WIDTHS));
 }
 
 /** Scrolls to an explorer whose cell was just run: JupyterLab goes on to the next cell, and may leave it half seen. */

@@ -122,10 +122,10 @@ def test_an_explorer_is_seen_whole_once_its_cell_was_run(active: str, page: Page
 
 COLUMN = """<body class="jp-Notebook" id="{name}"><div class="jp-RenderedHTMLCommon"><style>
   .jp-RenderedHTMLCommon table {{ margin: 0 auto; }}
-</style><table><td>{words}</td></table>{output}</div></body>"""
+</style><table><td>{words}</td></table><blockquote>{words}</blockquote>{output}</div></body>"""
 
 
-def test_in_its_notebook_tables_begin_and_end_where_an_explorer_does(page: Page) -> None:
+def test_in_its_notebook_tables_and_boxes_begin_and_end_where_an_explorer_does(page: Page) -> None:
     """JupyterLab centres a table; in a notebook of someone else's it still does."""
     explorer = strength_explorer()
     page.set_viewport_size({"width": 1900, "height": 900})
@@ -134,5 +134,7 @@ def test_in_its_notebook_tables_begin_and_end_where_an_explorer_does(page: Page)
     html = (ours + other).replace("<body", "<section").replace("</body>", "</section>")
     sheet = show(page, explorer, html=html).bounding_box()
     table, theirs = (page.locator(f"#{name} table").bounding_box() for name in ("ours", "other"))
-    assert (table["x"], table["width"]) == (sheet["x"], sheet["width"])
+    box = page.locator("#ours blockquote").bounding_box()
+    for each in (table, box):
+        assert (each["x"], each["width"]) == (sheet["x"], sheet["width"])
     assert theirs["x"] > 900
