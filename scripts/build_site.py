@@ -69,6 +69,10 @@ SAID_INSTEAD = (
         "set a rank. In JupyterLab or Colab, press **Run it live**, too.",
     ),
     (
+        "**Run it live** measures seed 0 alone,",
+        "In JupyterLab or Colab, **Run it live** measures seed 0 alone,",
+    ),
+    (
         "**Stop** pauses training after the current step; **Go on** resumes. "
         "(On Colab use the cell's own button.)",
         "",
