@@ -166,7 +166,7 @@ def test_directions_share_all_or_nothing_or_what_chance_gives() -> None:
     assert shared(basis[:, :8], basis[:, :64]) == pytest.approx(1)
     assert shared(basis[:, :8], basis[:, 8:72]) == pytest.approx(0, abs=1e-9)
     other = torch.linalg.qr(gaussian(192, 64, 1)).Q
-    assert shared(basis[:, :8], other) == pytest.approx(64 / 192, rel=0.1)
+    assert shared(basis[:, :8], other) == pytest.approx(64 / 192, abs=0.07)
 
 
 def test_a_matrix_is_largest_in_its_own_directions_and_has_its_whole_size_at_full_rank() -> None:
