@@ -43,7 +43,7 @@ VOCABULARY = GPTConfig().vocab_size
 BITS = math.log2(VOCABULARY)  # of a token drawn from all alike
 #: Rank (0: the whole model is trained) → the rates that are tried with one seed; the first is used.
 RATES = {1: (2e-3, 5e-3, 1e-2), 4: (2e-3, 5e-3, 1e-2), 0: (1e-3, 5e-4, 2e-3)}
-TRIED_WITH = 256  # facts
+TRIED_WITH = 256, 512  # facts
 FACTS = {1: (512, 256), 2: (512, 256), 4: (512, 256), 0: (512,)}
 
 
@@ -113,7 +113,9 @@ def keys() -> list[dict[str, Any]]:
     def key(rank: int, count: int, lr: float, seed: int, exposures: int = EXPOSURES) -> dict:
         return {"rank": rank, "facts": count, "lr": lr, "exposures": exposures, "seed": seed}
 
-    tried = [key(rank, TRIED_WITH, lr, 0) for rank in RATES for lr in RATES[rank]]
+    tried = [
+        key(rank, count, lr, 0) for count in TRIED_WITH for rank in RATES for lr in RATES[rank]
+    ]
     rates = {rank: RATES.get(rank, RATES[1])[0] for rank in FACTS}
     measured = [
         key(rank, count, rates[rank], seed)

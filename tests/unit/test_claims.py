@@ -389,31 +389,48 @@ def test_at_equal_learning_the_losses_on_stories_are_compared(of_lora, least, ve
     made = record(curve(lora(), of_lora, least), curve(full(rank=0), 5.0), curve(matrices, 5.0))
     arms = (("lora 8", of_lora, least), ("full", 5.0, 0.2), ("matrices", 5.0, 0.2))
     more = record(*(curve({"arm": arm, "steps": 375}, *of) for arm, *of in arms))
-    assert forgets_less_at_equal_learning(made, more, made).verdict == verdict
+    control = record(curve({"arm": "matrices"}, 5.0))
+    assert forgets_less_at_equal_learning(made, more, made, control).verdict == verdict
 
 
-def intruded(of_lora: int, of_full: int, count: str, methods: tuple[dict, dict]) -> list[dict]:
-    """Runs at a rate that learnt little, without intruders, and at one that learnt more."""
+def intruded(of_lora: float, of_full: float, count: str, methods: tuple[dict, dict]) -> list[dict]:
+    """Runs at a rate that learnt little, without intruders, and at one that learnt more.
+
+    Half-way between the two rates' losses a method has half of what it has at the higher one.
+    """
     return [
-        run | {"loss": loss, "validation_loss": loss, count: (layers + more) * (loss == 3.0)}
-        for layers, seeds, method in zip((of_lora, of_full), ((0, 0, 1), (0, 1, 0)), methods)
-        for lr, loss in ((0.002, 4.0), (0.01, 3.0))
-        for more, run in zip(seeds, runs(loss, lr=lr, **method))
+        run | {"loss": loss, "validation_loss": loss, count: 2 * layers * (lr == 0.01)}
+        for layers, method in zip((of_lora, of_full), methods, strict=True)
+        for lr, loss in ((0.002, LEVELS[count] + 0.1), (0.01, LEVELS[count] - 0.1))
+        for run in runs(loss, lr=lr, **method)
     ]
 
 
+LEVELS = {"layers": 3.6, "intruded": 0.24}  # losses on tales and on menus
+
+
 @pytest.mark.parametrize(
-    ("of_full", "expected"),
-    [(0, [HOLDS, HOLDS]), (20, [HOLDS, FAILS]), (34, [FAILS, FAILS]), (3, [HOLDS, OPEN])],
+    ("of_full", "of_llm", "expected"),
+    [
+        (0, [20, 20, 30], [HOLDS, HOLDS] * 2 + [HOLDS]),
+        (10, [0, 0, 1], [HOLDS, FAILS] * 2 + [FAILS]),
+        (17, [0, 0], [FAILS, FAILS] * 2 + [OPEN]),  # two seeds decide nothing
+        (0, [0, 20, 20], [HOLDS, HOLDS] * 2 + [OPEN]),
+    ],
 )
-def test_intruders_are_counted_at_the_rate_that_learnt_most(of_full, expected) -> None:
-    """More in LoRA's layers than in full's, and in at most a tenth of full's."""
+def test_intruders_are_counted_where_both_have_learnt_as_much(of_full, of_llm, expected) -> None:
+    """More in LoRA's layers, in at most a tenth of full's; and in some of SmolLM2's with LoRA."""
     starts, arms = ({"init": "peft"}, {"init": ""}), ({"arm": "lora 8"}, {"arm": "full"})
-    tales = record(intruded(30, of_full, "layers", starts))
-    arms = tuple(arm | {"steps": 375} for arm in arms)
-    menus = record(intruded(30, of_full, "intruded", arms))
-    found = intruder_dimensions(tales, menus)
-    assert verdicts(found) == expected * 2  # on tales, then on menus
+    tales = record(intruded(15, of_full, "layers", starts))
+    menus = record(intruded(15, of_full, "intruded", tuple(arm | {"steps": 375} for arm in arms)))
+    llm = record(
+        [
+            run | {"intruded": count}
+            for run, count in zip(runs(0.3, "validation_loss", arm="lora 8", lr=0.003), of_llm)
+        ]
+    )
+    llm["about"] = {"update_measured_in": ["a layer"] * 42}
+    assert verdicts(intruder_dimensions(tales, menus, llm)) == expected
 
 
 # The records that ship: what the text of notebook 10 says of them.
@@ -422,9 +439,7 @@ def test_intruders_are_counted_at_the_rate_that_learnt_most(of_full, expected) -
 def test_the_verdicts_are_those_that_the_notebook_tells() -> None:
     assert [claim.verdict for claim in SHIPPED] == [
         FAILS,
-        HOLDS,
-        HOLDS,
-        HOLDS,
+        *[HOLDS] * 6,
         OPEN,
         OPEN,
         OPEN,
@@ -462,19 +477,18 @@ def test_a_figure_at_equal_learning_is_read_from_the_curves() -> None:
     llm = shipped("llm_menu")
     curves = [tradeoff(llm, "story_loss", stage="tune", **key)[1] for key in (lora(), full())]
     gaps = [forgotten_at(0.35, mine) - forgotten_at(0.35, theirs) for mine, theirs in zip(*curves)]
-    assert f"+{sum(gaps) / 3:.2f} ± " in SHIPPED[13].trials[2].found
+    assert f"+{sum(gaps) / 3:.2f} ± " in SHIPPED[16].trials[2].found
 
 
 def test_each_claim_that_fails_does_so_far_from_zero_somewhere() -> None:
     for claim in SHIPPED:
         if claim.verdict == FAILS:
             failed = [trial for trial in claim.trials if trial.verdict == FAILS]
-            ratios = [(t.high + t.low) / (t.high - t.low) for t in failed]
-            assert max(map(abs, ratios)) >= 5, claim.said
+            assert max(trial.distance for trial in failed) >= 5, claim.said
 
 
 def test_at_rank_32_most_of_the_gap_to_full_is_left_by_the_same_matrices_trained_whole() -> None:
-    _, rank_32, control, *_ = SHIPPED[11].trials
+    _, rank_32, control, *_ = SHIPPED[14].trials
     gap, rest = (sum((trial.low, trial.high)) / 2 for trial in (rank_32, control))
     assert (f"{gap:.3f}", f"{rest:.3f}") == ("0.022", "0.003")
 
@@ -500,9 +514,11 @@ def test_larger_batches_leave_lora_as_far_behind_as_the_notebook_says() -> None:
     assert (f"{large:.2f}", f"{small:.2f}") == ("0.10", "0.03")
 
 
-def test_at_a_low_rate_lora_brings_few_intruders() -> None:
-    few = runs_of(shipped("intruders"), init="peft", lr=0.002)
-    assert sorted(run["layers"] for run in few) == [1, 2, 4]
+def test_intruders_are_as_the_notebook_tells() -> None:
+    """At its best rate for menus full fine-tuning has many; on SmolLM2 no run has one."""
+    menus = runs_at_best_rate(shipped("forgetting"), arm="full", steps=375)
+    assert round(sum(run["intruded"] for run in menus) / len(menus)) == 22
+    assert {run["intruded"] for run in shipped("forgetting_llm")["runs"]} == {0}
 
 
 # The table.
@@ -511,7 +527,7 @@ def test_at_a_low_rate_lora_brings_few_intruders() -> None:
 def test_the_table_has_a_row_for_each_claim_and_a_line_for_each_trial() -> None:
     text = claim_table(SHIPPED).text
     rows = text.splitlines()[2:]
-    assert len(rows) == len(SHIPPED) == 16
+    assert len(rows) == len(SHIPPED) == 19
     for row, claim in zip(rows, SHIPPED, strict=True):
         said, tried, verdict, told = row.strip("| ").split(" | ")
         assert (said, verdict) == (f"{claim.said}<br>{claim.source}", f"**{claim.verdict}**")
@@ -552,7 +568,7 @@ def test_a_page_counts_the_verdicts_and_needs_no_style_of_its_own() -> None:
     page = claim_table(SHIPPED)._repr_html_()
     for verdict in (HOLDS, FAILS, OPEN):
         number = sum(claim.verdict == verdict for claim in SHIPPED)
-        assert f"<b>{verdict.capitalize()}: {number} of 16</b>" in page
+        assert f"<b>{verdict.capitalize()}: {number} of 19</b>" in page
     assert page.index("Holds here") < page.index(NOTE[:20])  # what the marks mean, beneath
     assert not re.search("<style|class=|<script", page)  # what an untrusted notebook loses
 

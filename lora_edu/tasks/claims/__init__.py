@@ -1,5 +1,6 @@
 """Published claims about LoRA, one by one: what the course's own records say of each."""
 
+from lora_edu.tasks.claims.directions import amplifies, more_rank_holds_more, same_directions
 from lora_edu.tasks.claims.outcomes import (
     forgets_less_at_equal_learning,
     intruder_dimensions,
@@ -28,6 +29,7 @@ __all__ = [
     "OPEN",
     "Trial",
     "alpha_is_a_rate",
+    "amplifies",
     "attention_alone",
     "claim_table",
     "forgets_less_at_equal_learning",
@@ -35,10 +37,12 @@ __all__ = [
     "larger_batches",
     "learns_and_forgets_less",
     "more_kinds_of_layers",
+    "more_rank_holds_more",
     "published_claims",
     "rate_whatever_the_rank",
     "same_as_full",
     "same_beginning",
+    "same_directions",
     "separate_rates",
     "slower_at_high_rank",
     "small_rank",

@@ -10,6 +10,7 @@ from lora_edu.evaluation import read_record
 from lora_edu.files import data_path
 from lora_edu.gpt import GPTConfig
 from lora_edu.plots import note_beneath
+from lora_edu.tasks.claims.directions import amplifies, more_rank_holds_more, same_directions
 from lora_edu.tasks.claims.outcomes import (
     forgets_less_at_equal_learning,
     intruder_dimensions,
@@ -60,6 +61,9 @@ def published_claims(
     spam, real_spam = "classifier_bundled", "classifier_real"
     return [
         tried(small_rank, "rank_of_delta", menus, llm),
+        tried(more_rank_holds_more, "memorise"),
+        tried(same_directions, "subspaces"),
+        tried(amplifies, "subspaces"),
         alpha_is_a_rate(by_alpha, by_rates),
         same_beginning(falls),
         tried(rate_whatever_the_rank, "settings"),
@@ -72,8 +76,8 @@ def published_claims(
         tried(larger_batches, "settings", menus),
         tried(same_as_full, menus, real_menus, llm, spam, real_spam, "forgetting"),
         tried(learns_and_forgets_less, menus, llm),
-        tried(forgets_less_at_equal_learning, menus, "forgetting", llm),
-        tried(intruder_dimensions, "intruders", "forgetting"),
+        tried(forgets_less_at_equal_learning, menus, "forgetting", llm, "forgetting_llm"),
+        tried(intruder_dimensions, "intruders", "forgetting", "forgetting_llm"),
         two_thirds(GPTConfig().n_embd, RANK),
     ]
 

@@ -73,7 +73,7 @@ def larger_batches(settings: Record, menus: Record) -> Claim:
     ]
     what = "menus, LoRA − full, validation loss, batches of 64 − of 16"
     return Claim(
-        "Larger batches cost LoRA more than full fine-tuning",
+        "Larger batches, at as many rows in all, cost LoRA more than full fine-tuning",
         f"{NO_REGRET}, “Batch size effects”",
         [more(what, *behind, "gap", NATS)],
         ["below"],

@@ -1,0 +1,140 @@
+"""Claims about an update's directions and what it holds: their verdicts follow from the records."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+import pytest
+
+from lora_edu.evaluation import read_record, runs_of
+from lora_edu.files import data_path
+from lora_edu.tasks.claims import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    amplifies,
+    more_rank_holds_more,
+    same_directions,
+)
+
+SUBSPACES = read_record(data_path("results", "subspaces.json"))
+MEMORISE = read_record(data_path("results", "memorise.json"))
+JITTER = 0.0, 0.001, -0.001
+
+
+def verdicts(claim) -> list[str]:
+    return [trial.verdict for trial in claim.trials]
+
+
+@pytest.mark.parametrize(
+    ("first", "eight", "expected"),
+    [
+        (0.8, 0.2, [HOLDS, HOLDS]),
+        (0.1, 0.9, [FAILS, FAILS]),
+        (0.3, 0.5, [OPEN, OPEN]),  # as by chance; and some seeds above a half
+    ],
+)
+def test_directions_are_compared_with_chance_and_with_a_half(first, eight, expected) -> None:
+    def pair(seed: int, others: tuple[int, int]) -> dict:
+        trained = {
+            "first in all": [first + JITTER[seed]] * 2,
+            "8 and 8": [eight + JITTER[seed]] * 2,
+        }
+        drawn = {"first in all": [0.3 - JITTER[seed]] * 2, "8 and 8": [0.04] * 2}
+        return {
+            "key": {"first": [8, seed], "second": list(others)},
+            "drawn": drawn,
+            "trained": trained,
+        }
+
+    runs = [pair(seed, (64, seed)) for seed in range(3)]
+    strange = {"first in all": [9.0] * 2, "8 and 8": [9.0] * 2}
+    other = {"drawn": strange, "trained": strange}
+    runs += [{"key": {"first": [8, 0], "second": [8, 1]}, **other}]
+    runs += [{"key": {"first": [8, 0], "second": [64, 1]}, **other}]
+    runs += [{"key": {"rank": 8, "seed": 0}, "update": [1.0]}]
+    assert verdicts(same_directions({"runs": runs})) == expected
+
+
+@pytest.mark.parametrize(
+    ("within", "own", "expected"),
+    [
+        (1.0, 6.0, [HOLDS, HOLDS, HOLDS]),
+        (0.2, 0.1, [FAILS, FAILS, HOLDS]),
+        (8.0, 6.0, [HOLDS, FAILS, FAILS]),
+    ],
+)
+def test_an_update_is_set_beside_what_w_has_there(within, own, expected) -> None:
+    runs = [
+        {
+            "key": {"rank": rank, "seed": seed},
+            "update": [9.0] * 2,
+            "in_update": [scale * within + JITTER[seed]] * 2,
+            "in_own": [scale * own] * 2,
+            "random": [scale * 0.5] * 2,
+        }
+        for rank, scale in ((8, 1), (64, 50))
+        for seed in range(3)
+    ]
+    assert verdicts(amplifies({"runs": runs})) == expected
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        ((20, 27, 30), [HOLDS, HOLDS]),
+        ((20, 20, 19), [OPEN, FAILS]),
+    ],
+)
+def test_each_rank_is_compared_with_the_next(held, expected) -> None:
+    runs = [
+        {
+            "key": {"rank": rank, "facts": 512, "lr": 0.002, "exposures": 200, "seed": seed},
+            "bits": 512 * (bits + JITTER[seed] * (1 + rank)),
+            "trainable_parameters": 20736,
+        }
+        for rank, bits in zip((1, 2, 4), held)
+        for seed in range(3)
+    ]
+    longer = [run | {"key": run["key"] | {"exposures": 600}, "bits": 0} for run in runs]
+    tried = [run | {"key": run["key"] | {"lr": 0.01}, "bits": 0} for run in runs[:1]]
+    about = {"exposures": 200, "rates": {"1": [0.002, 0.01], "4": [0.002], "0": [0.002]}}
+    found = more_rank_holds_more({"runs": [*longer, *tried, *runs], "about": about})
+    assert verdicts(found) == expected
+
+
+# The records that ship: what the text of notebook 10 says of them.
+
+
+def test_shares_and_sizes_are_as_the_notebook_tells() -> None:
+    pairs = [run for run in SUBSPACES["runs"] if "second" in run["key"]]
+    pairs = [run for run in pairs if run["key"]["first"][0] == 8 != run["key"]["second"][0]]
+    pairs = [run for run in pairs if run["key"]["first"][1] == run["key"]["second"][1]]
+    assert len(pairs) == 3
+
+    def share(when: str, measure: str) -> str:
+        return f"{mean(mean(run[when][measure]) for run in pairs):.2f}"
+
+    assert share("trained", "first in all") == "0.56"
+    assert share("drawn", "first in all") == "0.31"
+    assert share("trained", "8 and 8") == "0.17"
+    runs = runs_of(SUBSPACES, rank=8)
+    size = {
+        name: mean(mean(run[name]) for run in runs) for name in ("update", "in_update", "random")
+    }
+    assert 1.1 < size["in_update"] / size["random"] < 1.3, "hardly more"
+    assert round(size["update"] / size["in_update"]) == 14
+
+
+def test_what_is_held_is_as_the_notebook_tells() -> None:
+    def runs(rank: int, lr: float, facts: int = 512) -> list[dict]:
+        return runs_of(MEMORISE, rank=rank, facts=facts, lr=lr, exposures=200)
+
+    for rank, lr, seeds, share in ((0, 0.001, 1, "100"), (4, 0.002, 3, "89"), (1, 0.002, 3, "59")):
+        found = runs(rank, lr)
+        assert len(found) == seeds
+        assert f"{100 * mean(run['bits'] for run in found) / (512 * 66):.0f}" == share
+    (fewer,) = runs(1, 0.002, 256)
+    assert f"{100 * fewer['bits'] / (256 * 66):.0f}" == "75"
+    bits = [run["bits"] / run["trainable_parameters"] for run in runs(1, 0.002)]
+    assert all(0.9 < each < 1.1 for each in bits)
