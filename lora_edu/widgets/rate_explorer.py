@@ -165,7 +165,7 @@ def rate_explorer(start: RateState | None = None) -> Component:
 
     Example:
         >>> rate_explorer()
-        At 0.002, and with each at its best rate, full fine-tuning is ahead. ...
+        At 0.002, full fine-tuning is ahead. ...
     """
     start = start or opening()
     data = {

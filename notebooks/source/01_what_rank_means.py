@@ -33,7 +33,7 @@ with torch.no_grad():
 # %% [markdown]
 # **One direction is read, one direction is written.** The last $x$ is perpendicular to $A$, so its
 # output does not change at all. Turn both directions yourself. On the left are the inputs. On the
-# right, the grey grid is where $W$ takes them, the blue one where $W$ and the update do. An open dot
+# right you see where they land: grey after $W$ alone, blue after $W$ plus the update. An open dot
 # did not move. The slider `alpha` scales the
 # update.
 # %%

@@ -253,8 +253,8 @@ reveal(versus, verdict, because=why, measured=right_of)
 #
 # ## Should I use LoRA, and with what?
 # The evidence for each line, and what it does *not* show, is folded beneath. *Checkpointing* computes
-# activations again instead of keeping them. *QLoRA* keeps the base in 4 bits. *Alpha* is PEFT's:
-# divided by the rank, 16 at rank 8 is the multiplier 2 of notebooks 02 and 03.
+# activations again instead of keeping them. *QLoRA* keeps the base in 4 bits. *Alpha* is PEFT's. PEFT
+# divides it by the rank, so 16 at rank 8 is the multiplier 2 that you know.
 # %%
 from lora_edu.widgets.choosing import decision_tables
 

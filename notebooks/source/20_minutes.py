@@ -261,7 +261,8 @@ reveal(as_good, TASKS[1], because="on menus LoRA makes more mistakes", measured=
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
-# The bet went well for spam: no difference is shown. On menus LoRA gets six facts in a hundred wrong, and
+# On spam the bet paid off: the five seeds of each method overlap, so we cannot tell LoRA from full
+# fine-tuning. On menus LoRA gets six facts in a hundred wrong, and
 # full fine-tuning two; the base without training gets nearly all of them wrong. So LoRA often does most of the work for
 # a small part of the price. Whether that is enough depends on the task.
 #
