@@ -24,13 +24,17 @@ export function mount(host, { given }, ask) {
   const button = el("button", { type: "button", click: () => send() }, "Ask the model");
   const send = async () => {
     const text = own.value.trim();
-    if (!text || button.disabled) return own.focus();
+    if (button.disabled) return;
+    wrong.replaceChildren(text ? "" : "Write a message first.");
+    if (!text) return own.focus();
     button.disabled = true;
-    wrong.replaceChildren();
+    const asked = el("li", { class: "yours" }, el("span", {}, text), el("span", {}, "asking …"));
+    list.prepend(asked);
     try {
-      list.prepend(row(await ask(text), true));
+      asked.replaceWith(row(await ask(text), true));
       own.select();
     } catch (error) {
+      asked.remove();
       wrong.replaceChildren(`That did not work. ${error.message}`);
     } finally {
       button.disabled = false;

@@ -72,3 +72,9 @@ def test_it_fits_its_page(page: Page, html: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 600})
     show(page, message_box(judge, [*GIVEN, "x" * 300]), html=html)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_press_is_answered_at_once_also_without_a_message(page: Page, html: str) -> None:
+    box = show(page, message_box(judge, GIVEN), html=html)
+    box.get_by_role("button").press("Enter")
+    expect(box.get_by_role("alert")).to_have_text("Write a message first.")
