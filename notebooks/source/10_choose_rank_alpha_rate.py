@@ -531,7 +531,8 @@ reveal(count, verdicts.count("holds here"), because=why, measured=claim_table(cl
 # rank 1 59 %; full fine-tuning, with one seed, all of them. Rank 1's share is about one bit for each
 # number that it trains. Allen-Zhu and Li 2024 ([arXiv:2404.05405](https://arxiv.org/abs/2404.05405))
 # found two after a thousand exposures. Was it room that rank 1 lacked, or time? Of half as many facts it
-# holds 75 % (one seed), though there is room for all, so it was not room alone.
+# holds 75 % (one seed), though there is room for all, so it was not room alone. And LoRA's rate of
+# 0.002, the best, was also the lowest that we tried, so a lower one may hold more.
 #
 # Which directions does an update use? Mostly, other ones each time (`data/results/subspaces.json`).
 # Of the strongest direction that $A$ reads at rank 8, 56 % lie in what a run at rank 64 reads, where

@@ -20,6 +20,7 @@ SHARE, SIZE = Unit("of it", 1, 2, 0.01), Unit("in norm", 1, 2, 0.1)
 BITS = Unit("bits a fact", 1, 1, 1)
 OVERLAP = "of what A reads at rank 8, the strongest direction's share in that at rank 64"
 MOST_FACTS = 512
+_SIZES = "update", "in_update", "in_own", "random"  # of a run, for each matrix
 
 
 def same_directions(subspaces: Record) -> Claim:
@@ -90,9 +91,6 @@ def amplifies(subspaces: Record) -> Claim:
         ],
         ["below"],
     )
-
-
-_SIZES = ("update", "in_update", "in_own", "random")
 
 
 def more_rank_holds_more(memorise: Record) -> Claim:
