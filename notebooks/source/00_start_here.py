@@ -179,8 +179,8 @@ show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's 
 # %% [markdown]
 # <details><summary>Why so small?</summary>
 # In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers, 8 % of W's 36,864. Embeddings get
-# no adapter. Llama's 7 MB are 0.04 % of its 16 GB. Its layers are wider: at width 4,096,
-# A and B are 0.4 % of a square W. And only query and value have them; ours are on all 36 layers.
+# no adapter. Llama's 7 MB are only 0.04 % of its 16 GB, because its layers are wider, and only query
+# and value have an adapter.
 # </details>
 #
 # ## Does switching change the base?
@@ -288,8 +288,7 @@ for message in (
     answers.append([("not spam", "spam")[said], message])
 table(["the filter says", "message"], answers)
 # %% [markdown]
-# The last is a miss! How often is the filter right on 515 test messages, invented like those that it
-# was trained on?
+# The last is a miss! How often is it right on 515 invented test messages?
 # %%
 # @title How often it is right, from the record
 import json
@@ -308,7 +307,7 @@ table(
     [[way, f"{100 * r:.0f} ± {50 * (high - low):.0f}"] for way, (r, low, high) in measured.items()],
 )
 # %% [markdown]
-# Counting words gets nearly as far, so most of that score needs no language model!
+# So most of that score needs no language model!
 #
 # ## Deeper: what it costs
 # When the model runs, each adapted layer multiplies by two thin matrices more:
@@ -319,7 +318,7 @@ print(f"{100 * extra / weights:.1f} % more multiplications in the adapted layers
 # %% [markdown]
 # In notebook 02 you *merge*: you add $\Delta W$ into $W$, and this cost is gone.
 #
-# **Exercise 3.** True or false? Replace the dots by `True` or `False`.
+# **Exercise 3.** `True` or `False`?
 #
 # - `forgotten`: once the tales adapter is trained, the base *without it* tells worse stories.
 # - `inside`: an adapter's file holds a changed copy of the base's weights.
@@ -381,12 +380,12 @@ print(f"about {made / seconds:.0f} tokens per second")
 # 2. What does a layer with an adapter compute?
 # 3. What does an adapter's file hold?
 # 4. Why is a model with its adapter off *exactly* the base?
-# 5. ◇ Why does the text jump while the probabilities move smoothly?
+# 5. ◇ Why does the text jump?
 #
 # <details><summary>Answers</summary>
 # (1) The memory, and a whole copy for each task. (2) x W plus strength times x ΔW. (3) A and B of
-# each adapted layer, and a new head if there is one. (4) The update is multiplied by 0, and W itself
-# never changed. (5) The likeliest token changes where two probabilities cross.
+# each adapted layer, and a new head if there is one. (4) The update is multiplied by 0, and W never
+# changed. (5) Two probabilities cross, and the likeliest token changes.
 # </details>
 #
 # ## Where next
