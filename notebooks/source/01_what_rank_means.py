@@ -315,9 +315,9 @@ print(f"ΔW, shrunk to the cut's energy, has the lower loss in {lower} of 25: 5 
 # - *The strongest is rarely indispensable.* Without it, four seeds of five do about as well, though
 #   seed 0, whose ΔW you have, falls to 74 %.
 # - *A small change goes far.* All of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss.
-#   So perhaps the task needs only a *small* update, not one of low rank.
+#   So perhaps the task needs a *small* update, not one of low rank.
 #
-# “None” is below a head alone, because its head was trained for the changed blocks.
+# “None” is below a head alone: its head was trained for the changed blocks.
 #
 # ## Deeper: put it back by hand
 # The curves are means over five seeds. **Run it live** measures seed 0 alone, which keeps 28 % at rank 1.
@@ -360,14 +360,14 @@ put_back
 # Do random directions do as well? Then tick **more curves**.
 #
 # <details><summary>What to look for</summary>
-# From rank 1 to 8 the energy goes from 23 to 60 %, but accuracy stays at 88 to 89 %. Then it slowly
-# reaches that of the whole ΔW. If we keep what ΔW does in r directions drawn at random, it is worth
-# little up to rank 16. A random update of the cut's energy is worthless.
+# From rank 1 to 8 the energy goes from 23 to 60 %, but accuracy stays at 88 to 89 %. What ΔW does in r
+# directions drawn at random is worth little up to rank 16. A random update of the cut's energy is
+# worthless.
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# Strictly, no. But that says little, because rounding alone lifts strengths off 0. So
-# count the pieces for 90 % of the energy again, in all 36 matrices.
+# Strictly, no, but rounding alone lifts strengths off 0. So count the pieces for 90 % of the energy
+# again, in all 36 matrices.
 # %%
 # @title The pieces of all 36 matrices
 from lora_edu.plots import heat_map
@@ -400,11 +400,10 @@ chart = heat_map(
 show(chart, alt=f"A table of pieces, layers by blocks; {fewer} of 36 are below noise.")
 print(f"noise: {noise[0]} for a square layer, {noise[1]} for the MLP's")
 # %% [markdown]
-# So all 36 are far from noise. Most still need 15 pieces or more; a few need as few as 2.
+# So all 36 are far from noise. Most still need 15 pieces or more, a few only 2.
 #
-# On other tasks, Hu et al. (2021, section 7.2) find rank 1 on query and value enough for GPT-3 on two
-# data sets. Biderman et al. (2024) find full updates on code and mathematics whose ranks are 10 to
-# 100 times LoRA's.
+# On code and mathematics, Biderman et al. (2024) find full updates whose ranks are 10 to 100 times
+# LoRA's.
 #
 # ## Deeper: what is promised?
 #
@@ -436,13 +435,13 @@ check("01.true_or_false", answers)
 # 1. Which inputs does a rank-1 update leave alone?
 # 2. Why is no low-rank cut of noise good?
 # 3. What do Eckart and Young not promise?
-# 4. What did LoRA reach here at rank 1, compared with what?
+# 4. What did LoRA reach here at rank 1?
 # 5. Why does ΔW cut to rank $r$ not limit what LoRA reaches at rank $r$?
 #
 # <details><summary>Answers</summary>
 # (1) Those perpendicular to A. (2) No few directions stand out. (3) That the closest matrix does
-# the task best. (4) About as much as the whole ΔW, ± 5 points; ten points above a head alone. (5) LoRA learns its
-# directions; the cut is only closest to ΔW.
+# the task best. (4) About as much as the whole ΔW, ± 5 points. (5) LoRA learns its directions; the cut
+# is only closest to ΔW.
 # </details>
 #
 # ## Where next
