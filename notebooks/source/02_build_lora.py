@@ -36,7 +36,7 @@ drawing("side_path_start")
 #
 # Each row of $x$ is a token, and $b$ is the layer's own bias. You choose the **rank** $r$. In the drawing grey is frozen and blue learns.
 #
-# And $\alpha$, in code `alpha`? It is notebook 00's *multiplier*: how strongly the update counts, fixed before training. There are two conventions. Here, as in Raschka's book (2024), alpha *is* the multiplier. In the LoRA paper, the usual library (PEFT) and adapter files, the multiplier is alpha *divided by the rank*. So their alpha of 16 at rank 8 is 16/8 = 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both. The paper and PEFT also write $B A$, with $A$ as rank × in_dim: the same, transposed.
+# And $\alpha$, in code `alpha`? It is notebook 00's *multiplier*: how strongly the update counts, fixed before training. There are two conventions. Here, as in Raschka's book (2024), alpha *is* the multiplier. In the LoRA paper, the usual library (PEFT) and adapter files, the multiplier is alpha *divided by the rank*. So their alpha of 16 at rank 8 is 16/8 = 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -49,8 +49,10 @@ held = f"W holds {full:,} numbers; A and B hold {100 * update / full:.1f} % of t
 why = "A is 192 × 8 and B is 8 × 768: rank × (in_dim + out_dim)"
 reveal(numbers, update, because=why, measured=held)
 # %% [markdown]
+# So a side path is cheap. But what can so few numbers say?
+#
 # ## How does one update work?
-# At rank 2, $A$ has two columns and $B$ two rows:
+# Look at rank 2, where $A$ has two columns and $B$ two rows:
 # %%
 A = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]])  # (3 × 2)
 B = torch.tensor([[10.0, 20.0], [0.0, 5.0]])  # (2 × 2)
@@ -103,10 +105,12 @@ layer_verdict
 # Read <code>x @ A @ B</code> from the left: x has <code>in_dim</code> columns, so A has <code>in_dim</code> rows, and <code>x @ A</code> has <code>rank</code> columns.
 # </details>
 # %% [markdown]
-# ## Where does it go?
-# The update goes beside an existing layer, whose weights stay as they are.
+# Your class computes an update, but alone it adapts nothing.
 #
-# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Do not freeze here: that comes before wrapping. Call the two parts `self.linear` and `self.lora`. The layer knows its sizes: `linear.in_features`, `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
+# ## Where does it go?
+# Beside an existing layer, whose weights stay as they are.
+#
+# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Do not freeze here: that comes before wrapping, or it would freeze $A$ and $B$ as well. Call the two parts `self.linear` and `self.lora`. The layer knows its sizes: `linear.in_features`, `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -190,12 +194,10 @@ with torch.no_grad():
     layer.lora.B.zero_()  # back to the start
 print(f"largest difference from the merged layer: {apart:.3f}")
 # %% [markdown]
-# **What you just did:** you built LoRA, a side path that learns beside a frozen layer. Then you merged an update, and no longer needed the path.
-#
-# **Common bugs.** Freeze *first*, then wrap. If you never freeze, $W$ learns as well. If you freeze afterwards, $A$ and $B$ cannot learn.
+# **What you just did:** you built LoRA, a side path that learns beside a frozen layer. Then you merged an update, and no longer needed the path. One thing is still strange: how can training begin, if the path adds nothing?
 #
 # ## Who moves first?
-# $A$ is random, $B$ is zero, $W$ is frozen.
+# Remember that $A$ is random, $B$ is zero and $W$ is frozen.
 # %%
 options = ["neither", "only A", "only B", "A and B"]
 first = predict("Which of A and B get a gradient other than zero at step 0?", options)
@@ -214,8 +216,10 @@ reveal(first, found, because="while B is 0, changing A changes nothing; changing
 #
 # </details>
 #
+# So you know LoRA for one layer, down to its first step. A model has many.
+#
 # ## Deeper: why this start and no other?
-# We try all four starts, each matrix zero or random, on a small task. We hide a change of rank 4 in a layer. LoRA, beside the old frozen layer, `base`, must learn it from the changed layer's noisy answers.
+# We try all four starts, each matrix zero or random. LoRA, beside a frozen layer, `base`, must learn a hidden change of rank 4 from the changed layer's noisy answers.
 # %%
 # @title A frozen layer, and a task that a hidden change of the layer solves
 IN, OUT, NOISE = 64, 48, 0.1
@@ -303,7 +307,7 @@ reveal(stuck, never[0], because="moving one changes nothing while the other is 0
 #
 # </details>
 #
-# Which of the two is zero hardly matters here. In large models, Hayou et al. (2024) find, $B = 0$ allows larger learning rates and ends better on average.
+# Which of the two is zero hardly matters here. In large models $B = 0$ ends better on average (Hayou et al. 2024).
 #
 # ## Deeper: what are the two gradients?
 # Let $x$ be a batch, one example per row, $L$ its loss, and $G$ the gradient of $L$ at the layer's output. Full fine-tuning would give $W$ the gradient $H = x^\top G$, shaped like $W$. $A$ and $B$ each see a part of it:
@@ -340,7 +344,7 @@ check("02.gradient_at_start", has_gradient)
 # </details>
 #
 # ## Deeper: how do we get rid of the side path?
-# The side path costs two extra products per call. *Merge* the update into the weight after training, and it is free. The only price: the addition rounds a little (notebook 07).
+# The side path costs two extra products per call. *Merge* the update into the weight after training, and it is free. The only price: the addition rounds a little.
 #
 # $$x W + \alpha\, x A B = x \, (W + \alpha A B)$$
 #
@@ -522,7 +526,7 @@ for name, losses in controls.items():
     yours = f", yours {find_rank(losses)}" if passed else ""
     print(f"{name}: the hint's rule, 1.5 times the lowest, says {first_low(losses)}{yours}")
 # %% [markdown]
-# **Takeaway:** an elbow proves nothing. The second curve bends early, because its last directions are weak. LoRA works with a small rank *if* the task needs few directions. That is the bet. The third curve still falls at the last rank tried: here the bet is lost.
+# **Takeaway:** an elbow proves nothing. The second curve bends early, because its last directions are weak. LoRA bets that a task needs few directions. But the third curve still falls at the last rank tried, and there the bet is lost.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.
@@ -537,7 +541,7 @@ for name, losses in controls.items():
 # 5. ◇ The loss stops falling at rank 6. What does that tell you?
 #
 # <details><summary>Answers</summary>
-# (1) Each gradient contains the other matrix, so both stay zero. (2) Whole and frozen, inside the wrapper. (3) Freeze first: afterwards A and B would be frozen, too. (4) Two products per call, once the model is only used. (5) About six directions are strong enough to show.
+# (1) Each gradient contains the other matrix, so both stay zero. (2) Whole and frozen, inside the wrapper. (3) Freeze first, or A and B are frozen, too. (4) Two products per call, once training is over. (5) About six directions are strong enough to show.
 # </details>
 #
 # ## Where next
