@@ -6,9 +6,8 @@
 # {sign:03}
 #
 # **You will be able to**
-# - choose which layers of a GPT to adapt, and replace them with a function of your own
-# - read the training loop
-# - prove that nothing changed at step 0, and that the base stays frozen
+# - choose a GPT's layers, and replace them with a function of your own
+# - train it, and prove that the base never changes
 # - ◇ say which way the gradient takes
 #
 # **You need** basic PyTorch and notebook 02.
@@ -17,7 +16,8 @@
 # %% bootstrap
 # %% [markdown]
 # ## Where does LoRA go?
-# What is a model made of? Our small GPT is a stack of six blocks, all alike.
+# You have built LoRA for one layer. A language model has many, so which of them should get it? Look
+# inside ours first: it is a stack of six blocks, all alike.
 # %%
 import torch
 from torch import nn
@@ -28,25 +28,25 @@ device = choose_device()  # a GPU if there is one
 encoding = load_tokenizer("mini")
 model = load_pretrained("mini", device=device)
 # %% [markdown]
-# A block has six linear layers. Four belong to **attention**, where each token looks back. Its
-# `query` is compared with every `key` so far: the better the match, the more its `value` counts. Then
-# `out` mixes the result, and it is added to the long line of the drawing below, the *residual
-# stream*. Two belong to the **MLP**, which works on each token alone. `fc_in` widens
-# 192 numbers to 768, a *GELU* bends negative ones to nearly 0, and `fc_out` narrows them again. The
-# *norms* keep numbers at one scale. The blue strip at each linear layer is its side path.
+# A block has six linear layers. Four belong to **attention**, where each token looks back: its
+# `query` is compared with every `key` so far, and the better the match, the more that token's `value`
+# counts. Then `out` mixes the result, which is added to the long line of the drawing below, the
+# *residual stream*. The other two belong to the **MLP**, which works on each token alone: `fc_in`
+# widens 192 numbers to 768, a *GELU* bends negative ones to nearly 0, and `fc_out` narrows them again.
+# The *norms* keep numbers at one scale. The blue strip at each linear layer is its side path.
 # %%
 # @title A block, with the side paths in blue
 from lora_edu.plots import drawing
 
 drawing("gpt_block")
 # %% [markdown]
-# In code:
+# In code, under the same names:
 # %%
 print(model.blocks[0])
 # %% [markdown]
-# And the blue strip? Here it is, as in [notebook 02](02_build_lora.ipynb): the
-# update, $\alpha \, x A B$, and a layer with the update beside it. `alpha` is the multiplier. $B$
-# starts at zero, so at first the layer answers as before.
+# And the blue strip is what you wrote in [notebook 02](02_build_lora.ipynb): the update,
+# $\alpha \, x A B$, and a layer with the update beside it. `alpha` is the multiplier. Because $B$
+# starts at zero, the layer at first answers as before.
 
 
 # %%
@@ -73,11 +73,12 @@ class LinearWithLoRA(nn.Module):
 
 
 # %% [markdown]
-# Which layers should you adapt? The LoRA paper tried GPT-3's attention layers, always training
-# the same number of parameters. On one task all four at rank 2 did best. On the other they tied with
-# query and value.
+# So which layers should you adapt? The LoRA paper adapted only attention's, but later work needed
+# all linear layers of the blocks to match full fine-tuning, and so this course adapts all 36.
 #
-# <details><summary>Its table 5, accuracy in %</summary>
+# <details><summary>What the papers measured</summary>
+#
+# GPT-3's accuracy in %, always with as many numbers trained (Hu et al. 2021, table 5):
 #
 # | adapted | query | key | value | out | query, key | query, value | all four |
 # |:---|---:|---:|---:|---:|---:|---:|---:|
@@ -85,13 +86,14 @@ class LinearWithLoRA(nn.Module):
 # | WikiSQL, database queries (±0.5) | 70.4 | 70.0 | 73.0 | 73.2 | 71.4 | 73.7 | 73.7 |
 # | MultiNLI, does a sentence follow from another? (±0.1) | 91.0 | 90.8 | 91.0 | 91.3 | 91.3 | 91.3 | 91.7 |
 #
+# Dettmers et al. 2023 needed all layers; Schulman et al. 2025 found attention alone worse than the MLP.
 # </details>
 #
-# Later, Dettmers et al. 2023 needed all linear layers of the blocks to match full fine-tuning.
-# Schulman et al. 2025 found attention alone worse than the MLP. So this course adapts all 36.
+# Now you know where the 36 side paths go. Still open is how they get into a model that is already
+# built.
 #
 # ## Replace the layers
-# How does LoRA get into a finished model? A layer's parent gets a new child of the same name:
+# Must you rewrite the model for that? No, because a layer's parent takes a new child of the same name:
 # %%
 attention = load_pretrained("mini").blocks[0].attention
 attention.query = LinearWithLoRA(attention.query, rank=8, alpha=2)
@@ -99,9 +101,10 @@ print(attention)
 
 
 # %% [markdown]
-# The old layer is now `attention.query.linear`, beside the update, `attention.query.lora`.
+# The old layer is not lost: it is now `attention.query.linear`, beside the update,
+# `attention.query.lora`.
 #
-# **Exercise 1, own code.** Do this for a whole model. `replace` looks at each child of `module`:
+# **Exercise 1, own code.** Now do this for a whole model. `replace` looks at each child of `module`:
 #
 # - an `nn.Linear` whose name is in `targets` is replaced by `LinearWithLoRA(child, rank, alpha)`
 # - anything else may have such layers further down, so `replace` calls itself on it
@@ -154,7 +157,7 @@ whose = "your function" if replace_verdict.passed else "the course's function"
 wrapped = sum(isinstance(module, LinearWithLoRA) for module in trial.modules())
 print(f"{whose} wrapped {wrapped} layers: query and value in six blocks")
 # %% [markdown]
-# Nothing in `replace` knows our GPT. Try it on a model that is PyTorch's own, with other names:
+# Nothing in `replace` knows our GPT, so try it on a model that is PyTorch's own, with other names:
 # %%
 foreign = nn.TransformerDecoder(nn.TransformerDecoderLayer(192, 4, batch_first=True), 6).eval()
 x = torch.randn(1, 5, 192)
@@ -165,8 +168,8 @@ print(f"largest change of its output: {(foreign(x, x) - as_it_was).abs().max().i
 
 
 # %% [markdown]
-# The course's version, `replace_linear_with_lora`, also takes patterns such as `"blocks.*"`. `freeze`
-# comes *first*, because later it would freeze $A$ and $B$ as well.
+# From here on we use the course's version, `replace_linear_with_lora`, because it also takes patterns
+# such as `"blocks.*"`. `freeze` comes *first*, since later it would freeze $A$ and $B$ as well.
 # %%
 from lora_edu import freeze, lora_layers, replace_linear_with_lora, same_bits
 
@@ -190,7 +193,7 @@ freeze(plain)
 print(f"frozen:    {count_parameters(plain).trainable:,}")
 print(f"with LoRA: {count_parameters(model).trainable:,}")
 # %% [markdown]
-# <details><summary>Nearly the same with PEFT, the usual library</summary>
+# <details><summary>Nearly the same with PEFT</summary>
 #
 # ```python
 # from peft import LoraConfig, get_peft_model
@@ -199,13 +202,16 @@ print(f"with LoRA: {count_parameters(model).trainable:,}")
 # model = get_peft_model(model, config)
 # ```
 #
-# PEFT divides alpha by the rank ([notebook 02](02_build_lora.ipynb)), so its 16 is the 2 above. Its $A$
-# starts smaller, so it wants a higher rate.
+# PEFT divides alpha by the rank, so its 16 is the 2 above.
 # </details>
 #
+# A few lines have put LoRA into a whole model, and 165,888 new numbers will learn instead of
+# 3,111,936. But before anything learns: is it still the same model?
+#
 # ## Step 0: has anything changed?
-# The model has 72 new matrices, half of them random. While $B$ is 0, its output should be the base's.
-# We compare the two outputs. Would that notice if a single number of $B$, in block 0's `value`, were 0.01?
+# It might have, because 72 matrices are new and half of them random. But while $B$ is 0, the output
+# should be the base's, so we compare the two. Would that notice if a single number of $B$, in block 0's
+# `value`, were 0.01?
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -230,13 +236,15 @@ differ = f"One number of B at 0.01: {share:.0f} % differ, by up to {off.max():.4
 why = "B acts on every token, and every later layer passes it on"
 reveal(change, shares[2], because=why, measured=differ)
 # %% [markdown]
-# A test that cannot fail proves nothing. Ours noticed one number among the 165,888
-# that LoRA added. So you have shown that LoRA starts as the base itself.
+# A test that cannot fail proves nothing, but ours noticed one number among the 165,888 that LoRA
+# added. So you have shown that LoRA starts as the base itself, and whatever changes from now on
+# is training's doing.
 #
 # ## Train it
-# Training is the loop that you know, except that only $A$ and $B$ go to the optimizer. The data are
-# tales told by pirates. `batches` has eight for each step; `held_out` has 24 that are never trained
-# on. The loss is in *nats* per token: $-\ln p$, where $p$ is the probability of the right next token.
+# How do you train so few numbers in so large a model? With the loop that you know, except that only
+# $A$ and $B$ go to the optimizer. The data are tales told by pirates: `batches` has eight for each
+# step, and `held_out` has 24 that are never trained on. The loss is in *nats* per token: $-\ln p$,
+# where $p$ is the probability of the right next token.
 # %%
 # @title The tales to train on, others held out, and the course's training loop
 from lora_edu import Batches, fit, load_tales, mean_loss, next_token_loss, text_rows
@@ -261,13 +269,12 @@ for step, batch in zip(range(10), batches.epoch(0)):
 
 
 # %% [markdown]
-# That is all. The
-# course's `fit` is this loop with *warm-up*, a rate that starts low, and *clipping*, a limit on the
-# gradient's length. `watch` draws it.
+# That is all, and the loss falls already. The course's `fit` is this loop with *warm-up*, a rate that
+# starts low, and *clipping*, a limit on the gradient's length. `watch` draws it.
 #
-# **Exercise 2, own code.** How will you prove that training left the base alone? Write
-# `snapshot(model)`. It returns a dictionary: the name of each tensor in `model.state_dict()`, and its
-# values *now*. Careful, the tensors there are the model's own memory.
+# **Exercise 2, own code.** How will you prove that training left the base alone? You need its values
+# from before, so write `snapshot(model)`. It returns a dictionary: the name of each tensor in
+# `model.state_dict()`, and its values *now*. Careful, the tensors there are the model's own memory.
 # %% exercise="03.snapshot"
 def snapshot(model):
     """{name: a copy of the tensor} for every tensor of the model."""
@@ -325,17 +332,17 @@ print(f"loss on held-out tales:  from {loss_before:.1f} to {loss_after:.1f}")
 print(f"A and B: {len(of_lora)} of 72 tensors changed")
 print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors changed")
 # %% [markdown]
-# ✓ **LoRA's promise of unchanged weights: measured**, bit for bit.
+# ✓ **LoRA's promise of unchanged weights: measured**, bit for bit. You trained $A$ and $B$ beside 36
+# frozen layers, and the loss fell even on tales never seen, so it is not all learnt by heart.
 #
-# **What you just did:** you trained $A$ and $B$ beside 36 frozen layers, and the loss fell even on
-# tales never seen.
+# <details><summary>Why does it stay so far above that on the next batch?</summary>
+# Those tales are new, too, but all 380 training tales retell only 19 plots. The held-out ones have
+# others.
+# </details>
 #
-# Why is the loss on the next batch, of tales not yet seen, so far below that on held-out tales? The 380 training tales retell
-# only 19 plots; the held-out ones have others.
-#
-# Now one opening, told three times: by the base, by your model, and by notebook 00's adapter. That
-# one is no larger, but saw twelve times as many tokens. `set_strength(model, 0)` switches all updates
-# off.
+# What does such a loss sound like? Here is one opening, told three times: by the base, for which
+# `set_strength(model, 0)` switches all updates off, by your model, and by an adapter that is no larger
+# but saw twelve times as many tokens.
 # %% tags=["nbval-ignore-output"]
 # @title One opening, told by the base, after forty steps, and after longer training
 import re
@@ -357,11 +364,12 @@ for name, (teller, strength) in tellers.items():
     told[name] = re.match(r'.*[.!?]"?|.*', " ".join(text.split()))[0]  # its whole sentences
 cards(told)
 # %% [markdown]
-# **Takeaway:** forty steps have made a storyteller a pirate. In tales that it never saw, the right
-# next token typically gets six times the probability that the base gave it. The grammar still shakes.
-# <details><summary>Where the six comes from</summary>
-# The loss on held-out tales fell by 1.8 nats, and <em>e</em><sup>1.8</sup> is about 6.
-# </details>
+# **Takeaway:** forty steps have made a storyteller a pirate. On tales that it never saw the loss fell
+# by 1.8 nats, so the right next token typically gets six times the probability that the base gave it
+# ($e^{1.8} \approx 6$). But the grammar still shakes.
+#
+# So you can put LoRA into a model, train it, and prove the base untouched. What you don't know yet is
+# how much that saves.
 #
 # ## Deeper: targets by name and pattern
 # A target is a layer's path, or the end of that path from any dot on, such as
@@ -377,8 +385,8 @@ for targets in ("query", ["query", "value"], "mlp.*", "blocks.0.*", "blocks.[12]
     rows.append([name, len(found), found[0]])
 table(["targets", "layers", "the first"], rows)
 # %% [markdown]
-# The worst mistake is quiet: a name that matches nothing. In this course's function that is an error; PEFT accepts it if
-# another name matches, so count the layers.
+# The worst mistake is quiet: a name that matches nothing. Our function refuses it, but PEFT accepts it
+# if another name matches, so count the layers.
 #
 # **Exercise 3, fill in.** Choose all attention layers of the *last two* blocks, and nothing else.
 # %% exercise="03.targets"
@@ -432,9 +440,9 @@ except ValueError as error:
 # %% [markdown]
 # ## Deeper: directions unlike any of W's
 # LoRA can do a task as well as full fine-tuning and yet change $W$ in another way. Shuttleworth et
-# al. 2024 take the ten strongest singular directions (notebook 01) of a trained layer, $W + \Delta W$.
-# Does each resemble *some* direction of $W$? One that resembles none, with every cosine below 0.5, is
-# an **intruder dimension**. The authors blame intruders for forgetting. First your own run:
+# al. 2024 take the ten strongest singular directions of a trained layer, $W + \Delta W$. One that
+# resembles no direction of $W$, with every cosine below 0.5, is an **intruder dimension**. Has your
+# run any?
 # %% tags=["nbval-ignore-output"]
 from lora_edu.spectra import intruders
 
@@ -446,8 +454,7 @@ with torch.no_grad():
     ]
 print(f"{sum(count > 0 for count in here)} of 36 layers have an intruder among their ten strongest")
 # %% [markdown]
-# Here are eighteen recorded runs, three seeds a row. In two rows $A$ starts smaller, as in PEFT
-# (notebook 10).
+# Here are eighteen recorded runs. In two rows $A$ starts smaller, as in PEFT.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import read_record, runs_of
@@ -465,15 +472,9 @@ for name, init, rates in (
         rows.append([name, f"{lr:g}", f"{loss:.2f}", layers])
 table(["trained by", "learning rate", "held-out loss", "layers with an intruder, of 36"], rows)
 # %% [markdown]
-# Does the loss explain intruders? Not between the methods. Full fine-tuning has none at 3.69 and
-# 3.32; LoRA, in between at 3.59, has them in 29 or 30 layers. Is it LoRA as such? With a smaller
-# $A$ they are rare at a rate of 0.002, but that row also learnt least: its 3.96 is the worst loss.
-# Wherever LoRA got to 3.6, 29 to 33 layers have them. Start, rate and loss change together here, so we
-# cannot say which of them counts.
-#
-# At equal loss, then, LoRA had intruders and full fine-tuning none. At rates that forget nearly
-# everything full fine-tuning gets them, too: on notebook 10's data, menus, in 21 or
-# 22 layers (`data/results/forgetting.json`). Whether they cause forgetting we did not test.
+# The loss does not explain them: full fine-tuning has none at 3.69 and 3.32, and LoRA, in between at
+# 3.59, has them in 29 or 30 layers. Where LoRA has few, it learnt least. Whether they cause forgetting,
+# as the authors think, we did not test. [Notebook 10](10_choose_rank_alpha_rate.ipynb) has more.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -509,9 +510,7 @@ reveal(way, ways[1], because=why, measured=table(columns, rows))
 
 # %% [markdown]
 # <details><summary>Why is that?</summary>
-# The output of block 2 reaches the loss through every later block, and past them along the
-# <em>residual stream</em>. Its gradient comes back both ways. A frozen layer is spared
-# only its <em>own</em> weight's gradient.
+# A frozen layer is spared only its <em>own</em> weight's gradient, not the one on its way to block 2.
 # </details>
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?
@@ -535,9 +534,11 @@ check("03.backward", blocks_entered)
 # ## Deeper: what the bare call wraps
 # Without targets `replace_linear_with_lora(model, rank, alpha)` wraps *every* linear layer, the head
 # included, as in Raschka's book. Our head is **tied** to the token embedding: one tensor, used twice.
-# If merging, that is, adding $\Delta W$ into $W$, wrote into it, the model's input would change as well, so merging unties the two first.
+# Merging, that is, adding $\Delta W$ into $W$, would change the model's input as well, so it unties the
+# two first.
 #
-# The book gives GPT-2 small a head of two classes, and counts this call on it. A block's six layers have 13,824 inputs plus outputs.
+# The book gives GPT-2 small a head of two classes, and counts this call on it. A block's six layers
+# have 13,824 inputs plus outputs.
 # %%
 question = "LoRA at rank 16 beside all layers of 12 blocks and a head 768 → 2: how many numbers?"
 published = predict(question)
@@ -564,8 +565,8 @@ book = f"{learnt:,} learn here; the book has 2,666,528."
 why = "12 blocks × 16 × 13,824, and 16 × 770 for the head"
 reveal(published, learnt, because=why, measured=book, tolerance=0.001)
 # %% [markdown]
-# The warning is about the head: LoRA spends 12,320 numbers to steer 1,536 frozen, random ones. That
-# is why this course trains a new head in full.
+# The warning is about the head: LoRA spends 12,320 numbers to steer 1,536 frozen, random ones. So this
+# course trains a new head in full.
 #
 # ## Three sentences to remember
 # 1. $B$ starts at zero, so at step 0 the adapted model answers as the base does.
@@ -574,20 +575,18 @@ reveal(published, learnt, because=why, measured=book, tolerance=0.001)
 #
 # ## Five questions
 # 1. Why does `replace` need `setattr`, and not an assignment to the loop's variable?
-# 2. ◇ What learns if you replace first and freeze afterwards, and what if you never freeze?
-# 3. Why is a snapshot without `.clone()` worthless as a proof?
+# 2. ◇ What learns if you replace and then freeze, and what if you never freeze?
+# 3. Why does a snapshot without `.clone()` prove nothing?
 # 4. ◇ Of blocks 0 to 11, block 3 has an adapter. Which blocks does the gradient enter?
 # 5. ◇ Why must merging an adapted, tied head not write into its weight?
 #
 # <details><summary>Answers</summary>
 # (1) The parent must get the new child; the variable only names the old one. (2) Nothing;
-# everything. (3) It shares the model's memory, so it always agrees. (4) Blocks 3 to 11. (5) The
-# embedding would change with it.
+# everything. (3) It shares the model's memory. (4) Blocks 3 to 11. (5) The embedding would change.
 # </details>
 #
 # ## Where next
-# [Count before you train](04_count_before_you_train.ipynb), or train for a task: [Fine-tune a
-# classifier](05_finetune_a_classifier.ipynb).
+# [Count before you train](04_count_before_you_train.ipynb) what LoRA saves.
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), sections 4.2 and 7.1
