@@ -6,10 +6,9 @@
 # {sign:04}
 #
 # **You will be able to**
-# - count LoRA's trainable parameters, and ◇ find where it stops paying
+# - count LoRA's trainable parameters
 # - budget a training step's memory, and say what LoRA saves of it
 # - ◇ explain why the activations stay
-# - ◇ check published figures by arithmetic
 #
 # **You need** to know that LoRA learns two thin matrices `A` and `B` beside a frozen weight.
 #
@@ -17,15 +16,16 @@
 # %% bootstrap
 # %% [markdown]
 # ## How many numbers does LoRA train?
-# A layer with $m$ inputs and $n$ outputs has a weight of $m \cdot n$ numbers. LoRA of rank $r$
-# leaves it alone and trains $A$ ($m \times r$) and $B$ ($r \times n$), together $r (m + n)$
-# numbers. For example, in GPT-2 small, of 124 million parameters:
+# You can know before you train, because it is arithmetic. Begin with one layer: with $m$ inputs and
+# $n$ outputs its weight has $m \cdot n$ numbers. LoRA of rank $r$ leaves them alone and trains $A$
+# ($m \times r$) and $B$ ($r \times n$), together $r (m + n)$ numbers. For example, in GPT-2 small, of
+# 124 million parameters:
 # %%
 m, n, r = 768, 768, 16
 print(f"W: {m} × {n} = {m * n:,} numbers, frozen")
 print(f"A and B: {r} × ({m} + {n}) = {r * (m + n):,} numbers, trained")
 # %% [markdown]
-# Now a whole model. Query and value, two of attention's layers, are both 768 → 768.
+# Now take the whole model. Query and value, two of attention's layers, are both 768 → 768.
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -45,8 +45,8 @@ trained = count_parameters(gpt2).trainable
 # @title The answer: run it when you have predicted
 reveal(guess, trained, because="24 layers, each with 8 · (768 + 768) = 12,288", tolerance=0.1)
 # %% [markdown]
-# Try other models, layers and ranks. Both axes are logarithmic, and the cross is your prediction. The
-# bar beneath a layer's name is its share of the trained numbers.
+# That was one model, so try others, with other layers and ranks. Both axes are logarithmic, and the
+# cross is your prediction. The bar beneath a layer's name is its share of the trained numbers.
 # %% tags=["withheld"]
 from lora_edu.widgets.rank_explorer import ExplorerState, rank_explorer
 
@@ -61,12 +61,16 @@ explorer
 # with its square. So LoRA looks modest on a toy and dramatic on a giant.
 # </details>
 #
-# ## What must fit into memory?
-# A training step keeps four things: the **weights**, a **gradient** for each trained weight, the
-# **optimizer's** state (Adam: two numbers for each), and the **activations**, which the forward pass
-# keeps for the backward pass. Here a weight or a gradient takes 2 bytes, and each of Adam's numbers 4.
+# With one sum, then, you can count LoRA for any layer and any model. But what your card must hold is
+# gigabytes. Do they shrink as much?
 #
-# **Exercise 1, own code.** First without activations: `total` counts all parameters, adapters
+# ## What must fit into memory?
+# That depends on what a training step keeps. There are four things: the **weights**, a **gradient** for
+# each trained weight, the **optimizer's** state (Adam: two numbers for each), and the **activations**,
+# which the forward pass keeps for the backward pass. Here a weight or a gradient takes 2 bytes, and
+# each of Adam's numbers 4.
+#
+# **Exercise 1, own code.** Leave the activations out at first. `total` counts all parameters, adapters
 # included, and `trained` those that learn. How many bytes is that?
 # %% exercise="04.fixed_bytes"
 from lora_edu.exercises import check
@@ -92,8 +96,8 @@ check("04.fixed_bytes", fixed_bytes)
 # Stuck? See [the solutions](solutions/04_count_before_you_train.ipynb).
 # # </student>
 # %% [markdown]
-# And the activations? In full fine-tuning of GPT-2 small, with 8 texts (*rows*) of 512 tokens, they
-# are the largest part:
+# So far your texts did not matter, but the activations grow with them. In full fine-tuning of GPT-2
+# small, with 8 texts (*rows*) of 512 tokens, they are the largest part:
 # %%
 from lora_edu import MODEL_SHAPES, memory_budget
 from lora_edu.plots import table
@@ -107,7 +111,7 @@ table(["", "GB"], [[part, f"{getattr(full, f'{part}_bytes') / 1e9:.2f}"] for par
 # %% [markdown]
 # LoRA spares some activations, because a frozen layer without an adapter need not keep its input. But
 # most stay, because the gradient comes back through attention, norms and GELU, which need
-# their inputs.
+# their inputs. So what is saved in all?
 # %%
 shares = ["over 95 %", "about 70 %", "about half", "under 30 %"]
 saving = predict("How much of the total does LoRA save, at rank 8 on query and value?", shares)
@@ -123,8 +127,8 @@ gb = full.activations_bytes / 1e9, lora.activations_bytes / 1e9
 why += f"{100 * spared:.0f} from activations, where {gb[1]:.2f} of {gb[0]:.2f} GB stay"
 reveal(saving, size, because=why)
 # %% [markdown]
-# Which card can train Llama 3 8B? Here LoRA is on all layers of the blocks. QLoRA keeps the base's
-# blocks in 4 bits instead of 16.
+# The total decides which card you need. Take Llama 3 8B, with LoRA on all layers of the blocks. Beside
+# it is QLoRA, which keeps the base's blocks in 4 bits instead of 16.
 # %%
 from lora_edu.widgets.memory_bars import MemoryState, memory_bars
 
@@ -132,18 +136,18 @@ rows = {"batch_size": 4, "length_tokens": 1024}
 bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the blocks", **rows))
 bars
 # %% [markdown]
-# No single card here is large enough for full fine-tuning, but LoRA fits on one of 48 GB. Notebook 00
-# said 35 GB, because with LoRA on query and value alone fewer layers keep their inputs.
-# The bars fill a card to the brim, and these are estimates: leave a tenth free yourself.
+# No single card here is large enough for full fine-tuning, but LoRA fits on one of 48 GB. The bars
+# fill a card to the brim, and they are estimates, so leave a tenth free yourself.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? And on all layers, what do
 # 32 rows do?
 #
 # <details><summary>What to look for</summary>
-# An A100 of 40 GB, just. With 32 rows activations dominate, and LoRA saves less than a third.
+# An A100 of 40 GB, just: fewer layers keep their inputs, so it takes notebook 00's 35 GB. With 32 rows
+# activations dominate, and LoRA saves less than a third.
 # </details>
 # %% [markdown]
-# And what does this LoRA train?
+# And how many numbers does this LoRA train?
 # %%
 from lora_edu import adapter_bytes, lora_parameters
 
@@ -154,13 +158,15 @@ print(f"trained: {trained:,} parameters, {100 * trained / llama.parameters:.2f} 
 
 
 # %% [markdown]
-# ✓ **LoRA's first promise, far fewer trainable parameters: counted.**
+# ✓ **LoRA's first promise, far fewer trainable parameters: counted.** You have budgeted a run before
+# paying for it: 0.26 % of the parameters learn, and yet 40.5 of 121 GB are needed, because the weights
+# and the activations stay. Whether so few numbers can learn your task no sum can tell, so you will
+# have to train them.
 #
 # ## Deeper: count for any model
-# At the *break-even rank* $A$ and $B$ hold as many numbers as $W$. For 768 → 768 it is 384, half the
-# width.
+# At the *break-even rank* $A$ and $B$ hold as many numbers as $W$: for 768 → 768 at 384, half the width.
 #
-# **Exercise 2, fill in.** What is it where a layer is not square? The result need not be whole.
+# **Exercise 2, fill in.** And where a layer is not square? The result need not be whole.
 # %% exercise="04.break_even"
 def break_even(in_dim, out_dim):
     """The rank r at which r (in_dim + out_dim) = in_dim · out_dim."""
@@ -178,8 +184,8 @@ check("04.break_even", break_even)
 # Divide both sides of the equation in the docstring by <code>in_dim + out_dim</code>.
 # </details>
 # %% [markdown]
-# In newer models, here Llama 3 8B, several queries share one key and value (*grouped-query attention*), and
-# the MLP has a third matrix, the *gate*. “Copies” is how many blocks there are:
+# In Llama 3 8B several queries share one key and value (*grouped-query attention*), and the MLP has a
+# third matrix, the *gate*. “Copies” is how many blocks there are:
 # %%
 rows = [[p.target, f"{p.in_dim:,}", f"{p.out_dim:,}", p.copies] for p in llama.projections]
 table(["layer", "inputs", "outputs", "copies"], rows)
@@ -220,8 +226,8 @@ for name, yours, package in parity(rank=8):
     rows.append([name, f"{package:,}", "agrees" if off == 0 else off])
 table(["at rank 8, head included", "the package's count", "yours, off by"], rows)
 # %% [markdown]
-# **Exercise 4.** In the [rank explorer](#How-many-numbers-does-LoRA-train?) above, take Llama 3 8B and tick all layers of the blocks, the gate
-# too, but not the head. What is the slider's first stop above 1 % of the model's parameters?
+# **Exercise 4.** In the [rank explorer](#How-many-numbers-does-LoRA-train?) take Llama 3 8B and tick
+# all layers but the head. What is the slider's first stop above 1 % of the model's parameters?
 # %% exercise="04.explorer"
 # <solution>
 smallest_rank = 32
@@ -236,23 +242,21 @@ check("04.explorer", smallest_rank)
 # </details>
 #
 # ## Deeper: why the activations stay
-# Take a layer $y = x W$, and call the loss's gradient at its output $G$. From it the backward pass
-# computes $x^\top G$, the gradient of $W$, and $G W^\top$, the gradient at the layer's input. A frozen
-# layer skips the first, so it need not keep its input $x$. With an adapter it must, because the
-# gradient of $A$ needs the same $x$.
+# Take a layer $y = x W$, with $G$ the loss's gradient at its output. The backward pass computes
+# $x^\top G$, the gradient of $W$, and $G W^\top$, that at the layer's input. A frozen layer skips the
+# first, so it need not keep $x$. With an adapter it must, because $A$'s gradient needs the same $x$.
 # %%
 from lora_edu.plots import drawing
 
 drawing("kept")
 # %% [markdown]
-# The lower half counts what a block keeps for each token. A box is $d$ numbers, the model's width.
-# Attention keeps query, key, value and its result, which is also the input of `out`. Of the other
-# inputs, query, key and value share one box, `fc_in` has one, and the wide `fc_out` has four. On the
-# right are the $r$ numbers of each $x A$. *Checkpointing*, a switch of the last explorer, keeps only
+# The lower half counts what a block keeps for each token, in boxes of $d$ numbers, the model's width.
+# Attention keeps query, key, value and its result, which is also the input of `out`. Query, key and
+# value share one input. On the right are the $r$ numbers of each $x A$. *Checkpointing* keeps only
 # each block's input and computes the rest again.
 #
 # Is the drawing right? `kept_bytes` adds up what PyTorch stores for our mini GPT. One row, a control,
-# trains query's and value's own weights, without LoRA. Does it keep as much as LoRA there?
+# trains query's and value's own weights.
 # %%
 from lora_edu import next_token_loss
 from lora_edu.budget import activation_bytes, kept_bytes
@@ -297,14 +301,14 @@ kept.append(["LoRA in the last block alone", f"{100 * last / everything:.0f}", "
 kept.append(["the loss's array alone", "–", f"{100 * for_loss / everything:.0f}"])
 table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept)
 # %% [markdown]
-# The drawing's 11 of 16 boxes are 69 %. Loss and head keep some, too, so here it is 71 %. In GPT-2
-# small it is 81 %, because a large vocabulary makes the loss's part larger.
+# The drawing's 11 of 16 boxes are 69 %. With loss and head it is 71 %, and in GPT-2 small 81 %, because
+# its large vocabulary makes the loss's part larger.
 #
 # **Exercise 5.** True or false?
 #
 # - `no_backward`: a frozen layer *after* an adapter takes no part in the backward pass.
-# - `last_block`: if only the last block has adapters, the blocks before it keep nothing for the
-#   backward pass.
+# - `last_block`: if only the last block has adapters, those before it keep nothing for the backward
+#   pass.
 # - `share`: if LoRA trains 0.2 % of the parameters, and the weights stay in 16 bits, it saves at
 #   least 90 % of full fine-tuning's memory.
 # - `checkpointing`: with activation checkpointing, a step computes more.
@@ -369,8 +373,8 @@ rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 table(["", "published", "computed", ""], compared)
 # %% [markdown]
-# In MiB the last row's 37.7 MB are 36, not 35; the paper may mean it roughly. We cannot explain
-# GPT-3's 0.4 %, and no whole rank on query and value gives table 3's counts, although the [released
+# Even in MiB the last row is 36, not 35. We cannot explain GPT-3's 0.4 %, and no whole rank on query
+# and value gives table 3's counts, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #
 # QLoRA's headline is 65 billion parameters on one card of 48 GB, where full fine-tuning in 16 bits
@@ -384,7 +388,7 @@ for name, method in {"full fine-tuning": "full", "LoRA": "lora", "QLoRA": "qlora
     rows.append([name, f"{needs.total_bytes / 1e9:.1f}", smallest])
 table(["", "GB", "smallest single card"], rows)
 # %% [markdown]
-# The headline holds on paper, with 6 % of the card left, where our rule asks for a tenth.
+# The headline holds on paper, though with 6 % of the card left instead of a tenth.
 #
 # ## Three sentences to remember
 # 1. LoRA trains $r(m+n)$ numbers per layer instead of $m n$; the wider the layer, the smaller the
@@ -401,12 +405,12 @@ table(["", "GB", "smallest single card"], rows)
 #
 # <details><summary>Answers</summary>
 # (1) The adapter grows with the width, the layer with its square. (2) Key and value have fewer
-# outputs. (3) The blocks do not know the vocabulary. (4) With many or long rows, since activations
-# dominate; checkpointing helps. (5) 0.35 M, 0.77 M, GPT-3 by 0.4 %, and 35 MB.
+# outputs. (3) No layer in them has its size. (4) With many or long rows, where activations dominate;
+# checkpointing. (5) 0.35 M, 0.77 M, GPT-3 by 0.4 %, and 35 MB.
 # </details>
 #
 # ## Where next
-# Train what you counted: [Fine-tune a classifier](05_finetune_a_classifier.ipynb).
+# [Fine-tune a classifier](05_finetune_a_classifier.ipynb) trains what you counted.
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), sections 4.2, 5.1 and 7.1
