@@ -6,9 +6,9 @@
 # {sign:05}
 #
 # **You will be able to**
-# - train LoRA on a task, and try it on messages and data of your own
+# - train LoRA on a task, and on data of your own
 # - compare it with a new head alone and with full fine-tuning
-# - say what LoRA saves, and decide when to use it, with which settings
+# - decide when to use it, and with which settings
 #
 # **You need** notebook 03.
 #
@@ -16,8 +16,9 @@
 # %% bootstrap
 # %% [markdown]
 # ## Can a storyteller spot spam?
-# Nobody has told our base which messages are wanted (*ham*) and which are not (*spam*). Here are
-# some that we invented. Change `"bundled"` to `"real"` to fetch the SMS Spam Collection instead.
+# Our base has read only stories, and nobody has told it which messages are wanted (*ham*) and which
+# are not (*spam*). Can LoRA teach it? Here are some messages that we invented. Change `"bundled"` to
+# `"real"` to fetch the SMS Spam Collection instead.
 # %%
 from textwrap import shorten
 
@@ -37,12 +38,16 @@ table(["label", "message"], seen)
 # The messages come in three parts: **train** to learn from, **validation** to make choices by, and
 # **test** to report on. Never choose by the test set, because the best of several scores flatters.
 #
-# ## Before: the base with a new head
-# Our GPT ends in `model.head`, which scores 2,048 possible next tokens. In its place comes a new **head**
-# with two outputs, ham and spam: 386 numbers, all trained. It reads the message's last token, because
-# only the last has seen all the others.
+# So the task is set, and so is the bar: saying *ham* each time. What you need next is a model that can
+# answer *ham* or *spam* at all.
 #
-# **Exercise 1, own code.** Write `prepare(model)`, which changes a GPT in place. Only $A$, $B$ and the head may learn.
+# ## Before: the base with a new head
+# How does a model that writes give one of two answers? Our GPT ends in `model.head`, which scores 2,048
+# possible next tokens. In its place comes a new **head** with two outputs, ham and spam: 386 numbers,
+# all trained. It reads the message's last token, because only the last has seen all the others.
+#
+# **Exercise 1, own code.** Write `prepare(model)`, which changes a GPT in place. Only $A$, $B$ and the
+# head may learn.
 #
 # - the six kinds in the list `layers` get LoRA: rank 8 and alpha 2, as in notebook 03, and
 #   `init="peft"`, which starts $A$ with smaller random numbers, as in our recorded runs
@@ -113,8 +118,11 @@ start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 before = right(model, rows.validation)
 print(f"right before training: {100 * before:.0f} % of the validation messages")
 # %% [markdown]
+# You have a classifier, but it is right no more often than saying *ham* each time, because its head is
+# still random. Can training 5 % of its numbers change that?
+#
 # ## LoRA learns the task
-# Your run repeats the first of our five recorded runs, at the rate that was best on validation.
+# To find out, repeat the first of our five recorded runs, at the rate that was best on validation.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, read_record
@@ -127,7 +135,7 @@ rates = {
 LR, STEPS, ROWS = rates["lora"], record["about"]["steps"], record["about"]["batch_rows"]
 print(f"learning rate {LR:g}, {STEPS} steps of {ROWS} messages")
 # %% [markdown]
-# Train as in notebook 03:
+# Train as in notebook 03. Every 16 steps, `judge` scores the validation messages:
 # %%
 from lora_edu import classification_loss, fit
 from lora_edu.tasks import measures
@@ -150,8 +158,8 @@ history = await watch(train, steps=STEPS, title="LoRA on spam", accuracy=True)
 after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
-# The training loss jumps, because a batch has only sixteen answers to
-# score, one a message; in notebook 03 every token was one. So trust validation.
+# The training loss jumps, because a batch has only sixteen answers to score. So trust validation: there
+# the storyteller went from 57 to 84 %, on a task of which it knew nothing. But does it stand up to you?
 #
 # ## Type your own message
 # You have a spam filter! Can you write spam that it takes for ham?
@@ -178,10 +186,13 @@ messages = (
 )
 message_box(partial(ask, model, classes=["ham", "spam"]), messages)
 # %% [markdown]
+# Whether you fooled it proves little, because you chose the messages. A fair verdict needs the whole
+# test set, and rivals.
+#
 # ## Was LoRA worth it?
-# The cheapest way to make *this model* a spam filter is to train the **head alone**: the base never
-# changes, so its outputs are computed once and kept. The other extreme is **full** fine-tuning. And
-# counting words needs no model at all.
+# Would less have done, or more been better? The cheapest way to make *this model* a spam filter is to
+# train the **head alone**: the base never changes, so its outputs are computed once and kept. The
+# other extreme is **full** fine-tuning. And counting words needs no model at all.
 # %%
 import json
 
@@ -211,15 +222,14 @@ table(["", *seen, "numbers trained", "their file, kB"], compared)
 
 # %% [markdown]
 # ✓ **Measured: LoRA does about as well as full fine-tuning, and trains 5 % of the numbers.** Over
-# five seeds full fine-tuning scored 86 to 93 %, LoRA 88 to 92 %. They overlap, so one run cannot tell
-# which leads.
+# five seeds full fine-tuning scored 86 to 93 %, LoRA 88 to 92 %. These ranges overlap, so one run
+# cannot tell which leads.
 #
-# <details><summary>Is my run the recorded one, and why is validation lower?</summary>
-# Yes, message by message, as counted below; a GPU may change a few. The validation messages seem to
-# be harder than the test's.
+# <details><summary>Why is validation lower?</summary>
+# Its messages seem to be harder than the test's.
 # </details>
 #
-# And on real messages?
+# But we invented these messages. What happens on real ones?
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -244,26 +254,30 @@ why = f"it is {gap:.1f} points: a head alone is already right so often that litt
 reveal(versus, verdict, because=why, measured=right_of)
 # %% [markdown]
 # **Takeaway:** LoRA was right about as often as full fine-tuning, from a file of 0.7 MB instead of 12.4.
-# But the task is easy: counting words does about as well.
+# But the task is easy, since counting words does about as well: on our messages it got 90 %, LoRA 91 %,
+# and on the real ones it even beat LoRA, by 3.1 points.
 #
 # The memory for gradients and Adam shrank as much as the file, but training was no faster (timed
-# below). On our
-# messages counting words got 90 %, LoRA 91 %, and a head alone 81 %. On the real ones counting even
-# beat LoRA, by 3.1 points.
+# below). So what LoRA bought you is space, and neither time nor a better score than full's. When is
+# that what you need?
 #
 # ## Should I use LoRA, and with what?
-# The evidence for each line, and what it does *not* show, is folded beneath. *Checkpointing* computes
-# activations again instead of keeping them. *QLoRA* keeps the base in 4 bits. *Alpha* is PEFT's. PEFT
-# divides it by the rank, so 16 at rank 8 is the multiplier 2 that you know.
+# That depends on your task and your card. The tables say what to start with, and the evidence, with
+# what it does *not* show, is folded beneath. *Checkpointing* computes activations again instead of
+# keeping them, and *QLoRA* keeps the base in 4 bits. *Alpha* is PEFT's, which is divided by the rank, so
+# 16 at rank 8 is the multiplier 2 that you know.
 # %%
 from lora_edu.widgets.choosing import decision_tables
 
 decision_tables()
 # %% [markdown]
+# Now you can choose a method and its settings before the first step. But no table knows your data, so
+# try it there.
+#
 # ## Bring your own data
-# Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file with a
-# `text` and a `label` in each line, and ten texts or more a label. The next cell writes one: pirate,
-# waiter or friend?
+# How? Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file
+# with a `text` and a `label` in each line, and ten texts or more a label. The next cell writes one:
+# pirate, waiter or friend?
 # %%
 # @title A file to try it with: own_texts.csv, in a temporary folder
 import csv
@@ -298,13 +312,17 @@ tale = "Ahoy! Me ship sailed through the storm all night, and the crew sang."
 said, sure = ask(own_model, tale, classes)
 print(f"{said}, {sure} % sure: {tale}")
 # %% [markdown]
-# The model is nearly always right, yet takes our pirate for a waiter! The score holds for texts *like
-# those in the file*, and says nothing of others. With a file of your own, choose rate and steps on
-# `own_rows.validation`.
+# The model is nearly always right, yet takes our pirate for a waiter! The reason is that a score holds
+# for texts *like those in the file*, and says nothing of others. With a file of your own, choose rate
+# and steps on `own_rows.validation`.
+#
+# So you can make a classifier of any labelled file and say how far its score goes. Whether it was luck,
+# one score cannot say.
 #
 # ## Deeper: could it be luck?
 # On *our* messages, the 95 % intervals allow for luck in the five seeds and in the messages tested.
-# LoRA's interval and the head's overlap a little, but message by message LoRA is ahead (notebook 09).
+# LoRA's and the head's overlap a little, but message by message LoRA is ahead
+# ([notebook 09](09_distrust_a_single_number.ipynb)).
 # %%
 # @title The figure: what is right, and what is kept
 from lora_edu.evaluation import accuracy_score, digits, predictions_of, summarise
@@ -341,17 +359,12 @@ for method, each in models.items():
 table(["your run", "the same answers as the recorded run"], alike)
 # %% [markdown]
 # ## Deeper: does LoRA save time?
-# LoRA trains 5 % of the numbers. How much of a step is left? A step has three stages, each worth
-# about one forward pass:
+# LoRA trains 5 % of the numbers. How much of a step is left? It has three stages, each worth about one
+# forward pass: the forward pass itself, the way back, which takes the loss's gradient to each layer's
+# *input*, and the gradients of the *weights*.
 #
-# | stage | what it computes |
-# |:---|:---|
-# | forward | the loss |
-# | gradient backwards | how the loss changes with the *input* of each layer |
-# | gradients of weights | how the loss changes with the *weight* of each layer |
-#
-# **Exercise 2.** How many of the three does each method need? Count a stage as 0 if hardly anything of it is left. For
-# the head, suppose that the base runs anew at every step.
+# **Exercise 2.** How many does each method need? A stage of which hardly anything is left counts as 0.
+# For the head, suppose that the base runs anew at every step.
 # %% exercise="05.work"
 # <solution>
 work = {"full": 3, "lora": 2, "head": 1}
@@ -362,14 +375,13 @@ work = {"full": 3, "lora": 2, "head": 1}
 check("05.work", work)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# How does the gradient get from the loss to the first block's A and B? And whose weights' gradients
-# does nobody need?
+# How does the gradient get to the first block's A and B? And which weights need none?
 # </details>
 # %% [markdown]
 # [All
 # solutions](https://github.com/lora-edu/lora_edu/blob/main/notebooks/solutions/05_finetune_a_classifier.ipynb)
 #
-# Now the clock. Full and LoRA take turns on one batch, so that a busy moment hits both.
+# Now the clock. Full and LoRA take turns, so that a busy moment hits both.
 # %% tags=["nbval-ignore-output"]
 from statistics import median
 
@@ -388,16 +400,13 @@ few = " Too few rounds to compare: the machine is busy." if len(times["full"]) <
 print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range.{few}")
 table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
-# On our machine LoRA was not faster. In our runs its step was never clearly
-# faster than full's; the tables show how they vary.
-# Why? LoRA does less in the backward pass and the optimizer. But each layer has two more thin
-# products, and small operations cost far more time than their arithmetic. Published results disagree.
-# The LoRA paper (section 4.2) measured 43.1 tokens a second for each V100 on GPT-3 175B, against full's
-# 32.5. Biderman et al. 2024 (section 4.7) found that LoRA tends to train slower at a fixed batch size.
+# In our runs LoRA's step was never clearly faster than full's. It does less in the backward pass and
+# the optimizer, but each layer has two more thin products, and small operations cost far more time than
+# their arithmetic. Published results disagree: on GPT-3 175B LoRA was faster (Hu et al. 2021, section
+# 4.2), but at a fixed batch size rather slower in Biderman et al. 2024 (section 4.7).
 #
 # ## Deeper: a learning rate for each method
-# A rate that suits one method can ruin another. Then you compare rates, not methods. So each
-# method was tried at several:
+# A rate that suits one method can ruin another, so each was tried at several:
 # %%
 # @title The loss of each method at each rate, from the record
 import math
@@ -422,8 +431,8 @@ table(["learning rate", *NAMES.values()], found, marks_lowest=True, note=note)
 # At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. A method's two
 # best rates differ less than its seeds do.
 #
-# **Exercise 3, own code.** Write `choose(runs)`: given runs with the entries `"lr"`,
-# `"train_loss"`, `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
+# **Exercise 3, own code.** Write `choose(runs)`: of runs with the entries `"lr"`, `"train_loss"`,
+# `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
 # %% exercise="05.choose"
 def choose(runs):
     """The learning rate of the run to go on with; `runs` is a list of dicts."""
@@ -445,9 +454,9 @@ check("05.choose", choose)
 # </details>
 #
 # ## Deeper: two thirds, and a little more
-# LoRA's products with $A$ and $B$ have all three stages. A layer of $d$ inputs and $d$ outputs needs
-# $d^2$ multiplications a token for each stage, and $A$ and $B$ together $2rd$. So, as
-# [Schulman et al. 2025](https://thinkingmachines.ai/blog/lora/) count, LoRA's share is
+# A layer of $d$ inputs and $d$ outputs needs $d^2$ multiplications a token for each stage. $A$ and $B$
+# together need $2rd$, in all three. So, as [Schulman et al.
+# 2025](https://thinkingmachines.ai/blog/lora/) count, LoRA's share is
 #
 # $$\frac{2 \cdot d^2 + 3 \cdot 2 r d}{3 \cdot d^2} = \frac{2}{3} + 2\,\frac{r}{d}$$
 #
@@ -497,8 +506,7 @@ table(["", "operations, as a share of a full step's"], [[n, f"{p:.3f}"] for n, p
 # %% [markdown]
 # The model's share is a little lower, because the first adapters need not pass a gradient on.
 #
-# `fuse` lets LoRA's layers compute in fewer, larger operations, with the same loss and gradients.
-# Whether that saves time, the ranges show.
+# `fuse` computes the same in fewer, larger operations. Does that save time?
 # %% tags=["nbval-ignore-output"]
 import copy
 
@@ -516,8 +524,8 @@ columns = ["", "time, of a full step's", f"in {rounds} rounds"]
 table(columns, listed) if rounds >= 5 else print("Too busy a machine to compare: try again later.")
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
-# At GPT-2's size the question is *memory*. On a GPU `fit` uses *autocast*. Products are computed in 16
-# bits, which is faster. Weights stay in float32, because small updates may vanish in 16 bits.
+# At GPT-2's size the question is *memory*. On a GPU `fit` uses *autocast*: 16 bits for products, which
+# is faster, and 32 for weights.
 # %%
 from lora_edu import memory_budget
 from lora_edu.budget import MODEL_SHAPES
@@ -534,8 +542,8 @@ for method in ("full", "lora"):
     needs.append([NAMES[method], *gb])
 table(["GB", "weights, gradients, optimizer", "activations"], needs)
 # %% [markdown]
-# LoRA needs a quarter of the fixed part, but just as much for activations. **That is an estimate:** we had no GPU.
-# With yours, the cells below measure it.
+# LoRA needs a quarter of the fixed part, but just as much for activations. With a GPU, the cells below
+# check this estimate.
 # %%
 # @title Functions that load GPT-2, and that train it and print time, memory and accuracy
 from lora_edu import GPT, DownloadError, GPTConfig
@@ -576,11 +584,11 @@ else:
 
 # %% [markdown]
 # These rates are not tuned, so compare time and memory only. Raschka's appendix E trains this filter
-# at rank 16. We compare three forms. As *printed*, LoRA is on every layer, the new head too, and alpha
-# is the multiplier. The *repository* now divides alpha by the rank. In ours, *course*, the head learns
-# in full. [A
-# script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py) trained
-# each for five epochs; your run above made less than one. SmolLM2 is notebook 08's model.
+# at rank 16. As *printed*, LoRA is on every layer, the new head too, and alpha is the multiplier. The
+# *repository* now divides alpha by the rank. In ours, *course*, the head learns in full. [A
+# script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py) trained each
+# for five epochs. SmolLM2 is
+# [notebook 08](08_a_model_you_did_not_write.ipynb)'s model.
 # %%
 # @title What appendix E publishes, and what was recorded: compare within one model
 def told(share):
@@ -605,29 +613,28 @@ table(["model", "form", "rate", "seeds", "training, %", "validation, %", "test, 
 # No form is shown to be better: within a model intervals overlap, or there is one seed.
 #
 # ## Three sentences to remember
-# 1. LoRA made a spam filter by training an adapter of 5 % of the model's size. Full fine-tuning
-#    was not shown to do better.
+# 1. LoRA made a spam filter by training 5 % of the numbers, and full fine-tuning was not shown to do
+#    better.
 # 2. ◇ A LoRA step still needs about two thirds of the arithmetic, because the gradient travels
 #    back through frozen layers.
-# 3. ◇ Every method gets its own learning rate, chosen on validation, never on the test set.
+# 3. ◇ Every method gets its own learning rate, chosen on validation.
 #
 # ## Five questions
 # 1. Why does the head read the last token?
-# 2. ◇ Which of the three stages of a training step does LoRA save, and which not?
-# 3. Why may the test set not help to choose the learning rate?
-# 4. Why can the base's outputs be computed once and kept for a head alone, and not for LoRA?
+# 2. ◇ Which of a training step's three stages does LoRA save?
+# 3. Why not choose the learning rate by the test set?
+# 4. Why can a head alone keep the base's outputs, and LoRA not?
 # 5. You have one small model and one task. What speaks for LoRA, and what against?
 #
 # <details><summary>Answers</summary>
-# (1) It alone has seen the whole message. (2) It saves the frozen weights' gradients, not the
-# forward pass and the way back. (3) The best of several test scores is too good, by luck. (4) They
-# never change if nothing inside learns; A and B change them at each step. (5) A small file and an untouched base. Full fine-tuning fits anyway, and LoRA was no faster.
+# (1) It alone has seen the whole message. (2) Only the last, the weights' gradients. (3) The best of
+# several scores flatters. (4) A and B change them at each step. (5) A small file and an untouched
+# base; but full fine-tuning fits anyway, and LoRA was no faster.
 # </details>
 #
 # ## Where next
-# Is full fine-tuning really not better? [Distrust a single
-# number](09_distrust_a_single_number.ipynb). Or train a model that writes, and measure what it
-# forgets: [Fine-tune a generator](06_finetune_a_generator.ipynb).
+# [Distrust a single number](09_distrust_a_single_number.ipynb), or train a model that writes, and
+# measure what it forgets: [Fine-tune a generator](06_finetune_a_generator.ipynb).
 #
 # ## Further reading
 # - Hu et al. 2021, [LoRA](https://arxiv.org/abs/2106.09685), table 2
