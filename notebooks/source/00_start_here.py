@@ -307,7 +307,7 @@ table(
     [[way, f"{100 * r:.0f} ± {50 * (high - low):.0f}"] for way, (r, low, high) in measured.items()],
 )
 # %% [markdown]
-# So most of that score needs no language model!
+# Counting words comes close, so most of that score needs no language model!
 #
 # ## Deeper: what it costs
 # When the model runs, each adapted layer multiplies by two thin matrices more:
@@ -380,7 +380,7 @@ print(f"about {made / seconds:.0f} tokens per second")
 # 2. What does a layer with an adapter compute?
 # 3. What does an adapter's file hold?
 # 4. Why is a model with its adapter off *exactly* the base?
-# 5. ◇ Why does the text jump?
+# 5. ◇ Why does the text change in jumps?
 #
 # <details><summary>Answers</summary>
 # (1) The memory, and a whole copy for each task. (2) x W plus strength times x ΔW. (3) A and B of

@@ -36,7 +36,7 @@ drawing("side_path_start")
 #
 # Each row of $x$ is a token, and $b$ is the layer's own bias. You choose the **rank** $r$. In the drawing grey is frozen and blue learns.
 #
-# And $\alpha$, in code `alpha`? It is notebook 00's *multiplier*: how strongly the update counts, fixed before training. There are two conventions. Here, as in Raschka's book (2024), alpha *is* the multiplier. In the LoRA paper, the usual library (PEFT) and adapter files, the multiplier is alpha *divided by the rank*. So their alpha of 16 at rank 8 is 16/8 = 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both.
+# And $\alpha$, in code `alpha`? It is notebook 00's *multiplier*: how strongly the update counts, fixed before training. There are two conventions. Here, as in Raschka's book (2024), alpha *is* the multiplier. In the LoRA paper, the usual library (PEFT) and adapter files, the multiplier is alpha *divided by the rank*. So their alpha of 16 at rank 8 is 16/8 = 2 here. [Notebook 10](10_choose_rank_alpha_rate.ipynb) compares both. The paper's $B A$ is the same, transposed.
 #
 # One layer of our small GPT turns 192 numbers into 768.
 # %%
@@ -344,7 +344,7 @@ check("02.gradient_at_start", has_gradient)
 # </details>
 #
 # ## Deeper: how do we get rid of the side path?
-# The side path costs two extra products per call. *Merge* the update into the weight after training, and it is free. The only price: the addition rounds a little.
+# The side path costs two extra products per call. *Merge* the update into the weight after training, and it is free.
 #
 # $$x W + \alpha\, x A B = x \, (W + \alpha A B)$$
 #

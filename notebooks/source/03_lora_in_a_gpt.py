@@ -169,7 +169,7 @@ print(f"largest change of its output: {(foreign(x, x) - as_it_was).abs().max().i
 
 # %% [markdown]
 # From here on we use the course's version, `replace_linear_with_lora`, because it also takes patterns
-# such as `"blocks.*"`. `freeze` comes *first*, since later it would freeze $A$ and $B$ as well.
+# such as `"blocks.*"`. `freeze` comes *first*.
 # %%
 from lora_edu import freeze, lora_layers, replace_linear_with_lora, same_bits
 
@@ -335,7 +335,7 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # ✓ **LoRA's promise of unchanged weights: measured**, bit for bit. You trained $A$ and $B$ beside 36
 # frozen layers, and the loss fell even on tales never seen, so it is not all learnt by heart.
 #
-# <details><summary>Why does it stay so far above that on the next batch?</summary>
+# <details><summary>Why is that so far above the loss on each next batch?</summary>
 # Those tales are new, too, but all 380 training tales retell only 19 plots. The held-out ones have
 # others.
 # </details>

@@ -402,8 +402,9 @@ table(["", "forward", "backward", "optimizer", "whole step"], clock)
 # %% [markdown]
 # In our runs LoRA's step was never clearly faster than full's. It does less in the backward pass and
 # the optimizer, but each layer has two more thin products, and small operations cost far more time than
-# their arithmetic. Published results disagree: on GPT-3 175B LoRA was faster (Hu et al. 2021, section
-# 4.2), but at a fixed batch size rather slower in Biderman et al. 2024 (section 4.7).
+# their arithmetic. Published results disagree: on GPT-3 175B Hu et al. 2021
+# (section 4.2) measured 43.1 tokens a second with LoRA and 32.5 with full, but Biderman et al. 2024
+# (section 4.7) found LoRA rather slower at a fixed batch size.
 #
 # ## Deeper: a learning rate for each method
 # A rate that suits one method can ruin another, so each was tried at several:
@@ -542,8 +543,8 @@ for method in ("full", "lora"):
     needs.append([NAMES[method], *gb])
 table(["GB", "weights, gradients, optimizer", "activations"], needs)
 # %% [markdown]
-# LoRA needs a quarter of the fixed part, but just as much for activations. With a GPU, the cells below
-# check this estimate.
+# LoRA needs a quarter of the fixed part, but just as much for activations. We had no GPU;
+# with yours, the cells below check this estimate.
 # %%
 # @title Functions that load GPT-2, and that train it and print time, memory and accuracy
 from lora_edu import GPT, DownloadError, GPTConfig
