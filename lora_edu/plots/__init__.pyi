@@ -40,6 +40,7 @@ from .style import (
     shown_width,
 )
 from .tables import Table, note_beneath, signed, table
+from .tied_names import tie_names
 
 __all__ = [
     "CONCEPTS",
@@ -87,6 +88,7 @@ __all__ = [
     "stacked_bars",
     "signed",
     "table",
+    "tie_names",
     "to_last_word",
     "widths_px",
 ]

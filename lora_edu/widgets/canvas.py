@@ -55,7 +55,7 @@ class Canvas:
     Args:
         drawn: A finished figure.
         moving: Its parts that change with the state, in the order they are drawn; without any,
-            the whole figure is drawn each time.
+            the whole figure is drawn each time. Others may take their place.
     """
 
     def __init__(self, drawn: Figure, moving: Sequence[Artist] = ()) -> None:
@@ -63,7 +63,7 @@ class Canvas:
             drawn.canvas.draw()  # the first drawing computes the layout …
         drawn.set_layout_engine("none")  # … which then stays, and nothing jumps
         self.figure = drawn
-        self._moving = list(moving)
+        self.moving = list(moving)
         self._background: Any = None
         self._scale: Any = None
 
@@ -76,13 +76,14 @@ class Canvas:
         """
         canvas = self.figure.canvas
         with house_style():
-            if self._background is None or scale != self._scale or not self._moving:
-                for artist in self._moving:
+            if self._background is None or scale != self._scale or not self.moving:
+                for artist in self.moving:
                     artist.set_animated(True)  # left out of the whole drawing
                 canvas.draw()
                 self._background = canvas.copy_from_bbox(self.figure.bbox)
                 self._scale = scale
             canvas.restore_region(self._background)
-            for artist in self._moving:
+            for artist in self.moving:
+                artist.set_animated(True)
                 artist.draw(canvas.get_renderer())
         return encode_png(np.asarray(canvas.buffer_rgba())[:, :, :3])

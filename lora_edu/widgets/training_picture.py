@@ -11,7 +11,6 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from lora_edu.plots import (
     DOTS_PER_INCH,
-    INK,
     PHONE_COLOURS,
     PHONE_PX,
     SIZE_INCHES,
@@ -22,13 +21,15 @@ from lora_edu.plots import (
     png,
     shown_width,
     smoothed,
-    spread,
+    tie_names,
 )
 from lora_edu.training import History
 from lora_edu.widgets.canvas import Canvas
 
 _PALE = 0.75  # of the single batches' curve: in LoRA's colour 3 : 1 on white
 _LOSS_GRID = 0.5  # the loss axis ends at a multiple of this
+#: How high the loss axis is beside the highest loss: higher where the names of the curves need it.
+_ABOVE_LOSSES = (1.05, 1.3, 1.7, 2.1)
 #: Of what is measured on validation, in both panels: one colour and one mark, which the name of the
 #: loss explains. Another measurement, not points of the line that it crosses: so the marks are
 #: hollow, with white around all.
@@ -39,12 +40,7 @@ _APART = {
     "markeredgewidth": 1.6,
     "path_effects": [withStroke(linewidth=3.6, foreground="white")],
 }
-# Names of curves: the height of a line, how far from the curve's end, and of the axes' width what
-# is left for them at the right, on axes that are as wide as the figure or half as wide.
-_NAME_POINTS, _NAME_ASIDE_POINTS = 13.5, 20
-_ROOM_FOR_NAMES = {False: 0.22, True: 0.48}
-_PHONE_ASIDE_POINTS, _PHONE_ROOM = 10, 0.58
-_ROOM_FOR_MARKER = 0.03
+_ROOM_FOR_MARKER = 0.03  # of the axes' width, at the right
 # Height; without a title it is low, so that on a laptop the whole view is seen at once.
 _HIGH_INCHES = {True: 3.2, False: 1.75}
 # On a phone: the height of each panel, of which one is above the other, and a title's lines.
@@ -81,20 +77,20 @@ class TrainingPicture:
             size = PHONE_PX / DOTS_PER_INCH, _PANEL_INCHES * panels
         rows = {"panels": panels, "rows": panels if phone else 1}
         drawn = figure(x_label="step", y_label="loss, nats", size_inches=size, **rows)
-        self._phone = phone
+        self._phone, self._height = phone, 0
         self._loss_axis = drawn.axes[0]
-        room = _PHONE_ROOM if phone else _ROOM_FOR_NAMES[accuracy]
-        rooms = [room, _ROOM_FOR_MARKER][:panels]
         strong = line_style(0, name)
         thin = {"color": strong["color"], "alpha": _PALE, "linewidth": 0.8}
         with house_style():
             title = {"x": 0.01, "ha": "left", "fontsize": 10.5, "fontweight": "bold"}
             self.titles = [drawn.suptitle(" \n " if phone else " ", **title)] if titled else []
+            mean = strong | {"marker": "", "label": f"mean of {SMOOTHED_STEPS} steps"}
             self._curves: dict[str, Any] = {
-                "batches": self._loss_axis.plot([], [], **thin)[0],
-                "training": self._loss_axis.plot([], [], **strong | {"marker": ""})[0],
+                "batches": self._loss_axis.plot([], [], label="each batch", **thin)[0],
+                "training": self._loss_axis.plot([], [], **mean)[0],
                 "validation": self._validation(self._loss_axis),
             }
+            self._curves["validation"].set_label("validation")
             self._loss_axis.set_ylim(0, _ROOM_FOR)
             self._loss_axis.yaxis.set_major_formatter("{x:g}")
             self._loss_axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -106,45 +102,18 @@ class TrainingPicture:
                 drawn.axes[1].set_ylabel("accuracy, %")
                 drawn.axes[1].yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
                 self._accuracy_from(0)
-                if not phone:
-                    self._loss_axis.get_gridspec().set_width_ratios([1 + room for room in rooms])
-            self._names = {
-                "batches": self._name("batches", "each batch"),
-                "training": self._name("training", f"mean of {SMOOTHED_STEPS} steps"),
-                "validation": self._name("validation", "validation"),
-            }
-        moving = [*self.titles, *self._curves.values(), *self._names.values()]
-        self.canvas = Canvas(drawn, moving)
-        for axis, room in zip(drawn.axes, rooms, strict=True):  # the layout gave them the room, too
+        self._always = [*self.titles, *self._curves.values()]
+        self.canvas = Canvas(drawn, self._always)
+        for axis in drawn.axes:
             place = axis.get_position()
-            axis.set_position([place.x0, place.y0, place.width / (1 + room), place.height])
+            wide = place.width / (1 + _ROOM_FOR_MARKER)
+            axis.set_position([place.x0, place.y0, wide, place.height])
 
     @staticmethod
     def _validation(axis: Any) -> Any:
         curve = axis.plot([], [], clip_on=False, **line_style(_VALIDATION) | _APART)[0]
         curve.set_in_layout(False)
         return curve
-
-    def _name(self, curve: str, name: str) -> Any:
-        """Makes the name of a loss, with a line that ties it to its curve."""
-        drawn = self._curves[curve]
-        tie = {"color": drawn.get_color(), "alpha": drawn.get_alpha(), "linewidth": 0.9}
-        how = {"arrowstyle": "-", "shrinkA": 2, "shrinkB": 4, "relpos": (0, 0.5)}
-        made = self._loss_axis.annotate(
-            name,
-            (0, 0),
-            xytext=(0, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8.5,
-            color=INK,
-            arrowprops=how | tie,
-            annotation_clip=False,
-            path_effects=[withStroke(linewidth=3, foreground="white")],  # over the grid
-            visible=False,
-        )
-        made.set_in_layout(False)  # its axes have the room already
-        return made
 
     def png(self, title: str, history: History) -> bytes:
         """Draws a history as far as it goes.
@@ -169,9 +138,7 @@ class TrainingPicture:
             low = next(each for each in _ACCURACY_FROM if each <= min(per_cent, default=0))
             self._accuracy_from(low)
         seen = [loss for loss in (*history.losses, *validation[1]) if math.isfinite(loss)]
-        top = _LOSS_GRID * math.ceil(max(seen, default=1) * 1.05 / _LOSS_GRID)
-        self._loss_axis.set_ylim(0, top)
-        self._name_curves(top)
+        top = self._name_curves(max(seen, default=1), many=len(seen) > SMOOTHED_STEPS)
         return self.canvas.png(scale=(top, low))
 
     def _accuracy_from(self, low: int) -> None:
@@ -187,23 +154,24 @@ class TrainingPicture:
             each.set_animated(True)
         return picture, shown_width(self.canvas.figure)
 
-    def _name_curves(self, top: float) -> None:
-        """Writes the name of each loss that has begun beside its end, apart from the others."""
+    def _name_curves(self, highest: float, many: bool) -> float:
+        """Names each loss that has begun; returns where the axis ends that has room for them.
+
+        Args:
+            highest: Loss of all.
+            many: Whether the curves are long enough to be apart, so that names can have a place.
+        """
         axis = self._loss_axis
-        high = 72 / axis.figure.dpi * axis.bbox.height  # in points
-        begun = [name for name in self._names if len(self._curves[name].get_xdata())]
-        ends = [[part[-1] for part in self._curves[name].get_data()] for name in begun]
-        ends = [(x, y if math.isfinite(y) else top) for x, y in ends]
-        wished = [high * y / top for _, y in ends]
-        places = spread(wished, [_NAME_POINTS] * len(begun), 0, high) or wished
-        last = max((x for x, _ in ends), default=0)
-        for name, (x, y), wish, place in zip(begun, ends, wished, places, strict=True):
-            text = self._names[name]
-            beyond = 72 / axis.figure.dpi * axis.bbox.width * (last - x) / axis.get_xlim()[1]
-            text.xy = (x, y)
-            aside = _PHONE_ASIDE_POINTS if self._phone else _NAME_ASIDE_POINTS
-            text.set_position((beyond + aside, place - wish))
-            text.set_visible(True)
+        losses = [self._curves[name] for name in ("validation", "training", "batches")]
+        for place in range(self._height, len(_ABOVE_LOSSES)):
+            top = _LOSS_GRID * math.ceil(highest * _ABOVE_LOSSES[place] / _LOSS_GRID)
+            axis.set_ylim(0, top)
+            names = tie_names(axis, losses)
+            if axis.get_legend() is None or not many:
+                break
+            self._height = place  # and it stays so high, so that nothing goes up and down
+        self.canvas.moving = [*self._always, *names]
+        return top
 
 
 def _up_to(steps: int) -> FixedLocator:

@@ -212,13 +212,19 @@ class TrainingView:
 
     def verdict(self) -> str:
         """What the curves say, without digits that differ between machines."""
+        outcome = self._outcome()
         if self._error is not None:
-            return f"{self._name}: {self.state()}, {type_and_message(self._error)}."
+            return f"{self._name}: {self.state()}, {outcome}"
+        return f"{self._name}: {self.state()}. {outcome}".rstrip()
+
+    def _outcome(self) -> str:
+        """What came of the run so far: the error that ended it, or where the loss went."""
+        if self._error is not None:
+            return f"{type_and_message(self._error)}."
         losses = smoothed(self.history.losses)
         if len(losses) < 2:
-            return f"{self._name}: {self.state()}."
-        falls = "fell" if losses[-1] < losses[0] else "did not fall"
-        return f"{self._name}: {self.state()}. The training loss {falls}."
+            return ""
+        return f"The training loss {'fell' if losses[-1] < losses[0] else 'did not fall'}."
 
     def draw(self) -> None:
         """Brings buttons, picture and text up to date; no buttons are left of a run that ended."""
@@ -269,7 +275,8 @@ class TrainingView:
         small = TrainingPicture(self._steps, self._accuracy, phone=True, name=self._name)
         for each in (kept, small):
             each.png(f"{self._name}: {self.state()}", self.history)
-        words, (picture, width) = escape(self.verdict()), kept.still()
+        picture, width = kept.still()
+        words = escape(self._outcome())  # the picture's title says the rest
         image = image_tag(picture, self.verdict(), width_px=width, phone=small.still())
         bundle = {
             "text/html": f'{_STILL_STYLE}<div class="lora-still">{image}'

@@ -240,6 +240,18 @@ def test_words_give_the_latest_numbers_and_what_is_stored_gives_none():
     assert html.escape(view.describe()) in view.picture.value
 
 
+def test_beneath_the_picture_that_is_kept_is_only_what_its_title_does_not_say(monkeypatch):
+    stored = []
+    monkeypatch.setattr(training_view, "display", lambda bundle, **_: stored.append(bundle))
+    asyncio.run(view_of(head(), 0, None).run())
+    beneath = re.findall("<p>(.*?)</p>", stored[-1]["text/html"])
+    assert beneath == ["The training loss fell."]
+    with pytest.raises(ValueError):
+        asyncio.run(view_of(head(), 2, fail).run())
+    beneath = re.findall("<p>(.*?)</p>", stored[-1]["text/html"])
+    assert beneath == ["ValueError: no &lt;data&gt; left."]
+
+
 def test_the_live_picture_is_low_and_fits_its_place_and_the_kept_one_says_its_title():
     view = view_of(head(), 0, None)
     history = asyncio.run(view.run())
@@ -341,29 +353,93 @@ def test_the_curve_of_batches_can_be_seen_on_white_and_turned_for_a_dark_page(na
     assert (light(turned) + 0.05) / (light(paper) + 0.05) >= 3
 
 
-def test_names_are_at_the_ends_of_the_losses_that_have_begun_and_no_other():
+def named(picture: TrainingPicture) -> list[str]:
+    """The names of curves in a picture of losses, or in its key."""
+    losses = picture.canvas.figure.axes[0]
+    key = losses.get_legend()
+    return [text.get_text() for text in (key.get_texts() if key else losses.texts)]
+
+
+def test_each_loss_that_has_begun_is_named_and_no_other():
     history = History()
     picture = TrainingPicture(10, accuracy=True)
-
     losses, accuracy = picture.canvas.figure.axes
 
-    def named() -> list[str]:
+    def shown() -> list[str]:
         picture.png("so far", history)
-        seen = [text for text in losses.texts if text.get_visible()]
-        ends = {tuple(of.get_xydata()[-1]) for of in losses.get_lines() if len(of.get_xdata())}
-        assert {tuple(text.xy) for text in seen} == ends
-        return [text.get_text() for text in seen]
+        return sorted(named(picture))
 
     training = ["each batch", "mean of 6 steps"]
-    assert named() == []
+    assert shown() == []
     history.record_step(2.0, 0.1, 1)
-    assert named() == training
+    assert shown() == training
     history.evaluations = [{"step": 1, "validation_loss": 1.5, "validation_accuracy": 0.5}]
-    assert named() == [*training, "validation"]
-    assert losses.get_legend() is None and accuracy.get_ylabel() == "accuracy, %"
+    assert shown() == [*training, "validation"]
+    history.record_step(1.0, 0.1, 2)
+    assert shown() == [*training, "validation"]
+    assert accuracy.get_ylabel() == "accuracy, %"
     of_validation = (picture._curves[name] for name in ("validation", "accuracy"))
     looks = {(of.get_color(), of.get_marker(), of.get_markerfacecolor()) for of in of_validation}
     assert len(looks) == 1  # so that the one name is enough for both panels
+
+
+def noisy(steps: int) -> History:
+    """A run whose batches jump and whose three losses end together, as in notebook 05."""
+    draw, history = np.random.default_rng(0), History()
+    for step in range(1, steps + 1):
+        jump = draw.choice([-0.3, 0.1, 0.8], p=[0.4, 0.4, 0.2]) * draw.random()
+        ends = step > steps - 6
+        history.record_step(0.35 if ends else 0.35 + 0.4 * np.exp(-step / 12) + jump, 0.1, step)
+    for step in range(16, steps + 1, 16):
+        measured = {"validation_loss": 0.35 + 0.2 * np.exp(-(step - 16) / 4)}
+        history.evaluations.append({"step": step, **measured, "validation_accuracy": 0.8})
+    return history
+
+
+def drawn(curve) -> np.ndarray:
+    """Points on the page along a curve."""
+    return curve.get_transform().transform(curve.get_path().interpolated(100).vertices)
+
+
+KINDS = {"live": {"titled": False}, "kept": {}, "phone": {"phone": True}}
+
+
+@pytest.mark.parametrize("how", KINDS.values(), ids=KINDS)
+def test_where_losses_end_together_a_name_leads_to_a_point_of_its_curve_alone(how):
+    picture = TrainingPicture(64, accuracy=True, **how)
+    picture.png("finished", noisy(64))
+    axis = picture.canvas.figure.axes[0]
+    losses = {curve.get_label(): drawn(curve) for curve in picture._curves.values()}
+    assert sorted(text.get_text() for text in axis.texts) == sorted(named(picture))
+    for text in axis.texts:
+        at = axis.transData.transform(text.xy)
+        near = {name: np.hypot(*(dots - at).T).min() for name, dots in losses.items()}
+        assert near[text.get_text()] < 1
+        others = [near[name] for name in named(picture) if name != text.get_text()]
+        if text.get_text() == "validation":  # a mark, which no other has
+            marks = axis.transData.transform(picture._curves["validation"].get_xydata())
+            assert np.hypot(*(marks - at).T).min() < 1
+        else:
+            assert min(others) > 3.5, text  # in dots
+        box = text.get_window_extent()
+        for dots in losses.values():
+            assert not box.count_contains(dots)
+
+
+def test_a_name_stays_where_it_is_while_the_curves_grow():
+    picture = TrainingPicture(64, accuracy=True, titled=False)
+    whole, places = noisy(64), []
+    for step in range(8, 65):
+        history = History()
+        for before in range(step):
+            history.record_step(whole.losses[before], 0.1, before + 1)
+        history.evaluations = [row for row in whole.evaluations if row["step"] <= step]
+        picture.png("so far", history)
+        places.append({text.get_text(): text.xy for text in picture.canvas.figure.axes[0].texts})
+    for name in ("each batch", "mean of 6 steps", "validation"):
+        seen = [place.get(name) for place in places]
+        moves = sum(a != b for a, b in zip(seen, seen[1:]))
+        assert moves <= 5, (name, seen)  # in 57 pictures
 
 
 def test_the_two_panels_have_one_height_and_a_step_is_as_wide_in_both():
@@ -393,15 +469,19 @@ def test_the_axis_of_accuracy_begins_below_all_of_it_and_has_a_tick_there(lowest
 
 
 @pytest.mark.parametrize("titled", [False, True], ids=["live", "kept"])
-def test_names_of_curves_that_end_together_keep_apart(titled):
+def test_losses_that_are_nowhere_apart_have_a_key_that_covers_none_of_them(titled):
     history = History()
     for step in range(1, 11):
         history.record_step(0.3, 0.1, step)
     history.evaluations = [{"step": 10, "validation_loss": 0.3, "validation_accuracy": 0.5}]
     picture = TrainingPicture(10, accuracy=True, titled=titled)
     picture.png("finished", history)
-    heights = sorted(text.get_position()[1] for text in picture.canvas.figure.axes[0].texts)
-    assert all(b - a >= 13 for a, b in zip(heights, heights[1:]))
+    axis = picture.canvas.figure.axes[0]
+    assert named(picture) == ["validation", "mean of 6 steps", "each batch"]
+    assert len(axis.texts) == 0
+    key = axis.get_legend().get_window_extent()
+    for name in ("batches", "validation"):
+        assert not key.count_contains(drawn(picture._curves[name]))
 
 
 @pytest.mark.parametrize("titled", [False, True], ids=["live", "kept"])
