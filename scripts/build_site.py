@@ -102,8 +102,8 @@ title: Learn LoRA
 
 Inside the model, this is one of its six blocks. What the adapter adds to each layer is blue, and as
 thick as the update ΔW is large beside the layer's own weights W, times the strength. (Sizes are
-Frobenius norms, averaged over the six blocks.) Choose another adapter above, or a layer here, which
-then opens into its matrices.
+Frobenius norms, averaged over the six blocks.) Choose another adapter above, or a layer here: it
+opens into its matrices, and a token passes through them.
 
 ```{{raw}} html
 {block}

@@ -19,6 +19,7 @@ from lora_edu.plots import drawing
 from lora_edu.pretrained import load_pretrained
 from lora_edu.widgets.strength_explorer import TASKS
 from scripts.drawings.hand import FONTS, STROKE, palettes
+from scripts.site_token import tokens
 
 RANK = 8  # of the adapters that ship; tests/site compares it with one of them
 
@@ -64,10 +65,12 @@ def block() -> str:
             place = f"left:{100 * part.x / wide:.2f}%;top:{100 * part.y / high:.2f}%;"
             place += f"width:{100 * part.width / wide:.2f}%;height:{100 * part.height / high:.2f}%"
             buttons += f'<button style="{place}" aria-label="{name}" value="{name}"></button>'
-    told = escape(json.dumps({"layers": layers(), "rank": RANK, "sizes": sizes()}))
+    told = {"layers": layers(), "rank": RANK, "sizes": sizes(), "tokens": tokens()}
     return (
-        f'<div class="wired" data-block="{told}"><template shadowrootmode="open">'
+        f'<div class="wired" data-block="{escape(json.dumps(told))}">'
+        '<template shadowrootmode="open">'
         f'<style>{style}</style><link rel="stylesheet" href="_static/block.css">'
         f'<div class="whole"><div class="block">{svg}{buttons}</div>'
-        '<div class="opened" aria-live="polite"></div></div></template></div>'
+        '<div class="opened" aria-live="polite"></div><div class="token"></div></div>'
+        "</template></div>"
     )

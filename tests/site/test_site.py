@@ -20,7 +20,7 @@ from support.project import notebook_names
 from lora_edu.plots.faces import EDGES
 from lora_edu.plots.phone import PHONE_PX
 from lora_edu.plots.style import SHARPNESS
-from scripts import build_site
+from scripts import build_site, site_token
 from scripts.site_block import layers, sizes
 
 ADAPTER = build_site.ROOT / "data" / "adapters" / "menu" / "adapter_model.safetensors"
@@ -301,6 +301,42 @@ def test_the_block_of_the_front_page_follows_the_slider_and_opens(
     slider.press("End")
     page.get_by_role("radio", name="spam").click()
     assert strips(page) == pytest.approx(shares("spam", 2), abs=0.02)
+    assert page.said == []
+    page.close()
+
+
+def reach(page: Page, row: str) -> float:
+    """How far a row's strokes reach from the middle, in the drawing's units, on average."""
+    drawn = page.locator(f".wired .token svg.wide .{row}").get_attribute("d")
+    strokes = re.findall(r"M\S+ ([\d.-]+)V([\d.-]+)", drawn)
+    return sum(abs(float(end) - float(start)) for start, end in strokes) / len(strokes)
+
+
+def test_a_token_of_the_front_page_passes_the_layer_that_is_open(
+    address: str, browser: BrowserContext
+) -> None:
+    page = new_page(browser)
+    page.goto(f"{address}/index.html")
+    slider = page.get_by_role("slider")
+    for adapter, name in (("menu", "query"), ("menu", "fc_in"), ("spam", "out")):
+        page.get_by_role("radio", name=adapter).click()
+        page.get_by_role("button", name=name, exact=True).click()
+        found = site_token.token_numbers(adapter)[name]
+        found = {what: site_token.shown(values) for what, values in found.items()}
+        for key, strength in (("End", 2), ("Home", -1)):
+            slider.press(key)
+            mean_ = {what: values.abs().mean().item() for what, values in found.items()}
+            expected = abs(strength) * mean_["update"] / mean_["frozen"]
+            page.wait_for_function(
+                "said => document.querySelector('.wired').shadowRoot"
+                ".querySelector('.token .times').textContent === said",
+                arg=f"× {strength:.1f}".replace("-", "−"),
+            )
+            ratio = reach(page, "update") / reach(page, "frozen")
+            assert ratio == pytest.approx(expected, rel=0.05)
+            assert reach(page, "added") == pytest.approx(reach(page, "update"), rel=0.05)
+        told = page.locator(".wired .token p").inner_text()
+        assert f"only {len(found['hidden'])} numbers pass" in told
     assert page.said == []
     page.close()
 

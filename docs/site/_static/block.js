@@ -1,13 +1,15 @@
 // The front page's block follows the slider of the explorer above it, and opens a layer's matrices.
 
+import { showToken } from "./token.js";
+
 const host = document.querySelector("[data-block]");
 if (host?.shadowRoot) begin(host.shadowRoot, JSON.parse(host.dataset.block));
 
-function begin(root, { layers, rank, sizes }) {
-  const whole = root.querySelector(".whole"), opened = root.querySelector(".opened");
+function begin(root, { layers, rank, sizes, tokens }) {
+  const whole = root.querySelector(".whole"), opened = root.querySelector(".opened"), token = root.querySelector(".token");
   const buttons = [...root.querySelectorAll("button")], strips = [...root.querySelectorAll(".strip")];
   const most = Math.max(...Object.values(sizes).flatMap(each => Object.values(each)));
-  let strength = "1.0", adapter = Object.keys(sizes)[0], name = "query";
+  let strength = "1.0", adapter = Object.keys(sizes)[0], name = "query", pass = () => {};
   const count = number => number.toLocaleString("en");
   const value = () => Number(strength.replace("−", "-"));
 
@@ -31,9 +33,15 @@ function begin(root, { layers, rank, sizes }) {
       <text class="sum" x="14" y="${beneath + 75}" fill="var(--ink)" font-size="14"></text>
       <text class="size" x="14" y="${beneath + 98}" fill="var(--ink)" font-size="14"></text></svg>`;
     for (const each of buttons) each.ariaPressed = each.value === name;
+    enter();
+  };
+  /** The adapter's own token enters the layer. */
+  const enter = () => {
+    pass = showToken(token, tokens[adapter], name, layers[name]);
     follow();
   };
   const follow = () => {
+    pass(value());
     const size = Math.abs(value()), share = sizes[adapter][name];
     whole.style.setProperty("--size", size);
     whole.classList.toggle("away", value() < 0);
@@ -48,14 +56,14 @@ function begin(root, { layers, rank, sizes }) {
 
   // The slider also moves by itself, without an event; what it says of itself is right either way.
   const explorer = () => document.querySelector("[data-lora]")?.shadowRoot;
-  const listen = (place, attribute, read) => new MutationObserver(() => { read(); follow(); })
+  const listen = (place, attribute, read, then = follow) => new MutationObserver(() => { read(); then(); })
     .observe(place, { attributeFilter: [attribute], subtree: true });
   const wait = () => {
     const slider = explorer()?.querySelector("input[type=range]");
     if (!slider) return requestAnimationFrame(wait);
     const adapters = explorer().querySelector("[role=radiogroup]");
     listen(slider, "aria-valuetext", () => { strength = slider.ariaValueText; });
-    listen(adapters, "aria-checked", () => { adapter = adapters.querySelector("[aria-checked=true]")?.textContent ?? adapter; });
+    listen(adapters, "aria-checked", () => { adapter = adapters.querySelector("[aria-checked=true]")?.textContent ?? adapter; }, enter);
   };
   wait();
 }
