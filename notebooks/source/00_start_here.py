@@ -132,7 +132,7 @@ check("00.first", rank)
 # </details>
 #
 # ## What does strength do?
-# What is left of the waiter at strength 0? Predict: choose an answer, then run on.
+# What is left of the waiter at strength 0? Predict: choose an answer, then run on. A wrong guess teaches you most.
 # %%
 from lora_edu.widgets import predict, reveal
 

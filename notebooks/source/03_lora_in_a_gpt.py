@@ -28,12 +28,13 @@ device = choose_device()  # a GPU if there is one
 encoding = load_tokenizer("mini")
 model = load_pretrained("mini", device=device)
 # %% [markdown]
-# A block has six linear layers. Four belong to **attention**, where each token looks back: its
-# `query` is compared with every `key` so far, and the better the match, the more that token's `value`
-# counts. Then `out` mixes the result, which is added to the long line of the drawing below, the
-# *residual stream*. The other two belong to the **MLP**, which works on each token alone: `fc_in`
-# widens 192 numbers to 768, a *GELU* bends negative ones to nearly 0, and `fc_out` narrows them again.
-# The *norms* keep numbers at one scale. The blue strip at each linear layer is its side path.
+# A block has six linear layers. Four belong to **attention**, where each token looks back: it compares
+# its `query` with the `key` of each token up to itself, and the better one fits, the more of that
+# token's `value` it takes. Then `out` mixes what was taken, and the result joins the long line of the
+# drawing below, the *residual stream*. The other two belong to the **MLP**, which works on each token
+# alone: `fc_in` widens 192 numbers to 768, a *GELU* bends negative ones to nearly 0, and `fc_out`
+# narrows them again. The *norms* keep numbers at one scale. The blue strip at each linear layer is its
+# side path.
 # %%
 # @title A block, with the side paths in blue
 from lora_edu.plots import drawing
@@ -89,11 +90,10 @@ class LinearWithLoRA(nn.Module):
 # Dettmers et al. 2023 needed all layers; Schulman et al. 2025 found attention alone worse than the MLP.
 # </details>
 #
-# Now you know where the 36 side paths go. Still open is how they get into a model that is already
-# built.
+# Now you know where the 36 side paths go.
 #
 # ## Replace the layers
-# Must you rewrite the model for that? No, because a layer's parent takes a new child of the same name:
+# Must you rewrite the model to put them there? No, because a layer's parent takes a new child of the same name:
 # %%
 attention = load_pretrained("mini").blocks[0].attention
 attention.query = LinearWithLoRA(attention.query, rank=8, alpha=2)
@@ -202,16 +202,17 @@ print(f"with LoRA: {count_parameters(model).trainable:,}")
 # model = get_peft_model(model, config)
 # ```
 #
-# PEFT divides alpha by the rank, so its 16 is the 2 above.
+# This is no magic: PEFT's layer is yours, a frozen layer beside A and B. PEFT only divides alpha by
+# the rank, so its 16 is the 2 above.
 # </details>
 #
 # A few lines have put LoRA into a whole model, and 165,888 new numbers will learn instead of
-# 3,111,936. But before anything learns: is it still the same model?
+# 3,111,936.
 #
 # ## Step 0: has anything changed?
-# It might have, because 72 matrices are new and half of them random. But while $B$ is 0, the output
-# should be the base's, so we compare the two. Would that notice if a single number of $B$, in block 0's
-# `value`, were 0.01?
+# It might: 72 matrices are new, and half of them are random. But while $B$ is 0, every number of the
+# output should be the base's. So compare them. Is the comparison sharp enough to notice if a single
+# number of $B$, in block 0's `value`, were 0.01?
 # %%
 from lora_edu.widgets import predict, reveal
 

@@ -61,8 +61,8 @@ explorer
 # with its square. So LoRA looks modest on a toy and dramatic on a giant.
 # </details>
 #
-# With one sum, then, you can count LoRA for any layer and any model. But what your card must hold is
-# gigabytes. Do they shrink as much?
+# With one sum, then, you can count LoRA for any layer and any model. What your card must hold,
+# though, is gigabytes.
 #
 # ## What must fit into memory?
 # That depends on what a training step keeps. There are four things: the **weights**, a **gradient** for
@@ -160,8 +160,8 @@ print(f"trained: {trained:,} parameters, {100 * trained / llama.parameters:.2f} 
 # %% [markdown]
 # ✓ **LoRA's first promise, far fewer trainable parameters: counted.** You have budgeted a run before
 # paying for it: 0.26 % of the parameters learn, and yet 40.5 of 121 GB are needed, because the weights
-# and the activations stay. Whether so few numbers can learn your task no sum can tell, so you will
-# have to train them.
+# and the activations stay. No sum can tell whether so few numbers can learn your task. For that, you
+# must train them.
 #
 # ## Deeper: count for any model
 # At the *break-even rank* $A$ and $B$ hold as many numbers as $W$: for 768 → 768 at 384, half the width.

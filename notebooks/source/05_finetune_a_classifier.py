@@ -38,8 +38,7 @@ table(["label", "message"], seen)
 # The messages come in three parts: **train** to learn from, **validation** to make choices by, and
 # **test** to report on. Never choose by the test set, because the best of several scores flatters.
 #
-# So the task is set, and so is the bar: saying *ham* each time. What you need next is a model that can
-# answer *ham* or *spam* at all.
+# So the task is set, and so is the bar: saying *ham* each time.
 #
 # ## Before: the base with a new head
 # How does a model that writes give one of two answers? Our GPT ends in `model.head`, which scores 2,048
@@ -118,11 +117,11 @@ start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 before = right(model, rows.validation)
 print(f"right before training: {100 * before:.0f} % of the validation messages")
 # %% [markdown]
-# You have a classifier, but it is right no more often than saying *ham* each time, because its head is
-# still random. Can training 5 % of its numbers change that?
+# You have a classifier, but because its head is still random, it is right no more often than saying
+# *ham* each time.
 #
 # ## LoRA learns the task
-# To find out, repeat the first of our five recorded runs, at the rate that was best on validation.
+# Now train 5 % of its numbers. Repeat the first of our five recorded runs, at the rate that was best on validation.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, read_record
@@ -159,7 +158,7 @@ after = right(model, rows.validation)
 print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
 # %% [markdown]
 # The training loss jumps, because a batch has only sixteen answers to score. So trust validation: there
-# the storyteller went from 57 to 84 %, on a task of which it knew nothing. But does it stand up to you?
+# the storyteller went from 57 to 84 %, on a task of which it knew nothing.
 #
 # ## Type your own message
 # You have a spam filter! Can you write spam that it takes for ham?
@@ -191,8 +190,9 @@ message_box(partial(ask, model, classes=["ham", "spam"]), messages)
 #
 # ## Was LoRA worth it?
 # Would less have done, or more been better? The cheapest way to make *this model* a spam filter is to
-# train the **head alone**: the base never changes, so its outputs are computed once and kept. The
-# other extreme is **full** fine-tuning. And counting words needs no model at all.
+# train the **head alone**. It judges by what the base makes of a message, while LoRA changes what the
+# base makes of it. So for a head the base's outputs are computed once and kept. The other extreme is
+# **full** fine-tuning. And counting words needs no model at all.
 # %%
 import json
 
@@ -258,14 +258,14 @@ reveal(versus, verdict, because=why, measured=right_of)
 # and on the real ones it even beat LoRA, by 3.1 points.
 #
 # The memory for gradients and Adam shrank as much as the file, but training was no faster (timed
-# below). So what LoRA bought you is space, and neither time nor a better score than full's. When is
-# that what you need?
+# below). So LoRA bought you space. It bought you no time, and no better score than full's. When is space
+# what you need?
 #
 # ## Should I use LoRA, and with what?
-# That depends on your task and your card. The tables say what to start with, and the evidence, with
-# what it does *not* show, is folded beneath. *Checkpointing* computes activations again instead of
-# keeping them, and *QLoRA* keeps the base in 4 bits. *Alpha* is PEFT's, which is divided by the rank, so
-# 16 at rank 8 is the multiplier 2 that you know.
+# Find your case in the first table, your settings in the second. The evidence, and what it does *not*
+# show, is folded beneath. *Checkpointing* computes activations again instead of keeping them, and
+# *QLoRA* keeps the base in 4 bits. *Alpha* is PEFT's: divided by rank 8, its 16 is the multiplier 2
+# that you know.
 # %%
 from lora_edu.widgets.choosing import decision_tables
 
