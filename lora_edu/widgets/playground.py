@@ -18,7 +18,7 @@ Row = tuple[float, float]
 #: The frozen matrix: x → x W stretches and turns the plane a little. Rows are inputs.
 W: tuple[Row, Row] = ((1.1, 0.3), (-0.4, 0.9))
 DEGREES = tuple(range(0, 360, 15))
-STRENGTHS = tuple(step / 4 for step in range(-6, 7))  # up to where points leave the plane
+STRENGTHS = tuple(step / 4 for step in range(-6, 7))  # what they move stays in the plane
 #: The picture moves eight points: the unit vectors at these angles.
 POINTS_DEGREES = tuple(range(0, 360, 45))
 
@@ -114,8 +114,8 @@ def describe(state: PlaygroundState) -> str:
     (a, b), (c, d) = state.update
     return (
         f"Left, the input plane with the direction that A reads, {state.angle_in} degrees. "
-        "Right, a grid under W in grey and under W plus the update in blue; strokes show how 8 "
-        "points move. "
+        "Right, a grid under W in grey and under W plus the update in blue; strokes lead from 8 "
+        "grey points to 8 blue ones. "
         f"{finding(state)} alpha · A B = [[{_two(a)}, {_two(b)}], [{_two(c)}, {_two(d)}]]."
     )
 

@@ -1,7 +1,8 @@
 // The playground: a plane under W, and under W + alpha · A B. The arrows of A and B can be dragged.
 import { box, el, fixed, grouped, slider, svg } from "./kit.js";
 
-const SIDE = 236, BOUND = 2.7, GRID = 1.5, STEP = 0.5, A_LENGTH = 1.85, POINTS = 8;
+// A plane goes from −bound to bound. Inputs are of length 1 at most, and outputs up to 2.7 times that.
+const SIDE = 236, INPUTS = 1.7, OUTPUTS = 2.8, A_LENGTH = 1.42, STEP = 0.5, POINTS = 8;
 
 // --- what there is to read -----------------------------------------------------------------------
 
@@ -19,7 +20,7 @@ export function answer(state, data) {
       + "Every row of alpha · A B points along B: that is rank 1.";
   const [[a, b], [c, d]] = update.map(row => row.map(two));
   const describe = `Left, the input plane with the direction that A reads, ${angle_in} degrees. Right, a grid under W `
-    + `in grey and under W plus the update in blue; strokes show how 8 points move. ${finding} `
+    + `in grey and under W plus the update in blue; strokes lead from 8 grey points to 8 blue ones. ${finding} `
     + `alpha · A B = [[${a}, ${b}], [${c}, ${d}]].`;
   const moved = data.W.map((row, i) => row.map((entry, j) => entry + update[i][j]));
   const moves = data.points.map(direction).map(x => [times(x, data.W), times(x, moved)]);
@@ -53,8 +54,8 @@ const PLANE_CSS = `
 .pair .quiet { line-height: 1.35; }
 .net { fill: none; stroke-width: 1; }
 .net.frozen { stroke: var(--bar-frozen); }
-.net.lora { stroke: var(--bar-lora); opacity: .75; }
-.unread { stroke: var(--ink); stroke-width: 1.5; stroke-dasharray: 1.5 4; stroke-linecap: round; }
+.net.lora { stroke: var(--bar-lora); opacity: .6; }
+.unread { stroke: var(--ink); stroke-width: 2.5; stroke-dasharray: 0 6; stroke-linecap: round; }
 .arrow { stroke: var(--lora); stroke-width: 3; stroke-linecap: round; }
 .tip { fill: var(--lora); stroke: var(--paper); stroke-width: 1.5; }
 .grip { cursor: grab; touch-action: none; }
@@ -62,8 +63,10 @@ const PLANE_CSS = `
 .grip:hover .reach, .held .reach { fill-opacity: .2; }
 .held { cursor: grabbing; }
 .grip text { fill: var(--on); font-weight: 700; font-size: 14px; user-select: none; }
-.move { stroke: var(--ink); stroke-width: 2; }
+.move { stroke: var(--lora); stroke-width: 2; }
 .dot { fill: var(--ink); }
+.before { fill: var(--frozen); }
+.after { fill: var(--lora); }
 .still { fill: var(--paper); stroke: var(--ink); stroke-width: 2; }
 .frozen-word { color: var(--frozen); font-weight: 650; }
 .lora-word { color: var(--lora); font-weight: 650; }
@@ -99,7 +102,7 @@ export function mount(host, data, ask) {
   const product = el("div", { class: "product" });
   inside.append(finding, el("div", { class: "planes" },
     el("div", { class: "pair" }, input.element, output.element,
-      el("div", { class: "quiet" }, "Inputs x. Drag ", el("span", { class: "lora-word" }, "A"),
+      el("div", { class: "quiet" }, "Inputs x, drawn larger. Drag ", el("span", { class: "lora-word" }, "A"),
         ", the direction that is read. Along the dotted line A reads nothing."),
       el("div", { class: "quiet" }, "Outputs under ", el("span", { class: "frozen-word" }, "W"), " and under ",
         el("span", { class: "lora-word" }, "W + alpha · A B"), ". Drag ", el("span", { class: "lora-word" }, "B"),
@@ -136,17 +139,17 @@ function matrix(rows) {
 function inputPlane(data, turned) {
   const unread = svg("line", { class: "unread" });
   const dots = data.points.map(degrees => {
-    const [x, y] = place(direction(degrees));
+    const [x, y] = place(direction(degrees), INPUTS);
     return svg("circle", { cx: x, cy: y, r: 4 });
   });
-  const arrow = handle("A", ([x, y]) => turned(snapped(x, y)));
+  const arrow = handle("A", INPUTS, ([x, y]) => turned(snapped(x, y)));
   const element = svg("svg", { viewBox: `0 0 ${SIDE} ${SIDE}`, "aria-hidden": "true" },
-    svg("path", { class: "net frozen", d: net([[1, 0], [0, 1]]) }), unread, ...dots, arrow.element);
+    svg("path", { class: "net frozen", d: net([[1, 0], [0, 1]], INPUTS) }), unread, ...dots, arrow.element);
   return {
     element,
     draw({ angle_in, strength }) {
       const [x, y] = direction(angle_in);
-      line(unread, [-1.9 * y, 1.9 * x], [1.9 * y, -1.9 * x]);
+      line(unread, [-INPUTS * y, INPUTS * x], [INPUTS * y, -INPUTS * x], INPUTS);
       data.points.forEach((point, i) =>
         dots[i].setAttribute("class", strength === 0 || mod(point - angle_in, 180) === 90 ? "still" : "dot"));
       arrow.point([A_LENGTH * x, A_LENGTH * y]);
@@ -154,25 +157,29 @@ function inputPlane(data, turned) {
   };
 }
 
-/** The right plane: both grids, the way of each point, and B as long as alpha. */
+/** The right plane: both grids, the way of each point from grey to blue, and B as long as alpha. */
 function outputPlane(data, state, set) {
   const after = svg("path", { class: "net lora" });
   const ways = data.points.map(() => svg("line", { class: "move" })), ends = data.points.map(() => svg("circle", { r: 4 }));
-  const arrow = handle("B", ([x, y]) => {
+  const starts = data.points.map(degrees => {
+    const [x, y] = place(times(direction(degrees), data.W), OUTPUTS);
+    return svg("circle", { class: "before", cx: x, cy: y, r: 4 });
+  });
+  const arrow = handle("B", OUTPUTS, ([x, y]) => {
     const length = Math.min(data.strengths.at(-1), Math.round(4 * Math.hypot(x, y)) / 4), back = state().strength < 0;
     // Under the pointer is alpha · B: with a negative alpha, B itself points the other way.
     set(length ? { strength: back ? -length : length, angle_out: back ? snapped(-x, -y) : snapped(x, y) } : { strength: 0 });
   });
   const element = svg("svg", { viewBox: `0 0 ${SIDE} ${SIDE}`, "aria-hidden": "true" },
-    svg("path", { class: "net frozen", d: net(data.W) }), after, ...ways, ...ends, arrow.element);
+    svg("path", { class: "net frozen", d: net(data.W, OUTPUTS) }), after, ...ways, ...starts, ...ends, arrow.element);
   return {
     element,
     draw({ angle_out, strength }, { moved, moves }) {
-      after.setAttribute("d", net(moved));
+      after.setAttribute("d", net(moved, OUTPUTS));
       moves.forEach(([from, to], i) => {
-        line(ways[i], from, to);
-        const [x, y] = place(to), stays = Math.hypot(to[0] - from[0], to[1] - from[1]) < 1e-6;
-        for (const [name, value] of Object.entries({ cx: x, cy: y, class: stays ? "still" : "dot" })) ends[i].setAttribute(name, value);
+        line(ways[i], from, to, OUTPUTS);
+        const [x, y] = place(to, OUTPUTS), stays = Math.hypot(to[0] - from[0], to[1] - from[1]) < 1e-6;
+        for (const [name, value] of Object.entries({ cx: x, cy: y, class: stays ? "still" : "after" })) ends[i].setAttribute(name, value);
       });
       const [x, y] = direction(angle_out);
       arrow.point([strength * x, strength * y]);
@@ -180,8 +187,8 @@ function outputPlane(data, state, set) {
   };
 }
 
-/** An arrow from the origin whose tip can be dragged by mouse, pen or finger. */
-function handle(name, dragged) {
+/** An arrow from the origin whose tip can be dragged by mouse, pen or finger, in a plane up to `bound`. */
+function handle(name, bound, dragged) {
   const shaft = svg("line", { class: "arrow" }), label = svg("text", { "text-anchor": "middle" }, name);
   const spot = [svg("circle", { class: "reach", r: 24 }), svg("circle", { class: "tip", r: 11 })];
   const element = svg("g", {
@@ -189,8 +196,8 @@ function handle(name, dragged) {
     pointerdown: event => { event.preventDefault(); element.setPointerCapture(event.pointerId); element.classList.add("held"); },
     pointermove: event => {
       if (!element.classList.contains("held")) return;
-      const frame = element.ownerSVGElement.getBoundingClientRect(), scale = 2 * BOUND / frame.width;
-      dragged([(event.clientX - frame.left) * scale - BOUND, BOUND - (event.clientY - frame.top) * scale]);
+      const frame = element.ownerSVGElement.getBoundingClientRect(), scale = 2 * bound / frame.width;
+      dragged([(event.clientX - frame.left) * scale - bound, bound - (event.clientY - frame.top) * scale]);
     },
     pointerup: () => element.classList.remove("held"),
     pointercancel: () => element.classList.remove("held"),
@@ -198,8 +205,8 @@ function handle(name, dragged) {
   return {
     element,
     point(tip) {
-      line(shaft, [0, 0], tip);
-      const [x, y] = place(tip);
+      line(shaft, [0, 0], tip, bound);
+      const [x, y] = place(tip, bound);
       for (const circle of spot) { circle.setAttribute("cx", x); circle.setAttribute("cy", y); }
       label.setAttribute("x", x);
       label.setAttribute("y", y + 5);
@@ -211,22 +218,24 @@ function snapped(x, y) {
   return mod(15 * Math.round(Math.atan2(y, x) * 12 / Math.PI), 360);
 }
 
-/** From the plane's coordinates to the picture's. */
-function place([x, y]) {
-  const unit = SIDE / (2 * BOUND);
+/** From a plane's coordinates to the picture's. */
+function place([x, y], bound) {
+  const unit = SIDE / (2 * bound);
   return [SIDE / 2 + unit * x, SIDE / 2 - unit * y].map(number => Number(number.toFixed(2)));
 }
 
-function line(element, from, to) {
-  const [[x1, y1], [x2, y2]] = [place(from), place(to)];
+function line(element, from, to, bound) {
+  const [[x1, y1], [x2, y2]] = [place(from, bound), place(to, bound)];
   for (const [name, value] of Object.entries({ x1, y1, x2, y2 })) element.setAttribute(name, value);
 }
 
-/** The grid's lines under a matrix. */
-function net(weight) {
-  let path = "";
-  for (let at = -GRID; at <= GRID; at += STEP)
-    for (const ends of [[[-GRID, at], [GRID, at]], [[at, -GRID], [at, GRID]]])
-      path += `M${place(times(ends[0], weight))}L${place(times(ends[1], weight))}`;
+/** The unit circle and a grid in it, under a matrix. */
+function net(weight, bound) {
+  const at = point => place(times(point, weight), bound);
+  let path = `M${Array.from({ length: 72 }, (_, i) => at(direction(5 * i))).join("L")}Z`;
+  for (let level = STEP - 1; level < 1; level += STEP) {
+    const end = Math.sqrt(1 - level * level);
+    path += `M${at([-end, level])}L${at([end, level])}M${at([level, -end])}L${at([level, end])}`;
+  }
   return path;
 }

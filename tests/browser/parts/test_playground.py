@@ -40,16 +40,58 @@ def test_every_state_has_the_words_and_the_moves_of_the_package(page: Page) -> N
     ways = torch.stack([before, points @ (weight + updates)], dim=2)  # state, point, end, number
     drawn = torch.tensor([words["moves"] for words in said], dtype=torch.float64)
     torch.testing.assert_close(drawn, ways)
-    assert drawn.abs().max() < 2.7 - 0.05  # no point leaves the plane
 
 
-def drag(page: Page, plane: Locator, start: tuple[float, float], end: tuple[float, float]) -> None:
+# How far what is drawn in each plane is from the plane's edges, at the nearest; in its own units.
+FREE = """shown => [...shown.querySelectorAll(".pair svg")].map(plane => {
+  const { width, height } = plane.viewBox.baseVal, free = [];
+  for (const part of plane.querySelectorAll(".net, circle:not(.reach), .move, .arrow")) {
+    const { x, y, width: w, height: h } = part.getBBox();
+    free.push(x, y, width - x - w, height - y - h);
+  }
+  return Math.min(...free);
+})"""
+
+
+def reach(state: PlaygroundState) -> float:
+    """How far from the middle the circle's image goes, to a side or up."""
+    return (torch.tensor(W) + torch.tensor(state.update)).norm(dim=0).max().item()
+
+
+def test_no_grid_is_cut_by_its_frame_and_the_left_one_fills_half_of_it(page: Page) -> None:
+    far = sorted(STATES, key=reach)[-8:]
+    assert reach(far[0]) > 2.5
+    for state in (PlaygroundState(), *far):
+        shown = show(page, playground(state))
+        assert min(shown.evaluate(FREE)) >= 1, state
+        wide = shown.evaluate("e => e.querySelector('.pair .net').getBBox().width")
+        assert wide >= 236 / 2
+
+
+def test_points_have_the_colours_that_words_give_them(page: Page) -> None:
+    shown = show(page, playground())
+    colour = "(e, c) => { e.style.color = `var(--${c})`; return getComputedStyle(e).color; }"
+    for name, points in {"frozen": ".before", "lora": ".after"}.items():
+        found = shown.locator(f".pair svg {points}").all()
+        assert len(found) == (8 if name == "frozen" else 6)  # two stay, and are open
+        for each in found:
+            fill = each.evaluate("e => getComputedStyle(e).fill")
+            assert fill == each.evaluate(colour, name)
+
+
+def drag(
+    page: Page,
+    plane: Locator,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    bound: float = 2.8,
+) -> None:
     """Moves the pointer, pressed, between two places given in the plane's own numbers."""
     frame = plane.bounding_box()
 
     def place(x: float, y: float) -> tuple[float, float]:
-        unit = frame["width"] / 4.8  # a plane goes from −2.4 to 2.4
-        return frame["x"] + unit * (2.4 + x), frame["y"] + unit * (2.4 - y)
+        unit = frame["width"] / (2 * bound)
+        return frame["x"] + unit * (bound + x), frame["y"] + unit * (bound - y)
 
     page.mouse.move(*place(*start))
     page.mouse.down()
@@ -64,8 +106,8 @@ def values(shown: Locator) -> list[str]:
 def test_arrows_are_dragged_by_their_tips(page: Page) -> None:
     shown = show(page, playground())
     inputs, outputs = shown.locator(".pair svg").all()
-    tip = 1.85 * math.cos(math.radians(45))
-    drag(page, inputs, (tip, tip), (-1.0, 0.05))
+    tip = 1.42 * math.cos(math.radians(45))
+    drag(page, inputs, (tip, tip), (-1.0, 0.05), bound=1.7)
     assert values(shown) == ["180°", "90°", "1"]
     drag(page, outputs, (0, 1), (0, -1.6))  # through the origin and out on the other side
     assert values(shown) == ["180°", "270°", "1.5"]
