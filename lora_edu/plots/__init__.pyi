@@ -28,10 +28,8 @@ from .sentences import inline_html, sentence_table
 from .sheet import widths_px
 from .style import (
     CONCEPTS,
-    DIVERGING,
     DOTS_PER_INCH,
     INK,
-    SEQUENTIAL,
     SIZE_INCHES,
     figure,
     house_style,
@@ -45,7 +43,6 @@ from .tied_names import tie_names
 __all__ = [
     "CONCEPTS",
     "Cards",
-    "DIVERGING",
     "DOTS_PER_INCH",
     "EDGES",
     "INK",
@@ -55,7 +52,6 @@ __all__ = [
     "PHONE_COLOURS",
     "PHONE_PX",
     "Picture",
-    "SEQUENTIAL",
     "SIZE_INCHES",
     "SMOOTHED_STEPS",
     "Table",

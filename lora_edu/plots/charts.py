@@ -252,7 +252,8 @@ def point_chart(
     """Draws one point a name, with its value written beside it and its interval as a whisker.
 
     For values whose distance from zero, which a bar shows, says little: those that are far from it
-    and near each other, and those of several orders of magnitude, on a logarithmic axis.
+    and near each other, and those of several orders of magnitude, on a logarithmic axis. Where the
+    axis leaves zero out, its label says where it begins.
 
     Args:
         values: Height of each point. A name that speaks of a concept has the concept's colour.
@@ -280,7 +281,17 @@ def point_chart(
             label_decades(axis)
         else:
             axis.locator_params("y", steps=[1, 2, 5, 10])
+            _say_where_it_begins(axis)
     return made
+
+
+def _say_where_it_begins(axis: Axes) -> None:
+    """Begins a vertical axis that leaves zero out at one of its numbers, and says which."""
+    lowest, _ = axis.get_ylim()
+    start = max(tick for tick in axis.get_yticks() if tick <= lowest)
+    if start > 0:
+        axis.set_ylim(bottom=start)
+        axis.set_ylabel(f"{axis.get_ylabel()}, from {start:g}")
 
 
 def stacked_bars(

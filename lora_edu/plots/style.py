@@ -18,6 +18,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any
 
 import matplotlib
@@ -35,6 +36,7 @@ SIZE_INCHES = (picture_px("wide") / DOTS_PER_INCH, 3.6)
 #: Dots stored for each dot shown, so that a dense screen and a zoomed page are sharp.
 SHARPNESS = 1.5
 _PALETTE_COLOURS = 256  # the most that PNG has
+_LEAST_LAST = 0.35  # of a title's longest line: what its last one has, where words can move there
 #: Of series that are no concept: none of these is a concept's, and neighbours differ in lightness.
 COLOURS = ("#3B2A7A", "#B0800A", "#117A7A", "#B565A7", "#5B2C3F", "#82786A", "#000000")
 #: One colour for each concept, in every picture: the frozen base and its W; LoRA, its A, B and
@@ -45,9 +47,9 @@ QUIET, RULE = "#57606A", "#D0D7DE"  # of an axis' words and numbers; of the grid
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), "-")
 HATCHES = ("", "///", "...", "\\\\\\", "xx", "++", "oo")
-#: Safe for colour-blind eyes. They begin at the paper, so that they still do on a dark page, which
-#: turns light into dark.
-SEQUENTIAL, DIVERGING = "GnBu", "PuOr"
+#: Of every map: orange below zero, the paper's at zero, violet above. Safe for colour-blind eyes.
+#: As it begins at the paper, it still does on a dark page, which turns light into dark.
+MAP = "PuOr"
 
 #: Plain letters like the page's. The first two are equally wide, so that a figure made with either
 #: has the same layout; the last comes with matplotlib, and has the signs that the others lack.
@@ -169,14 +171,26 @@ def concept_of(name: str) -> str:
 
 
 def wrapped(text: str, characters: int) -> str:
-    """Breaks a text into lines, and none between a number and its sign.
+    """Breaks a text into lines, none between a number and its sign, and leaves no word alone.
+
+    Where little is left for the last line, all lines are as even as they can be.
 
     Example:
         >>> wrapped("and 5 % of all, T = 2", 5).splitlines()
         ['and', '5 %', 'of', 'all,', 'T = 2']
+        >>> wrapped("LoRA is ten points above a head", 26).splitlines()
+        ['LoRA is ten points', 'above a head']
     """
     kept = re.sub(r"(?<=\d) (?=%)|(?<==) | (?==)", "\N{NO-BREAK SPACE}", text)
-    return textwrap.fill(kept, characters).replace("\N{NO-BREAK SPACE}", " ")
+    lines = textwrap.wrap(kept, characters)
+    if len(lines) > 1 and len(lines[-1]) < _LEAST_LAST * max(map(len, lines)):
+        narrower = (textwrap.wrap(kept, less) for less in range(characters - 1, 0, -1))
+        lines = min(
+            takewhile(lambda each: len(each) == len(lines), narrower),
+            key=lambda each: max(map(len, each)),
+            default=lines,
+        )
+    return "\n".join(lines).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def line_style(index: int, name: str = "") -> dict[str, Any]:

@@ -207,10 +207,10 @@ reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 # one direction for each matrix was enough here, though the measurement is uncertain by five points. The task is
 # easy, though: counting words gets 89.7 %.
 #
-# </details>
-#
 # The figure also *cuts* ΔW to each rank. That is another question, because LoRA *learns* its
 # directions.
+#
+# </details>
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.

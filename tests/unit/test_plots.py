@@ -2,6 +2,7 @@
 
 import base64
 import io
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
+from support.contrast import contrast
+from support.project import ROOT
 
 from lora_edu.plots.axes import add_level, align
 from lora_edu.plots.charts import (
@@ -37,21 +40,21 @@ from lora_edu.plots.style import (
     COLOURS,
     CONCEPTS,
     DASHES,
-    DIVERGING,
     DOTS_PER_INCH,
     FONTS,
     HATCHES,
     INK,
+    MAP,
     MARKERS,
     QUIET,
     RULE,
-    SEQUENTIAL,
     SHARPNESS,
     SIZE_INCHES,
     STYLE,
     concept_of,
     house_style,
     shown_width,
+    wrapped,
 )
 from lora_edu.widgets import component
 
@@ -98,7 +101,8 @@ def test_a_chart_of_few_names_is_narrow_and_one_of_many_wide_as_all(chart) -> No
 
 def test_a_picture_has_a_palette_and_still_its_colours() -> None:
     shades = np.outer(np.linspace(-1, 1, 60), np.linspace(-1, 1, 60))
-    drawn = heat_map(shades, **LABELS, value_label="value")
+    drawn = figure(**LABELS)
+    drawn.axes[0].imshow(shades, cmap=MAP, aspect="auto")
     png(drawn)  # the first drawing computes the layout
     whole = io.BytesIO()
     with house_style():
@@ -331,7 +335,8 @@ def test_points_have_their_heights_whiskers_values_and_no_zero() -> None:
     assert np.allclose(whiskers, list(intervals.values()))
     assert [text.get_text() for text in axis.texts] == ["81.0 %", "90.7 %"]
     assert [tick.get_text() for tick in axis.get_xticklabels()] == list(values)
-    assert 70 < axis.get_ylim()[0] < 75
+    assert axis.get_ylim()[0] == 70 and 70 in axis.get_yticks()
+    assert axis.get_ylabel() == "right (%), from 70"
 
 
 def test_points_on_a_logarithmic_axis_all_lie_well_inside_it() -> None:
@@ -387,29 +392,59 @@ def test_heat_map_shows_the_matrix_and_its_names() -> None:
         y_names=["c", "d"],
         number_format="{:.0f}",
     )
-    axis, bar = made.axes
+    (axis,) = made.axes  # a bar would say in colours what the cells say in numbers
     assert np.array_equal(axis.images[0].get_array(), matrix)
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["c", "d"]
     assert [text.get_text() for text in axis.texts] == ["0", "1", "2", "3"]
-    assert [text.get_color() for text in axis.texts] == ["black", "black", "black", "white"]
-    assert bar.get_ylabel() == "weight\nstronger colour: more"
+    assert axis.get_xlabel() == "column\nin each cell: weight"
 
 
-def test_heat_map_of_both_signs_is_centred_on_zero() -> None:
+def test_the_number_in_a_cell_can_be_read_on_its_colour() -> None:
     labels = {"title": "", "x_label": "", "y_label": "", "value_label": ""}
-    axis, bar = heat_map([[-1.0, 3.0]], **labels).axes
-    assert axis.images[0].get_clim() == (-3.0, 3.0)
-    assert "further from zero" in bar.get_ylabel()
+    (axis,) = heat_map([list(range(-40, 41))], **labels).axes
+    (image,) = axis.images
+    for text, value in zip(axis.texts, range(-40, 41), strict=True):
+        assert contrast(to_hex(text.get_color()), to_hex(image.to_rgba(value))) >= 4, value
+
+
+def test_a_map_has_the_same_colour_for_the_same_distance_from_zero() -> None:
+    labels = {"title": "", "x_label": "", "y_label": "", "value_label": ""}
+    for values in ([[-1.0, 3.0]], [[1.0, 3.0]], [[-3.0, -1.0]]):
+        assert heat_map(values, **labels).axes[0].images[0].get_clim() == (-3.0, 3.0)
 
 
 def test_a_map_goes_from_the_papers_lightness_away_and_never_back() -> None:
-    one, both = (
-        [lightness(colour) for colour in matplotlib.colormaps[name](np.linspace(0, 1, 101))[:, :3]]
-        for name in (SEQUENTIAL, DIVERGING)
-    )
-    for way in (one, both[50:], both[50::-1]):
+    both = [
+        lightness(colour) for colour in matplotlib.colormaps[MAP](np.linspace(0, 1, 101))[:, :3]
+    ]
+    for way in (both[50:], both[50::-1]):
         assert way[0] > 0.95 and way[-1] < 0.4
         assert min(a - b for a, b in zip(way, way[1:])) >= 0
+
+
+def test_a_map_has_the_colours_of_the_explorers_maps() -> None:
+    below, above = (matplotlib.colormaps[MAP](end)[:3] for end in (0.1, 0.9))
+    assert below[0] > below[1] > below[2] and above[2] > above[0] > above[1]  # orange, violet
+    cut = (ROOT / "lora_edu/widgets/components/cut.js").read_text(encoding="utf-8")
+    assert '"orange to violet"' in cut
+
+
+def test_points_near_zero_have_it_on_their_axis() -> None:
+    axis = point_chart({"LoRA": 90.0, "head": 1.0}, title="", y_label="right (%)").axes[0]
+    assert axis.get_ylim()[0] <= 0 and axis.get_ylabel() == "right (%)"
+
+
+@pytest.mark.parametrize("characters", [58, 42, 30])
+def test_no_title_ends_in_a_word_alone(characters: int) -> None:
+    for title in (
+        "LoRA: 10 points above a head alone, and 5 % of full's bytes",
+        "With the adapter off nothing is forgotten; with it on, much is",
+        "An adapter takes 5.5 % of the base's space",
+        "Rank 4 brings 8 to 98 % of the possible gain",
+    ):
+        lines = wrapped(title, characters).splitlines()
+        assert " ".join(lines) == title and len(lines) == len(textwrap.wrap(title, characters))
+        assert len(lines) == 1 or " " in lines[-1]
 
 
 def test_an_image_carries_picture_and_text() -> None:
@@ -565,12 +600,6 @@ def test_names_move_apart_no_further_than_they_must() -> None:
     assert spread([25, 25, 25], [10, 10, 10], 0, 50) == [15, 25, 35]
     assert spread([0, 0], [10, 10], 0, 50) == [5, 15]  # not below the axes
     assert spread([9, 9], [10, 10], 0, 19) is None
-
-
-def test_maps_that_are_compared_share_their_colours() -> None:
-    labels = {"title": "", "x_label": "", "y_label": "", "value_label": ""}
-    maps = [heat_map(values, **labels, limits=(0, 50)) for values in ([[14, 43]], [[4, 11]])]
-    assert {made.axes[0].images[0].get_clim() for made in maps} == {(0, 50)}
 
 
 def test_a_phones_form_has_the_same_curves_and_its_words_broken() -> None:
