@@ -84,34 +84,31 @@ reveal(size, round(adapter_bytes / 1000), because=why, measured=table(["file", "
 # One is JSON and says how to use the matrices. Its entries are those of PEFT, Hugging Face's
 # library, so that others can read it. `r` is the rank, and PEFT multiplies by `lora_alpha / r`, or
 # by `lora_alpha / √r` if `use_rslora` is true. `modules_to_save` would name a trained head; we have
-# none.
+# none. The other file has the matrices: an $A$ and a $B$ for each adapted layer, here with its bytes
+# to scale.
+# %%
+from lora_edu.plots import drawing
+
+drawing("adapter_folder")
+# %% [markdown]
+# This second file starts with the length of its header. The header is JSON again and gives each
+# tensor's type, shape and place. After it come the numbers, and nothing else. That matters: without
+# code in it, a file can't run any when you load it. A *pickle*, which `torch.save` writes, can,
+# unless you load it with `weights_only=True`, the default since PyTorch 2.6. So you can read the
+# header by hand:
 # %%
 import json
 
-config = json.loads((folder / "adapter_config.json").read_text())
-keys = ("peft_type", "r", "lora_alpha", "use_rslora", "modules_to_save")
-first, *others = config["target_modules"]
-rows = [[key, f"{config[key]}"] for key in keys]
-table(["entry", "value"], [*rows, ["target_modules", f"{first} and {len(others)} more"]])
-# %% [markdown]
-# The other starts with the length of its header. The header is JSON again and gives each tensor's
-# type, shape and place. After it come the numbers, and nothing else. That matters: without code in
-# it, a file can't run any when you load it. A *pickle*, which `torch.save` writes, can, unless you
-# load it with `weights_only=True`, the default since PyTorch 2.6.
-# %%
 data = (folder / "adapter_model.safetensors").read_bytes()
 length = int.from_bytes(data[:8], "little")
 header = json.loads(data[8 : 8 + length])
-stated = header.pop("__metadata__")
-rows = [[name, header[name]["dtype"], header[name]["shape"]] for name in sorted(header)[:2]]
-note = f"The first two of {len(header)} tensors. Stated beside them: {', '.join(sorted(stated))}."
-table(["tensor", "type", "shape"], rows, note=note)
+header["base_model.model.blocks.0.attention.key.lora_A.weight"]
 # %% [markdown]
-# Here, too, names and layout are PEFT's, which stores $A$ and $B$ transposed to ours. What is
-# stated beside them, except `format`, is our own addition. A **fingerprint** is a checksum of the
-# base's file; `sha256` is one of this file's own content. An adapter means nothing without its
-# base, so give `load_adapter` the fingerprint of yours, and it refuses an adapter made for another
-# one.
+# Here, too, names and layout are PEFT's, which stores $A$ and $B$ transposed to ours. In
+# `header["__metadata__"]` there is more, and all but `format` is our own addition. A **fingerprint**
+# is a checksum of the base's file; `sha256` is one of this file's own content. An adapter means
+# nothing without its base, so give `load_adapter` the fingerprint of yours, and it refuses an adapter
+# made for another one.
 # %% [markdown]
 # ## Does it come back?
 # The test is another Python process, which shares nothing with this one but the files.
@@ -282,8 +279,6 @@ except AdapterError as error:
 # Keep one base in memory and many adapters beside it. `switch` takes one off and puts another on.
 # The drawing has the three adapters that ship with the course, to scale.
 # %%
-from lora_edu.plots import drawing
-
 drawing("one_base")
 # %% [markdown]
 # `tales` talks like a pirate, and `menu` makes a sentence from a list of facts.
@@ -516,7 +511,7 @@ else:
 #
 # ## Deeper: what does merging lose?
 # In exact arithmetic, nothing. In a computer, $W + \Delta W$ is rounded to the weight's type, and
-# the last digits of a small update fall off. In the table below *update lost* is the share that
+# the last digits of a small update fall off. In the answer's table *update lost* is the share that
 # didn't arrive, and the outputs are compared with those of float64, which has the most digits.
 # %%
 types = ["float32", "bfloat16", "float16"]
@@ -689,7 +684,6 @@ print(f"the first row against the others: by {spread:.1f} at least")
 from torch.nn.utils.rnn import pad_sequence
 
 from lora_edu import generate
-from lora_edu.plots import cards, to_last_word
 
 asked = [(name, prompts["tales"]) for name in ("tales", "blend 0.5", None)]
 asked.insert(1, ("menu", prompts["menu"]))
@@ -698,6 +692,10 @@ lengths = [len(row) for row in ids]
 with mixed.rows([name for name, _ in asked]):
     filled = pad_sequence(ids, batch_first=True)
     written = generate(base, filled, 20, lengths=lengths, stop_id=encoding.eot_token)
+# %%
+# @title What each row's adapter wrote
+from lora_edu.plots import cards, to_last_word
+
 said = {}
 for (name, text), row, length in zip(asked, written.tolist(), lengths):
     new = [i for i in row[length : length + 20] if i != encoding.eot_token]

@@ -3,6 +3,8 @@
 #
 # Every recipe for LoRA gives you these three numbers; here you learn what each does, and why none can be copied alone.
 #
+# {sign:10}
+#
 # **You will be able to**
 # - tell what alpha does from what the rank does
 # - translate a recipe between the three scalings that are in use

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from scripts.drawings import gpt_block, kept, merge, one_base, side_path
+from scripts.drawings import adapter_folder, gpt_block, kept, merge, one_base, side_path
 
 FOLDER = Path(__file__).resolve().parents[2] / "lora_edu/plots/drawings"
 DRAWINGS = {
@@ -16,6 +16,7 @@ DRAWINGS = {
     "kept": kept.draw,
     "one_base": one_base.draw,
     "merge": merge.draw,
+    "adapter_folder": adapter_folder.draw,
 }
 
 

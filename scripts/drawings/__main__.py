@@ -11,11 +11,12 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, PngImagePlugin
 
 from scripts.drawings import DRAWINGS, FOLDER, checksum
 
-COLOURS = 64
+COLOURS, AREA_DOTS = 16, 1200  # so few make four bits a dot; what is no letter's edge
 
 
 def pictures(svg: str, page) -> dict[str, bytes]:
@@ -30,11 +31,19 @@ def pictures(svg: str, page) -> dict[str, bytes]:
 
 
 def _small(shot: bytes, name: str) -> bytes:
-    """A PNG of few colours, the drawing's checksum in it."""
-    few = Image.open(io.BytesIO(shot)).convert("RGBA").quantize(COLOURS, Image.Quantize.FASTOCTREE)
+    """A PNG of few colours, those of areas exactly, with the drawing's checksum in it."""
+    whole = Image.open(io.BytesIO(shot)).convert("RGB")
+    counted = sorted(whole.getcolors(1 << 24), reverse=True)[: COLOURS // 2]
+    areas = [colour for dots, colour in counted if dots > AREA_DOTS]
+    between = whole.quantize(COLOURS - len(areas), Image.Quantize.MEDIANCUT, kmeans=3)
+    palette = np.array([*areas, *np.reshape(between.getpalette(), (-1, 3))][:COLOURS])
+    found, place = np.unique(np.asarray(whole).reshape(-1, 3), axis=0, return_inverse=True)
+    nearest = np.square(found[:, None].astype(int) - palette).sum(-1).argmin(1)
+    few = Image.fromarray(nearest[place].reshape(whole.size[::-1]).astype(np.uint8), "P")
+    few.putpalette(palette.astype(np.uint8).tobytes())
     about, out = PngImagePlugin.PngInfo(), io.BytesIO()
     about.add_text("drawing", name)
-    few.save(out, "PNG", optimize=True, pnginfo=about)
+    few.save(out, "PNG", optimize=True, bits=4, pnginfo=about)
     return out.getvalue()
 
 

@@ -1,16 +1,31 @@
 """Drawings are what the scripts draw, and can be read by everyone."""
 
 import io
+import json
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 from support.contrast import contrast
 from support.project import ROOT
 from torch import nn
 
-from lora_edu import GPT, GPTConfig, LoRALayer, data_path
+from lora_edu import (
+    GPT,
+    GPTConfig,
+    LoRALayer,
+    base_fingerprint,
+    data_path,
+    freeze,
+    load_pretrained,
+    lora_layers,
+    replace_linear_with_lora,
+    save_adapter,
+)
 from lora_edu.plots import drawing
 from lora_edu.plots.drawings import NAMES
 from lora_edu.plots.style import CONCEPTS
@@ -126,6 +141,38 @@ def test_what_is_on_disk_is_said_as_it_is() -> None:
         name = part.words.split(":")[0]
         size = data_path("adapters", name, "adapter_model.safetensors").stat().st_size
         assert f" {size / 1e3:.0f} kB, {100 * size / whole:.1f} %" in part.words
+
+
+def test_the_folder_is_the_one_that_notebook_07_saves(tmp_path: Path) -> None:
+    model = load_pretrained("mini")
+    freeze(model)
+    replace_linear_with_lora(model, rank=8, alpha=16, targets="blocks.*", scaling="alpha/rank")
+    how = {"base_fingerprint": base_fingerprint("mini"), "dtype": torch.float16}
+    folder = save_adapter(model, tmp_path / "pirate", **how)
+    words = {text for text, *_ in words_and_paper(drawing("adapter_folder").svg)}
+    for file in folder.iterdir():
+        assert {file.name, f"{file.stat().st_size:,} bytes"} <= words
+    config = json.loads((folder / "adapter_config.json").read_text())
+    for entry in ("r", "lora_alpha", "use_rslora", "modules_to_save"):
+        assert any(f"{entry}: {json.dumps(config[entry])}" in text for text in words)
+    first, *others = config["target_modules"]
+    assert f"target_modules: {first} and {len(others)} more" in words
+
+    tensors = load_file(folder / "adapter_model.safetensors")
+    (name,) = [text for text in words if text in tensors]
+    rows, columns = tensors[name].shape
+    told = f"F16, {rows} × {columns}, {tensors[name].nbytes:,} bytes: A, transposed"
+    assert told in words
+    said = {part.words.split(":")[0]: part.words for part in drawing("adapter_folder").parts}
+    for layer in (name for name in lora_layers(model) if name.startswith("blocks.0.")):
+        pair = [tensors[name] for name in sorted(tensors) if f".{layer}.lora" in name]
+        stored = " and ".join(f"{len(each)} × {each.shape[1]}" for each in pair)
+        ours = " and ".join(f"{each.shape[1]} × {len(each)}" for each in pair)
+        words_of = said[layer.split(".")[-1]]
+        assert f"as {stored};" in words_of and words_of.endswith(f"are {ours}.")
+    of_blocks = [said[f"block {block}"] for block in range(6)]
+    counted = [int(re.search(r"([\d,]+) bytes", words)[1].replace(",", "")) for words in of_blocks]
+    assert sum(counted) == sum(each.nbytes for each in tensors.values())
 
 
 def test_areas_have_the_colours_that_charts_give_the_concepts() -> None:

@@ -30,6 +30,7 @@ NAMES = (
     "kept",
     "one_base",
     "merge",
+    "adapter_folder",
 )
 _WIDTH_PX = widths_px()["narrow"]
 # An SVG inside an <img> asks the <img> for its scheme, and so does the sheet's edge. JupyterLab and
