@@ -31,6 +31,7 @@ from lora_edu.budget.step_cost import (
     interleaved_medians,
     interleaved_times,
     kept_bytes,
+    rounds_note,
     training_step,
 )
 
@@ -67,5 +68,6 @@ __all__ = [
     "memory_budget",
     "model_break_even_rank",
     "preview_targets",
+    "rounds_note",
     "training_step",
 ]

@@ -26,7 +26,7 @@ from lora_edu.gpt import GPTConfig
 from lora_edu.training import adamw, parameter_groups
 
 CLIP = 1.0  # as `fit`
-WARM_UP_ROUNDS = 2
+WARM_UP_ROUNDS, FEWEST_ROUNDS = 2, 5  # that do not count; that are enough to compare
 
 Loss = Callable[[nn.Module, Any], Tensor]
 
@@ -196,6 +196,20 @@ def interleaved_times(
             if number >= WARM_UP_ROUNDS:
                 taken[name].append(seconds)
     return taken
+
+
+def rounds_note(rounds: int) -> str:
+    """What to say beneath a table of `interleaved_times`, of so many rounds.
+
+    Example:
+        >>> rounds_note(8)
+        'Medians of 8 rounds.'
+        >>> rounds_note(1)
+        'A single round. That is too few to compare, because the machine is busy.'
+    """
+    said = f"Medians of {rounds} rounds." if rounds > 1 else "A single round."
+    busy = "That is too few to compare, because the machine is busy."
+    return said if rounds >= FEWEST_ROUNDS else f"{said} {busy}"
 
 
 def interleaved_medians(

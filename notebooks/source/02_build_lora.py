@@ -456,6 +456,7 @@ elbow_verdict
 # %% [markdown]
 # Now a rank that nobody has told you.
 # %%
+# @title Trains students of each rank on such a change, and draws their losses
 hidden_rank = torch.randint(2, 9, (), generator=torch.Generator().manual_seed(2026)).item()
 mystery_losses = sweep(plant([1.0] * hidden_rank, seed=7))
 chart = line_chart(

@@ -457,6 +457,7 @@ print(f"{sum(count > 0 for count in here)} of 36 layers have an intruder among t
 # %% [markdown]
 # Here are eighteen recorded runs. In two rows $A$ starts smaller, as in PEFT.
 # %%
+# @title Counts, in each recorded run, the layers that have an intruder
 from lora_edu import data_path
 from lora_edu.evaluation import read_record, runs_of
 

@@ -45,8 +45,8 @@ trained = count_parameters(gpt2).trainable
 # @title The answer: run it when you have predicted
 reveal(guess, trained, because="24 layers, each with 8 · (768 + 768) = 12,288", tolerance=0.1)
 # %% [markdown]
-# Now try other models, layers and ranks. Both axes are logarithmic, and the
-# cross is your prediction. The bar beneath a layer's name is its share of the trained numbers.
+# Now try other models, layers and ranks. Both axes are logarithmic, and a
+# prediction becomes a cross. The bar beneath a layer's name is its share of the trained numbers.
 # %% tags=["withheld"]
 from lora_edu.widgets.rank_explorer import ExplorerState, rank_explorer
 

@@ -20,13 +20,16 @@
 # are not (*spam*). Can LoRA teach it? Here are some messages that we invented. Change `"bundled"` to
 # `"real"` to fetch the SMS Spam Collection instead.
 # %%
-from textwrap import shorten
-
 from lora_edu import choose_device, load_pretrained, load_spam, load_tokenizer
-from lora_edu.plots import table
 
 SOURCE, device, encoding = "bundled", choose_device(), load_tokenizer("mini")
 data = load_spam(SOURCE)
+# %%
+# @title Counts the messages, and shows four
+from textwrap import shorten
+
+from lora_edu.plots import table
+
 ham = sum(example.label == 0 for example in data.validation) / len(data.validation)
 for part, messages in data._asdict().items():
     print(f"{part}: {len(messages)} messages")
@@ -383,9 +386,10 @@ check("05.work", work)
 #
 # Now the clock. Full and LoRA take turns, so that a busy moment hits both.
 # %% tags=["nbval-ignore-output"]
+# @title Times the steps
 from statistics import median
 
-from lora_edu.budget import interleaved_times, training_step
+from lora_edu.budget import interleaved_times, rounds_note, training_step
 
 batch = next(Batches(rows.train, 16).epoch(0)).to(device)
 timed = {"full": models["full"], "LoRA": model}
@@ -396,9 +400,8 @@ for name, steps in times.items():
     parts = [f"{1000 * median(part):.0f}" for part in zip(*steps)]
     whole = [1000 * sum(step) for step in steps]
     clock.append([name, *parts, f"{median(whole):.0f} ({min(whole):.0f} to {max(whole):.0f})"])
-few = " Too few rounds to compare: the machine is busy." if len(times["full"]) < 5 else ""
-print(f"milliseconds, medians of {len(times['full'])} rounds; in parentheses the range.{few}")
-table(["", "forward", "backward", "optimizer", "whole step"], clock)
+columns = ["milliseconds", "forward", "backward", "optimizer", "whole step (range)"]
+table(columns, clock, note=rounds_note(len(times["full"])))
 # %% [markdown]
 # In our runs LoRA's step was never clearly faster than full's. It does less in the backward pass and
 # the optimizer, but each layer has two more thin products, and small operations cost far more time than
@@ -508,26 +511,29 @@ table(["", "operations, as a share of a full step's"], [[n, f"{p:.3f}"] for n, p
 # The model's share is a little lower, because the first adapters need not pass a gradient on.
 #
 # `fuse` computes the same in fewer, larger operations. Does that save time?
-# %% tags=["nbval-ignore-output"]
+# %%
 import copy
 
 from lora_edu.fused import fuse
 
 timed["LoRA, fused"] = copy.deepcopy(model)
 fuse(timed["LoRA, fused"])
+# %% tags=["nbval-ignore-output"]
+# @title Times all three
 takes = {name: training_step(each, batch, classification_loss) for name, each in timed.items()}
 times = interleaved_times(takes, rounds=8, limit_seconds=12)
-listed, rounds = [], len(times["full"])
+listed = []
 for name, steps in times.items():
     part = [100 * sum(step) / sum(whole) for step, whole in zip(steps, times["full"])]
     listed.append([name, f"{median(part):.0f} %", f"{min(part):.0f} to {max(part):.0f} %"])
-columns = ["", "time, of a full step's", f"in {rounds} rounds"]
-table(columns, listed) if rounds >= 5 else print("Too busy a machine to compare: try again later.")
+columns = ["", "time, of a full step's", "range"]
+table(columns, listed, note=rounds_note(len(times["full"])))
 # %% [markdown]
 # ## Deeper: the same on a GPU, at 124 million parameters
 # At GPT-2's size the question is *memory*. On a GPU `fit` uses *autocast*: 16 bits for products, which
 # is faster, and 32 for weights.
 # %%
+# @title What full fine-tuning and LoRA need there, by the budget of notebook 04
 from lora_edu import memory_budget
 from lora_edu.budget import MODEL_SHAPES
 

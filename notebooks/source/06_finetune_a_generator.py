@@ -33,6 +33,8 @@ SOURCE = "bundled"  # "real" fetches E2E NLG, on which the LoRA paper tested GPT
 data = load_menu(SOURCE)
 device = choose_device()  # a GPU if there is one
 encoding, base = load_tokenizer("mini"), load_pretrained("mini", device=device)
+# %%
+# @title Shows two examples
 for pair in data.train[:2]:
     print(f"meaning:  {pair.meaning}\nsentence: {pair.sentence}\n")
 sizes = [f"{len(part):,}" for part in data]
@@ -127,6 +129,7 @@ reveal(share, round(100 * counted / read), because="the rest is meaning, which i
 # The course looks in a sentence for each value's wordings, such as *cheap* or *low prices*. The
 # **slot error rate** is then the number of errors, divided by the number of slots meant.
 # %%
+# @title Reads the slots of the first sentence
 from lora_edu.plots import table
 from lora_edu.tasks import e2e_patterns, menu_patterns, said_slots, slot_errors
 
@@ -172,6 +175,7 @@ counting
 # Before you trust a measure, test it: what does it say of the references, or of a sentence said
 # twice?
 # %%
+# @title Counts the errors of both
 from lora_edu.datasets import parse_meaning
 from lora_edu.tasks import slot_error_rate
 
@@ -260,6 +264,7 @@ for name, key in TRAINED.items():
         eval_every=LIVE_STEPS // 5,
     )
 # %%
+# @title Counts what learns, and sets the losses before and after beside it
 before, in_base = mean_loss(base, validation), count_parameters(base).total
 learnt = []
 for name, history in histories.items():
@@ -282,19 +287,22 @@ show(chart, alt=f"Validation loss of LoRA and of full fine-tuning over steps: bo
 # What do they write? Beside your two models, ask the adapter that ships. It was trained for 376
 # steps, one more than the record's runs, where yours made 50. All write **greedily**: they always
 # take the likeliest next token. Read like a judge: what is missing, made up, or said twice?
-# %% tags=["nbval-ignore-output"]
+# %%
 from lora_edu import attach, load_adapter
-from lora_edu.plots import cards, to_last_word
-from lora_edu.tasks import write_sentences
 
 shipped = load_pretrained("mini", device=device)
 attach(shipped, load_adapter(data_path("adapters", "menu")))
-display(cards({"the dishes of all menus": ", ".join(words["dish"])}))
-asked_for = [data.test[3].meaning, data.test[100].meaning]
 writers = dict(models)
+asked_for = [data.test[3].meaning, data.test[100].meaning]
 if SOURCE == "bundled":
     writers["shipped adapter"] = shipped
     asked_for[1] = "name[Old Oak], dish[carrot cake], children[no]"
+# %% tags=["nbval-ignore-output"]
+# @title Lets each of them write
+from lora_edu.plots import cards, to_last_word
+from lora_edu.tasks import write_sentences
+
+display(cards({"the dishes of all menus": ", ".join(words["dish"])}))
 sentences = {
     meaning: {name: write_sentences(m, encoding, [meaning])[0] for name, m in writers.items()}
     for meaning in asked_for

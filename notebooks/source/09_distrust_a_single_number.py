@@ -64,11 +64,14 @@ import torch
 
 from lora_edu import data_path
 from lora_edu.evaluation import digits, predictions_of, read_record
-from lora_edu.plots import table
 
 SOURCE = "bundled"  # or "real"
 record = read_record(data_path("results", f"classifier_{SOURCE}.json"))
 truth = digits(record["about"]["test_labels"])  # 1 is spam, 0 is ham
+# %%
+# @title Counts the messages
+from lora_edu.plots import table
+
 messages = [["all", len(truth)], ["spam among them", int(truth.sum())]]
 table(["in the test part", "messages"], messages, note=f"Recorded by {record['command']}.")
 # %% [markdown]
@@ -254,10 +257,17 @@ check("09.paired", paired)
 # %%
 from lora_edu.evaluation import accuracy_score, compare, f1_score, summarise
 
+summaries = {
+    method: [
+        summarise(truth, predictions_of(record, method=method), score, groups=groups)
+        for score in (accuracy_score, f1_score)
+    ]
+    for method in METHODS
+}
+# %%
+# @title Sets both scores in a table
 rows = []
-for method in METHODS:
-    runs = predictions_of(record, method=method)
-    a, f = (summarise(truth, runs, s, groups=groups) for s in (accuracy_score, f1_score))
+for method, (a, f) in summaries.items():
     accuracy = f"{100 * a.value:.1f} % ({100 * a.low:.1f} % to {100 * a.high:.1f} %)"
     luck = (f"±{100 * half:.1f} points" for half in (a.seed_half, a.sample_half))
     rows.append([NAMES[method], accuracy, *luck, f"{f.value:.3f} ({f.low:.3f} to {f.high:.3f})"])
@@ -369,7 +379,7 @@ other_seeds
 #
 # - **head alone**, on the same base: what is left without LoRA?
 # - **words and pairs**, a logistic regression on which words and pairs of neighbours occur: what is
-#   left without a GPT? In the figure below it is the dashed line.
+#   left without a GPT? In the answer's figure it is the dashed line.
 # - **random base**: what is left without pre-training?
 # - **shuffled labels**: what is left if there is nothing to learn?
 # - **all spam**: the 0.58 from above.
@@ -447,8 +457,8 @@ for name, (first, second) in CONTROLS.items():
     rows.append([name, value, f"{low} to {high}", told])
 table(["", "F1", "95 % interval", ""], rows)
 # %% [markdown]
-# In the figure the intervals of LoRA and of the head *overlap*, and yet the first line shows their
-# difference. Each of the two holds the luck that both share, so only the interval of the paired
+# In the table of *Which method is better?* the F1 intervals of LoRA and of the head overlap, and yet
+# the first line here shows their difference. Each of the two holds the luck that both share, so only the interval of the paired
 # difference can tell.
 #
 # The last line is worth a closer look, too. A gain of 0.09 is not small, so why is it not shown?

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -14,6 +15,7 @@ from support.standard import RULES, code_cells, output_texts, problems
 from lora_edu.datasets import load_tales
 from lora_edu.plots import PHONE_PX
 from lora_edu.plots.sheet import picture_px
+from scripts.drawings.signs import SIGNS
 from scripts.notebook_answers import withhold
 from scripts.notebook_format import to_notebook
 from scripts.notebook_times import count_words, path_minutes, prose, sections
@@ -178,6 +180,9 @@ BREAKS = [
     ("headings_form", _replace("## Where next", "#### Where next")),
     ("cells_are_short", _insert(LONG)),
     ("cells_are_short", _insert(LONG_FOLDED)),
+    ("what_only_draws", _insert(new_code_cell(_of_lines(14).source + "\ntable(x)"))),
+    ("what_only_draws", _insert(new_code_cell(_of_lines(17).source + "\ndisplay(x)"))),
+    ("figures_spoken_of", _insert(new_markdown_cell("In the figure both fall."))),
     ("no_row_of_folded", _insert_two(new_code_cell("# @title Reads", execution_count=1))),
     ("titles_of_folded_cells", _insert(new_code_cell("# @title Takes `x`", execution_count=1))),
     ("every_cell_has_been_run", _not_run),
@@ -246,6 +251,12 @@ def test_every_notebook_lies_where_a_source_puts_it() -> None:
 def test_a_solution_stores_what_the_learner_is_to_predict(good: NotebookNode) -> None:
     found = problems(good, "notebooks/solutions/99_example.ipynb")
     assert any(f.startswith("every_cell_has_been_run_in_order: not run") for f in found)
+
+
+@pytest.mark.parametrize("name", [name for name in notebook_names() if "01" <= name < "11"])
+def test_a_notebook_has_its_small_drawing_beneath_its_title(name: str) -> None:
+    opening = nbformat.read(ROOT / f"notebooks/{name}.ipynb", as_version=4).cells[0].source
+    assert f'alt="{escape(SIGNS[name[:2]]().description)}"' in opening.partition("**You will")[0]
 
 
 def core() -> list[NotebookNode]:

@@ -18,6 +18,7 @@ RULES: list[Rule] = []
 LONGEST_CELL_LINES = 20
 LONGEST_FOLDED_LINES = 60  # a folded cell shows its title alone: a few such rows are a wall
 LONGEST_PRINTED_LINE = 118  # JupyterLab, 1366 px wide, breaks a longer one in the midst of a word
+LONGEST_SHOWN_LINES = 14  # of an open cell that ends in what it shows: the rest is how to draw it
 LONG_CELL_TAG = "long"  # a class that is being taught
 EXEMPT_TAGS = {"nbval-ignore-output", "nbval-skip"}
 LARGEST_EXEMPT_SHARE = 0.15
@@ -38,6 +39,9 @@ BARS = re.compile(r"\S *\|\s")
 IN_BRACKETS = re.compile(r"\[[^\[\]]*\]")
 HYPHEN = re.compile(r"(?<![\w.])-(?=\.?\d)")
 SHARE = re.compile(r"\d(?:%| per ?cent)")
+SHOWS = re.compile(r"(?:table|cards|show|picture|display|line_chart|bar_chart|point_chart)\(")
+FIGURE = re.compile(r"\b[Tt]he figure\b")
+FOLD_OUT = re.compile(r"<details>.*?</details>", flags=re.DOTALL)
 CHECK = re.compile(r"\bcheck\(\s*\"(\d\d\.\w+)\"")
 
 
@@ -144,6 +148,37 @@ def _longest(cell: NotebookNode) -> int:
 
 def _is_folded(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and cell.source.startswith(FOLDED)
+
+
+@rule
+def what_only_draws_is_folded(notebook: NotebookNode, path: str) -> list[str]:
+    """A table or a figure teaches by what it shows, and seldom by the lines that lay it out."""
+    return [
+        f"{len(lines)} lines for {last!r}: fold them, or what lays it out"
+        for cell in code_cells(notebook)
+        if not _is_folded(cell) and "exercise" not in cell.metadata
+        for *lines, last in [cell.source.split("\n")]
+        if len(lines) >= LONGEST_SHOWN_LINES and SHOWS.match(last.strip())
+    ]
+
+
+@rule
+def figures_spoken_of_are_seen(notebook: NotebookNode, path: str) -> list[str]:
+    """Without a prediction an answer stays folded, and the figure in it: name the answer, then."""
+    found, said, seen = [], "", False
+    for cell in [*notebook.cells, None]:
+        if cell is None or (cell.cell_type == "markdown" and "## " in cell.source):
+            if said and not seen:
+                found.append(f"{said!r}, but its section shows none before a prediction")
+            said, seen = "", False
+        if cell and cell.cell_type == "markdown":
+            match = FIGURE.search(FOLD_OUT.sub("", cell.source))
+            said = said or (cell.source[match.start() :][:50] if match else "")
+        elif cell:
+            htmls = [output.get("data", {}).get("text/html", "") for output in cell.outputs]
+            revealed = re.search(r"\breveal\(", cell.source)
+            seen |= not revealed and any("lora-figure" in html for html in htmls)
+    return found
 
 
 @rule
