@@ -45,8 +45,7 @@ explorer
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. That is expensive. Beside each
-# number you keep its gradient, and two numbers for the optimizer. For Llama 3 8B this takes about
-# 121 GB of GPU memory, and each task leaves you with a file of 16 GB.
+# number you keep its gradient, two numbers for the optimizer, and what the backward pass needs. For Llama 3 8B this takes about 121 GB of GPU memory, and each task leaves you with a file of 16 GB.
 #
 # LoRA freezes the model, and trains a small adapter beside it. Only the adapter needs gradients and an
 # optimizer. So about 35 GB are enough, and each task's file shrinks to 7 MB.
@@ -268,7 +267,7 @@ chart = line_chart(
 )
 show(chart, alt=f"Three smooth curves that cross. {finding}.")
 # %% [markdown]
-# **Takeaway:** strength acts smoothly; the text changes where two curves cross.
+# **Takeaway:** strength acts smoothly; the text changes where another word's curve becomes the highest.
 #
 # ## Deeper: a filter for spam
 # The spam adapter brings a new last layer, a *head* with two outputs.

@@ -86,7 +86,7 @@ print(column @ row)
 # Each piece works like the update that you just turned: in $x M$ it reads the direction $u$ and
 # writes the direction $v$. Both have length 1, so $\sigma$ is the piece's strength. All $u$ are
 # perpendicular to one another, and so are all $v$. The rank is the number of pieces with
-# $\sigma > 0$. Add a second such product: how many has the sum?
+# $\sigma > 0$. Now add a second such product.
 # %%
 from lora_edu import energy_kept, singular_values, truncate
 
@@ -160,7 +160,7 @@ knife
 # So this ΔW needs 26 pieces for 90 % of its energy. Does the *task* need them? The matrix cannot
 # tell, so we trained LoRA on the same messages. At rank 1 each of the 36 matrices gets a single
 # direction to read and one to write. A new last layer, the *head*, learns, too. LoRA's rivals are
-# the whole ΔW, and a head alone on the frozen base. Each is trained with five random *seeds*.
+# full fine-tuning, with the whole ΔW in all 36, and a head alone on the frozen base. Each is trained with five random *seeds*.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)
@@ -204,8 +204,8 @@ reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 # <details><summary><b>What came out</b>, once you have predicted</summary>
 #
 # **LoRA at rank 1 does about as well as the whole ΔW**, and clearly better than a head alone. So
-# one direction for each matrix was enough here, though the measurement is uncertain by five points. The task is
-# easy, though: counting words gets 89.7 %.
+# one direction for each matrix was enough here, give or take five points. But the task is
+# easy: counting words gets 89.7 %.
 #
 # The figure also *cuts* ΔW to each rank. That is another question, because LoRA *learns* its
 # directions.
@@ -360,13 +360,13 @@ put_back
 # Do random directions do as well? Then tick **more curves**.
 #
 # <details><summary>What to look for</summary>
-# From rank 1 to 8 the energy goes from 23 to 60 %, but accuracy stays at 88 to 89 %. What ΔW does in r
-# directions drawn at random is worth little up to rank 16. A random update of the cut's energy is
+# From rank 1 to 8 the energy goes from 23 to 60 %, but accuracy stays at 88 to 89 %. ΔW projected onto r
+# random directions is worth little up to rank 16. A random update of the cut's energy is
 # worthless.
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# Strictly, no, but rounding alone lifts strengths off 0. So count the pieces for 90 % of the energy
+# Strictly, no: rounding alone lifts every strength off 0. So count the pieces for 90 % of the energy
 # again, in all 36 matrices.
 # %%
 # @title The pieces of all 36 matrices
@@ -400,7 +400,7 @@ chart = heat_map(
 show(chart, alt=f"A table of pieces, layers by blocks; {fewer} of 36 are below noise.")
 print(f"noise: {noise[0]} for a square layer, {noise[1]} for the MLP's")
 # %% [markdown]
-# So all 36 are far from noise. Most still need 15 pieces or more, a few only 2.
+# So all 36 are far from noise. Yet 31 need 15 pieces or more, and only one as few as 2.
 #
 # On code and mathematics, Biderman et al. (2024) find full updates whose ranks are 10 to 100 times
 # LoRA's.

@@ -202,8 +202,8 @@ print(f"with LoRA: {count_parameters(model).trainable:,}")
 # model = get_peft_model(model, config)
 # ```
 #
-# This is no magic: PEFT's layer is yours, a frozen layer beside A and B. PEFT only divides alpha by
-# the rank, so its 16 is the 2 above.
+# This is no magic: PEFT's layer is yours, a frozen layer beside A and B. PEFT divides alpha by
+# the rank, so its 16 is the 2 above, and starts A smaller.
 # </details>
 #
 # A few lines have put LoRA into a whole model, and 165,888 new numbers will learn instead of
@@ -337,7 +337,7 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # frozen layers, and the loss fell even on tales never seen, so it is not all learnt by heart.
 #
 # <details><summary>Why is that so far above the loss on each next batch?</summary>
-# Those tales are new, too, but all 380 training tales retell only 19 plots. The held-out ones have
+# Each next batch is new, too, but all 380 training tales retell only 19 plots. The held-out ones have
 # others.
 # </details>
 #
@@ -440,7 +440,7 @@ except ValueError as error:
     print(textwrap.fill(f"Error: {error}", 92))
 # %% [markdown]
 # ## Deeper: directions unlike any of W's
-# LoRA can do a task as well as full fine-tuning and yet change $W$ in another way. Shuttleworth et
+# Even at the same loss, LoRA may change $W$ in another way. Shuttleworth et
 # al. 2024 take the ten strongest singular directions of a trained layer, $W + \Delta W$. One that
 # resembles no direction of $W$, with every cosine below 0.5, is an **intruder dimension**. Has your
 # run any?
@@ -512,7 +512,7 @@ reveal(way, ways[1], because=why, measured=table(columns, rows))
 
 # %% [markdown]
 # <details><summary>Why is that?</summary>
-# A frozen layer is spared only its <em>own</em> weight's gradient, not the one on its way to block 2.
+# A frozen layer is spared only its <em>own</em> weight's gradient; block 2's must pass through it.
 # </details>
 #
 # **Exercise 5, own code.** Write the rule: which blocks does the gradient enter?

@@ -193,9 +193,8 @@ message_box(partial(ask, model, classes=["ham", "spam"]), messages)
 #
 # ## Was LoRA worth it?
 # Would less have done, or more been better? The cheapest way to make *this model* a spam filter is to
-# train the **head alone**. It judges by what the base makes of a message, while LoRA changes what the
-# base makes of it. So for a head the base's outputs are computed once and kept. The other extreme is
-# **full** fine-tuning. And counting words needs no model at all.
+# train the **head alone**. It judges by what the base makes of a message, which LoRA would change. So
+# the base's outputs are computed once and kept. The other extreme is **full** fine-tuning. And counting words needs no model at all.
 # %%
 import json
 
@@ -256,12 +255,12 @@ verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
 why = f"it is {gap:.1f} points: a head alone is already right so often that little is left to gain"
 reveal(versus, verdict, because=why, measured=right_of)
 # %% [markdown]
-# **Takeaway:** LoRA was right about as often as full fine-tuning, from a file of 0.7 MB instead of 12.4.
+# **Takeaway:** LoRA was right about as often as full fine-tuning, from a file of 0.7 MB instead of 12.4, in 32 bits.
 # But the task is easy, since counting words does about as well: on our messages it got 90 %, LoRA 91 %,
 # and on the real ones it even beat LoRA, by 3.1 points.
 #
 # The memory for gradients and Adam shrank as much as the file, but training was no faster (timed
-# below). So LoRA bought you space. It bought you no time, and no better score than full's. When is space
+# below). So LoRA bought you space. As you built it, it bought you no time, and no better score than full's. When is space
 # what you need?
 #
 # ## Should I use LoRA, and with what?
@@ -315,7 +314,7 @@ tale = "Ahoy! Me ship sailed through the storm all night, and the crew sang."
 said, sure = ask(own_model, tale, classes)
 print(f"{said}, {sure} % sure: {tale}")
 # %% [markdown]
-# The model is nearly always right, yet takes our pirate for a waiter! The reason is that a score holds
+# The model is nearly always right, yet takes our pirate for a waiter! A score holds
 # for texts *like those in the file*, and says nothing of others. With a file of your own, choose rate
 # and steps on `own_rows.validation`.
 #
@@ -510,7 +509,7 @@ table(["", "operations, as a share of a full step's"], [[n, f"{p:.3f}"] for n, p
 # %% [markdown]
 # The model's share is a little lower, because the first adapters need not pass a gradient on.
 #
-# `fuse` computes the same in fewer, larger operations. Does that save time?
+# `fuse` computes the same in fewer, larger operations. The ranges show whether that saves time.
 # %%
 import copy
 

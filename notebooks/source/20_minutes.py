@@ -115,8 +115,9 @@ class LinearWithLoRA(nn.Module):
 
 
 # %% [markdown]
-# Double alpha, and the update counts twice as much. $A$ starts with random numbers, $B$ with zeros. So $A B$ is zero at first, and the layer answers
-# exactly as before:
+# Double alpha, and the update counts twice as much. (The slider's strength multiplies on top of alpha:
+# at 1, the update counts as it was trained.) $A$ starts with random numbers, $B$ with zeros. So $A B$ is
+# zero at first, and the layer answers exactly as before:
 # %%
 layer, x = nn.Linear(192, 768), torch.randn(4, 192)
 difference = (LinearWithLoRA(layer, rank=8, alpha=2.0)(x) - layer(x)).abs().max().item()
@@ -128,7 +129,8 @@ print(f"largest difference before training: {difference}")
 # %%
 drawing("gpt_block")
 # %% [markdown]
-# Two things must be done, in this order. First freeze all that is there. Then walk through the blocks
+# Two things must be done, in this order. First freeze all that is there: later that would freeze $A$
+# and $B$ as well. Then walk through the blocks
 # and put a `LinearWithLoRA` in the place of each linear layer.
 # %%
 from lora_edu import choose_device, generate_text, load_pretrained, load_tokenizer
@@ -157,7 +159,8 @@ print(f"{counted[0]:,} of {counted[1]:,} numbers learn")
 # %% [markdown]
 # ## Train it
 # Now the storyteller learns to talk like a pirate. The loop is the one that you know. The optimizer
-# gets $A$ and $B$, and nothing else. Watch how the same opening goes on while the loss falls.
+# gets $A$ and $B$, and nothing else. Watch how the same opening goes on while the loss falls. It is in
+# *nats* per token, $-\ln p$, where $p$ is the probability that the model gave the right next token.
 # %%
 from lora_edu import Batches, load_tales, next_token_loss, text_rows
 from lora_edu.plots import cards, to_last_word
@@ -183,8 +186,9 @@ for step, batch in zip(range(41), batches.epoch(0)):
 
 cards(told)
 # %% [markdown]
-# Forty steps, and there are pirates at sea! The plot stumbles; with more training an adapter of this size
-# tells a better tale:
+# Forty steps, and there are pirates at sea! These tales retell few plots, so on others the loss is higher
+# ([notebook 03](03_lora_in_a_gpt.ipynb) measures it). The plot stumbles, too, but with more training an
+# adapter of this size tells a better tale:
 # %% tags=["nbval-ignore-output"]
 from lora_edu import data_path, load_adapter, switch
 
@@ -261,23 +265,25 @@ reveal(as_good, TASKS[1], because="on menus LoRA makes more mistakes", measured=
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
-# On spam the bet paid off: the five seeds of each method overlap, so we cannot tell LoRA from full
-# fine-tuning. On menus LoRA gets six facts in a hundred wrong, and
-# full fine-tuning two; the base without training gets nearly all of them wrong. So LoRA often does most of the work for
-# a small part of the price. Whether that is enough depends on the task.
+# On spam the five seeds of each method overlap, so we cannot tell LoRA from full fine-tuning. But the
+# task is easy, since counting words does about as well ([notebook
+# 05](05_finetune_a_classifier.ipynb)). On menus LoRA gets six facts in a hundred wrong, and full
+# fine-tuning two; the base without training gets nearly all of them wrong. So here LoRA did most of the
+# work for a small part of the price. Whether that is enough depends on the task.
 #
 # </details>
 #
 # ## Should I use it, and with what?
+# Alpha in these tables is PEFT's, the usual library's, which divides it by the rank: at rank 8 its 16 is
+# our 2. With `scaling="alpha/rank"` our library divides, too, and with `init="peft"` its $A$ starts with
+# PEFT's smaller random numbers. *QLoRA* keeps the base in 4 bits, and *checkpointing* computes
+# activations again instead of keeping them.
 # %%
 from lora_edu.widgets.choosing import decision_tables
 
 decision_tables()
 # %% [markdown]
-# PEFT, the usual library, divides alpha by the rank. At rank 8, then, its 16 is our 2. With
-# `scaling="alpha/rank"` our library divides, too, and with `init="peft"` its $A$ starts with PEFT's
-# smaller random numbers. Each word of these tables is explained in
-# [notebook 05](05_finetune_a_classifier.ipynb).
+# [Notebook 05](05_finetune_a_classifier.ipynb) says how each line came about.
 #
 # ## Three sentences to remember
 # 1. LoRA freezes a model and trains two thin matrices beside each layer that you choose.
