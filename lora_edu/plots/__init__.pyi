@@ -36,6 +36,7 @@ from .style import (
     line_style,
     png,
     shown_width,
+    wrapped,
 )
 from .tables import Table, note_beneath, signed, table
 from .tied_names import tie_names
@@ -87,4 +88,5 @@ __all__ = [
     "tie_names",
     "to_last_word",
     "widths_px",
+    "wrapped",
 ]

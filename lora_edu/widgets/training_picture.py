@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import Any
 
 from matplotlib.patheffects import withStroke
@@ -22,6 +21,7 @@ from lora_edu.plots import (
     shown_width,
     smoothed,
     tie_names,
+    wrapped,
 )
 from lora_edu.training import History
 from lora_edu.widgets.canvas import Canvas
@@ -123,7 +123,7 @@ class TrainingPicture:
             history: The record of the run.
         """
         for each in self.titles:
-            each.set_text(textwrap.fill(title, _PHONE_CHARACTERS) if self._phone else title)
+            each.set_text(wrapped(title, _PHONE_CHARACTERS) if self._phone else title)
         self._curves["batches"].set_data(history.steps, history.losses)
         self._curves["training"].set_data(history.steps, smoothed(history.losses))
         alone = len(history.losses) == 1  # a line of one point is not seen

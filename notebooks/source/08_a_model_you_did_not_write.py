@@ -182,6 +182,7 @@ cards(said, title=f"meant: {meanings[0]}")
 # And six meanings are few, so here are 200 from the record. The interval is for the luck of which
 # meanings were asked.
 # %%
+# @title The answer: run it when you have predicted
 from lora_edu import data_path
 from lora_edu.evaluation import digits, read_record, runs_of, summarise
 from lora_edu.plots import signed, table
@@ -203,8 +204,6 @@ def decimal(rate):
     return f"{rate:.5f}".rstrip("0")  # 0.00003, not 3e-05
 
 
-# %%
-# @title The answer: run it when you have predicted
 # the record's names; its second seed shows the model five other examples
 WAYS = {"bare": ("base", 0), "chat": ("chat", 0), "examples": ("examples", 0)}
 rows = []
