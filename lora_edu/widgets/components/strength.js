@@ -176,6 +176,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
   } });
   const label = ({ own, text }) => `${own ? "yours: " : ""}${text.trim()}`;
   const list = choice({ label: "Prompt", options: [[0, ""]], value: 0, change: place => { stop(); state.prompt = place; start(); } });
+  const recorded = data.adapters.map(() => 0); // each adapter's last prompt that needs no Python
   const offer = () => {
     const { prompts, example, hint } = data.adapters[state.adapter];
     list.offer(prompts.map((each, place) => [place, label(each)]), state.prompt);
@@ -227,6 +228,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
     status.replaceChildren(data.adapters[state.adapter].does);
     show();
     if (chosen().own) compute(turn, chosen());
+    else recorded[state.adapter] = state.prompt;
   };
   const compute = async (mine, prompt) => {
     const { name } = data.adapters[state.adapter];
@@ -242,6 +244,10 @@ export function mount(host, { strengths, most, adapters }, ask) {
     } catch (error) {
       if (mine !== turn) return;
       console.warn(error);
+      const { prompts } = data.adapters[state.adapter]; // what has no answer is left, and its text stays in the field
+      prompts.splice(prompts.indexOf(prompt), 1);
+      state.prompt = recorded[state.adapter];
+      offer();
       status.replaceChildren(el("p", { class: "wrong", role: "alert" }, `That did not work. ${error.message}`));
     }
   };

@@ -494,10 +494,34 @@ def test_what_went_wrong_is_told_until_it_goes_well_again(page: Page, kit: Locat
     assert alert.count() == 0
 
 
+@pytest.mark.parametrize("answers", [0, 3], ids=["at once", "in the middle"])
+def test_where_python_fails_the_last_recorded_prompt_is_there_again(
+    page: Page, kit: Locator, answers: int
+) -> None:
+    kit.get_by_role("radio", name="tales").click()
+    prompts = kit.get_by_role("combobox", name="Prompt")
+    prompts.select_option(index=1)
+    before, offered = kit.locator(".two").inner_text(), prompts.inner_text()
+    page.evaluate(
+        "answers => { wait = 100; setInterval(() => {"
+        "if (asked.length > answers) failing = 'OSError: gone'; }, 1); }",
+        answers,
+    )
+    ask(kit, "A cat")
+    assert kit.get_by_role("alert").inner_text() == "That did not work. OSError: gone"
+    assert kit.locator(".two").inner_text() == before
+    assert prompts.inner_text() == offered and prompts.evaluate("list => list.selectedIndex") == 1
+    assert kit.get_by_role("textbox", name="Your own prompt").input_value() == "A cat"
+
+
 def test_without_python_it_says_what_to_do_and_the_rest_works(page: Page) -> None:
     kit = show(page, EXPLORER)
+    kit.get_by_role("button", name="▶ Play").wait_for()
+    before = kit.locator(".two").inner_text()
     ask(kit, "A cat")
     kit.get_by_text("No Python is behind this picture. Run its cell, then ask again.").wait_for()
+    assert kit.locator(".two").inner_text() == before  # words, the base's and bars
+    assert kit.get_by_role("textbox", name="Your own prompt").input_value() == "A cat"
     kit.get_by_role("combobox", name="Prompt").select_option(index=0)
     place_of(kit, 0.0)
     assert said(kit) == RECORDING["menu"][0].at(0.0).text.strip()
