@@ -113,7 +113,7 @@ def judge_prediction(prediction: float | None, asked: ExplorerState) -> str:
 
 
 def describe(state: ExplorerState, has_prediction: bool = False, drawn: str = "") -> str:
-    """The picture in words: the curve, each kind's share, and the layer that is drawn to scale.
+    """The picture in words: the curve, each kind's share, and the layer that is drawn.
 
     Args:
         state: What is set.
@@ -138,15 +138,15 @@ def describe_layer(state: ExplorerState, kind: str) -> str:
     """Says what the drawing of one layer shows: W, and the two strips beside it.
 
     Example:
-        >>> describe_layer(ExplorerState("GPT-2 small (124M)"), "query")[:60]
-        'One query layer of 12, to scale: W, 768 × 768, holds 589,824'
+        >>> describe_layer(ExplorerState("GPT-2 small (124M)"), "query")[:58]
+        'One query layer of 12: W, 768 × 768, holds 589,824 numbers'
     """
     layer, rank = state.shape.projection(kind), state.rank
     weights = layer.in_dim * layer.out_dim
     count = layer_parameters(layer.in_dim, layer.out_dim, rank)
     of = f" of {layer.copies}" if layer.copies > 1 else ""
     return (
-        f"One {kind} layer{of}, to scale: W, {layer.in_dim:,} × {layer.out_dim:,}, holds "
+        f"One {kind} layer{of}: W, {layer.in_dim:,} × {layer.out_dim:,}, holds "
         f"{weights:,} numbers; A, {layer.in_dim:,} × {rank:,}, and B, {rank:,} × "
         f"{layer.out_dim:,}, hold {count:,} together, {percent(count / weights)} of W's."
     )

@@ -104,7 +104,7 @@ def test_the_page_is_told_the_shapes_of_all_models() -> None:
 def test_the_drawings_words_are_the_layers_sizes() -> None:
     state = ExplorerState("Llama 3 8B", 16, ("query", "value"))
     words = explorer.describe(state, drawn="value")
-    assert "One value layer of 32, to scale: W, 4,096 × 1,024, holds 4,194,304" in words
+    assert "One value layer of 32: W, 4,096 × 1,024, holds 4,194,304" in words
     assert "hold 81,920 together, 1.95 % of W's." in words
 
 

@@ -1,4 +1,4 @@
-// The rank explorer: trainable parameters against rank, and one layer drawn to scale.
+// The rank explorer: trainable parameters against rank, and one layer drawn, to scale where that can be seen.
 import { apart, box, choice, el, fixed, grouped, inWords, megabytes, percent, slider, svg, tick, unbroken } from "./kit.js";
 import { drawChart } from "./rank_chart.js";
 import { drawLayer } from "./rank_layer.js";
@@ -54,7 +54,7 @@ function layerAt({ target, m, n, copies }, rank) {
   const share = percent(count / weights);
   const sizes = [m, rank, n].map(grouped);
   return { target, m, n, copies, weights, count, share,
-    alt: `One ${target} layer${of}, to scale: W, ${sizes[0]} × ${sizes[2]}, holds ${grouped(weights)} numbers; A, ${sizes[0]} × ${sizes[1]}, ` +
+    alt: `One ${target} layer${of}: W, ${sizes[0]} × ${sizes[2]}, holds ${grouped(weights)} numbers; A, ${sizes[0]} × ${sizes[1]}, ` +
       `and B, ${sizes[1]} × ${sizes[2]}, hold ${grouped(count)} together, ${share} of W's.` };
 }
 

@@ -162,6 +162,35 @@ def test_the_letters_of_a_layer_never_touch(rank: int, page: Page) -> None:
             )
 
 
+# Drawn: widths and heights of W, A and B, and what the caption says of them.
+LAYER = """box => ({
+  sizes: [...box.querySelectorAll(".layer rect")]
+    .map(each => [+each.getAttribute("width"), +each.getAttribute("height")]),
+  said: box.querySelector(".layer caption").textContent })"""
+
+
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize(("model", "side"), [("mini GPT (3M)", 192), ("GPT-3 175B", 12_288)])
+def test_a_layer_is_drawn_to_scale_or_says_that_it_is_not(
+    model: str, side: int, rank: int, page: Page
+) -> None:
+    shown = show(page, rank_explorer(ExplorerState(model, rank, ("query",))))
+    shown.locator(".layer rect").first.wait_for()
+    drawn = shown.evaluate(LAYER)
+    (wide, high), (thick, _), (_, beneath) = drawn["sizes"]
+    assert wide == high >= 26 and thick == beneath >= 1
+    if drawn["said"].endswith(", to scale"):
+        assert thick / wide == pytest.approx(rank / side)
+    else:
+        more = max(rank / side, side / rank)
+        times = f"{more:.2g}" if more < 10 else f"{more:,.0f}"
+        one, other = ("A", "W") if rank > side else ("W", "A")
+        assert drawn["said"].endswith(
+            f"not to scale any more: {one} is {times} times as wide as {other}"
+        )
+        assert thick / wide != pytest.approx(rank / side)
+
+
 @pytest.mark.parametrize("make", [rank_explorer, memory_bars])
 def test_every_control_has_a_name_and_is_reached_by_the_tab_key(
     make: Callable[[], Component], page: Page
