@@ -46,11 +46,12 @@ class Table:
                     f"{self.columns}; got {row}"
                 )
         self.lowest = _lowest(self.rows) if marks_lowest else set()
-        #: The columns that stand on the left: the names, and words; numbers stand on the right.
+        #: The columns that stand on the left: the names, and those that are words for the most
+        #: part; numbers stand on the right.
         self.on_the_left = {0} | {
             number
             for number, cells in enumerate(zip(*self.rows, strict=True))
-            if not any(_VALUE.match(cell) for cell in cells)
+            if 2 * sum(bool(_VALUE.match(cell)) for cell in cells) < len(cells)
         }
 
     def __repr__(self) -> str:

@@ -39,6 +39,14 @@ def test_the_page_gets_headings_of_columns_and_of_rows_and_no_raw_sign() -> None
     assert re.findall(r"text-align:(\w+)", html)[:4] == ["left", "right", "right", "left"]
 
 
+def test_a_column_that_is_words_for_the_most_part_is_on_the_left() -> None:
+    entries = [["kind", "LORA"], ["rank", 8], ["modules", "query and 35 more"]]
+    assert table(["entry", "value"], entries).on_the_left == {0, 1}
+    assert table(["entry", "value"], [*entries[1:], ["alpha", 16], ["seed", "–"]]).on_the_left == {
+        0
+    }
+
+
 def test_words_stand_on_the_left_and_numbers_on_the_right() -> None:
     rows = [["a", "spam", "none", "< 1 %"], ["b", "ham, 2", "L40S 48 GB", "–"]]
     found = table(["", "says", "card", "share"], rows)
