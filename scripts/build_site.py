@@ -32,12 +32,14 @@ from scripts.site_predictions import join_answers, marks_a_prediction, page_scri
 SOLUTIONS = "blob/main/notebooks/solutions"
 SITE, BUILD = ROOT / "docs" / "site", ROOT / "build"
 NOTEBOOKS = ROOT / "notebooks"
-COLAB_LINK = re.compile(r"^\[Open in Colab\]\(([^)]*)\)$")
+COLAB_LINK = re.compile(r"^\[Open in Colab\]\(([^)]*)\)$", re.M)
 # No Python is behind a page: an explorer then does not offer to ask it.
 WAY_TO_PYTHON = re.compile(r'toPython\("[^"]*", \d+\)')
 # A cell that a learner runs after predicting; a page shows what it says, folded, and not the cell.
 ANSWER = "# @title The answer: run it"
-FIRST_CELL = "import lora_edu  # noqa"  # installs the course; a page needs none
+FIRST_CELL = 'find_spec("lora_edu")'  # installs the course; a page needs none
+#: What a check says where nobody can have tried.
+NOT_TRIED = re.compile(r"(?<=<b>)Not tried yet(?=</b>)|(?<=>)not tried yet(?=</td>)")
 READING = (
     "Here you read, unfold and drag. To run the code and change it, "
     r"[open the notebook in Colab](\1) "
@@ -144,9 +146,13 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
     The link to Colab becomes a sentence, the cell that installs the course goes, a cell
     without outputs takes those of its like in the solution, folded between a question and its
     answer but for predictions and for explorers that do not start at an answer, and code that
-    Jupyter folds is folded here too. What needs a kernel is said so, or goes.
+    Jupyter folds is folded here too. What needs a kernel is said so, or goes: an exercise that was
+    not tried says where it can be.
     """
     solved = {cell.id: cell for cell in solution.cells}
+    links = (COLAB_LINK.search(cell.source) for cell in learner.cells)
+    notebook = next(link[1] for link in links if link)
+    to_try = f'To try it, <a href="{escape(notebook)}">open the notebook</a>'
     for cell in learner.cells:
         tags = cell.metadata.setdefault("tags", [])
         if cell.cell_type == "markdown":
@@ -171,6 +177,7 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
         for data in (output.get("data", {}) for output in cell.outputs):
             if "text/html" in data:
                 alone = WAY_TO_PYTHON.sub("null", data["text/html"])
+                alone = NOT_TRIED.sub(to_try, alone)
                 data["text/html"] = NOTEBOOK_LINK.sub(r'href="\1.html"', alone)
             if "text/markdown" in data:  # Sphinx follows links of cells, not of outputs
                 data["text/markdown"] = data["text/markdown"].replace(".ipynb)", ".html)")

@@ -62,6 +62,9 @@ def join_answers(notebook: NotebookNode) -> None:
             if name == "predict":
                 (key,) = (_KEY.search(bundle["text/html"])[1] for bundle in bundles)
                 asked[call.name] = _Asked(key, is_number=len(call.arguments) == 1)
+                for bundle in bundles:  # a box of words is as wide as the text
+                    form = bundle["text/html"]
+                    bundle["text/html"] = form.replace("<div ", '<div class="asked" ', 1)
             for bundle in bundles:
                 if name == "reveal":
                     if call.name not in asked:

@@ -202,12 +202,68 @@ def test_a_phone_stacks_a_table_of_sentences(page: Page) -> None:
         assert cell.get_attribute("data-column")
 
 
+# Tables that a reader must swipe, by their rows and columns.
+SWIPED = """() => [...document.querySelectorAll('article .wider')].flatMap(place =>
+  [...place.querySelectorAll('table')].filter(table => table.scrollWidth > place.clientWidth + 1)
+    .map(table => [table.tBodies[0].rows.length, table.rows[0].cells.length]))"""
+
+
+def test_on_a_phone_a_table_is_whole_or_long_and_a_card_says_each_columns_name(page: Page) -> None:
+    page.set_viewport_size({"width": WIDTHS["phone"], "height": 900})
+    page.evaluate(UNFOLD)
+    page.wait_for_timeout(200)
+    for rows, _ in page.evaluate(SWIPED):
+        assert rows > 8
+    if page.name[:2] == "05":
+        assert page.locator(".stacked:visible").count() > 1
+    for table in page.locator(".stacked:visible").all():
+        names = table.locator("thead th").all_text_contents()
+        for row in table.locator("tbody tr").all():
+            cells = row.locator("th, td").all()
+            assert [cell.get_attribute("data-column") for cell in cells] == [
+                name.strip() for name in names
+            ]
+            assert all(cell.bounding_box()["x"] >= 0 for cell in cells if cell.is_visible())
+    page.set_viewport_size({"width": WIDTHS["desktop"], "height": 900})
+    page.wait_for_timeout(200)
+    assert page.locator(".stacked").count() == 0
+
+
+def test_on_a_desktop_there_are_two_edges_at_the_right(page: Page) -> None:
+    for width in (1366, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate(UNFOLD)
+        text, wide = "article section > p", "article .cell > .cell_input, article .wired"
+        edges = []
+        for kinds in (f"{text}, article blockquote, .asked, .lora-drawing, .lora-parts", wide):
+            boxes = [each.bounding_box() for each in page.locator(kinds).all() if each.is_visible()]
+            edges.append({round(box["x"] + box["width"]) for box in boxes})
+        narrow, wide_edges = edges
+        assert max(wide_edges) - min(wide_edges) <= 1, wide_edges
+        if page.name == "index":
+            explorer = page.locator("[data-lora]").bounding_box()
+            assert round(explorer["x"] + explorer["width"]) in wide_edges
+        assert max(narrow) - min(narrow) <= 1, narrow
+
+
+def test_an_exercise_says_where_it_can_be_tried(page: Page) -> None:
+    assert page.locator(".cell_output .text_html").get_by_text("not tried yet").count() == 0
+    for told in page.get_by_text("To try it, open the notebook").all():
+        assert "colab" in told.locator("a").get_attribute("href")
+    if page.name[:2] == "03":
+        assert page.get_by_text("To try it, open the notebook").count() == 5
+
+
 def test_on_a_phone_what_is_wider_than_its_place_says_so_and_nothing_else_does(page: Page) -> None:
     page.evaluate(UNFOLD)
     for name, width in WIDTHS.items():
         page.set_viewport_size({"width": width, "height": 900})
         page.evaluate("() => new Promise(done => setTimeout(done, 100))")
-        for kind, said in (("table", "whole table"), (".lora-figure", "whole chart")):
+        for kind, said in (
+            ("table", "whole table"),
+            (".lora-figure", "whole chart"),
+            (".katex-display .katex-html > .base", "whole formula"),
+        ):
             for place in page.evaluate(SWIPES, kind):
                 assert (said in place["says"]) == (place["wider"] and name == "phone"), place
 

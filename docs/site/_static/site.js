@@ -18,10 +18,29 @@ for (const heading of document.querySelectorAll(".cell_output thead th"))
 for (const cell of document.querySelectorAll(".cell_output tbody td"))
   cell.classList.toggle("words", cell.style.textAlign === "left" && cell.textContent.length > 24);
 
-// A table or a chart that is wider than its place says that it can be swiped; site.css has the words.
-const wider = new ResizeObserver(seen => {
-  for (const { target } of seen) target.classList.toggle("wider", target.scrollWidth > target.clientWidth + 1);
-});
+// On a phone a table of numbers that is too wide becomes cards, too; a long one is rather swiped.
+const LONG = 8, phone = matchMedia("(max-width: 600px)");
+const stack = (table, place) => {
+  table.classList.remove("stacked");
+  const rows = [...table.tBodies].flatMap(body => [...body.rows]);
+  if (!phone.matches || rows.length > LONG || table.scrollWidth <= place.clientWidth + 1) return;
+  const columns = [...(table.tHead?.rows[0]?.cells ?? [])].map(each => each.textContent.trim());
+  if (columns.length < 3) return;
+  for (const row of rows) [...row.cells].forEach((cell, place) => { cell.dataset.column = columns[place]; });
+  table.classList.add("stacked");
+};
+
+// What is still wider than its place says that it can be swiped; site.css has the words. It fades as
+// far as it goes on.
+const fit = place => {
+  for (const table of place.querySelectorAll("table:not(.cards, .sentences *)")) stack(table, place);
+  const beyond = place.scrollWidth - place.clientWidth;
+  place.classList.toggle("wider", beyond > 1);
+  place.style.setProperty("--beyond", `min(3.5em, ${beyond}px)`);
+};
+const wider = new ResizeObserver(seen => requestAnimationFrame(() => { for (const { target } of seen) fit(target); }));
+for (const each of document.querySelectorAll("article .katex-display .katex-html, article .highlight pre"))
+  if (!each.closest(".cell, [data-lora]")) wider.observe(each);
 for (const each of document.querySelectorAll("article table, article .lora-figure")) {
   let place = each.parentElement;
   while (place && !/auto|scroll/.test(getComputedStyle(place).overflowX)) place = place.parentElement;
