@@ -51,13 +51,10 @@ ROOT = Path(__file__).resolve().parent.parent
 COLAB_LINK = "[Open in Colab](https://colab.research.google.com/github/{slug}/blob/main/{path})"
 BOOTSTRAP = """\
 # @title Install the course where it is missing, on Colab for example
-try:
-    import lora_edu  # noqa: F401
-except ImportError:  # LORA_EDU_WHEEL names another source
-    import os
+from importlib.util import find_spec
 
-    course = os.environ.get("LORA_EDU_WHEEL", "git+https://github.com/{slug}")
-    %pip install -q "{{course}}"
+if not find_spec("lora_edu"):
+    %pip install -q "git+https://github.com/{slug}"
 """
 
 

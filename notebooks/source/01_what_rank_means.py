@@ -80,8 +80,8 @@ print(column @ row)
 # number of such pieces that add up to it. It also works backwards: *every* matrix is a sum of rank-1 pieces, and the
 # *singular value decomposition* (SVD) finds such a sum:
 #
-# $$M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots, \qquad \sigma_1 \ge \sigma_2 \ge
-# \dots \ge 0$$
+# $$\begin{gathered}M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots \\
+# \sigma_1 \ge \sigma_2 \ge \dots \ge 0\end{gathered}$$
 #
 # Each piece works like the update that you just turned: in $x M$ it reads the direction $u$ and
 # writes the direction $v$. Both have length 1, so $\sigma$ is the piece's strength. All $u$ are

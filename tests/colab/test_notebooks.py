@@ -22,6 +22,8 @@ from support.layered import installed
 from support.notebooks import compare
 from support.project import ROOT, notebook_names
 
+from scripts.notebook_format import repository_slug
+
 # With every kind of widget, training, and the files of adapters.
 WHOLE = [name for name in notebook_names() if name[:2] in ("00", "05", "07")]
 if os.environ.get("LORA_EDU_COLAB") == "all":
@@ -37,10 +39,13 @@ def content(tmp_path: Path) -> Path:
     return folder
 
 
-def opened(name: str, folder: Path) -> Path:
-    """Copies a learner's notebook; what pip says in its first cell is not compared."""
+def opened(name: str, folder: Path, wheel: Path) -> Path:
+    """Copies a learner's notebook; its first cell installs the wheel, and is not compared."""
     notebook = nbformat.read(ROOT / f"notebooks/{name}.ipynb", as_version=4)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    released = f"git+https://github.com/{repository_slug()}"
+    assert f'%pip install -q "{released}"' in first.source
+    first.source = first.source.replace(released, str(wheel))
     first.metadata["tags"] = ["nbval-ignore-output"]
     path = folder / f"{name}.ipynb"
     nbformat.write(notebook, path)
@@ -63,7 +68,7 @@ def imports_of(notebook: nbformat.NotebookNode) -> list[str]:
 def test_the_others_find_all_that_they_import(
     wheel: Path, colab_python: Path, content: Path
 ) -> None:
-    notebooks = [nbformat.read(opened(name, content), as_version=4) for name in OTHERS]
+    notebooks = [nbformat.read(opened(name, content, wheel), as_version=4) for name in OTHERS]
     firsts = [next(c for c in each.cells if c.cell_type == "code") for each in notebooks]
     assert len({first.source for first in firsts}) == 1  # the same cell installs the course in all
     lines = dict.fromkeys(line for each in notebooks for line in imports_of(each))
@@ -71,7 +76,7 @@ def test_the_others_find_all_that_they_import(
     cells = [firsts[0], *(new_code_cell(line, execution_count=1) for line in lines)]
     path = content / "others.ipynb"
     nbformat.write(new_notebook(cells=cells), path)
-    done = compare(path, colab_python, {"LORA_EDU_WHEEL": str(wheel)})
+    done = compare(path, colab_python)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
 
 
@@ -79,9 +84,9 @@ def test_the_others_find_all_that_they_import(
 def test_it_installs_the_course_and_shows_what_is_stored(
     name: str, wheel: Path, colab_python: Path, content: Path
 ) -> None:
-    path = opened(name, content)
+    path = opened(name, content, wheel)
     before = installed(colab_python)
-    done = compare(path, colab_python, {"LORA_EDU_WHEEL": str(wheel)})
+    done = compare(path, colab_python)
     after = installed(colab_python)
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
     assert {row for row in after.items() ^ before.items()} == {("lora-edu", after["lora-edu"])}
