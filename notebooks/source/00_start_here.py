@@ -44,8 +44,9 @@ explorer
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
-# *fine-tuning*, trains all of its numbers once more on your examples. That is expensive. Beside each
-# number you keep its gradient, two numbers for the optimizer, and what the backward pass needs. For Llama 3 8B this takes about 121 GB of GPU memory, and each task leaves you with a file of 16 GB.
+# *fine-tuning*, trains all of its numbers once more on your examples. That is expensive. Each number
+# needs a gradient and two numbers for the optimizer, and the backward pass needs intermediate results.
+# For Llama 3 8B this takes about 121 GB of GPU memory, and each task leaves you with a file of 16 GB.
 #
 # LoRA freezes the model, and trains a small adapter beside it. Only the adapter needs gradients and an
 # optimizer. So about 35 GB are enough, and each task's file shrinks to 7 MB.

@@ -159,8 +159,8 @@ knife
 # ## The finding: does low rank do the task?
 # So this ΔW needs 26 pieces for 90 % of its energy. Does the *task* need them? The matrix cannot
 # tell, so we trained LoRA on the same messages. At rank 1 each of the 36 matrices gets a single
-# direction to read and one to write. A new last layer, the *head*, learns, too. LoRA's rivals are
-# full fine-tuning, with the whole ΔW in all 36, and a head alone on the frozen base. Each is trained with five random *seeds*.
+# direction to read and one to write. A new last layer, the *head*, learns, too. We compare it
+# with full fine-tuning, the whole ΔW in all 36, and with a head alone on the frozen base. Each is trained with five random *seeds*.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)

@@ -110,7 +110,7 @@ layer_verdict
 # ## Where does it go?
 # Beside an existing layer, whose weights stay as they are.
 #
-# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Do not freeze here: the whole model is frozen before wrapping, as afterwards $A$ and $B$ would freeze, too. Call the two parts `self.linear` and `self.lora`. The layer knows its sizes: `linear.in_features`, `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
+# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Freeze nothing here. You freeze the whole model before wrapping it; later $A$ and $B$ would freeze, too. Call the two parts `self.linear` and `self.lora`. The layer knows its sizes: `linear.in_features`, `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case

@@ -29,8 +29,8 @@ encoding = load_tokenizer("mini")
 model = load_pretrained("mini", device=device)
 # %% [markdown]
 # A block has six linear layers. Four belong to **attention**, where each token looks back: it compares
-# its `query` with the `key` of each token up to itself, and the better one fits, the more of that
-# token's `value` it takes. Then `out` mixes what was taken, and the result joins the long line of the
+# its `query` with the `key` of each token up to itself, and the better the match, the more of that
+# token's `value` it collects. Then `out` mixes what was collected, and the result joins the long line of the
 # drawing below, the *residual stream*. The other two belong to the **MLP**, which works on each token
 # alone: `fc_in` widens 192 numbers to 768, a *GELU* bends negative ones to nearly 0, and `fc_out`
 # narrows them again. The *norms* keep numbers at one scale. The blue strip at each linear layer is its
@@ -193,7 +193,7 @@ freeze(plain)
 print(f"frozen:    {count_parameters(plain).trainable:,}")
 print(f"with LoRA: {count_parameters(model).trainable:,}")
 # %% [markdown]
-# <details><summary>Nearly the same with PEFT</summary>
+# In PEFT, the usual library, it takes two calls:
 #
 # ```python
 # from peft import LoraConfig, get_peft_model
@@ -202,9 +202,8 @@ print(f"with LoRA: {count_parameters(model).trainable:,}")
 # model = get_peft_model(model, config)
 # ```
 #
-# This is no magic: PEFT's layer is yours, a frozen layer beside A and B. PEFT divides alpha by
-# the rank, so its 16 is the 2 above, and starts A smaller.
-# </details>
+# This is no magic: PEFT's layer is yours. It divides alpha by the rank, so its 16 is the 2 above,
+# and starts $A$ smaller.
 #
 # A few lines have put LoRA into a whole model, and 165,888 new numbers will learn instead of
 # 3,111,936.

@@ -260,8 +260,8 @@ reveal(versus, verdict, because=why, measured=right_of)
 # and on the real ones it even beat LoRA, by 3.1 points.
 #
 # The memory for gradients and Adam shrank as much as the file, but training was no faster (timed
-# below). So LoRA bought you space. As you built it, it bought you no time, and no better score than full's. When is space
-# what you need?
+# below). So LoRA saved you space. It saved no time, as you built it, and scored no better than full
+# fine-tuning. When is space what you are short of?
 #
 # ## Should I use LoRA, and with what?
 # Find your case in the first table, your settings in the second. The evidence, and what it does *not*
