@@ -40,6 +40,10 @@ ANSWER = "# @title The answer: run it"
 FIRST_CELL = 'find_spec("lora_edu")'  # installs the course; a page needs none
 #: What a check says where nobody can have tried.
 NOT_TRIED = re.compile(r"(?<=<b>)Not tried yet(?=</b>)|(?<=>)not tried yet(?=</td>)")
+#: And what it says beneath that to whoever can edit the cell.
+STILL_BLANK = re.compile(r"<div[^>]*>A <code>\.\.\.</code> is still in it: [^<]*</div>")
+#: Which exercise it is, on one line.
+PLACE = re.compile(r"(?<=<span>· )exercise \d+ of \d+(?=</span>)")
 READING = (
     "Here you read, unfold and drag. To run the code and change it, "
     r"[open the notebook in Colab](\1) "
@@ -177,7 +181,8 @@ def page_of(learner: NotebookNode, solution: NotebookNode) -> NotebookNode:
         for data in (output.get("data", {}) for output in cell.outputs):
             if "text/html" in data:
                 alone = WAY_TO_PYTHON.sub("null", data["text/html"])
-                alone = NOT_TRIED.sub(to_try, alone)
+                alone = NOT_TRIED.sub(to_try, STILL_BLANK.sub("", alone))
+                alone = PLACE.sub(lambda place: place[0].replace(" ", "\u00a0"), alone)
                 data["text/html"] = NOTEBOOK_LINK.sub(r'href="\1.html"', alone)
             if "text/markdown" in data:  # Sphinx follows links of cells, not of outputs
                 data["text/markdown"] = data["text/markdown"].replace(".ipynb)", ".html)")

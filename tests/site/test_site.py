@@ -139,7 +139,7 @@ def page(request: pytest.FixtureRequest, address: str, browser: BrowserContext) 
 
 def open_all(page: Page) -> None:
     """Opens the sections beside the path, of a page that has some, as a reader does."""
-    button = page.get_by_role("button", name="beside the path")
+    button = page.get_by_role("button", name="deeper section")
     assert button.count() == (page.locator("details.deeper").count() > 0)
     if button.count():
         assert button.inner_text().startswith("Open")
@@ -248,6 +248,8 @@ def test_on_a_desktop_there_are_two_edges_at_the_right(page: Page) -> None:
 
 def test_an_exercise_says_where_it_can_be_tried(page: Page) -> None:
     assert page.locator(".cell_output .text_html").get_by_text("not tried yet").count() == 0
+    assert page.get_by_text("is still in it: replace every one").count() == 0
+    assert not re.search(r"· exercise \d+ ", page.content())  # its number is not on the next line
     for told in page.get_by_text("To try it, open the notebook").all():
         assert "colab" in told.locator("a").get_attribute("href")
     if page.name[:2] == "03":
@@ -411,6 +413,14 @@ def test_a_page_asks_no_other_host_and_misses_nothing(page: Page) -> None:
 def test_every_formula_is_typeset(page: Page) -> None:
     assert page.evaluate(RAW_FORMULAS) == []
     assert page.locator(".katex-error").count() == 0
+
+
+def test_a_bracket_stays_on_the_line_of_its_formula(page: Page) -> None:
+    apart = r"""all => all.filter(each => !each.closest('.whole')
+      && /[(\[]$/.test(each.previousSibling?.data ?? '')).length"""
+    assert page.locator("article span.math").evaluate_all(apart) == 0
+    if page.name[:2] == "04":
+        assert page.locator(".whole", has_text="(").count() >= 2
 
 
 def test_every_picture_has_its_text(page: Page) -> None:
@@ -611,10 +621,10 @@ def test_all_sections_open_on_paper_and_at_a_button(address: str, fresh: Page) -
     assert folds(fresh) == [True] * 5
     fresh.evaluate("dispatchEvent(new Event('afterprint'))")
     assert folds(fresh) == [False, False, True, False, False]
-    button = fresh.get_by_role("button", name="Open all 5 sections beside the path")
+    button = fresh.get_by_role("button", name="Open the 5 deeper sections")
     button.click()
     assert folds(fresh) == [True] * 5
-    fresh.get_by_role("button", name="Fold all 5 sections beside the path").click()
+    fresh.get_by_role("button", name="Fold the 5 deeper sections").click()
     assert folds(fresh) == [False] * 5
     button.wait_for()
 

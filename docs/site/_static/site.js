@@ -47,16 +47,19 @@ for (const each of document.querySelectorAll("article table, article .lora-figur
   if (place?.closest("article") && !place.closest("[data-lora]")) wider.observe(place);
 }
 
-// A comma after a formula stays on its line.
+// A comma after a formula stays on its line, and so does a bracket before it.
 for (const formula of document.querySelectorAll("article span.math")) {
   const next = formula.nextSibling;
-  const mark = next?.nodeType === Node.TEXT_NODE && next.data.match(/^[,.;:!?)\u2019]+/)?.[0];
-  if (!mark) continue;
-  next.data = next.data.slice(mark.length);
+  const mark = next?.nodeType === Node.TEXT_NODE && next.data.match(/^[,.;:!?)\u2019]+/)?.[0] || "";
+  const before = formula.previousSibling;
+  const bracket = before?.nodeType === Node.TEXT_NODE && before.data.match(/[(\[\u201c]+$/)?.[0] || "";
+  if (!mark && !bracket) continue;
+  if (mark) next.data = next.data.slice(mark.length);
+  if (bracket) before.data = before.data.slice(0, -bracket.length);
   const whole = document.createElement("span");
   whole.className = "whole";
   formula.replaceWith(whole);
-  whole.append(formula, mark);
+  whole.append(bracket, formula, mark);
 }
 
 // A fold is read out by what it says, not as "Toggle hidden content"; a name in it is code.
@@ -100,7 +103,7 @@ if (deeper.length) {
   all.className = "open-all";
   const say = () => {
     const one = deeper.length === 1, open = deeper.every(fold => fold.open);
-    all.textContent = `${open ? "Fold" : "Open"} ${one ? "the section" : `all ${deeper.length} sections`} beside the path`;
+    all.textContent = `${open ? "Fold" : "Open"} the ${one ? "deeper section" : `${deeper.length} deeper sections`}`;
   };
   all.addEventListener("click", () => {
     const open = !deeper.every(fold => fold.open);
