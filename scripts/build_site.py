@@ -107,12 +107,12 @@ title: Learn LoRA
 ```
 
 Inside the model, this is one of its six blocks. What the adapter adds to each layer is blue, and as
-thick as the update ΔW is large beside the layer's own weights W, times the strength. (Sizes are
-Frobenius norms, averaged over the six blocks.) Choose another adapter above, or a layer here: it
-opens into its matrices, and a token passes through them.
+thick as the update ΔW is large beside the layer's own weights W, times the strength. Choose another
+adapter above, or a layer here: it opens into its matrices, and a token passes through them.
 
 ```{{raw}} html
 {block}
+<p class="note">The sizes of ΔW and W are Frobenius norms, averaged over the six blocks.</p>
 ```
 
 The course takes this apart: see what a low rank can hold, build the layer in fifteen lines, put it

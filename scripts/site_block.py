@@ -70,7 +70,7 @@ def block() -> str:
         f'<div class="wired" data-block="{escape(json.dumps(told))}">'
         '<template shadowrootmode="open">'
         f'<style>{style}</style><link rel="stylesheet" href="_static/block.css">'
-        f'<div class="whole"><div class="block">{svg}{buttons}</div>'
+        f'<div class="whole"><div class="swiped"><div class="block">{svg}{buttons}</div></div>'
         '<div class="opened" aria-live="polite"></div><div class="token"></div></div>'
         "</template></div>"
     )

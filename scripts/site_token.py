@@ -61,6 +61,12 @@ def shown(values: Tensor) -> Tensor:
     return values[:: max(1, len(values) // MOST)]
 
 
+def ratio(numbers: dict[str, Tensor]) -> float:
+    """Norm of what A and B add at strength 1 to what is shown, over the norm of what W makes."""
+    update, frozen = (shown(numbers[what]).norm() for what in ("update", "frozen"))
+    return round((update / frozen).item(), 4)
+
+
 def packed(values: Tensor, most: float) -> str:
     """Numbers as a byte each, from -127 at -most to 127 at most, in Base64."""
     bytes_ = (127 * values / most).round().to(torch.int8)
@@ -74,8 +80,9 @@ def tokens() -> dict[str, Any]:
     """
     told = {}
     for name in TASKS:
-        layers = {}
+        layers, ratios = {}, {}
         for layer, numbers in token_numbers(name).items():
+            ratios[layer] = ratio(numbers)
             few = {what: shown(values) for what, values in numbers.items()}
             both = max((few["frozen"] + s * few["update"]).abs().max() for s in (-1, 0, 1, 2))
             scales = {"frozen": both, "update": both}
@@ -83,5 +90,5 @@ def tokens() -> dict[str, Any]:
                 what: packed(values, scales.get(what, values.abs().max()))
                 for what, values in few.items()
             }
-        told[name] = {"prompt": PROMPTS[name][0], "layers": layers}
+        told[name] = {"prompt": PROMPTS[name][0], "layers": layers, "ratios": ratios}
     return told

@@ -393,9 +393,40 @@ def test_a_token_of_the_front_page_passes_the_layer_that_is_open(
             ratio = reach(page, "update") / reach(page, "frozen")
             assert ratio == pytest.approx(expected, rel=0.05)
             assert reach(page, "added") == pytest.approx(reach(page, "update"), rel=0.05)
-        told = page.locator(".wired .token p").inner_text()
+        told = page.locator(".wired .token p:first-child").inner_text()
         assert f"only {len(found['hidden'])} numbers pass" in told
+        share = 100 * (found["update"].norm() / found["frozen"].norm()).item()
+        said = float(re.search(r"At −1\.0 blue is ([\d.]+) % of grey's size", told)[1])
+        assert said == pytest.approx(share, abs=0.5 if share > 10 else 0.06)
+        assert ".." not in told and ".”." not in told
+        assert "every third of 192" in page.locator(".wired .token svg.wide").inner_html()
     assert page.said == []
+    page.close()
+
+
+@pytest.mark.parametrize("size", [(390, 844), (683, 384)], ids=["phone", "zoomed"])
+def test_a_layer_of_the_front_page_that_is_pressed_is_seen_and_can_be_read(
+    address: str, browser: BrowserContext, size: tuple[int, int]
+) -> None:
+    page = new_page(browser)
+    page.emulate_media(reduced_motion="reduce")
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(f"{address}/index.html")
+    page.get_by_role("radio", name="menu").click()
+    page.get_by_role("button", name="key", exact=True).click()
+    page.wait_for_timeout(200)
+    opened = page.locator(".wired .opened").bounding_box()
+    assert 0 <= opened["y"] < size[1] / 2 or opened["y"] + opened["height"] <= size[1]
+    before = page.evaluate("scrollY")
+    page.locator(".wired button[value=query]").evaluate("query => query.click()")
+    page.wait_for_timeout(200)
+    assert page.evaluate("scrollY") == pytest.approx(before, abs=1)  # it was seen already
+    letters = page.locator(".wired .block svg text, .wired .opened text").evaluate_all(
+        "all => all.map(each => each.getAttribute('font-size') * each.getScreenCTM().a)"
+    )
+    assert len(letters) > 20
+    assert min(letters) >= 12
+    assert page.evaluate(TOO_WIDE) <= 0
     page.close()
 
 

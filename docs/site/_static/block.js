@@ -51,7 +51,12 @@ function begin(root, { layers, rank, sizes, tokens }) {
     root.querySelector(".sum").innerHTML = `<tspan class="m">y</tspan> = <tspan class="m">x W</tspan> ${sign} ${scaled}<tspan class="m">x ΔW</tspan>`;
     root.querySelector(".size").innerHTML = `${adapter}: ${scaled}<tspan class="m">ΔW</tspan>, ${(100 * share * size).toFixed(0)} % of <tspan class="m">W</tspan>'s size`;
   };
-  for (const each of buttons) each.addEventListener("click", () => { name = each.value; draw(); });
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  for (const each of buttons) each.addEventListener("click", () => {
+    name = each.value;
+    draw();
+    opened.scrollIntoView({ block: "nearest", behavior: still.matches ? "instant" : "smooth" }); // where it is seen, nothing moves
+  });
   draw();
 
   // The slider also moves by itself, without an event; what it says of itself is right either way.

@@ -1,5 +1,6 @@
 // One token on its two ways through a layer, in the model's numbers: W's in grey, what A and B add in blue.
 
+const NTH = { 3: "third", 12: "twelfth" };
 const LONG = 160, SHORT = 64, HIGH = 64;
 // Where each row of bars is: beside each other, and beneath each other on a phone.
 const WIDE = {
@@ -28,19 +29,24 @@ function strokes([left, top, wide], values, from, most) {
   }, "");
 }
 
+/** A share in per cent, with a digit more where it is small. */
+const perCent = share => `${(100 * share).toFixed(share > 0 && share < .095 ? 1 : 0)} %`;
+
 /** Puts the token into a place of the page; returns what shows another strength. */
-export function showToken(place, { prompt, layers }, name, [inputs, outputs]) {
+export function showToken(place, { prompt, layers, ratios }, name, [inputs, outputs]) {
   const found = Object.fromEntries(Object.entries(layers[name]).map(([what, text]) => [what, [...unpacked(text)]]));
-  const many = count => `${found.x.length} of ${count}`;
-  place.innerHTML = `<p>One token on its way through this layer of the fourth block, in the model's own numbers: the last of <b>${prompt.trim().replace(/^.*?\s(?=.{12,26}$)/s, "… ")}</b>. Between <i>A</i> and <i>B</i> only ${found.hidden.length} numbers pass.</p>` +
-    [["wide", WIDE], ["narrow", NARROW]].map(([kind, at]) => drawn(kind, at, found, many(inputs), many(outputs))).join("");
+  const many = count => `every ${NTH[count / found.x.length] ?? `${count / found.x.length}th`} of ${count}`;
+  place.innerHTML = `<p>The last token of <b>“${prompt.trim().replace(/^.*?\s(?=.{12,26}$)/s, "… ")}”</b> on its way through this layer of the fourth block, a middle one of six, in the model's own numbers. Between <i>A</i> and <i>B</i> only ${found.hidden.length} numbers pass. <span class="beside"></span></p>` +
+    [["wide", WIDE], ["narrow", NARROW]].map(([kind, at]) => drawn(kind, at, found, many(inputs), many(outputs))).join("") +
+    `<p class="scales"><i>x W</i>, <i>x A B</i> and <i>y</i> are drawn to one scale, so grey and blue compare; <i>x</i> and <i>x A</i> each have a scale of their own.</p>`;
   return strength => {
-    const added = found.update.map(value => strength * value);
+    const added = found.update.map(value => strength * value), times = strength.toFixed(1).replace("-", "−");
+    place.querySelector(".beside").textContent = `At ${times} blue is ${perCent(Math.abs(strength) * ratios[name])} of grey's size here${strength < 0 ? ", and is taken away" : ""}.`;
     place.querySelectorAll("svg").forEach((svg, i) => {
       const { bars } = i ? NARROW : WIDE, put = (row, path) => svg.querySelector(`.${row}`).setAttribute("d", path);
       put("update", strokes(bars.update, added, null, 127));
       put("added", strokes(bars.y, added, found.frozen, 127));
-      svg.querySelector(".times").textContent = `× ${strength.toFixed(1).replace("-", "−")}`;
+      svg.querySelector(".times").textContent = `× ${times}`;
     });
   };
 }
@@ -55,7 +61,7 @@ function drawn(kind, at, found, inputs, outputs) {
   const letter = (text, colour) => `<text class="m" x="${at.onto[text][0]}" y="${at.onto[text][1]}" fill="var(--${colour})" font-size="18">${text}</text>`;
   const both = (what, colour, path) => `<path class="bars ${what}" stroke="var(--${colour})" style="stroke-width:${(.7 * LONG / found.frozen.length).toFixed(2)}px" d="${path}"/>`;
   const [px, py] = at.plus;
-  return `<svg class="${kind}" viewBox="0 0 ${at.size.join(" ")}" role="img" aria-label="x, ${inputs} numbers, goes two ways. W makes ${outputs} numbers of it, in grey. A makes ${found.hidden.length}, B makes ${outputs} of these, in blue, times the strength. Their sum is y.">
+  return `<svg class="${kind}" viewBox="0 0 ${at.size.join(" ")}" role="img" aria-label="x, of which ${inputs} numbers is shown, goes two ways. W makes numbers of it, in grey, ${outputs} shown. A makes ${found.hidden.length}, and B makes of these as many as W, in blue, times the strength. Their sum is y, to the same scale.">
     <defs>${["frozen", "lora", "ink"].map(head).join("")}</defs>${zero}
     ${arrow(at.frozen, "frozen")}${arrow(at.squeeze, "lora")}${arrow(at.widen, "lora")}${arrow(at.frozenOut, "frozen")}${arrow(at.updateOut, "lora")}${arrow(at.yIn, "ink")}
     ${drop(at.frozen, "frozen", 0)}${drop(at.squeeze, "lora", 0)}${drop(at.widen, "lora", .7)}${drop(at.frozenOut, "frozen", 1.4)}${drop(at.updateOut, "lora", 1.4)}
@@ -63,6 +69,6 @@ function drawn(kind, at, found, inputs, outputs) {
     ${letter("W", "frozen")}${letter("A", "lora")}${letter("B", "lora")}
     ${row("x", "ink")}${row("frozen", "frozen")}${row("hidden", "bar-lora")}${row("update", "bar-lora")}
     ${both("kept", "frozen", strokes(at.bars.y, found.frozen, null, 127))}${both("added", "bar-lora", "")}
-    ${label(at.bars.x, `${says.x}: ${inputs} numbers`)}${label(at.bars.frozen, `${says.frozen}: ${outputs}`)}${label(at.bars.hidden, `${says.hidden}: ${found.hidden.length} numbers`)}
+    ${label(at.bars.x, `${says.x}: ${inputs}`)}${label(at.bars.frozen, `${says.frozen}: ${outputs}`)}${label(at.bars.hidden, `${says.hidden}: ${found.hidden.length} numbers`)}
     ${label(at.bars.update, `${says.x} ${math("A B", "lora")} <tspan class="times"></tspan>`)}${label(at.bars.y, `${says.y}: grey plus blue`)}</svg>`;
 }
