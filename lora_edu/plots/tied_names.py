@@ -23,9 +23,8 @@ from lora_edu.plots.style import INK, house_style
 #: Marks what this module drew, which is drawn anew each time: names, and the lines that tie them.
 TIED = "tied name"
 
-_ASIDE_POINTS = (8.0, 14.0, 20.0, 30.0, 44.0, 60.0)  # from a curve to its name
-_TIED_POINTS = 12.0  # from here on a line ties them
-_START_POINTS = 4.5  # where the line begins, away from the curve
+_ASIDE_POINTS = (12.0, 16.0, 22.0, 30.0, 44.0, 60.0)  # from a curve to its name
+_START_POINTS, _START_MARKED = 1.5, 4.5  # where the line that ties them begins, away from the curve
 _CLEAR_POINTS, _WORDS_POINTS = 2.5, 6.0  # from a name to what is drawn, and to other words
 _APART_POINTS = (2.5, 4.0, 6.0, 8.0, 10.0)  # from a name's point to the next curve: one at least
 _ON_TIE = 12  # places on the line that are looked at
@@ -147,15 +146,15 @@ class _Page:
             np.any([ink.within(places.points, r * point) for ink in others], axis=0)
             for r in _APART_POINTS
         ]
-        start, end = _tie(places, half, point)
+        start, end = _tie(curve, places, half, point)
         along = start + np.linspace(0, 1, _ON_TIE)[:, None, None] * (end - start)
         over = np.mean([ink.within(along, point) for ink in (own, *others)], axis=1).sum(0)
-        for named, its_half in self._named.values():
+        for other, (named, its_half) in self._named.items():
             apart = its_half + half + _WORDS_POINTS * point
             covers.append((np.abs(places.middles - named.middles) < apart).all(1))
             clear = its_half + _CLEAR_POINTS * point
             covers.append((np.abs(along - named.middles) < clear).all(2).any(0))
-            its = np.linspace(*_tie(named, its_half, point), _ON_TIE)  # (places, 1, 2)
+            its = np.linspace(*_tie(other, named, its_half, point), _ON_TIE)  # (places, 1, 2)
             clear = half + _CLEAR_POINTS * point
             covers.append((np.abs(its - places.middles) < clear).all(2).any(0))
         length = np.hypot(*(end - places.points).T) / point
@@ -174,7 +173,7 @@ class _Page:
     def _write(self, curve: Line2D) -> list[Artist]:
         places, half = self._named[curve]
         to_data = self._axis.transData.inverted().transform
-        start, end = (each[0] for each in _tie(places, half, self._point))
+        start, end = (each[0] for each in _tie(curve, places, half, self._point))
         name = self._axis.annotate(
             str(curve.get_label()),
             to_data(places.points[0]),
@@ -188,19 +187,18 @@ class _Page:
             gid=TIED,
         )
         name.set_in_layout(False)
-        if np.hypot(*(end - places.points[0])) < _TIED_POINTS * self._point:
-            return [name]
         line = Line2D(*to_data([start, end]).T, color=curve.get_color(), linewidth=0.9, gid=TIED)
         line.set_in_layout(False)
         return [self._axis.add_line(line), name]
 
 
-def _tie(places: _Places, half: Numbers, point: float) -> tuple[Numbers, Numbers]:
+def _tie(curve: Line2D, places: _Places, half: Numbers, point: float) -> tuple[Numbers, Numbers]:
     """From where to where a line goes that ties a name to its point: (places, 2) each."""
     end = np.clip(places.points, places.middles - half, places.middles + half)
     away = end - places.points
     length = np.maximum(np.hypot(*away.T), 1e-9)[:, None]
-    return places.points + away * np.minimum(1, _START_POINTS * point / length), end
+    start = _START_MARKED if _marked(curve) else _START_POINTS
+    return places.points + away * np.minimum(1, start * point / length), end
 
 
 def _half_size(axis: Axes, words: str) -> Numbers:

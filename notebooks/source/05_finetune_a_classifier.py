@@ -166,6 +166,7 @@ print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {10
 # ## Type your own message
 # You have a spam filter! Can you write spam that it takes for ham?
 # %%
+# @title Asks the model about one message
 from functools import partial
 
 from lora_edu import Example

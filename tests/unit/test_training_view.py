@@ -411,8 +411,12 @@ def test_where_losses_end_together_a_name_leads_to_a_point_of_its_curve_alone(ho
     axis = picture.canvas.figure.axes[0]
     losses = {curve.get_label(): drawn(curve) for curve in picture._curves.values()}
     assert sorted(text.get_text() for text in axis.texts) == sorted(named(picture))
+    assert not any(curve.get_path_effects() for curve in picture._curves.values())  # bites gaps
+    stems = [axis.transData.transform(line.get_xydata()) for line in axis.lines if line.get_gid()]
+    assert len(stems) == len(axis.texts)
     for text in axis.texts:
         at = axis.transData.transform(text.xy)
+        assert min(np.hypot(*(stem[0] - at)) for stem in stems) < 5 * picture.canvas.figure.dpi / 72
         near = {name: np.hypot(*(dots - at).T).min() for name, dots in losses.items()}
         assert near[text.get_text()] < 1
         others = [near[name] for name in named(picture) if name != text.get_text()]
