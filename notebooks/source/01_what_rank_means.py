@@ -322,9 +322,20 @@ print(f"ΔW, shrunk to the cut's energy, has the lower loss in {lower} of 25: 5 
 # ## Deeper: put it back by hand
 # The curves are means over five seeds. **Run it live** measures seed 0 alone, which keeps 28 % at rank 1.
 # %%
+# @title Puts ΔW back, cut to a rank, and measures what that does
 from torch import nn
 
-from lora_edu import load_pretrained, load_spam, load_tokenizer
+from lora_edu import (
+    Batches,
+    accuracy_interval,
+    classification_rows,
+    classify,
+    load_pretrained,
+    load_spam,
+    load_tokenizer,
+)
+
+messages = classification_rows(load_spam().test, load_tokenizer("mini"), 64)
 
 
 def with_cut(rank):
@@ -340,18 +351,14 @@ def with_cut(rank):
     return model
 
 
-# %%
-from lora_edu import Batches, accuracy_interval, classification_rows, classify
-from lora_edu.widgets.cut_back import cut_back
-
-messages = classification_rows(load_spam().test, load_tokenizer("mini"), 64)
-
-
 def accuracy_at(rank):
     """Accuracy on the test set with ΔW cut to `rank`, measured now."""
     predictions = classify(with_cut(rank), Batches(messages, 64, shuffle=False))
     return accuracy_interval(predictions).value
 
+
+# %%
+from lora_edu.widgets.cut_back import cut_back
 
 put_back = cut_back(live=accuracy_at)
 put_back

@@ -24,16 +24,17 @@
 # Spam Collection. Only the *seed* differed, which decides where training starts and in which order the
 # messages come. Suppose you had had the time for one seed. Which method would you have called better?
 # Press *Another draw*, and then give your study more seeds.
+#
+# A dot is a seed's difference between the two methods, a dashed ring a seed that the study did not
+# have. On the right every possible study is a square, and what it says is its letter: F or L for who is
+# ahead, ? for "cannot tell".
 # %%
 from lora_edu.widgets.seed_explorer import first_seeds
 
 draws = first_seeds()
 draws
 # %% [markdown]
-# A dot is a seed's difference between the two methods, a dashed ring a seed that the study did not
-# have. On the right every possible study is a square, and what it says is its letter: F or L for who is
-# ahead, ? for "cannot tell". From two seeds on a study has an interval, and it says who is ahead only if
-# that leaves out zero. How to make one you will learn below; that of the whole record also allows for
+# From two seeds on a study has an interval, and it says who is ahead only if that leaves out zero. How to make one you will learn below; that of the whole record also allows for
 # the luck of the messages.
 #
 # **To find out:** what do the five studies of a single seed say? And which two seeds would have told
@@ -176,6 +177,7 @@ width_verdict
 # with replacement, so that some come twice and some not at all. Score that set, draw again, and
 # look how far the scores spread. This is the **bootstrap**.
 # %%
+# @title Draws 1,000 test sets by family, and sets their spread beside your formula
 groups = torch.tensor(record["about"]["test_groups"])  # the family of each message
 right = (predictions_of(record, method="lora")[0] == truth).double()  # of the first seed
 families = [right[groups == family] for family in groups.unique()]
@@ -393,15 +395,15 @@ question = "Does LoRA on the pre-trained GPT beat counting words and pairs?"
 credit = predict(question, ["yes", "no", "not shown"])
 credit
 # %%
+# @title The answer: run it when you have predicted
+from lora_edu.plots import bar_chart, picture
+
 words = baselines[SOURCE]["words_and_pairs"]
 by_words = digits(words["predicted"])[None]  # one run
 over = compare(truth, predictions_of(record, method="lora"), by_words, f1_score, groups=groups)
 verdict = "yes" if over.low > 0 else "no" if over.high < 0 else "not shown"
 value, low, high = (signed(each, 3) for each in (over.value, over.low, over.high))
 difference = f"LoRA minus words and pairs, F1: {value} ({low} to {high})."
-# %%
-# @title The answer: run it when you have predicted
-from lora_edu.plots import bar_chart, picture
 
 names = {method: NAMES[method].removesuffix(" alone") for method in METHODS}
 settings = {names[m]: {"method": m} for m in METHODS}
