@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lora_edu.adapters import merge_and_unload
 from lora_edu.datasets import Batch, Batches, Row, text_rows
@@ -61,6 +61,8 @@ class Arm(NamedTuple):
         targets: The layers that LoRA adapts or whose matrices are trained; None: the whole model.
         embedding: Whether the embedding, which is also the head, is trained at a rate of its own.
         replay: Whether every batch brings an old text.
+        decay: AdamW's weight decay, of matrices.
+        dropout: The share of activations dropped, in the embedding and behind each block's halves.
     """
 
     rates: tuple[float, ...]
@@ -68,6 +70,8 @@ class Arm(NamedTuple):
     targets: tuple[str, ...] | None = LORA_TARGETS
     embedding: bool = False
     replay: bool = False
+    decay: float = 0.0
+    dropout: float = 0.0
 
 
 WHOLE = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3)
@@ -86,6 +90,8 @@ ARMS = {
     "full, embedding": Arm(WHOLE, targets=None, embedding=True),
     "lora 8, replay": Arm(THIN, 8, replay=True),
     "full, replay": Arm(WHOLE, targets=None, replay=True),
+    "full, decay": Arm(WHOLE, targets=None, decay=0.1),
+    "full, dropout": Arm(WHOLE, targets=None, dropout=0.1),
     "lora 8, mlp": Arm(HIGH, 8, MLP),
     "lora 10, attention": Arm(HIGH, 10, ATTENTION),
     "lora 4": Arm(HIGH, 4),
@@ -128,7 +134,10 @@ class WithOldText(Batches):
 
 
 def prepare(model: GPT, arm: Arm, seed: int) -> None:
-    """Makes an arm's tensors trainable, and no other, in place."""
+    """Makes an arm's tensors trainable, and no other, and sets its dropout, in place."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = arm.dropout
     if arm.targets is None:
         return
     freeze(model)
@@ -170,6 +179,7 @@ def train(model: GPT, key: Mapping[str, Any], stories: str, callbacks: Sequence 
         next_token_loss,
         lr=key["lr"],
         steps=key["steps"],
+        weight_decay=arm.decay,
         groups=groups_of(arm),
         seed=key["seed"],
         device="cpu",

@@ -5,12 +5,13 @@
 
 Two tasks: "menu" says a list of slots in a sentence; "voice" tells tales like a pirate (bundled
 only). "matrices" is the control between LoRA and full fine-tuning: the matrices that LoRA adapts,
-trained whole, and nothing else. Every method gets its own learning rate: that of the lowest
-validation loss among a few. Then several seeds at that rate, and only these open the test set. Each
-run also measures the loss on stories: those held out of pre-training, from the text that the base
-was trained on (`--stories`, which does not ship), and those that ship. A run that is in the record
-is not repeated; when `--minutes` are over, what is under way is finished, and the same command goes
-on.
+trained whole, and nothing else; "lora, embedding" is the other one: LoRA, and the embedding, which
+is the head as well, trained beside it at a rate of its own. Every method gets its own learning
+rate: that of the lowest validation loss among a few. Then several seeds at that rate, and only
+these open the test set. Each run also measures the loss on stories: those held out of pre-training,
+from the text that the base was trained on (`--stories`, which does not ship), and those that ship.
+A run that is in the record is not repeated; when `--minutes` are over, what is under way is
+finished, and the same command goes on.
 Needs sacrebleu, the test extra.
 """
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import mean
 from typing import Any
@@ -31,7 +32,8 @@ from lora_edu.files import data_path, sha256_of
 from lora_edu.gpt import GPT
 from lora_edu.pretrained import base_fingerprint, load_pretrained
 from lora_edu.tasks import MULTIPLIER, RANK, prepare_menu, slot_error_rate, slot_errors
-from lora_edu.training import fit, next_token_loss
+from lora_edu.training import fit, next_token_loss, parameter_groups
+from scripts import sweep_forgetting
 from scripts.generator_tasks import (
     EXAMPLE_TOKENS,
     MENU_TOKENS,
@@ -46,12 +48,14 @@ from scripts.generator_tasks import (
     written,
 )
 from scripts.runs import OutOfTime, Record, run_all
+from scripts.sweep_forgetting import Arm, groups_of
 
 Setting = tuple[str, str, int]  # task, method, rank
 BATCH_ROWS = 16
 STEPS = {"bundled": {"menu": 375, "voice": 120}, "real": {"menu": 600}}
-RANKS = {"bundled": {"menu": (8, 1, 2, 32), "voice": (8,)}, "real": {"menu": (8,)}}
-CONTROLS = {"bundled": (("menu", "matrices", 0),), "real": ()}
+RANKS = {"bundled": {"menu": (8, 1, 2, 32), "voice": (8,)}, "real": {"menu": (8, 32)}}
+EMBEDDING = "lora, embedding"
+CONTROLS = {"bundled": (("menu", "matrices", 0),), "real": (("menu", EMBEDDING, 8),)}
 SEEDS = {"bundled": range(5), "real": range(3)}
 # Learning rates, low to high. On the bundled set the lower ones are for the curve of learning and
 # forgetting, too, and the settings that are drawn there get more than one seed.
@@ -65,7 +69,11 @@ GRIDS = {
         "matrices": RATES["bundled"][:5],
         "full": RATES["bundled"][:5],
     },
-    "real": {"lora": RATES["real"][2:5], "full": RATES["real"][1:4]},
+    "real": {
+        "lora": RATES["real"][2:5],
+        EMBEDDING: RATES["real"][3:5],
+        "full": RATES["real"][1:4],
+    },
 }
 CURVE = (("menu", "lora", 8), ("menu", "lora", 32), ("menu", "full", 0), *CONTROLS["bundled"])
 CURVE_SEEDS = {"bundled": range(3), "real": range(1)}
@@ -84,6 +92,16 @@ def off_is_base(model: GPT, base: str, rows: Sequence[Row]) -> bool:
     return same
 
 
+def prepare(model: GPT, key: Mapping[str, Any]) -> Any:
+    """Makes a method's tensors trainable, in place, and says how AdamW is to group them."""
+    if key["method"] == EMBEDDING:
+        arm = Arm(rates=(), rank=key["rank"], embedding=True)
+        sweep_forgetting.prepare(model, arm, key["seed"])
+        return groups_of(arm)
+    prepare_menu(model, key["method"], rank=key["rank"] or RANK, seed=key["seed"])
+    return parameter_groups
+
+
 def one_run(
     key: dict[str, Any], *, name: str, base: str, steps: dict[str, int], stories: str | None
 ) -> dict[str, Any]:
@@ -93,13 +111,14 @@ def one_run(
     if key["method"] == "prompt":
         prefix = examples(name, key["task"], key["seed"])
     elif key["method"] != "base":
-        prepare_menu(model, key["method"], rank=key["rank"] or RANK, seed=key["seed"])
+        grouped = prepare(model, key)
         history = fit(
             model,
             Batches(job.rows.train, BATCH_ROWS, seed=key["seed"]),
             next_token_loss,
             lr=key["lr"],
             steps=steps[key["task"]],
+            groups=grouped,
             seed=key["seed"],
             device="cpu",
         )
