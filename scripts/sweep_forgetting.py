@@ -110,6 +110,8 @@ BETWEEN = {
     "lora 8": (3e-3, 7e-3),
     "lora 32": (1.5e-3, 3e-3),
     "lora 32, embedding": (7e-4, 1.5e-3),
+    "full, decay": (3e-4,),
+    "full, dropout": (3e-4,),
 }
 #: Longer runs: name → two rates, which fall with the length.
 LONGER = {

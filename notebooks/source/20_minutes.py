@@ -58,7 +58,7 @@ picture(chart, alt=f"Bars, estimated for Llama 3 8B: {bars}. {title}.")
 # %%
 from lora_edu.plots import drawing
 
-drawing("side_path")
+drawing("side_path_alpha")
 # %% [markdown]
 # A language model is mostly large matrices. Take one of them, $W$, and its input $x$. Training would
 # change $W$ into $W + \Delta W$. LoRA leaves $W$ *frozen* and gives $x$ a side path: a thin matrix $A$

@@ -10,6 +10,7 @@ from scripts.drawings import adapter_folder, gpt_block, kept, merge, one_base, s
 FOLDER = Path(__file__).resolve().parents[2] / "lora_edu/plots/drawings"
 DRAWINGS = {
     "side_path": side_path.draw,
+    "side_path_alpha": side_path.draw_alpha,
     "side_path_start": side_path.draw_start,
     "side_path_settings": side_path.draw_settings,
     "gpt_block": gpt_block.draw,

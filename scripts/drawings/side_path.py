@@ -16,17 +16,26 @@ UP, DOWN, MIDDLE, SUM_AT = 98, 296, 197, 404  # of W's way, of A's and B's, of x
 
 def draw() -> Sheet:
     """Draws x on its two ways to y, through W and through A and B."""
+    return _two_ways("multiplier", "multiplier")
+
+
+def draw_alpha() -> Sheet:
+    """Draws the same where the multiplier has its letter already."""
+    return _two_ways("*α*", "alpha")
+
+
+def _two_ways(multiplier: str, aloud: str) -> Sheet:
     sheet = Sheet(
         454,
         "A linear layer with LoRA's side path",
         "The input x takes two ways. One goes through the large frozen square W, in_dim × out_dim. "
         "The other goes through A, tall and thin, in_dim × r, then through B, short and wide, "
         "r × out_dim, and is multiplied by a fixed number. Their sum is the output: "
-        "y = x W + multiplier · x A B. Drawn to scale for a width of 192.",
+        f"y = x W + {aloud} · x A B. Drawn to scale for a width of 192.",
     )
     _ways(sheet, "bar-lora")
-    sheet.words(226 + SIDE / 2, DOWN + 24, "× multiplier", "small", colour="quiet")
-    formula = "*y*  =  *x* [frozen|*W*]  +  multiplier · *x* [lora|*A B*]"
+    sheet.words(226 + SIDE / 2, DOWN + 24, f"× {multiplier}", "small", colour="quiet")
+    formula = f"*y*  =  *x* [frozen|*W*]  +  {multiplier} · *x* [lora|*A B*]"
     sheet.words(240, 398, formula, "formula")
     sheet.words(240, 428, "to scale for a width of 192", "small", colour="quiet")
     _told(sheet, "A, in_dim × r: squeezes x to r numbers. It learns.", "It learns.")

@@ -24,6 +24,7 @@ from lora_edu.plots.sheet import edge_style, letters, palettes, radius_px, width
 #: What there is to see.
 NAMES = (
     "side_path",
+    "side_path_alpha",
     "side_path_start",
     "side_path_settings",
     "gpt_block",

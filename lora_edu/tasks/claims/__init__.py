@@ -1,13 +1,17 @@
 """Published claims about LoRA, one by one: what the course's own records say of each."""
 
-from lora_edu.tasks.claims.directions import amplifies, more_rank_holds_more, same_directions
-from lora_edu.tasks.claims.outcomes import (
-    forgets_less_at_equal_learning,
-    intruder_dimensions,
-    learns_and_forgets_less,
-    same_as_full,
-    two_thirds,
+from lora_edu.tasks.claims.directions import (
+    amplifies,
+    more_rank_holds_more,
+    planted_rank,
+    same_directions,
 )
+from lora_edu.tasks.claims.forgetting import (
+    forgets_less_at_equal_learning,
+    forgets_less_than_regularised,
+    learns_and_forgets_less,
+)
+from lora_edu.tasks.claims.outcomes import intruder_dimensions, same_as_full, two_thirds
 from lora_edu.tasks.claims.settings import (
     alpha_is_a_rate,
     rate_whatever_the_rank,
@@ -33,11 +37,13 @@ __all__ = [
     "attention_alone",
     "claim_table",
     "forgets_less_at_equal_learning",
+    "forgets_less_than_regularised",
     "intruder_dimensions",
     "larger_batches",
     "learns_and_forgets_less",
     "more_kinds_of_layers",
     "more_rank_holds_more",
+    "planted_rank",
     "published_claims",
     "rate_whatever_the_rank",
     "same_as_full",

@@ -11,7 +11,7 @@ from typing import Any
 
 from lora_edu.evaluation import runs_of
 from lora_edu.tasks.claims.sources import LORA, NO_REGRET
-from lora_edu.tasks.claims.verdicts import Claim, Trial, Unit, less, more, within
+from lora_edu.tasks.claims.verdicts import NATS, Claim, Trial, Unit, less, more, same, within
 
 Record = Mapping[str, Any]
 
@@ -114,6 +114,34 @@ def more_rank_holds_more(memorise: Record) -> Claim:
             for high, low in ((2, 1), (4, 2))
         ],
         ["below"],
+    )
+
+
+def planted_rank(planted: Record) -> Claim:
+    """A change of known rank in the whole network, learnt at ranks below it, at it and above it.
+
+    Args:
+        planted: `planted.json`.
+    """
+    about = planted["about"]
+    rank = about["planted"]["rank"]
+
+    def at(rank: int) -> list[dict[str, Any]]:
+        found = runs_of(planted, rank=rank, lr=about["chosen"])
+        return sorted(found, key=lambda run: run["key"]["seed"])
+
+    what = f"rank {rank} planted, KL from the teacher, rank"
+    return Claim(
+        "Up to the rank of the change each direction counts, and from there on more buys nothing",
+        "[notebook 02](02_build_lora.ipynb) of this course, on one layer",
+        [
+            less(f"{what} {rank} − {rank // 2}", at(rank), at(rank // 2), "kl", NATS),
+            *(
+                same(f"{what} {times * rank} − {rank}", at(times * rank), at(rank), "kl", NATS)
+                for times in (2, 4)
+            ),
+        ],
+        ["02"],
     )
 
 

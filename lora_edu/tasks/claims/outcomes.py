@@ -7,7 +7,7 @@ the best of the rates that were tried for it, unless both are compared at equal 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -25,34 +25,29 @@ from lora_edu.evaluation import (
     runs_of,
     tradeoff,
 )
-from lora_edu.tasks.claims.sources import ILLUSION, LEARNS_LESS, NO_REGRET
+from lora_edu.tasks.claims.sources import ILLUSION, NO_REGRET
 from lora_edu.tasks.claims.targets import of_arm
 from lora_edu.tasks.claims.verdicts import (
-    FAILS,
     LAYERS,
     LEAST_SEEDS,
     NATS,
     OPEN,
     POINTS,
-    STORY_NATS,
     Claim,
     Trial,
     above_zero,
-    less,
-    more,
     no_difference,
     same,
     within,
 )
-from lora_edu.tasks.forgetting import STEPS, curves_at_more_rates
+from lora_edu.tasks.forgetting import STEPS
 
 Record = Mapping[str, Any]
 
 LORA_8, LORA_32 = ({"method": "lora", "rank": rank} for rank in (8, 32))
 FULL, MATRICES = {"method": "full"}, {"method": "matrices"}
+WITH_EMBEDDING = {"method": "lora, embedding", "rank": 8}
 WHOLE = "its matrices trained whole"  # the control: full's way of learning in LoRA's places
-# Where notebooks 06 and 08 read their curves: validation losses on menus.
-MINI_LEVELS, LLM_LEVELS = (0.30, 0.25, 0.23), (0.37, 0.35, 0.32)
 TWO_THIRDS, LITTLE_MORE = 2 / 3, 0.1
 WITH_ONE = "layers of 36 with one"
 LAYERS_IN_ALL, HARDLY_ANY = 36, 0.1  # of the layers
@@ -100,6 +95,8 @@ def same_as_full(
             ),
             loss("tales, loss, rank 8 − full", menus, LORA_8, **tales),
             loss("E2E, loss, rank 8 − full", real_menus, LORA_8, **menu),
+            loss("E2E, loss, rank 32 − full", real_menus, LORA_32, **menu),
+            loss("E2E, loss, rank 8 and the embedding − full", real_menus, WITH_EMBEDDING, **menu),
             loss("menus, SmolLM2, loss, rank 8 − full", llm, LORA_8, stage="final"),
             _accuracy("spam, accuracy, rank 8 − full", spam),
             _accuracy("real spam, accuracy, rank 8 − full", real_spam),
@@ -117,92 +114,6 @@ def _accuracy(what: str, record: Record) -> Trial:
     half = (found.high - found.low) / 2
     text = f"{what}: {POINTS.signed(found.value, half)}, {found.seeds} seeds"
     return Trial(text, no_difference(found.low, found.high, POINTS.margin), found.low, found.high)
-
-
-def learns_and_forgets_less(menus: Record, llm: Record) -> Claim:
-    """Both halves on test sets: the loss on the task, and that on stories, LoRA minus full.
-
-    Args:
-        menus: `generator_bundled.json`.
-        llm: `llm_menu.json`.
-    """
-    trials = []
-    for what, record, key in (
-        ("menus", menus, {"stage": "final", "task": "menu"}),
-        ("tales", menus, {"stage": "final", "task": "voice"}),
-        ("menus, SmolLM2", llm, {"stage": "final"}),
-    ):
-        lora, full = (runs_of(record, **key, **method) for method in (LORA_8, FULL))
-        trials += [
-            more(f"{what}, loss on them, LoRA − full", lora, full, "test_loss", NATS),
-            less(f"{what}, loss on stories, LoRA − full", lora, full, "story_loss", STORY_NATS),
-        ]
-    return Claim(
-        "LoRA learns less and forgets less than full fine-tuning",
-        f"{LEARNS_LESS}, sections 4.1 and 4.2, on code and mathematics",
-        trials,
-        ["06", "08"],
-    )
-
-
-def forgets_less_at_equal_learning(
-    menus: Record, forgetting: Record, llm: Record, llm_control: Record
-) -> Claim:
-    """The loss on stories where both have learnt the task equally well, LoRA minus the other.
-
-    Args:
-        menus: `generator_bundled.json`, with the runs that train LoRA's 36 matrices whole.
-        forgetting: `forgetting.json`, with the same at rates between.
-        llm: `llm_menu.json`.
-        llm_control: `forgetting_llm.json`, with the runs that train SmolLM2's matrices whole.
-    """
-    mini = {
-        arm: curves_at_more_rates(menus, forgetting, arm)[1]
-        for arm in ("lora 8", "full", "matrices")
-    }
-    lora, full = (
-        tradeoff(llm, "story_loss", stage="tune", **method)[1] for method in (LORA_8, FULL)
-    )
-    control = tradeoff(llm_control, "story_loss", arm="matrices")[1]
-    return Claim(
-        "LoRA has forgotten less than full fine-tuning that learnt as much",
-        f"{LEARNS_LESS}, section 4.3 as published in TMLR, for code; not for mathematics",
-        [
-            _at_levels("menus, LoRA − full", mini["lora 8"], mini["full"], MINI_LEVELS),
-            _at_levels(f"menus, LoRA − {WHOLE}", mini["lora 8"], mini["matrices"], MINI_LEVELS),
-            _at_levels("menus, SmolLM2, LoRA − full", lora, full, LLM_LEVELS),
-            _at_levels(f"menus, SmolLM2, LoRA − {WHOLE}", lora, control, LLM_LEVELS),
-        ],
-        ["06", "08"],
-    )
-
-
-def _at_levels(
-    what: str,
-    lora: Sequence[Sequence[Point]],
-    other: Sequence[Sequence[Point]],
-    levels: Sequence[float],
-) -> Trial:
-    """The loss on stories at each level of learning, seed by seed; one level against it decides.
-
-    Of several against it, it is the one farthest from 0.
-    """
-    shown, found = [], []
-    for level in levels:
-        one, two = (
-            torch.tensor([forgotten_at(level, seed) for seed in curves]) for curves in (lora, other)
-        )
-        mean, half = mean_difference(one, two)
-        shown.append(STORY_NATS.signed(mean, half).removesuffix(" nats"))
-        found.append(
-            Trial("", above_zero(-(mean + half), -(mean - half)), mean - half, mean + half)
-        )
-    at = ", ".join(f"{level:.2f}" for level in levels)
-    text = f"{what}, loss on stories where that on menus is {at}: {', '.join(shown)} nats"
-    decisive = max(
-        found, key=lambda trial: (trial.verdict == FAILS, trial.verdict == OPEN, trial.distance)
-    )
-    return decisive._replace(found=f"{text}, {len(lora)} seeds")
 
 
 def intruder_dimensions(tales: Record, forgetting: Record, llm: Record) -> Claim:

@@ -10,14 +10,18 @@ from lora_edu.evaluation import read_record
 from lora_edu.files import data_path
 from lora_edu.gpt import GPTConfig
 from lora_edu.plots import note_beneath
-from lora_edu.tasks.claims.directions import amplifies, more_rank_holds_more, same_directions
-from lora_edu.tasks.claims.outcomes import (
-    forgets_less_at_equal_learning,
-    intruder_dimensions,
-    learns_and_forgets_less,
-    same_as_full,
-    two_thirds,
+from lora_edu.tasks.claims.directions import (
+    amplifies,
+    more_rank_holds_more,
+    planted_rank,
+    same_directions,
 )
+from lora_edu.tasks.claims.forgetting import (
+    forgets_less_at_equal_learning,
+    forgets_less_than_regularised,
+    learns_and_forgets_less,
+)
+from lora_edu.tasks.claims.outcomes import intruder_dimensions, same_as_full, two_thirds
 from lora_edu.tasks.claims.page import MARKS, claims_page, notebook_links
 from lora_edu.tasks.claims.settings import (
     alpha_is_a_rate,
@@ -62,12 +66,13 @@ def published_claims(
     return [
         tried(small_rank, "rank_of_delta", menus, llm),
         tried(more_rank_holds_more, "memorise"),
+        tried(planted_rank, "planted"),
         tried(same_directions, "subspaces"),
         tried(amplifies, "subspaces"),
         alpha_is_a_rate(by_alpha, by_rates),
         same_beginning(falls),
         tried(rate_whatever_the_rank, "settings"),
-        tried(slower_at_high_rank, "settings", menus),
+        tried(slower_at_high_rank, "settings", menus, "forgetting"),
         tried(separate_rates, "settings"),
         tried(zero_b, "settings"),
         tried(more_kinds_of_layers, "forgetting"),
@@ -77,6 +82,7 @@ def published_claims(
         tried(same_as_full, menus, real_menus, llm, spam, real_spam, "forgetting"),
         tried(learns_and_forgets_less, menus, llm),
         tried(forgets_less_at_equal_learning, menus, "forgetting", llm, "forgetting_llm"),
+        tried(forgets_less_than_regularised, menus, "forgetting"),
         tried(intruder_dimensions, "intruders", "forgetting", "forgetting_llm"),
         two_thirds(GPTConfig().n_embd, RANK),
     ]
