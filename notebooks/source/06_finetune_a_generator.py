@@ -820,8 +820,9 @@ reveal(control, place, because=because, measured=[compared, on_the_way, drawn])
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
-# At these levels the control is nearer to full fine-tuning. With menus at 0.30 it forgot even less
-# than full, and at 0.25 the two are level. So what LoRA forgot beyond full there comes from its way
+# At these levels the control is nearer to full fine-tuning. With menus at 0.30 it forgot a little
+# less than full, though hardly more than a straight line between two of the rates may be off, and at
+# 0.25 the two are level. So what LoRA forgot beyond full there comes from its way
 # of changing those matrices, and not from what it leaves frozen elsewhere. At 0.23 the three seeds
 # of the control lie far apart, which settles nothing. And its curve crosses full's at about 0.25:
 # further to the left, in the figure, the control forgets far more than full. So which of these two

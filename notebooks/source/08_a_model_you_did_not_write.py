@@ -528,7 +528,7 @@ reveal(fewer, verdict, because=why, measured=[side_by_side, apart])
 # Full fine-tuning makes fewer slot errors, 0.6 % against 1.5 %. That is more than chance, though
 # the difference may be as small as 0.2 points. In notebook 06, too, LoRA at rank 8 made more,
 # by 4.5 points. So that LoRA is as good as full fine-tuning does *not* hold here, at rank 8. It
-# comes within a point of it, from 90 %, with 1.8 % of the numbers.
+# comes within two points of it, from 90 %, with 1.8 % of the numbers.
 #
 # And don't take our factor of ten to heart: full's two best rates, 0.0003 and 0.001, are as good as
 # tied.

@@ -55,7 +55,7 @@ def small_rank(spam: Record, menus: Record, llm: Record) -> Claim:
     edge = ", best rates at the edge of those tried" * all(_at_edge(llm, **key) for key in ranks)
     return Claim(
         "A very small rank is enough: rank 1 does as well as a high one",
-        f"{LORA}, section 7.2 and table 6, on two data sets",
+        f"{LORA}, section 7.2 and table 6, on two data sets, with query and value adapted",
         [
             same("spam, accuracy, rank 1 − 32, at one rate", one, many, "test_accuracy", POINTS),
             same("menus, loss, rank 1 − 32", menus_one, menus_many, "test_loss", NATS),
