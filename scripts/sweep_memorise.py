@@ -42,7 +42,12 @@ SEEDS = range(3)
 VOCABULARY = GPTConfig().vocab_size
 BITS = math.log2(VOCABULARY)  # of a token drawn from all alike
 #: Rank (0: the whole model is trained) → the rates that are tried with one seed; the first is used.
-RATES = {1: (2e-3, 5e-3, 1e-2), 4: (2e-3, 5e-3, 1e-2), 0: (1e-3, 5e-4, 2e-3)}
+RATES = {
+    1: (2e-3, 1e-3, 5e-3, 1e-2),
+    2: (2e-3, 1e-3),
+    4: (2e-3, 1e-3, 5e-3, 1e-2),
+    0: (1e-3, 5e-4, 2e-3),
+}
 TRIED_WITH = 256, 512  # facts
 FACTS = {1: (512, 256), 2: (512, 256), 4: (512, 256), 0: (512,)}
 

@@ -35,6 +35,7 @@ from lora_edu.tasks.claims import (
     attention_alone,
     claim_table,
     forgets_less_at_equal_learning,
+    forgets_less_than_regularised,
     intruder_dimensions,
     larger_batches,
     learns_and_forgets_less,
@@ -227,9 +228,11 @@ def test_rate_against_rank_is_open_where_rates_too_far_apart_are_as_good_as_the_
 
 @pytest.mark.parametrize(("small", "verdict"), [(0.7, HOLDS), (0.3, FAILS), (0.5, OPEN)])
 def test_a_high_rank_is_slowed_where_a_larger_multiplier_learns_more(small, verdict) -> None:
-    made = by_arm(lora_32={0.01: small, 0.02: 0.9})  # each at its own best rate
+    rates = {0.01: small, 0.02: 0.9}  # each at its own best rate
+    made = by_arm(lora_32=rates, lora_128=rates)
     menus = record(swept({0.002: 0.9, 0.005: 0.5}, [0] * 3, **lora(32), **MENU))
-    assert verdicts(slower_at_high_rank(made, menus)) == [verdict]
+    wide = record(swept({0.002: 0.9, 0.005: 0.5}, [0] * 3, stage=None, arm="lora 128"))
+    assert verdicts(slower_at_high_rank(made, menus, wide)) == [verdict] * 2
 
 
 @pytest.mark.parametrize(("better", "verdict"), [(0.4, HOLDS), (0.6, FAILS), (0.5, OPEN)])
@@ -333,12 +336,13 @@ def test_lora_is_the_same_as_full_where_no_loss_and_no_accuracy_differs(gap, ver
         *(runs(0.5 + gap, **lora(rank), **task) for rank in (8, 32) for task in (MENU, VOICE)),
         *(runs(0.5, **full(), **task) for task in (MENU, VOICE)),
         runs(0.5, method="matrices", **MENU),
+        runs(0.5 + gap, method="lora, embedding", rank=8, **MENU),
         swept({0.001: 0.5}, **full(), **MENU),
     )
     spam = classified(same=not gap)
     wider = record(swept({0.002: 0.5 + gap}, stage=None, arm="lora 32, embedding", steps=375))
     claim = same_as_full(menus, menus, menus_without_task(gap), spam, spam, wider)
-    assert verdicts(claim) == [verdict] * 9
+    assert verdicts(claim) == [verdict] * 11
 
 
 def menus_without_task(gap: float) -> dict[str, Any]:
@@ -391,6 +395,23 @@ def test_at_equal_learning_the_losses_on_stories_are_compared(of_lora, least, ve
     more = record(*(curve({"arm": arm, "steps": 375}, *of) for arm, *of in arms))
     control = record(curve({"arm": "matrices"}, 5.0))
     assert forgets_less_at_equal_learning(made, more, made, control).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("of_lora", "least", "expected"),
+    [
+        (4.0, 0.2, [HOLDS, FAILS]),  # between dropout's and decay's
+        (2.0, 0.2, [HOLDS, HOLDS]),
+        (4.0, 0.3, [OPEN, OPEN]),  # it has not learnt as much
+    ],
+)
+def test_a_remedy_is_compared_with_lora_where_both_have_learnt_as_much(
+    of_lora, least, expected
+) -> None:
+    menus = record(curve(lora(), of_lora, least))
+    arms = ("lora 8", of_lora, least), ("full, decay", 5.0, 0.2), ("full, dropout", 3.0, 0.2)
+    made = record(*(curve({"arm": arm, "steps": 375}, *of) for arm, *of in arms))
+    assert verdicts(forgets_less_than_regularised(menus, made)) == expected
 
 
 def intruded(of_lora: float, of_full: float, count: str, methods: tuple[dict, dict]) -> list[dict]:

@@ -14,6 +14,7 @@ from lora_edu.tasks.claims import (
     OPEN,
     amplifies,
     more_rank_holds_more,
+    planted_rank,
     same_directions,
 )
 
@@ -54,6 +55,25 @@ def test_directions_are_compared_with_chance_and_with_a_half(first, eight, expec
     runs += [{"key": {"first": [8, 0], "second": [64, 1]}, **other}]
     runs += [{"key": {"rank": 8, "seed": 0}, "update": [1.0]}]
     assert verdicts(same_directions({"runs": runs})) == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"),
+    [
+        ({2: 0.3, 4: 0.1, 8: 0.1, 16: 0.1}, [HOLDS, HOLDS, HOLDS]),
+        ({2: 0.1, 4: 0.1, 8: 0.1, 16: 0.1}, [OPEN, HOLDS, HOLDS]),
+        ({2: 0.3, 4: 0.2, 8: 0.1, 16: 0.1}, [HOLDS, FAILS, FAILS]),
+    ],
+)
+def test_a_planted_rank_is_the_last_that_lowers_what_is_left(left, expected) -> None:
+    runs = [
+        {"key": {"rank": rank, "lr": lr, "seed": seed}, "kl": kl + JITTER[seed] * (rank % 4 / 2)}
+        for rank, kl in left.items()
+        for lr, kl in ((0.01, kl), (0.02, 9.0))
+        for seed in range(3)
+    ]
+    about = {"chosen": 0.01, "planted": {"rank": 4}}
+    assert verdicts(planted_rank({"about": about, "runs": runs})) == expected
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ LORA_1 = 6 * (4 * (192 + 192) + 2 * (192 + 768))  # numbers at rank 1
 
 def test_every_run_comes_once_and_all_seeds_of_an_arm_before_the_next():
     keys = sweep.keys()
-    grid, more, between, longer = 15 * 5 * 3, 3 * 2, 7 * 3, 2 * 3 * 2 * 3
+    grid, more, between, longer = 17 * 5 * 3, 3 * 2, 9 * 3, 2 * 3 * 2 * 3
     assert len({json.dumps(key) for key in keys}) == len(keys) == grid + more + between + longer
     arms = [key["arm"] for key in keys[:grid]]
     assert [arm for place, arm in enumerate(arms) if arm not in arms[:place]] == list(sweep.ARMS)
@@ -57,6 +57,18 @@ def test_an_arm_trains_its_numbers_and_the_embedding_has_one_group(arm: str, num
     own = [group for group in groups if "lr" in group]
     assert [len(group["params"]) for group in own] == [1] * sweep.ARMS[arm].embedding
     assert all(group["params"][0] is model.token_embedding.weight for group in own)
+
+
+def test_an_arm_has_its_dropout_and_its_decay_and_the_others_have_none(monkeypatch):
+    seen = []
+    monkeypatch.setattr(sweep, "fit", lambda model, *_, **how: seen.append((model, how)))
+    for arm in ("full", "full, decay", "full, dropout"):
+        sweep.train(load_pretrained("mini"), sweep.key_of(arm, 1e-3, seed=0), "")
+    shares = [
+        {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} for model, _ in seen
+    ]
+    assert shares == [{0.0}, {0.0}, {0.1}]
+    assert [how["weight_decay"] for _, how in seen] == [0.0, 0.1, 0.0]
 
 
 def test_replay_brings_one_old_row_in_every_batch_the_same_ones_each_time():

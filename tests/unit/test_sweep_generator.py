@@ -126,18 +126,35 @@ def test_a_rate_at_the_edge_of_its_grid_gets_a_neighbour() -> None:
 
     def wanted(method: str, lr: float) -> float:
         """The lowest rate is the best of LoRA, the highest that of full fine-tuning."""
-        return lr if method == "lora" else -lr
+        return -lr if method == "full" else lr
 
     sweep("real", do)
     rates = {
-        method: sorted(
-            key["lr"] for key in asked if (key["stage"], key["method"]) == ("tune", method)
+        (method, rank): sorted(
+            key["lr"]
+            for key in asked
+            if (key["stage"], key["method"], key["rank"]) == ("tune", method, rank)
         )
-        for method in ("lora", "full")
+        for _, method, rank in settings("real")
     }
-    assert rates == {"lora": [3e-4, 1e-3, 3e-3, 1e-2], "full": [3e-4, 1e-3, 3e-3, 1e-2]}
+    four = [3e-4, 1e-3, 3e-3, 1e-2]
+    with_embedding = {("lora, embedding", 8): four[1:]}
+    assert rates == {("lora", 8): four, ("lora", 32): four, ("full", 0): four} | with_embedding
     final = {(key["method"], key["lr"]) for key in asked if key["stage"] == "final"}
-    assert final == {("base", 0.0), ("prompt", 0.0), ("lora", 3e-4), ("full", 1e-2)}
+    untrained = {("base", 0.0), ("prompt", 0.0)}
+    assert final == untrained | {("lora", 3e-4), ("full", 1e-2), ("lora, embedding", 1e-3)}
+
+
+def test_lora_with_the_embedding_trains_both_and_the_embedding_at_a_rate_of_its_own() -> None:
+    model = small_gpt("mini")
+    groups = sweep_generator.prepare(model, key_of("tune", "menu", "lora, embedding", 8, 1e-2))
+    learning = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert learning == {
+        "token_embedding.weight",
+        *(name for name, _ in model.named_parameters() if name.endswith((".lora.A", ".lora.B"))),
+    }
+    own = [group for group in groups(model, 0.0) if "lr" in group]
+    assert [group["params"] for group in own] == [[model.token_embedding.weight]]
 
 
 def test_the_prompts_of_all_tasks_fit_into_the_context() -> None:
