@@ -460,7 +460,9 @@ def test_intruders_are_counted_where_both_have_learnt_as_much(of_full, of_llm, e
 def test_the_verdicts_are_those_that_the_notebook_tells() -> None:
     assert [claim.verdict for claim in SHIPPED] == [
         FAILS,
-        *[HOLDS] * 6,
+        HOLDS,
+        FAILS,
+        *[HOLDS] * 5,
         OPEN,
         OPEN,
         OPEN,
@@ -468,10 +470,7 @@ def test_the_verdicts_are_those_that_the_notebook_tells() -> None:
         OPEN,
         OPEN,
         HOLDS,
-        FAILS,
-        FAILS,
-        FAILS,
-        FAILS,
+        *[FAILS] * 5,
         HOLDS,
     ]
 
@@ -498,18 +497,19 @@ def test_a_figure_at_equal_learning_is_read_from_the_curves() -> None:
     llm = shipped("llm_menu")
     curves = [tradeoff(llm, "story_loss", stage="tune", **key)[1] for key in (lora(), full())]
     gaps = [forgotten_at(0.35, mine) - forgotten_at(0.35, theirs) for mine, theirs in zip(*curves)]
-    assert f"+{sum(gaps) / 3:.2f} ± " in SHIPPED[16].trials[2].found
+    assert f"+{sum(gaps) / 3:.2f} ± " in SHIPPED[17].trials[2].found
 
 
-def test_each_claim_that_fails_does_so_far_from_zero_somewhere() -> None:
+def test_each_claim_that_fails_does_so_far_from_zero_somewhere_but_for_one() -> None:
     for claim in SHIPPED:
         if claim.verdict == FAILS:
             failed = [trial for trial in claim.trials if trial.verdict == FAILS]
-            assert max(trial.distance for trial in failed) >= 5, claim.said
+            far = max(trial.distance for trial in failed)
+            assert far < 2 if "weight decay" in claim.said else far >= 5, claim.said
 
 
 def test_at_rank_32_most_of_the_gap_to_full_is_left_by_the_same_matrices_trained_whole() -> None:
-    _, rank_32, control, *_ = SHIPPED[14].trials
+    _, rank_32, control, *_ = SHIPPED[15].trials
     gap, rest = (sum((trial.low, trial.high)) / 2 for trial in (rank_32, control))
     assert (f"{gap:.3f}", f"{rest:.3f}") == ("0.022", "0.003")
 
@@ -548,7 +548,7 @@ def test_intruders_are_as_the_notebook_tells() -> None:
 def test_the_table_has_a_row_for_each_claim_and_a_line_for_each_trial() -> None:
     text = claim_table(SHIPPED).text
     rows = text.splitlines()[2:]
-    assert len(rows) == len(SHIPPED) == 19
+    assert len(rows) == len(SHIPPED) == 21
     for row, claim in zip(rows, SHIPPED, strict=True):
         said, tried, verdict, told = row.strip("| ").split(" | ")
         assert (said, verdict) == (f"{claim.said}<br>{claim.source}", f"**{claim.verdict}**")
@@ -589,7 +589,7 @@ def test_a_page_counts_the_verdicts_and_needs_no_style_of_its_own() -> None:
     page = claim_table(SHIPPED)._repr_html_()
     for verdict in (HOLDS, FAILS, OPEN):
         number = sum(claim.verdict == verdict for claim in SHIPPED)
-        assert f"<b>{verdict.capitalize()}: {number} of 19</b>" in page
+        assert f"<b>{verdict.capitalize()}: {number} of 21</b>" in page
     assert page.index("Holds here") < page.index(NOTE[:20])  # what the marks mean, beneath
     assert not re.search("<style|class=|<script", page)  # what an untrusted notebook loses
 

@@ -133,7 +133,7 @@ def planted_rank(planted: Record) -> Claim:
     what = f"rank {rank} planted, KL from the teacher, rank"
     return Claim(
         "Up to the rank of the change each direction counts, and from there on more buys nothing",
-        "[notebook 02](02_build_lora.ipynb) of this course, on one layer",
+        "[notebook 02](02_build_lora.ipynb) of this course, “Which rank does a task need?”",
         [
             less(f"{what} {rank} − {rank // 2}", at(rank), at(rank // 2), "kl", NATS),
             *(
