@@ -44,12 +44,13 @@ explorer
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
-# *fine-tuning*, trains all of its numbers once more on your examples. That is expensive. Each number
-# needs a gradient and two numbers for the optimizer, and the backward pass needs intermediate results.
-# For Llama 3 8B this takes about 121 GB of GPU memory, and each task leaves you with a file of 16 GB.
+# *fine-tuning*, trains all of its numbers once more on your examples. Each number needs a gradient and
+# two numbers for the optimizer, and the backward pass needs intermediate results. For Llama 3 8B this
+# takes about 121 GB of GPU memory, and each task leaves a file of 16 GB.
 #
 # LoRA freezes the model, and trains a small adapter beside it. Only the adapter needs gradients and an
-# optimizer. So about 35 GB are enough, and each task's file shrinks to 7 MB.
+# optimizer; weights and intermediate results remain. So about 35 GB are enough, and each task's file
+# shrinks to 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -379,7 +380,7 @@ print(f"about {made / seconds:.0f} tokens per second")
 # 1. Why not fine-tune a whole model for each task?
 # 2. What does a layer with an adapter compute?
 # 3. What does an adapter's file hold?
-# 4. Why is a model with its adapter off *exactly* the base?
+# 4. Why is a model with its adapter at strength 0 *exactly* the base?
 # 5. ◇ Why does the text change in jumps?
 #
 # <details><summary>Answers</summary>

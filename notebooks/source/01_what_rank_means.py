@@ -77,7 +77,7 @@ column, row = torch.tensor([[1], [2], [0], [-1]]), torch.tensor([[3, 0, 1, 2, 5]
 print(column @ row)
 # %% [markdown]
 # Every row is a multiple of one row: 20 numbers, made of 9. The *rank* of a matrix is the smallest
-# number of such pieces that add up to it. It also works backwards: *every* matrix is a sum of rank-1 pieces, and the
+# number of such pieces that add up to it. And backwards: *every* matrix is a sum of rank-1 pieces, and the
 # *singular value decomposition* (SVD) finds such a sum:
 #
 # $$\begin{gathered}M = \sigma_1 u_1 v_1^\top + \sigma_2 u_2 v_2^\top + \dots \\
@@ -95,7 +95,7 @@ M = (column @ row + another).float()
 strengths = singular_values(M)
 print("strengths:", [round(s, 1) + 0.0 for s in strengths.tolist()])
 # %% [markdown]
-# Two, though not the two that you added: their rows are not perpendicular, as all $v$ must be.
+# Two, though not the two that you added: their rows are not perpendicular, but all $v$ must be.
 #
 # To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. No other matrix of that rank is
 # closer to $M$ (Eckart and Young, 1936). We measure what a cut keeps as *energy*, the sum of all squared
@@ -160,7 +160,7 @@ knife
 # So this ΔW needs 26 pieces for 90 % of its energy. Does the *task* need them? The matrix cannot
 # tell, so we trained LoRA on the same messages. At rank 1 each of the 36 matrices gets a single
 # direction to read and one to write. A new last layer, the *head*, learns, too. We compare it
-# with full fine-tuning, the whole ΔW in all 36, and with a head alone on the frozen base. Each is trained with five random *seeds*.
+# with full fine-tuning, which gave the whole ΔW, and with a head alone on the frozen base. Each is trained with five random *seeds*.
 # %%
 ANSWERS = ("about as well as the whole ΔW", "halfway between a head and ΔW", "like a head alone")
 worth = predict("How well does LoRA do when it is trained at rank 1?", ANSWERS)

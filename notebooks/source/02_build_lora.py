@@ -110,7 +110,7 @@ layer_verdict
 # ## Where does it go?
 # Beside an existing layer, whose weights stay as they are.
 #
-# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Freeze nothing here. You freeze the whole model before wrapping it; later $A$ and $B$ would freeze, too. Call the two parts `self.linear` and `self.lora`. The layer knows its sizes: `linear.in_features`, `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
+# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Freeze nothing here. You freeze the whole model before wrapping it; freezing afterwards would catch $A$ and $B$, too. Call the two parts `self.linear` and `self.lora`. The layer knows its sizes: `linear.in_features`, `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -527,7 +527,7 @@ for name, losses in controls.items():
     yours = f", yours {find_rank(losses)}" if passed else ""
     print(f"{name}: the hint's rule, 1.5 times the lowest, says {first_low(losses)}{yours}")
 # %% [markdown]
-# **Takeaway:** an elbow counts only the directions strong enough to show. The second curve bends early, because its last ones are weak. LoRA bets that a task needs few directions. But the third curve still falls at the last rank tried, and there the bet is lost.
+# **Takeaway:** an elbow counts only the directions strong enough to show. The second curve bends early, because its last ones are weak. LoRA bets that a task needs few directions. But the third curve falls up to the last rank tried, so 24 means nothing: the bet is lost.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.

@@ -194,8 +194,8 @@ message_box(partial(ask, model, classes=["ham", "spam"]), messages)
 #
 # ## Was LoRA worth it?
 # Would less have done, or more been better? The cheapest way to make *this model* a spam filter is to
-# train the **head alone**. It judges by what the base makes of a message, which LoRA would change. So
-# the base's outputs are computed once and kept. The other extreme is **full** fine-tuning. And counting words needs no model at all.
+# train the **head alone**. It judges by what the base makes of a message. That
+# never changes here, as it would with LoRA, so it is computed once and kept. The other extreme is **full** fine-tuning. And counting words needs no model at all.
 # %%
 import json
 
@@ -260,9 +260,9 @@ reveal(versus, verdict, because=why, measured=right_of)
 # But the task is easy, since counting words does about as well: on our messages it got 90 %, LoRA 91 %,
 # and on the real ones it even beat LoRA, by 3.1 points.
 #
-# The memory for gradients and Adam shrank as much as the file, but training was no faster (timed
-# below). So LoRA saved you space. It saved no time, as you built it, and scored no better than full
-# fine-tuning. When is space what you are short of?
+# The memory for gradients and Adam shrank as much as the file, but training was not clearly faster. So
+# LoRA saved you space. It saved no time that we could measure, and scored no better than full
+# fine-tuning. When is space what you lack?
 #
 # ## Should I use LoRA, and with what?
 # Find your case in the first table, your settings in the second. The evidence, and what it does *not*
@@ -403,7 +403,7 @@ for name, steps in times.items():
 columns = ["milliseconds", "forward", "backward", "optimizer", "whole step (range)"]
 table(columns, clock, note=rounds_note(len(times["full"])))
 # %% [markdown]
-# In our runs LoRA's step was never clearly faster than full's. It does less in the backward pass and
+# Where the ranges overlap, as in our runs, neither is clearly faster. LoRA does less in the backward pass and
 # the optimizer, but each layer has two more thin products, and small operations cost far more time than
 # their arithmetic. Published results disagree: on GPT-3 175B Hu et al. 2021
 # (section 4.2) measured 43.1 tokens a second with LoRA and 32.5 with full, but Biderman et al. 2024
@@ -636,7 +636,7 @@ table(["model", "form", "rate", "seeds", "training, %", "validation, %", "test, 
 # <details><summary>Answers</summary>
 # (1) It alone has seen the whole message. (2) Only the last, the weights' gradients. (3) The best of
 # several scores flatters. (4) A and B change them at each step. (5) A small file and an untouched
-# base; but full fine-tuning fits anyway, and LoRA was no faster.
+# base; but full fine-tuning fits anyway, and LoRA was not clearly faster.
 # </details>
 #
 # ## Where next

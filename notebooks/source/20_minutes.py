@@ -30,10 +30,10 @@ explorer
 #
 # ## Why not train the model itself?
 # You can. It is called *full fine-tuning*: you train all of a model's numbers once more, on your own
-# examples. But each number then needs a gradient, and two more numbers for the optimizer. So for
-# Llama 3 8B you need about 121 GB of GPU memory, and each task leaves you a file of 16 GB. LoRA
-# trains a few *new* numbers instead. With LoRA on two layers of each block, query and value, training
-# takes 35 GB, and a task's file has 7 MB.
+# examples. But each number then needs a gradient, and two more numbers for the optimizer, and the
+# backward pass needs intermediate results, with LoRA, too. So for Llama 3 8B you need about 121 GB of
+# GPU memory, and each task leaves you a file of 16 GB. LoRA trains a few *new* numbers instead. With
+# LoRA on two layers of each block, query and value, training takes 35 GB, and a task's file has 7 MB.
 # %%
 # @title What it takes to train Llama 3 8B, estimated
 from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memory_budget
@@ -83,7 +83,7 @@ held = (
 reveal(numbers, update, because="A is 192 × 8, B is 8 × 768", measured=held)
 # %% [markdown]
 # Can so few numbers be enough? Everything that $A B$ adds must pass through $r$ numbers. So LoRA is a
-# bet: what your task changes in $W$ needs only a few directions. You will see below how the bet goes.
+# bet: what your task changes in $W$ fits through so few numbers. You will see below how the bet goes.
 #
 # ## Build it
 # This is all of LoRA. `LoRALayer` is the side path, and `LinearWithLoRA` puts it beside a layer.
@@ -129,8 +129,8 @@ print(f"largest difference before training: {difference}")
 # %%
 drawing("gpt_block")
 # %% [markdown]
-# Two things must be done, in this order. First freeze all that is there: later that would freeze $A$
-# and $B$ as well. Then walk through the blocks
+# Two things must be done, in this order. First freeze all that is there: done afterwards, it would freeze
+# $A$ and $B$ as well. Then walk through the blocks
 # and put a `LinearWithLoRA` in the place of each linear layer.
 # %%
 from lora_edu import choose_device, generate_text, load_pretrained, load_tokenizer
@@ -159,7 +159,7 @@ print(f"{counted[0]:,} of {counted[1]:,} numbers learn")
 # %% [markdown]
 # ## Train it
 # Now the storyteller learns to talk like a pirate. The loop is the one that you know. The optimizer
-# gets $A$ and $B$, and nothing else. Watch how the same opening goes on while the loss falls. It is in
+# gets $A$ and $B$, and nothing else. Watch how the same opening goes on while the loss falls. The loss is in
 # *nats* per token, $-\ln p$, where $p$ is the probability that the model gave the right next token.
 # %%
 from lora_edu import Batches, load_tales, next_token_loss, text_rows
@@ -196,7 +196,7 @@ longer = load_pretrained("mini", device=device)
 switch(longer, load_adapter(data_path("adapters", "tales")))  # saw twelve times as many tokens
 cards({"LoRA, after longer training": tale(longer)})
 # %% [markdown]
-# Has the base forgotten its own stories? Compare each of its tensors,
+# Is the base still there, should you take LoRA off? Compare each of its tensors,
 # bit for bit, with the copy from before:
 # %%
 from lora_edu import same_bits
@@ -274,16 +274,16 @@ reveal(as_good, TASKS[1], because="on menus LoRA makes more mistakes", measured=
 # </details>
 #
 # ## Should I use it, and with what?
-# Alpha in these tables is PEFT's, the usual library's, which divides it by the rank: at rank 8 its 16 is
-# our 2. With `scaling="alpha/rank"` our library divides, too, and with `init="peft"` its $A$ starts with
-# PEFT's smaller random numbers. *QLoRA* keeps the base in 4 bits, and *checkpointing* computes
+# Alpha in these tables counts as in PEFT, the usual library: it is divided by the rank, so at rank 8 its
+# 16 is our 2. The course's `replace_linear_with_lora` divides, too, with `scaling="alpha/rank"`, and with
+# `init="peft"` its $A$ starts with PEFT's smaller random numbers. *QLoRA* keeps the base in 4 bits, and *checkpointing* computes
 # activations again instead of keeping them.
 # %%
 from lora_edu.widgets.choosing import decision_tables
 
 decision_tables()
 # %% [markdown]
-# [Notebook 05](05_finetune_a_classifier.ipynb) says how each line came about.
+# The evidence is folded beneath each table.
 #
 # ## Three sentences to remember
 # 1. LoRA freezes a model and trains two thin matrices beside each layer that you choose.

@@ -130,7 +130,7 @@ def planted_rank(planted: Record) -> Claim:
         found = runs_of(planted, rank=rank, lr=about["chosen"])
         return sorted(found, key=lambda run: run["key"]["seed"])
 
-    what = f"rank {rank} planted, KL from the teacher, rank"
+    what = f"rank {rank} planted, KL from the teacher at one learning rate, rank"
     return Claim(
         "Up to the rank of the change each direction counts, and from there on more buys nothing",
         "[notebook 02](02_build_lora.ipynb) of this course, “Which rank does a task need?”",
