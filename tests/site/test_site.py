@@ -208,6 +208,17 @@ SWIPED = """() => [...document.querySelectorAll('article .wider')].flatMap(place
     .map(table => [table.tBodies[0].rows.length, table.rows[0].cells.length]))"""
 
 
+RIGHT_EDGES = """kinds => [...document.querySelectorAll(kinds)]
+    .filter(each => each.checkVisibility() && each.getBoundingClientRect().width)
+    .map(each => Math.round(each.getBoundingClientRect().right))"""
+STACKED = """() => [...document.querySelectorAll('.stacked')].filter(each => each.checkVisibility())
+    .map(table => [
+        [...table.querySelectorAll('thead th')].map(each => each.textContent.trim()),
+        [...table.querySelectorAll('tbody tr')].map(row => [...row.querySelectorAll('th, td')]
+            .map(cell => [cell.dataset.column, cell.getBoundingClientRect().x])),
+    ])"""
+
+
 def test_on_a_phone_a_table_is_whole_or_long_and_a_card_says_each_columns_name(page: Page) -> None:
     page.set_viewport_size({"width": WIDTHS["phone"], "height": 900})
     page.evaluate(UNFOLD)
@@ -216,14 +227,10 @@ def test_on_a_phone_a_table_is_whole_or_long_and_a_card_says_each_columns_name(p
         assert rows > 8
     if page.name[:2] == "05":
         assert page.locator(".stacked:visible").count() > 1
-    for table in page.locator(".stacked:visible").all():
-        names = table.locator("thead th").all_text_contents()
-        for row in table.locator("tbody tr").all():
-            cells = row.locator("th, td").all()
-            assert [cell.get_attribute("data-column") for cell in cells] == [
-                name.strip() for name in names
-            ]
-            assert all(cell.bounding_box()["x"] >= 0 for cell in cells if cell.is_visible())
+    for names, cards in page.evaluate(STACKED):
+        for cells in cards:
+            assert [column for column, _ in cells] == names
+            assert all(left >= 0 for _, left in cells)
     page.set_viewport_size({"width": WIDTHS["desktop"], "height": 900})
     page.wait_for_timeout(200)
     assert page.locator(".stacked").count() == 0
@@ -234,10 +241,8 @@ def test_on_a_desktop_there_are_two_edges_at_the_right(page: Page) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         page.evaluate(UNFOLD)
         text, wide = "article section > p", "article .cell > .cell_input, article .wired"
-        edges = []
-        for kinds in (f"{text}, article blockquote, .asked, .lora-drawing, .lora-parts", wide):
-            boxes = [each.bounding_box() for each in page.locator(kinds).all() if each.is_visible()]
-            edges.append({round(box["x"] + box["width"]) for box in boxes})
+        kinds = f"{text}, article blockquote, .asked, .lora-drawing, .lora-parts"
+        edges = [set(page.evaluate(RIGHT_EDGES, each)) for each in (kinds, wide)]
         narrow, wide_edges = edges
         assert max(wide_edges) - min(wide_edges) <= 1, wide_edges
         if page.name == "index":
