@@ -102,17 +102,17 @@ speed: $(VENV)/.test
 apart: $(VENV)/.test chromium
 	@$(call AT_ONCE,$(MAKE) --no-print-directory site-test,$(MAKE) --no-print-directory -k project wheel lab-test colab,beside)
 
-# Two processes, each with a JupyterLab of its own, for about as long: most notebooks and one file of
+# Two processes, each with a JupyterLab of its own, for about as long: most notebooks and two files of
 # parts in one, the other parts and the other notebooks in the second.
-FIRST_PARTS := tests/browser/parts/test_budget_answers.py
-FIRST := budget_answers or 00_ or 01_ or 02_ or 03_ or 04_ or 05_ or 07_ or 09_ or 10_
+FIRST_PARTS := tests/browser/parts/test_budget_answers.py tests/browser/parts/test_errors.py
+FIRST := budget_answers or test_errors or 00_ or 01_ or 02_ or 03_ or 04_ or 05_ or 07_ or 09_ or 10_
 # Of a page on a busy machine, only waiting too long is worth a second try; it is shown as a rerun.
 PATIENT := $(PYTEST) -s --reruns 1 --only-rerun TimeoutError
 # nbval has compared what is stored as this processor computes; here it is compared once more, and
 # kernels may use no more than AVX2, so that a digit which depends on the processor is noticed.
 browser: $(VENV)/.test chromium
 	@echo "== browser: every notebook in JupyterLab in Chromium, limited to AVX2, its widgets by keyboard"
-	@$(call AT_ONCE,$(AVX2) $(PATIENT) tests/browser/course $(FIRST_PARTS) -k "$(FIRST)",$(AVX2) $(PATIENT) tests/browser --ignore=$(FIRST_PARTS) -k "not course or not ($(FIRST))",second)
+	@$(call AT_ONCE,$(AVX2) $(PATIENT) tests/browser/course $(FIRST_PARTS) -k "$(FIRST)",$(AVX2) $(PATIENT) tests/browser $(addprefix --ignore=,$(FIRST_PARTS)) -k "not course or not ($(FIRST))",second)
 
 # Without node and npm it says why it is skipped.
 site-test: $(VENV)/.test chromium
