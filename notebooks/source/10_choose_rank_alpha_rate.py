@@ -356,7 +356,7 @@ reveal(kept, stays, because=why, measured=measured)
 # take the smallest rank beyond which the validation loss hardly falls.
 #
 # This is one task and one small model. At ranks 8, 32 and 128 both neighbours of 0.01 are shown to be
-# worse, over three seeds; at rank 2 half of it does as well. Neighbours are a factor of two apart, so
+# worse, over three seeds; at rank 2 half of it is not shown to be worse. Neighbours are a factor of two apart, so
 # each rank's true best may be anywhere between half of 0.01 and twice that.
 #
 # </details>
@@ -485,6 +485,8 @@ for name, row in zip(("alpha 4", "alpha 1"), rows, strict=True):
 #   fails if the interval is not, and leaves out 0.
 # - “About ten” is from 5 to 20, “alike” and “roughly” mean within a tenth, and “slightly more than
 #   two thirds” means less than 0.1 more.
+# - “Hardly depends” allows a factor of two, “few” a half, and “hardly any” a tenth of the layers;
+#   “amplifies” asks for twice as much.
 # - In every other case, nobody can tell, and neither with two seeds, which may agree by luck.
 #
 # A general claim falls with one trial against it, and needs all of its trials to hold. Two trials
@@ -527,7 +529,7 @@ reveal(count, verdicts.count("holds here"), because=why, measured=claim_table(cl
 # 05](05_finetune_a_classifier.ipynb)). On menus it did pay to spread the numbers: on all six kinds of layers at rank 4 LoRA
 # learnt more than on attention alone at rank 10 or on the MLP alone at rank 8, which have a tenth
 # more. Against the MLP three seeds had left this open, and two more decided it, so trust it less. The
-# gap, 0.011 nats, is also no larger than what one step of our rates changes.
+# gap, 0.011 nats, is also smaller than what most steps of our rates change.
 #
 # Where there is much to learn by heart, the rank counts. We made up 512 facts, six random tokens each,
 # and showed every one 200 times (`data/results/memorise.json`). Rank 4 holds 89 % of their bits, and
@@ -541,13 +543,13 @@ reveal(count, verdicts.count("holds here"), because=why, measured=claim_table(cl
 # Which directions does an update use? Mostly, other ones each time (`data/results/subspaces.json`).
 # Of the strongest direction that $A$ reads at rank 8, 56 % lie in what a run at rank 64 reads, where
 # chance gives 31 %; and of the eight strongest of each, 17 % are shared. What $W$ has in the update's
-# directions is hardly more than in random ones, and the update is 14 times as large there. So it
+# directions is a fifth more than in random ones, and the update is 14 times as large there. So it
 # amplifies what $W$ had little of.
 #
 # Two that held are of use when you set up a run. With alpha kept, one rate served all ranks. And with
 # batches of 64 instead of 16, as many rows in all and a quarter of the steps, LoRA was 0.10 nats
-# behind full fine-tuning instead of 0.03. At a fixed number of passes, then, prefer small batches with
-# LoRA; whether the batch or the fewer steps did it, we have not tested.
+# behind full fine-tuning instead of 0.03. At a fixed number of passes, then, small batches did better,
+# though our rates are coarse; whether the batch or the fewer steps did it, we have not tested.
 #
 # </details>
 # <details><summary><b>What did not hold</b>, and what may explain it</summary>
@@ -576,8 +578,8 @@ reveal(count, verdicts.count("holds here"), because=why, measured=claim_table(cl
 # One claim is our own. Notebook 02 found, on one layer that was trained to the end, that rank beyond
 # the planted one buys nothing. In the whole GPT it does not hold. We added a random change of rank 4 to
 # each of the 36 matrices, and LoRA learnt from the changed model's probabilities, 250 steps at a
-# rate of 0.01 (`data/results/planted.json`). At first the two models are 0.55 nats apart. Rank 4 leaves 0.10 of
-# that, rank 8 leaves 0.07 and rank 16 0.06, which is not shown to be less than rank 8's. So beyond the
+# rate of 0.01 (`data/results/planted.json`). At first the two models are 0.55 nats apart. Rank 4 leaves 0.10
+# nats, rank 8 leaves 0.07 and rank 16 0.06, which is not shown to be less than rank 8's. So beyond the
 # planted rank the gain gets small, but did not stop at once. None of them had arrived, so more
 # directions may only be a faster way there. Or the one rate suits them better.
 #
