@@ -48,7 +48,6 @@ from scripts.generator_tasks import (
     written,
 )
 from scripts.runs import OutOfTime, Record, run_all
-from scripts.sweep_forgetting import Arm, groups_of
 
 Setting = tuple[str, str, int]  # task, method, rank
 BATCH_ROWS = 16
@@ -95,9 +94,9 @@ def off_is_base(model: GPT, base: str, rows: Sequence[Row]) -> bool:
 def prepare(model: GPT, key: Mapping[str, Any]) -> Any:
     """Makes a method's tensors trainable, in place, and says how AdamW is to group them."""
     if key["method"] == EMBEDDING:
-        arm = Arm(rates=(), rank=key["rank"], embedding=True)
+        arm = sweep_forgetting.Arm(rates=(), rank=key["rank"], embedding=True)
         sweep_forgetting.prepare(model, arm, key["seed"])
-        return groups_of(arm)
+        return sweep_forgetting.groups_of(arm)
     prepare_menu(model, key["method"], rank=key["rank"] or RANK, seed=key["seed"])
     return parameter_groups
 

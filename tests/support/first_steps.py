@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import pytest
 
 STEPS = 20
 
@@ -30,3 +32,14 @@ def first_losses(train: Callable[[Callable[..., None]], Any]) -> list[float]:
     except Enough:
         return found
     raise AssertionError(f"the run ended before step {STEPS}")
+
+
+def check_first_steps(run: Mapping[str, Any], train: Callable[[Callable[..., None]], Any]) -> None:
+    """Trains a recorded run's first steps again, to the mean loss that the record has of them."""
+    losses = first_losses(train)
+    assert sum(losses[10:]) / 10 == pytest.approx(run["loss_after_20"], abs=1e-3)
+
+
+def check_planned(record: Mapping[str, Any], planned: Sequence[Mapping[str, Any]]) -> None:
+    """Every run of a record was planned, and went to its end."""
+    assert all(run["key"] in planned and run["stopped"] == "finished" for run in record["runs"])

