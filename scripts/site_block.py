@@ -2,7 +2,8 @@
 
 A layer that is chosen opens into its matrices. A side path is as thick as its update is large
 beside the layer's own weights, which differs between layers and adapters. The drawing is notebook
-03's; what moves is in `docs/site/_static/block.js`, and without that the block is the drawing.
+03's, and a narrow form of it for phones; what moves is in `docs/site/_static/block.js`, and without
+that the block is the drawing.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from statistics import mean
 from lora_edu.adapters import load_adapter
 from lora_edu.files import data_path
 from lora_edu.gpt import GPTConfig
-from lora_edu.plots import drawing
 from lora_edu.pretrained import load_pretrained
 from lora_edu.widgets.strength_explorer import TASKS
-from scripts.drawings.hand import FONTS, STROKE, palettes
+from scripts.drawings import gpt_block
+from scripts.drawings.hand import FONTS, STROKE, Sheet, palettes
 from scripts.site_token import tokens
 
 RANK = 8  # of the adapters that ship; tests/site compares it with one of them
@@ -46,31 +47,38 @@ def sizes() -> dict[str, dict[str, float]]:
     return found
 
 
+def pressed(sheet: Sheet, kind: str) -> str:
+    """Returns a drawing of the block as HTML, its layers buttons."""
+    svg = re.sub("<style>.*?</style>|<metadata>.*?</metadata>", "", sheet.svg(), flags=re.S)
+    strip = 'fill="var(--bar-lora)"'  # the legend's comes last, and stays as it is
+    svg = svg.replace(strip, f'class="strip" {strip}', len(layers()))
+    buttons = ""
+    for x, y, width, height, words in sheet.told_parts:
+        name = words.split(":")[0]
+        if name in layers():
+            place = f"left:{100 * x / sheet.width:.2f}%;top:{100 * y / sheet.height:.2f}%;"
+            place += (
+                f"width:{100 * width / sheet.width:.2f}%;height:{100 * height / sheet.height:.2f}%"
+            )
+            buttons += f'<button style="{place}" aria-label="{name}" value="{name}"></button>'
+    return f'<div class="block {kind}">{svg}{buttons}</div>'
+
+
 def block() -> str:
-    """Returns the drawing as HTML, its layers buttons, and what the script needs to know."""
-    shown = drawing("gpt_block")
+    """Returns the drawing as HTML, wide and narrow, and what the script needs to know."""
     light, dark = palettes()
     colours = "".join(f"--{name}:light-dark({light[name]},{dark[name]});" for name in light)
     style = f":host{{{colours}}}text{{font-family:{FONTS['words']};white-space:pre}}"
     style += f".m{{font-family:{FONTS['math']};font-style:italic}}"
     style += f"rect,path,circle{{stroke-width:{STROKE}}}"
-    svg = re.sub("<style>.*?</style>|<metadata>.*?</metadata>", "", shown.svg, flags=re.S)
-    strip = 'fill="var(--bar-lora)"'  # the legend's comes last, and stays as it is
-    svg = svg.replace(strip, f'class="strip" {strip}', len(layers()))
-    wide, high = map(float, re.search(r'viewBox="0 0 (\d+) (\d+)"', shown.svg).groups())
-    buttons = ""
-    for part in shown.parts:
-        name = part.words.split(":")[0]
-        if name in layers():
-            place = f"left:{100 * part.x / wide:.2f}%;top:{100 * part.y / high:.2f}%;"
-            place += f"width:{100 * part.width / wide:.2f}%;height:{100 * part.height / high:.2f}%"
-            buttons += f'<button style="{place}" aria-label="{name}" value="{name}"></button>'
+    drawn = pressed(gpt_block.draw(), "wide") + pressed(gpt_block.draw_narrow(), "narrow")
     told = {"layers": layers(), "rank": RANK, "sizes": sizes(), "tokens": tokens()}
     return (
         f'<div class="wired" data-block="{escape(json.dumps(told))}">'
         '<template shadowrootmode="open">'
         f'<style>{style}</style><link rel="stylesheet" href="_static/block.css">'
-        f'<div class="whole"><div class="swiped"><div class="block">{svg}{buttons}</div></div>'
-        '<div class="opened" aria-live="polite"></div><div class="token"></div></div>'
+        f'<div class="whole">{drawn}<div class="side"><label class="knob">Strength '
+        '<input type="range" min="-1" max="2" step="0.1" value="1"></label>'
+        '<div class="opened" aria-live="polite"></div></div><div class="token"></div></div>'
         "</template></div>"
     )

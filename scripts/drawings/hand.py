@@ -17,7 +17,7 @@ from html import escape
 
 from lora_edu.plots import sheet
 
-WIDTH = 480
+WIDTH = 480  # of a drawing that ships
 STROKE = 2  # of every line
 SIZES = {"name": 22, "formula": 18, "label": 16, "small": 14}
 FONTS = {
@@ -49,19 +49,23 @@ class Sheet:
     """A drawing in the making.
 
     Args:
-        height: In units; the width is always the same.
+        height: In units.
         title: What it shows, in a few words, for screen readers.
         description: The same in full sentences: its alternative text.
+        width: In units.
     """
 
-    def __init__(self, height: float, title: str, description: str) -> None:
-        self.height, self.title, self.description = height, title, description
+    def __init__(
+        self, height: float, title: str, description: str, *, width: float = WIDTH
+    ) -> None:
+        self.height, self.width = height, width
+        self.title, self.description = title, description
         self._parts: list[str] = []
-        self._told: list[tuple[float, float, float, float, str]] = []
+        self.told_parts: list[tuple[float, float, float, float, str]] = []
 
     def told(self, x: float, y: float, width: float, height: float, words: str) -> None:
         """Says what a part is: a page lights it up and says it when the part is pointed at."""
-        self._told.append((x, y, width, height, words))
+        self.told_parts.append((x, y, width, height, words))
 
     def area(
         self,
@@ -132,12 +136,13 @@ class Sheet:
         style += f"text{{font-family:{FONTS['words']};white-space:pre}}\n"
         style += f".m{{font-family:{FONTS['math']};font-style:italic}}\n"
         style += f"rect,path,circle{{stroke-width:{STROKE}}}"
-        size = f'viewBox="0 0 {WIDTH} {self.height:g}" width="{WIDTH}" height="{self.height:g}"'
-        paper = f'<rect width="{WIDTH}" height="{self.height:g}" fill="var(--paper)"/>'
+        wide, high = f"{self.width:g}", f"{self.height:g}"
+        size = f'viewBox="0 0 {wide} {high}" width="{wide}" height="{high}"'
+        paper = f'<rect width="{wide}" height="{high}" fill="var(--paper)"/>'
         head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">'
         about = f"<title>{escape(self.title)}</title>\n<desc>{escape(self.description)}</desc>"
-        if self._told:
-            told = json.dumps(self._told, ensure_ascii=False)
+        if self.told_parts:
+            told = json.dumps(self.told_parts, ensure_ascii=False)
             about += f"\n<metadata>{escape(told, quote=False)}</metadata>"
         body = "\n".join([head, about, f"<style>{style}</style>", paper, *self._parts, "</svg>"])
         return body + "\n"

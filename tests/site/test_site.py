@@ -330,7 +330,7 @@ def test_each_card_of_the_front_page_has_its_sign(page: Page) -> None:
 def strips(page: Page) -> list[float]:
     """How thick the side paths of the front page's block are, compared with the drawing's."""
     page.wait_for_timeout(250)
-    drawn = page.locator(".wired .strip").evaluate_all(
+    drawn = page.locator(".wired .block:visible .strip").evaluate_all(
         "all => all.map(each => each.getBoundingClientRect().height / each.getBBox().height"
         " / (each.getBoundingClientRect().width / each.getBBox().width))"
     )
@@ -350,9 +350,16 @@ def test_the_block_of_the_front_page_follows_the_slider_and_opens(
     page = new_page(browser)
     page.emulate_media(reduced_motion="reduce")
     page.goto(f"{address}/index.html")
-    slider = page.get_by_role("slider")
+    slider, beside = page.get_by_role(
+        "slider"
+    ).all()  # the explorer's, and the one beside the layer
     for key, strength in (("End", 2), ("Home", 1)):  # −1: as thick as 1, and hollow
+        beside.press(key)
+        assert slider.get_attribute("aria-valuetext") == {"End": "2.0", "Home": "−1.0"}[key]
+        assert strips(page) == pytest.approx(shares("menu", strength), abs=0.02)
+    for key, strength in (("End", 2), ("Home", 1)):
         slider.press(key)
+        assert beside.input_value() == {"End": "2", "Home": "-1"}[key]
         assert strips(page) == pytest.approx(shares("menu", strength), abs=0.02)
         assert page.locator(".wired .away").count() == (key == "Home")
     rank = len(load_file(ADAPTER)["base_model.model.blocks.0.attention.query.lora_A.weight"])
@@ -380,7 +387,7 @@ def test_a_token_of_the_front_page_passes_the_layer_that_is_open(
 ) -> None:
     page = new_page(browser)
     page.goto(f"{address}/index.html")
-    slider = page.get_by_role("slider")
+    slider = page.get_by_role("slider").first
     for adapter, name in (("menu", "query"), ("menu", "fc_in"), ("spam", "out")):
         page.get_by_role("radio", name=adapter).click()
         page.get_by_role("button", name=name, exact=True).click()
@@ -420,13 +427,13 @@ def test_a_layer_of_the_front_page_that_is_pressed_is_seen_and_can_be_read(
     page.get_by_role("radio", name="menu").click()
     page.get_by_role("button", name="key", exact=True).click()
     page.wait_for_timeout(200)
-    opened = page.locator(".wired .opened").bounding_box()
+    opened = page.locator(".wired .side").bounding_box()
     assert 0 <= opened["y"] < size[1] / 2 or opened["y"] + opened["height"] <= size[1]
     before = page.evaluate("scrollY")
-    page.locator(".wired button[value=query]").evaluate("query => query.click()")
+    page.locator(".wired .block:visible button[value=query]").evaluate("query => query.click()")
     page.wait_for_timeout(200)
     assert page.evaluate("scrollY") == pytest.approx(before, abs=1)  # it was seen already
-    letters = page.locator(".wired .block svg text, .wired .opened text").evaluate_all(
+    letters = page.locator(".wired .block:visible svg text, .wired .opened text").evaluate_all(
         "all => all.map(each => each.getAttribute('font-size') * each.getScreenCTM().a)"
     )
     assert len(letters) > 20

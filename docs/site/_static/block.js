@@ -6,9 +6,10 @@ const host = document.querySelector("[data-block]");
 if (host?.shadowRoot) begin(host.shadowRoot, JSON.parse(host.dataset.block));
 
 function begin(root, { layers, rank, sizes, tokens }) {
-  const whole = root.querySelector(".whole"), opened = root.querySelector(".opened"), token = root.querySelector(".token");
+  const whole = root.querySelector(".whole"), opened = root.querySelector(".opened"), side = root.querySelector(".side"), token = root.querySelector(".token");
   const buttons = [...root.querySelectorAll("button")], strips = [...root.querySelectorAll(".strip")];
   const most = Math.max(...Object.values(sizes).flatMap(each => Object.values(each)));
+  const knob = root.querySelector(".knob input");
   let strength = "1.0", adapter = Object.keys(sizes)[0], name = "query", pass = () => {};
   const count = number => number.toLocaleString("en");
   const value = () => Number(strength.replace("−", "-"));
@@ -45,7 +46,10 @@ function begin(root, { layers, rank, sizes, tokens }) {
     const size = Math.abs(value()), share = sizes[adapter][name];
     whole.style.setProperty("--size", size);
     whole.classList.toggle("away", value() < 0);
-    Object.keys(layers).forEach((layer, place) => strips[place].style.setProperty("--share", sizes[adapter][layer] / most));
+    const names = Object.keys(layers); // in each form of the drawing, in this order
+    strips.forEach((strip, place) => strip.style.setProperty("--share", sizes[adapter][names[place % names.length]] / most));
+    knob.value = value();
+    knob.ariaValueText = strength;
     opened.style.setProperty("--share", share / most);
     const sign = value() < 0 ? "−" : "+", scaled = `${size.toFixed(1)} · `;
     root.querySelector(".sum").innerHTML = `<tspan class="m">y</tspan> = <tspan class="m">x W</tspan> ${sign} ${scaled}<tspan class="m">x ΔW</tspan>`;
@@ -55,7 +59,7 @@ function begin(root, { layers, rank, sizes, tokens }) {
   for (const each of buttons) each.addEventListener("click", () => {
     name = each.value;
     draw();
-    opened.scrollIntoView({ block: "nearest", behavior: still.matches ? "instant" : "smooth" }); // where it is seen, nothing moves
+    side.scrollIntoView({ block: "nearest", behavior: still.matches ? "instant" : "smooth" }); // where it is seen, nothing moves
   });
   draw();
 
@@ -67,6 +71,11 @@ function begin(root, { layers, rank, sizes, tokens }) {
     const slider = explorer()?.querySelector("input[type=range]");
     if (!slider) return requestAnimationFrame(wait);
     const adapters = explorer().querySelector("[role=radiogroup]");
+    // A second handle on the same strength, beside the layer: it moves the explorer's.
+    knob.addEventListener("input", () => {
+      slider.value = Math.round((Number(knob.value) - Number(knob.min)) / Number(knob.step));
+      slider.dispatchEvent(new Event("input", { bubbles: true }));
+    });
     listen(slider, "aria-valuetext", () => { strength = slider.ariaValueText; });
     listen(adapters, "aria-checked", () => { adapter = adapters.querySelector("[aria-checked=true]")?.textContent ?? adapter; }, enter);
   };

@@ -38,7 +38,7 @@ export function showToken(place, { prompt, layers, ratios }, name, [inputs, outp
   const many = count => `every ${NTH[count / found.x.length] ?? `${count / found.x.length}th`} of ${count}`;
   place.innerHTML = `<p>The last token of <b>“${prompt.trim().replace(/^.*?\s(?=.{12,26}$)/s, "… ")}”</b> on its way through this layer of the fourth block, a middle one of six, in the model's own numbers. Between <i>A</i> and <i>B</i> only ${found.hidden.length} numbers pass. <span class="beside"></span></p>` +
     [["wide", WIDE], ["narrow", NARROW]].map(([kind, at]) => drawn(kind, at, found, many(inputs), many(outputs))).join("") +
-    `<p class="scales"><i>x W</i>, <i>x A B</i> and <i>y</i> are drawn to one scale, so grey and blue compare; <i>x</i> and <i>x A</i> each have a scale of their own.</p>`;
+    `<p class="scales"><i>x W</i>, <i>x A B</i> and <i>y</i> are drawn to one scale, so grey and blue compare; <i>x</i> and <i>x A</i> each have a scale of their own. At the end of all six blocks the model turns this token's numbers into the bars under “What comes next?”, above.</p>`;
   return strength => {
     const added = found.update.map(value => strength * value), times = strength.toFixed(1).replace("-", "−");
     place.querySelector(".beside").textContent = `At ${times} blue is ${perCent(Math.abs(strength) * ratios[name])} of grey's size here${strength < 0 ? ", and is taken away" : ""}.`;
