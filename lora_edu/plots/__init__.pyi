@@ -39,7 +39,6 @@ from .style import (
     wrapped,
 )
 from .tables import Table, note_beneath, signed, table
-from .tied_names import tie_names
 
 __all__ = [
     "CONCEPTS",
@@ -85,7 +84,6 @@ __all__ = [
     "stacked_bars",
     "signed",
     "table",
-    "tie_names",
     "to_last_word",
     "widths_px",
     "wrapped",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.legend import Legend
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from lora_edu.plots import (
@@ -19,7 +21,6 @@ from lora_edu.plots import (
     png,
     shown_width,
     smoothed,
-    tie_names,
     wrapped,
 )
 from lora_edu.training import History
@@ -27,8 +28,18 @@ from lora_edu.widgets.canvas import Canvas
 
 _PALE = 0.75  # of the single batches' curve: in LoRA's colour 3 : 1 on white
 _LOSS_GRID = 0.5  # the loss axis ends at a multiple of this
-#: How high the loss axis is beside the highest loss: higher where the names of the curves need it.
-_ABOVE_LOSSES = (1.05, 1.3, 1.7, 2.1)
+_ABOVE_LOSSES = 1.05  # how high the loss axis is beside the highest loss
+#: The key is one row above the curves, which cross so often that a name beside one is beside all.
+_KEY = {
+    "loc": "lower left",
+    "bbox_to_anchor": (0, 1),
+    "borderaxespad": 0.3,
+    "borderpad": 0,
+    "handlelength": 1.5,
+    "handletextpad": 0.5,
+    "columnspacing": 1.1,
+}
+_KEY_COLUMNS = {True: 2, False: 3}  # on a phone, and elsewhere
 #: Of what is measured on validation, in both panels: one colour and one mark, which the name of the
 #: loss explains. Another measurement, not points of the line that it crosses: so the marks are
 #: hollow. Nothing white is around the dashes, which would bite gaps into the curves beneath.
@@ -75,7 +86,7 @@ class TrainingPicture:
             size = PHONE_PX / DOTS_PER_INCH, _PANEL_INCHES * panels
         rows = {"panels": panels, "rows": panels if phone else 1}
         drawn = figure(x_label="step", y_label="loss, nats", size_inches=size, **rows)
-        self._phone, self._height = phone, 0
+        self._phone = phone
         self._loss_axis = drawn.axes[0]
         strong = line_style(0, name)
         thin = {"color": strong["color"], "alpha": _PALE, "linewidth": 0.8}
@@ -89,6 +100,8 @@ class TrainingPicture:
                 "validation": self._validation(self._loss_axis),
             }
             self._curves["validation"].set_label("validation")
+            for axis in drawn.axes:  # keeps room for the key, and panels equally high
+                axis.set_title("\n".join(" " * (2 if phone else 1)), pad=6, fontsize=9)
             self._loss_axis.set_ylim(0, _ROOM_FOR)
             self._loss_axis.yaxis.set_major_formatter("{x:g}")
             self._loss_axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -97,6 +110,7 @@ class TrainingPicture:
                 axis.xaxis.set_major_locator(_up_to(steps))
             if accuracy:  # one curve, of validation; a step is as wide as beside it
                 self._curves["accuracy"] = self._validation(drawn.axes[1])
+                self._curves["accuracy"].set_label("validation")
                 drawn.axes[1].set_ylabel("accuracy, %")
                 drawn.axes[1].yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
                 self._accuracy_from(0)
@@ -136,8 +150,17 @@ class TrainingPicture:
             low = next(each for each in _ACCURACY_FROM if each <= min(per_cent, default=0))
             self._accuracy_from(low)
         seen = [loss for loss in (*history.losses, *validation[1]) if math.isfinite(loss)]
-        top = self._name_curves(max(seen, default=1), many=len(seen) > SMOOTHED_STEPS)
+        top = _LOSS_GRID * math.ceil(max(seen, default=1) * _ABOVE_LOSSES / _LOSS_GRID)
+        self._loss_axis.set_ylim(0, top)
+        keys = [self._key(axis) for axis in self._loss_axis.figure.axes]
+        self.canvas.moving = [*self._always, *keys]
         return self.canvas.png(scale=(top, low))
+
+    def _key(self, axis: Axes) -> Legend:
+        """Names the curves of a panel that have begun, above them."""
+        begun = [curve for curve in axis.lines if len(curve.get_xdata())]
+        with house_style():
+            return axis.legend(handles=begun, ncols=_KEY_COLUMNS[self._phone], **_KEY)
 
     def _accuracy_from(self, low: int) -> None:
         """Lets the axis of accuracy begin at `low` per cent, its lowest tick."""
@@ -151,25 +174,6 @@ class TrainingPicture:
         for each in self.titles:
             each.set_animated(True)
         return picture, shown_width(self.canvas.figure)
-
-    def _name_curves(self, highest: float, many: bool) -> float:
-        """Names each loss that has begun; returns where the axis ends that has room for them.
-
-        Args:
-            highest: Loss of all.
-            many: Whether the curves are long enough to be apart, so that names can have a place.
-        """
-        axis = self._loss_axis
-        losses = [self._curves[name] for name in ("validation", "training", "batches")]
-        for place in range(self._height, len(_ABOVE_LOSSES)):
-            top = _LOSS_GRID * math.ceil(highest * _ABOVE_LOSSES[place] / _LOSS_GRID)
-            axis.set_ylim(0, top)
-            names = tie_names(axis, losses)
-            if axis.get_legend() is None or not many:
-                break
-            self._height = place  # and it stays so high, so that nothing goes up and down
-        self.canvas.moving = [*self._always, *names]
-        return top
 
 
 def _up_to(steps: int) -> FixedLocator:
