@@ -169,6 +169,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
   const names = data.adapters.map(({ name }, place) => [place, name]);
   const chip = chips({ label: "Adapter", options: names, value: 0, change: place => {
     stop();
+    if (!set) drag.set(strengths[state.strength = trained]); // where playing happened to be is nobody's wish
     const { own } = chosen();
     state.adapter = place;
     state.prompt = own ? placeOf(own) : 0;
@@ -186,10 +187,10 @@ export function mount(host, { strengths, most, adapters }, ask) {
   };
   const drag = slider({ label: "Strength", stops: strengths, value: 1, say: each => signed(each, 1),
     marks: [[-1, "−1", "away"], [0, "0", "the base"], [1, "1", "as trained"], [2, "2", "too much"]],
-    change: each => { stop(); state.strength = strengths.indexOf(each); show(); } });
+    change: each => { stop(); set = true; state.strength = strengths.indexOf(each); show(); } });
 
   // From the base to what was trained; in two steps for those who want no motion.
-  let timer = null;
+  let timer = null, set = false; // set: by hand
   const stop = () => { clearTimeout(timer); timer = null; play.textContent = "▶ Play"; said.ariaLive = "polite"; };
   const glide = (places, pause) => {
     const [place, ...rest] = places;
@@ -203,6 +204,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
   const run = () => {
     const all = strengths.map((_, place) => place).filter(place => place >= zero && place <= trained);
     play.textContent = "■ Stop";
+    set = false;
     glide(calm.matches ? [zero, trained] : all, calm.matches ? 1500 : 400);
   };
   const play = el("button", { type: "button", class: "play", click: () => (timer ? stop() : run()) }, "▶ Play");
