@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: The kinds of update that are measured at a rank.
 CUT, LORA, SHRUNK = "cut", "lora", "shrunk"
-_LORA_NAME, _CUT_NAME = "LoRA trained at rank r", "ΔW of full fine-tuning, cut to rank r"
+_LORA_NAME, _CUT_NAME = "LoRA trained at rank r", "ΔW of full fine-tuning,\ncut to rank r"
 WITHOUT, STRETCHED = "without", "stretched"
 
 Found = Mapping[str, Any]
@@ -95,7 +95,7 @@ class RankRecord:
             x_label="rank r; whiskers from the worst seed to the best",
             y_label="accuracy on the test set (%)",
             x_log2=True,
-            beside={_LORA_NAME: (-1, 10, 25), _CUT_NAME: (-1, 0, -58)},
+            beside={_LORA_NAME: (-1, 10, 25), _CUT_NAME: (-1, 8, -42)},
         )
         axis = made.axes[0]
         axis.set_xticks(self.ranks(CUT), self.ranks(CUT))
