@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from itertools import combinations
-from statistics import mean
 from typing import Any, NamedTuple
 
 import torch
@@ -30,7 +29,7 @@ from lora_edu.spectra import shared, size_within
 from lora_edu.tasks import LORA_TARGETS
 from lora_edu.training import fit, next_token_loss, own_random_state
 from scripts.generator_tasks import task
-from scripts.runs import Record, run_all
+from scripts.runs import Record, loss_after_20, run_all
 
 COMMAND = "python -m scripts.record_subspaces"
 RANKS, SEEDS = (8, 64), (0, 1, 2)
@@ -109,7 +108,7 @@ def of_run(rank: int, seed: int, steps: int = STEPS) -> dict[str, Any]:
         for where, matrix in (("in_update", update), ("in_own", weight), ("random", drawn)):
             sizes[where].append(size_within(weight, matrix, rank))
     return {
-        "loss_after_20": round(mean(run.losses[10:20]), 4),
+        "loss_after_20": loss_after_20(run.losses),
         **{name: [round(value, 4) for value in values] for name, values in sizes.items()},
     }
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import partial
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -76,6 +77,47 @@ def dumps(content: Mapping[str, Any]) -> str:
     runs = ",\n".join("  " + json.dumps(run) for run in content["runs"])
     head = {name: value for name, value in content.items() if name != "runs"}
     return json.dumps(head, indent=1)[:-2] + f',\n "runs": [\n{runs}\n ]\n}}\n'
+
+
+#: Each sweep records a run's loss after so many steps, and a test repeats them.
+FIRST_STEPS = 20
+
+
+def loss_after_20(losses: Sequence[float]) -> float:
+    """Returns the mean loss of steps 11 to 20, in nats, as records have it.
+
+    Of a run that was cut shorter, for a look, of its last ten steps.
+    """
+    return round(mean(losses[:FIRST_STEPS][-10:]), 4)
+
+
+def first_losses(train: Callable[[Callable[..., None]], Any]) -> list[float]:
+    """Returns a run's losses at its first 20 steps, and ends it there.
+
+    The run is told of all its steps, since the learning rate depends on their number.
+
+    Args:
+        train: Trains with the callback that it is given.
+
+    Raises:
+        RuntimeError: the run ended before.
+    """
+
+    class Enough(Exception):
+        pass
+
+    found: list[float] = []
+
+    def stop(_: Any, history: Any) -> None:
+        found[:] = history.losses
+        if len(found) == FIRST_STEPS:
+            raise Enough
+
+    try:
+        train(stop)
+    except Enough:
+        return found
+    raise RuntimeError(f"the run ended before step {FIRST_STEPS}")
 
 
 class OutOfTime(Exception):

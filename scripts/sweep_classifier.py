@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -40,7 +40,8 @@ from lora_edu.tasks import (
     measures,
     train_classifier,
 )
-from scripts.runs import Record, run_all
+from lora_edu.training import History
+from scripts.runs import Record, loss_after_20, run_all
 
 MAX_TOKENS = 64  # covers every bundled message and more than 90 % of the real ones
 BATCH_ROWS = 16
@@ -88,26 +89,43 @@ def base_model(base: str, kind: str, seed: int) -> GPT:
     return model
 
 
-def one_run(key: dict[str, Any], *, name: str, base: str, steps: int) -> dict[str, Any]:
-    """Trains and measures one classifier; the test set is opened in the final stage only."""
-    data = rows(name)
-    train = data.train
+def train(
+    model: GPT,
+    key: Mapping[str, Any],
+    *,
+    name: str,
+    steps: int,
+    callbacks: Sequence[Callable[..., None]] = (),
+) -> History:
+    """Makes the model a classifier, in place."""
+    examples = rows(name).train
     if key["labels"] == "random":
-        train = shuffled_labels(train, key["seed"])
-    model = base_model(base, key["base"], key["seed"])
-    history = train_classifier(
+        examples = shuffled_labels(examples, key["seed"])
+    return train_classifier(
         model,
         key["method"],
-        train,
+        examples,
         lr=key["lr"],
         steps=steps,
         batch_size=BATCH_ROWS,
         seed=key["seed"],
         device="cpu",
+        callbacks=callbacks,
     )
+
+
+def one_run(key: dict[str, Any], *, name: str, base: str, steps: int) -> dict[str, Any]:
+    """Trains and measures one classifier; the test set is opened in the final stage only."""
+    data = rows(name)
+    model = base_model(base, key["base"], key["seed"])
+    history = train(model, key, name=name, steps=steps)
     in_order = partial(Batches, batch_size=64, shuffle=False)
     result = measures(classify(model, in_order(data.validation)), "validation")
-    result |= {"seconds": round(history.seconds, 2), "tokens": history.tokens}
+    result |= {
+        "loss_after_20": loss_after_20(history.losses),
+        "seconds": round(history.seconds, 2),
+        "tokens": history.tokens,
+    }
     if key["stage"] == "tune":
         return result
     predictions = classify(model, in_order(data.test))

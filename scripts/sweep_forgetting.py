@@ -41,7 +41,7 @@ from lora_edu.tasks import LORA_TARGETS, MULTIPLIER
 from lora_edu.training import History, fit, next_token_loss, own_random_state, parameter_groups
 from scripts.generator_tasks import MENU_TOKENS, STORY_TOKENS, loss_on, story_rows, task
 from scripts.mixture import split_stories
-from scripts.runs import sweep_with_text
+from scripts.runs import loss_after_20, sweep_with_text
 
 BATCH_ROWS, STEPS, SEEDS = 16, 375, range(3)
 EMBEDDING_RATE = 5e-4  # where the embedding has a rate of its own
@@ -250,7 +250,7 @@ def one_run(key: dict[str, Any], *, stories: str) -> dict[str, Any]:
     return {
         "stopped": history.stopped,
         "trainable_parameters": history.trainable_parameters,
-        "loss_after_20": round(mean(history.losses[10:20]), 4),
+        "loss_after_20": loss_after_20(history.losses),
         **losses_of(model, stories),
         **sizes_of(before, after, adaptable_layers(plain, LORA_TARGETS)),
         "strengths": strengths,

@@ -23,7 +23,6 @@ import lzma
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -49,7 +48,7 @@ from scripts.llm_tasks import (
     menu_rows,
     story_rows,
 )
-from scripts.runs import sweep_with_text
+from scripts.runs import loss_after_20, sweep_with_text
 from scripts.sweep_forgetting import sizes_of
 from scripts.sweep_llm import BATCH_ROWS, STEPS, learn_menus
 
@@ -139,7 +138,7 @@ def one_run(key: dict[str, Any], *, books: str) -> dict[str, Any]:
     return {
         "stopped": history.stopped,
         "trainable_parameters": history.trainable_parameters,
-        "loss_after_20": round(mean(history.losses[10:20]), 4),
+        "loss_after_20": loss_after_20(history.losses),
         **losses_of(model, books),
         **sizes_of(before.state_dict(), model.state_dict(), measured_layers()),
         "training_seconds": round(seconds, 1),

@@ -32,7 +32,7 @@ from lora_edu.files import data_path, sha256_of
 from lora_edu.gpt import GPT
 from lora_edu.pretrained import base_fingerprint, load_pretrained
 from lora_edu.tasks import MULTIPLIER, RANK, prepare_menu, slot_error_rate, slot_errors
-from lora_edu.training import fit, next_token_loss, parameter_groups
+from lora_edu.training import History, fit, next_token_loss, parameter_groups
 from scripts import sweep_forgetting
 from scripts.generator_tasks import (
     EXAMPLE_TOKENS,
@@ -47,7 +47,7 @@ from scripts.generator_tasks import (
     task,
     written,
 )
-from scripts.runs import OutOfTime, Record, run_all
+from scripts.runs import OutOfTime, Record, loss_after_20, run_all
 
 Setting = tuple[str, str, int]  # task, method, rank
 BATCH_ROWS = 16
@@ -101,6 +101,29 @@ def prepare(model: GPT, key: Mapping[str, Any]) -> Any:
     return parameter_groups
 
 
+def train(
+    model: GPT,
+    key: Mapping[str, Any],
+    *,
+    name: str,
+    steps: Mapping[str, int],
+    callbacks: Sequence[Callable[..., None]] = (),
+) -> History:
+    """Trains a method's tensors on a task's rows, in place."""
+    grouped = prepare(model, key)
+    return fit(
+        model,
+        Batches(task(name, key["task"]).rows.train, BATCH_ROWS, seed=key["seed"]),
+        next_token_loss,
+        lr=key["lr"],
+        steps=steps[key["task"]],
+        groups=grouped,
+        seed=key["seed"],
+        device="cpu",
+        callbacks=callbacks,
+    )
+
+
 def one_run(
     key: dict[str, Any], *, name: str, base: str, steps: dict[str, int], stories: str | None
 ) -> dict[str, Any]:
@@ -110,22 +133,13 @@ def one_run(
     if key["method"] == "prompt":
         prefix = examples(name, key["task"], key["seed"])
     elif key["method"] != "base":
-        grouped = prepare(model, key)
-        history = fit(
-            model,
-            Batches(job.rows.train, BATCH_ROWS, seed=key["seed"]),
-            next_token_loss,
-            lr=key["lr"],
-            steps=steps[key["task"]],
-            groups=grouped,
-            seed=key["seed"],
-            device="cpu",
-        )
+        history = train(model, key, name=name, steps=steps)
         result = {
             "stopped": history.stopped,
             "seconds": round(history.seconds, 2),
             "tokens": history.tokens,
             "trainable_parameters": history.trainable_parameters,
+            "loss_after_20": loss_after_20(history.losses),
         }
     result["validation_loss"] = loss_on(model, job.rows.validation, prefix)
     result["own_story_loss"] = loss_on(model, story_rows(None))

@@ -45,7 +45,7 @@ from scripts.llm_tasks import (
     story_rows,
     written,
 )
-from scripts.runs import OutOfTime, Record, run_all
+from scripts.runs import OutOfTime, Record, loss_after_20, run_all
 
 BATCH_ROWS, STEPS = 8, 100
 #: (method, rank) → learning rates and seeds of the search. Steps of half a power of ten.
@@ -98,7 +98,7 @@ def one_run(key: dict[str, Any]) -> dict[str, Any]:
         result = {
             "stopped": history.stopped,
             "trainable_parameters": history.trainable_parameters,
-            "loss_after_20": round(mean(history.losses[10:20]), 4),
+            "loss_after_20": loss_after_20(history.losses),
             "loss_at_end": round(mean(history.losses[-10:]), 4),
             "training_seconds": round(time.process_time() - start, 1),
         }

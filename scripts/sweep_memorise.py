@@ -22,7 +22,6 @@ import math
 import random
 import time
 from collections.abc import Mapping, Sequence
-from statistics import mean
 from typing import Any
 
 from torch import nn
@@ -34,7 +33,7 @@ from lora_edu.lora import freeze, replace_linear_with_lora
 from lora_edu.pretrained import base_fingerprint, load_pretrained
 from lora_edu.tasks import LORA_TARGETS
 from lora_edu.training import History, fit, next_token_loss, own_random_state
-from scripts.runs import sweep_with_text
+from scripts.runs import loss_after_20, sweep_with_text
 
 NAME_TOKENS, RECALLED = 2, 6
 EXPOSURES, LONGER, BATCH_ROWS, ALPHA = 200, 600, 32, 16.0
@@ -105,7 +104,7 @@ def one_run(key: dict[str, Any]) -> dict[str, Any]:
     return {
         "stopped": history.stopped,
         "trainable_parameters": history.trainable_parameters,
-        "loss_after_20": round(mean(history.losses[10:20]), 4),
+        "loss_after_20": loss_after_20(history.losses),
         "loss": round(math.log(2) * (BITS - bits / (len(rows) * RECALLED)), 4),
         "bits": round(bits),
         "seconds": round(time.process_time() - start, 1),

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from statistics import mean
 from typing import Any
 
 import torch
@@ -33,7 +32,7 @@ from lora_edu.pretrained import base_fingerprint, load_pretrained, load_tokenize
 from lora_edu.targets import adaptable_layers
 from lora_edu.tasks import LORA_TARGETS, MULTIPLIER
 from lora_edu.training import History, fit, own_random_state
-from scripts.runs import sweep_with_text
+from scripts.runs import loss_after_20, sweep_with_text
 
 PLANTED, SHARE = 4, 0.3  # rank, and ‖ΔW‖ / ‖W‖, of the planted update
 RANKS, CHOSEN = (1, 2, 4, 8, 16), 1e-2  # the rate of all ranks, with all seeds
@@ -115,7 +114,7 @@ def one_run(key: dict[str, Any]) -> dict[str, Any]:
     return {
         "stopped": history.stopped,
         "trainable_parameters": history.trainable_parameters,
-        "loss_after_20": round(mean(history.losses[10:20]), 4),
+        "loss_after_20": loss_after_20(history.losses),
         "before": distance(base.eval(), wise, held_out),
         "kl": distance(model.eval(), wise, held_out),
         "seconds": round(time.process_time() - start, 1),

@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from statistics import mean
 from typing import Any, NamedTuple
 
 import torch
@@ -36,7 +35,7 @@ from lora_edu.pretrained import base_fingerprint, load_pretrained
 from lora_edu.tasks import LORA_TARGETS
 from lora_edu.training import History, fit, next_token_loss, own_random_state
 from scripts.generator_tasks import MENU_TOKENS, STORY_TOKENS, loss_on, story_rows, task
-from scripts.runs import sweep_with_text
+from scripts.runs import loss_after_20, sweep_with_text
 
 ROWS, BATCH_ROWS, SEEDS, ALPHA = 6000, 16, range(3), 16.0
 
@@ -148,7 +147,7 @@ def one_run(key: dict[str, Any], *, stories: str) -> dict[str, Any]:
     return {
         "stopped": history.stopped,
         "trainable_parameters": history.trainable_parameters,
-        "loss_after_20": round(mean(history.losses[10:20]), 4),
+        "loss_after_20": loss_after_20(history.losses),
         "validation_loss": round(loss_on(model, task("bundled", "menu").rows.validation), 4),
         "story_loss": round(loss_on(model, story_rows(stories)), 4),
         "seconds": round(time.process_time() - start, 1),

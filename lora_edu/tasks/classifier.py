@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -147,7 +148,7 @@ def train_classifier(
     steps: int,
     batch_size: int = 16,
     seed: int = 0,
-    device: torch.device | str | None = None,
+    **options: Any,
 ) -> History:
     """Trains one of the three methods on rows with classes, in place.
 
@@ -159,7 +160,7 @@ def train_classifier(
         steps: Updates of "lora" and "full"; a head on cached features makes `HEAD_STEPS`.
         batch_size: Rows a step of "lora" and "full".
         seed: Of the new parameters, the shuffle and dropout.
-        device: As `fit`.
+        options: Passed on to `fit`, such as `device` or `callbacks`.
 
     Returns:
         The history; for "head", `seconds` includes computing the features.
@@ -167,16 +168,14 @@ def train_classifier(
     prepare_classifier(model, method, 1 + max(row.target for row in rows), seed=seed)
     if method != "head":
         batches, loss = Batches(rows, batch_size, seed=seed), classification_loss
-        return fit(model, batches, loss, lr=lr, steps=steps, seed=seed, device=device)
+        return fit(model, batches, loss, lr=lr, steps=steps, seed=seed, **options)
     started = time.perf_counter()
-    model.to(choose_device() if device is None else device)
+    model.to(options.get("device") or choose_device())
     targets = torch.tensor([row.target for row in rows])
     found = features(model, Batches(rows, HEAD_BATCH_ROWS, shuffle=False)).cpu()
     batches = FeatureBatches(found, targets, HEAD_BATCH_ROWS, seed=seed)
     spent = time.perf_counter() - started
-    history = fit(
-        model.head, batches, feature_loss, lr=lr, steps=HEAD_STEPS, seed=seed, device=device
-    )
+    history = fit(model.head, batches, feature_loss, lr=lr, steps=HEAD_STEPS, seed=seed, **options)
     history.seconds += spent
     history.tokens = sum(len(row.token_ids) for row in rows)
     return history

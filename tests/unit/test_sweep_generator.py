@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import sacrebleu
 import torch
+from support.first_steps import check_first_steps
 
 from lora_edu.datasets.sets import Pair, Split, load_menu, load_tales
+from lora_edu.evaluation import read_record, runs_of
+from lora_edu.files import data_path
 from lora_edu.gpt import GPT, GPTConfig
 from lora_edu.lora import lora_layers
+from lora_edu.pretrained import load_pretrained
 from lora_edu.pretrained.tokenizer import load_tokenizer
 from lora_edu.tasks.menu import prepare_menu
 from scripts import generator_tasks, sweep_generator
+from scripts.record_first_steps import UNTRAINED
 from scripts.sweep_generator import key_of, off_is_base, one_run, settings, sweep
 
 ENCODING = load_tokenizer("mini")
@@ -155,6 +161,20 @@ def test_lora_with_the_embedding_trains_both_and_the_embedding_at_a_rate_of_its_
     }
     own = [group for group in groups(model, 0.0) if "lr" in group]
     assert [group["params"] for group in own] == [[model.token_embedding.weight]]
+
+
+@pytest.mark.parametrize("name", ["bundled", "real"])
+def test_every_run_that_trains_is_recorded_with_its_loss_after_20_steps(name: str) -> None:
+    runs = read_record(data_path("results", f"generator_{name}.json"))["runs"]
+    assert all(("loss_after_20" in run) == (run["key"]["method"] not in UNTRAINED) for run in runs)
+
+
+def test_the_first_steps_of_a_recorded_run_can_be_repeated() -> None:
+    record = read_record(data_path("results", "generator_bundled.json"))
+    run = runs_of(record, stage="final", task="menu", method="lora", rank=8, seed=0)[0]
+    again = partial(sweep_generator.train, load_pretrained("mini"), run["key"])
+    steps = sweep_generator.STEPS["bundled"]
+    check_first_steps(run, lambda stop: again(name="bundled", steps=steps, callbacks=[stop]))
 
 
 def test_the_prompts_of_all_tasks_fit_into_the_context() -> None:
