@@ -12,6 +12,8 @@ from lora_edu.plots.sheet import widths_px
 
 _COMMAND = "The command that recorded this"
 _NUMBER = re.compile(r"−?\d+(\.\d+)?")
+# No line ends between a number and its sign.
+_NUMBER_AND_SIGN = re.compile(r"(?<=\d) (?=[%±])|(?<=±) ")
 _VALUE = re.compile(r"[<>±+−]? ?\d|–")  # how a number begins, or the sign for none
 _HYPHEN = re.compile(r"(?<![\w.])-(?=\.?\d)")  # before a number, and not in 1e-3 or 2024-11
 
@@ -120,7 +122,8 @@ def note_beneath(note: str) -> str:
 
 def _cell(tag: str, scope: str, side: str, text: str, strong: bool = False) -> str:
     of = f' scope="{scope}"' if scope else ""
-    said = f"<b>{escape(text)}</b>" if strong else escape(text)
+    whole = _NUMBER_AND_SIGN.sub("\N{NO-BREAK SPACE}", escape(text))
+    said = f"<b>{whole}</b>" if strong else whole
     return f'<{tag}{of} style="text-align:{side}">{said}</{tag}>'
 
 

@@ -33,7 +33,7 @@ def test_the_text_has_its_columns_below_each_other() -> None:
 def test_the_page_gets_headings_of_columns_and_of_rows_and_no_raw_sign() -> None:
     html = METHODS._repr_html_()
     assert cells(html, "th") == ["method", "rate", "loss", "LoRA, r < 9", "full"]
-    assert cells(html, "td") == ["0.01", "0.23 ± 0.01", "2", ""]
+    assert cells(html, "td") == ["0.01", "0.23\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.01", "2", ""]
     assert html.count('scope="col"') == 3 and html.count('scope="row"') == 2
     assert "r < 9" not in html
     assert re.findall(r"text-align:(\w+)", html)[:4] == ["left", "right", "right", "left"]
@@ -103,3 +103,10 @@ def test_the_command_that_recorded_the_numbers_is_folded_and_plain_text_says_it(
 
 def test_a_table_without_a_note_has_nothing_beneath() -> None:
     assert METHODS._repr_html_().endswith("</table>")
+
+
+def test_on_a_page_no_line_ends_between_a_number_and_its_sign() -> None:
+    found = table(["way", "right"], [["LoRA", "81.0 % (75.3 % to 86.7 %), 0.2 ± 0.1"]])
+    said = re.search("<td.*?>(.*?)</td>", found._repr_html_())[1].replace("\N{NO-BREAK SPACE}", "_")
+    assert said == "81.0_% (75.3_% to 86.7_%), 0.2_±_0.1"
+    assert "81.0 % (75.3 % to 86.7 %), 0.2 ± 0.1" in repr(found)
