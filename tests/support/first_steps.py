@@ -10,9 +10,17 @@ import pytest
 from scripts.runs import first_losses, loss_after_20
 
 
-def check_first_steps(run: Mapping[str, Any], train: Callable[[Callable[..., None]], Any]) -> None:
-    """Trains a recorded run's first steps again, to the mean loss that the record has of them."""
-    assert loss_after_20(first_losses(train)) == pytest.approx(run["loss_after_20"], abs=1e-3)
+def check_first_steps(
+    run: Mapping[str, Any], train: Callable[[Callable[..., None]], Any]
+) -> list[float]:
+    """Trains a recorded run's first steps again, to the mean loss that the record has of them.
+
+    Returns:
+        The loss of each step.
+    """
+    losses = first_losses(train)
+    assert loss_after_20(losses) == pytest.approx(run["loss_after_20"], abs=1e-3)
+    return losses
 
 
 def check_planned(record: Mapping[str, Any], planned: Sequence[Mapping[str, Any]]) -> None:

@@ -74,10 +74,16 @@ def test_the_record_holds_planned_runs_and_its_first_steps_can_be_repeated():
     check_planned(record, sweep.keys())
     arms = json.loads(json.dumps({name: arm._asdict() for name, arm in sweep.ARMS.items()}))
     assert record["about"]["arms"] == arms
-    # The same run is in both records of this model, so that one training answers for both.
+    # The same run is in both records of this model, and made the adapter that ships: one training
+    # answers for the three.
     key = {"arm": "lora 8", "lr": 3e-3, "seed": 0}
     (run,) = (run for run in record["runs"] if run["key"] == key)
     menus = read_record(data_path("results", "llm_menu.json"))
     (same,) = runs_of(menus, stage="tune", method="lora", rank=8, lr=3e-3, seed=0)
     assert same["loss_after_20"] == run["loss_after_20"]
-    check_first_steps(run, lambda stop: sweep.train(sweep.fresh_model(), key, callbacks=[stop]))
+    model = sweep.fresh_model()
+    losses = check_first_steps(run, lambda stop: sweep.train(model, key, callbacks=[stop]))
+    folder = data_path("adapters", "smollm2_menu")
+    shipped = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    assert (shipped["lr"], shipped["steps"]) == (key["lr"], record["about"]["steps"])
+    assert losses == pytest.approx(shipped["losses"][:20], abs=0.02)
