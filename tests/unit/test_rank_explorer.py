@@ -58,6 +58,7 @@ def test_without_a_layer_the_words_ask_for_one() -> None:
         (294_912.0, "GPT-2 small (124M), rank 8: you predicted 294,912, right."),
         (589_824.0, ", 2 times too many."),
         (29_491.2, ", 10 times too few."),
+        (350_000.0, ", 19 % too high."),
         (-3.0, "is not a count."),
         (1e300, ", more than 999 trillion times too many."),
     ],
@@ -76,7 +77,7 @@ def predicted(number: str) -> Component:
 def test_a_prediction_goes_with_the_explorer_and_is_judged_in_words() -> None:
     shown = predicted("1e6")
     assert shown.data["guess"]["count"] == 1e6
-    assert "54.3 times too many" in shown.data["guess"]["words"] and "54.3 times" in repr(shown)
+    assert "54 times too many" in shown.data["guess"]["words"] and "54 times" in repr(shown)
     assert "A cross marks your prediction." in shown.alt
 
 

@@ -7,14 +7,19 @@ export function verdict(said, answer, question, tolerance) {
   if (said === answer) return { agrees: true, words: "right" };
   if (typeof said === "string" || typeof answer === "string") return { agrees: false, words: "not right" };
   if (Math.abs(said - answer) <= tolerance * Math.abs(answer)) return { agrees: true, words: "close enough" };
-  const [more, less] = /how many\b(?! (?:times|per ?cent)\b)/.test(question.toLowerCase()) ? ["many", "few"] : ["high", "low"];
-  const word = `too ${said > answer ? more : less}`;
+  const counts = /how many\b(?! (?:times|per ?cent)\b)/.test(question.toLowerCase());
+  const high = said > answer, near = high ? "too high" : "too low", word = !counts ? near : high ? "too many" : "too few";
   if (said * answer <= 0) return { agrees: false, words: word };
   const ratio = Math.abs(said / answer), factor = Math.max(ratio, 1 / ratio);
   if (factor < 2 && Math.abs(answer) < 20 && Number.isInteger(said) && Number.isInteger(answer)) {
     return { agrees: false, words: `${grouped(Math.abs(said - answer))} ${word}` };
   }
-  return { agrees: false, words: `${factor < 1e6 ? grouped(rounded(factor, 3)) : inWords(factor)} times ${word}` };
+  if (factor < 1.5 && question.includes("per cent")) return { agrees: false, words: `${grouped(rounded(Math.abs(said - answer), 2))} ${word}` };
+  if (factor < 1.5) {
+    const share = 100 * Math.abs(ratio - 1);
+    return { agrees: false, words: `${grouped(rounded(share, share >= 1 ? 2 : 1))} % ${near}` };
+  }
+  return { agrees: false, words: `${factor < 1e6 ? grouped(rounded(factor, 2)) : inWords(factor)} times ${word}` };
 }
 
 /** The same of what stands in a form, in a sentence: { said, agrees, heading }. */

@@ -17,6 +17,7 @@ from lora_edu.widgets.verdict import verdict
 QUESTIONS = ("How many numbers?", "How many times larger?", "How many per cent?", "Which rank?")
 ANSWERS = (294_912, 1, 0, 0.25, 59.4, -3, 2_666_528, 1e-4)
 FACTORS = (1, 1.001, 0.9, 1.1, 1.1000001, 0.5, 2, 10.25, 1 / 3, 0, -1, 1e5, 1e6, 1e9, 1e16, 1e-7)
+NEAR = (0.9954, 0.9905, 1.0099, 1.015, 1.25, 1.4999999, 1.5, 1 / 1.5, 0.67, 1 + 1e-9, 1.125)
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +29,15 @@ def pairs() -> list[tuple[float, float, str, float]]:
     """Predictions, answers, questions and tolerances; some at random, many at an edge."""
     draw = random.Random(0)
     drawn = [(10 ** draw.uniform(-4, 9), 10 ** draw.uniform(-4, 9)) for _ in range(2_000)]
-    edges = [(factor * answer, answer) for factor, answer in itertools.product(FACTORS, ANSWERS)]
+    edges = [
+        (factor * answer, answer)
+        for factor, answer in itertools.product((*FACTORS, *NEAR), ANSWERS)
+    ]
     edges += [(5, 0), (-5, 0), (7, 5), (3, 4), (19, 10), (19.5, 10), (7, 50), (-3, -4), (21, 20)]
     return [
         (said, answer, question, tolerance)
         for said, answer in [*drawn, *edges]
-        for question, tolerance in itertools.product(QUESTIONS, (0.1, 0.01, 0.4))
+        for question, tolerance in itertools.product(QUESTIONS, (0.1, 0.01, 0.4, 0))
     ]
 
 
@@ -47,6 +51,7 @@ def test_a_page_says_of_a_number_what_python_says(loaded: Loaded) -> None:
     ]
     assert wrong == []
     assert {found["words"] for found in told} > {"right", "close enough", "too many", "too low"}
+    assert {"1 % too high", "0.5 % too low", "33 % too low"} < {found["words"] for found in told}
 
 
 def test_a_page_judges_what_is_typed_in_the_words_of_the_answer(loaded: Loaded) -> None:
