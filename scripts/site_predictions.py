@@ -17,8 +17,8 @@ from nbformat import NotebookNode
 
 from lora_edu.plots import faced
 from lora_edu.widgets.component import program
+from lora_edu.widgets.quiz import TOLERANCE
 
-TOLERANCE = 0.1  # as `reveal` has it
 _KEY = re.compile(r'data-lora="([^"]+)"')
 # An answer folds itself where nothing was predicted; a page has folded the whole output already.
 _FOLDED = re.compile(
@@ -41,6 +41,7 @@ class _Asked:
 
     key: str
     is_number: bool
+    tolerance: float
     answer: str = ""
 
 
@@ -61,7 +62,9 @@ def join_answers(notebook: NotebookNode) -> None:
         for name, call in _calls(cell.source):
             if name == "predict":
                 (key,) = (_KEY.search(bundle["text/html"])[1] for bundle in bundles)
-                asked[call.name] = _Asked(key, is_number=len(call.arguments) == 1)
+                asked[call.name] = _Asked(
+                    key, len(call.arguments) == 1, call.tolerance or TOLERANCE
+                )
                 for bundle in bundles:  # a box of words is as wide as the text
                     form = bundle["text/html"]
                     bundle["text/html"] = form.replace("<div ", '<div class="asked" ', 1)
@@ -80,7 +83,7 @@ class _Call:
 
     name: str
     arguments: tuple[ast.expr, ...] = ()
-    tolerance: float = TOLERANCE
+    tolerance: float | None = None
 
 
 def _calls(source: str) -> Iterator[tuple[str, _Call]]:
@@ -89,14 +92,17 @@ def _calls(source: str) -> Iterator[tuple[str, _Call]]:
         return  # nor need it be plain Python: a cell may install the course
     for node in ast.walk(ast.parse(source)):
         match node:
-            case ast.Assign([ast.Name(name)], ast.Call(ast.Name("predict"), arguments)):
-                yield "predict", _Call(name, tuple(arguments))
+            case ast.Assign([ast.Name(name)], ast.Call(ast.Name("predict"), arguments, keywords)):
+                yield "predict", _Call(name, tuple(arguments), _tolerance(keywords))
             case ast.Call(ast.Name("reveal"), [ast.Name(name), *_], keywords):
-                given = {each.arg: each.value for each in keywords}
-                tolerance = ast.literal_eval(given.get("tolerance", ast.Constant(TOLERANCE)))
-                yield "reveal", _Call(name, tolerance=tolerance)
+                yield "reveal", _Call(name, tolerance=_tolerance(keywords))
             case ast.Call(keywords=[*_, ast.keyword("prediction", ast.Name(name))]):
                 yield "explorer", _Call(name)
+
+
+def _tolerance(keywords: list[ast.keyword]) -> float | None:
+    given = {each.arg: each.value for each in keywords}
+    return ast.literal_eval(given["tolerance"]) if "tolerance" in given else None
 
 
 def marks_a_prediction(source: str) -> bool:
@@ -112,6 +118,8 @@ def marks_a_prediction(source: str) -> bool:
 def _joined(html: str, asked: _Asked, call: _Call) -> str:
     """An answer that no longer folds itself, beside the two that someone who predicted may see."""
 
+    tolerance = asked.tolerance if call.tolerance is None else call.tolerance
+
     def both(found: re.Match[str]) -> str:
         told, answer, why = found[1], unescape(found[2]), found[3] or ""
         asked.answer = answer.replace(",", "").replace("−", "-") if asked.is_number else ""
@@ -119,7 +127,7 @@ def _joined(html: str, asked: _Asked, call: _Call) -> str:
         faces = "".join(f"<template>{faced(mood, '', message)}</template>" for mood in _MOODS)
         joined = (
             f'<div aria-live="polite" data-answers="{asked.key}" data-answer="{escape(answer)}" '
-            f'data-number="{asked.answer}" data-tolerance="{call.tolerance}">{told}{faces}</div>'
+            f'data-number="{asked.answer}" data-tolerance="{tolerance}">{told}{faces}</div>'
         )
         return joined + (found[4] or "")
 

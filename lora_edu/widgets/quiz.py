@@ -30,6 +30,8 @@ from lora_edu.widgets.units import digits
 from lora_edu.widgets.verdict import verdict
 
 NONE_YET = "No prediction recorded."
+TOLERANCE = 0.1  # of a number, as a share of the answer
+_EXACT = 0.01  # a smaller tolerance wants the number itself
 
 _INSET_PX = 17  # of what was measured, beneath the words of an answer
 _times_asked: Counter[str] = Counter()  # each question in this kernel
@@ -42,6 +44,8 @@ class Prediction:
     Args:
         question: The question, one sentence.
         options: The choices; empty asks for a number instead.
+        tolerance: How far, as a share of the answer, a number may be off to agree. The form of one
+            that may hardly be off asks for the exact number.
 
     Raises:
         ValueError: the question is empty, there is one option only, or two are equal.
@@ -55,13 +59,16 @@ class Prediction:
         'B'
     """
 
-    def __init__(self, question: str, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, question: str, options: Sequence[str] = (), *, tolerance: float = TOLERANCE
+    ) -> None:
         if not question.strip():
             raise ValueError("question must be a sentence, got nothing")
         if len(options) == 1 or len(set(options)) < len(options):
             raise ValueError(f"options must be two or more different texts, got {list(options)}")
         self.question = question
         self.options = tuple(options)
+        self.tolerance = tolerance
         #: The prediction: an option, a number, or None while there is none.
         self.value: str | float | None = None
         #: Why what was typed last is no answer; "" when it is one.
@@ -123,8 +130,14 @@ class Prediction:
             return f"Predict: {self.question}" + "".join(
                 f"\n  {mark} {option}" for mark, option in zip(marks, self.options)
             )
-        said = "a number" if self.value is None else f"recorded: {_written(self.value)}"
+        wanted = "the exact number" if self.is_exact else "a number"
+        said = wanted if self.value is None else f"recorded: {_written(self.value)}"
         return f"Predict: {self.question} ({said})"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the number itself is wanted, not a guess near it."""
+        return not self.options and self.tolerance < _EXACT
 
     @property
     def key(self) -> str:
@@ -151,7 +164,8 @@ class _Form(Component):
 
     def __init__(self, asked: Prediction) -> None:
         data = {"question": asked.question, "options": list(asked.options), "typed": asked._typed}
-        super().__init__("predict", data | asked._state(), alt=repr(asked), ask=asked._answer)
+        data |= {"exact": asked.is_exact} | asked._state()
+        super().__init__("predict", data, alt=repr(asked), ask=asked._answer)
         self._asked = asked
 
     @property
@@ -234,7 +248,9 @@ def _html(shown: str | Shown) -> str:
     return shown._repr_html_()
 
 
-def predict(question: str, options: Sequence[str] = ()) -> Prediction:
+def predict(
+    question: str, options: Sequence[str] = (), *, tolerance: float = TOLERANCE
+) -> Prediction:
     """Asks for a prediction; as the last line of a cell, it shows itself.
 
     A cell that is run again keeps what was recorded.
@@ -242,11 +258,12 @@ def predict(question: str, options: Sequence[str] = ()) -> Prediction:
     Args:
         question: The question, one sentence.
         options: The choices; empty asks for a number instead.
+        tolerance: See `Prediction`.
 
     Raises:
         ValueError: see `Prediction`.
     """
-    made, asked = Prediction(question, options), (question, *options)
+    made, asked = Prediction(question, options, tolerance=tolerance), (question, *options)
     earlier = _latest.get(asked)
     if earlier is not None and earlier.value is not None:
         made.say(earlier._typed)
@@ -260,7 +277,7 @@ def reveal(
     *,
     because: str = "",
     measured: str | Shown | Sequence[str | Shown] = (),
-    tolerance: float = 0.1,
+    tolerance: float | None = None,
 ) -> Reveal:
     """Compares a prediction with what was found; as the last line of a cell, it shows itself.
 
@@ -273,7 +290,8 @@ def reveal(
         because: Why, in one sentence.
         measured: What the answer was read from: a text, a table, a `picture`, or several of them.
             They are folded with the answer, while what a cell above shows would stand open.
-        tolerance: How far, as a share of the answer, a predicted number may be off to agree.
+        tolerance: How far, as a share of the answer, a predicted number may be off to agree; by
+            default as `predict` was told.
 
     Raises:
         ValueError: the answer is not one of the options, or not a number where one was asked.
@@ -287,7 +305,8 @@ def reveal(
     said = prediction._compare()
     if said is None:
         return Reveal(None, answer, agrees=False, because=because, measured=folded)
-    agrees, words = verdict(said, answer, question=prediction.question, tolerance=tolerance)
+    allowed = prediction.tolerance if tolerance is None else tolerance
+    agrees, words = verdict(said, answer, question=prediction.question, tolerance=allowed)
     return Reveal(said, answer, agrees, words, because, folded)
 
 

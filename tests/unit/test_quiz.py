@@ -102,6 +102,16 @@ def test_a_number_agrees_within_the_tolerance() -> None:
     )
 
 
+def test_a_question_that_wants_the_exact_number_says_so_and_judges_by_it() -> None:
+    prediction = predict("How many exactly?", tolerance=0.001)
+    assert "(the exact number)" in repr(prediction)
+    assert '"exact":true' in quiz._Form(prediction).html()
+    assert '"exact":false' in quiz._Form(predict("How many, about?")).html()
+    prediction.say("2,654,208")
+    assert "That is 0.5 % too low." in repr(reveal(prediction, 2_666_528))
+    assert reveal(prediction, 2_666_528, tolerance=0.1).agrees
+
+
 def test_large_numbers_are_grouped_and_small_ones_rounded() -> None:
     prediction = predict("How many?")
     assert "Found: 2,666,528." in repr(reveal(prediction, 2_666_528))

@@ -74,9 +74,9 @@ function radios({ options, said }, send) {
   return { element, focused: () => fields.find(field => field.checked) };
 }
 
-function number({ typed }, send) {
+function number({ typed, exact }, send) {
   const field = el("input", {
-    type: "text", "aria-label": "Your number", placeholder: "a number, such as 3 or 2.5e6", value: typed, inputmode: "text",
+    type: "text", "aria-label": "Your number", placeholder: exact ? "the exact number, such as 1536" : "a number, such as 3 or 2.5e6", value: typed, inputmode: "text",
     keydown: event => { if (event.key === "Enter") send(field.value); },
   });
   const record = el("button", { type: "button", click: () => send(field.value) }, "Record");

@@ -125,6 +125,27 @@ def test_a_page_without_python_reads_a_number_too(
     page.close()
 
 
+WIDTH = """field => {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = getComputedStyle(field).font;
+  return field.clientWidth - context.measureText(field.placeholder).width;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("exact", "hint"), [(True, "the exact number, such as"), (False, "a number, such as")]
+)
+def test_the_box_says_whether_the_exact_number_is_wanted(
+    exact: bool, hint: str, browser: BrowserContext
+) -> None:
+    page, data = browser.new_page(), {"options": [], "typed": "", "said": None, "note": ""}
+    form = show(page, Component("predict", {"question": "?", "exact": exact, **data}, alt="a form"))
+    field = form.get_by_role("textbox")
+    assert field.get_attribute("placeholder").startswith(hint)
+    assert field.evaluate(WIDTH) > 10  # all of it is read
+    page.close()
+
+
 def test_what_goes_wrong_in_python_is_told_in_the_form(lab: Lab, browser: BrowserContext) -> None:
     with page_of(browser, lab, PATH, [CELLS[0], BROKEN]) as page:
         assert wait_for_all(page) == []
