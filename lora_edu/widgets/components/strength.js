@@ -150,13 +150,15 @@ export function mount(host, { strengths, most, adapters }, ask) {
   const question = el("b");
   const explained = el("div", { class: "legend explained" });
   const status = el("div", { class: "note quiet", role: "status" });
-  const pieces = (prompt, words) => [el("span", { class: "prompt" }, prompt), el("span", { class: "words" }, words)];
-  const beneath = (words, classifies) => [el("b", {}, classifies ? "Without the adapter, but with its last layer: " : "The base alone: "), words];
+  const rest = words => (breaksOff(words) ? [el("span", { class: "quiet" }, " …")] : []);
+  const pieces = (prompt, words, classifies) => [el("span", { class: "prompt" }, prompt), el("span", { class: "words" }, words), ...(classifies ? [] : rest(words))];
+  const beneath = (words, classifies) => classifies ? [el("b", {}, "Without the adapter, but with its last layer: "), words]
+    : [el("b", {}, "The base alone: "), words, ...rest(words)];
   const show = () => {
     const { classifies } = data.adapters[state.adapter];
     const now = answer(state, data);
     const waiting = now.said === null ? " …" : now.said;
-    said.replaceChildren(...pieces(now.prompt, classifies ? `\n→ ${waiting}` : waiting));
+    said.replaceChildren(...pieces(now.prompt, classifies ? `\n→ ${waiting}` : waiting, classifies));
     base.replaceChildren(...beneath((now.base ?? "…").trim(), classifies));
     draw(now.bars);
     rows.classList.toggle("waiting", !now.bars.length);
@@ -296,11 +298,15 @@ function onFirstView(host, play) {
   watch.observe(host);
 }
 
+/** Whether a text ends in the middle of a sentence: the model writes so many tokens, and no more. */
+export const breaksOff = text => /[^\s.!?…"”'’]\s*$/.test(text);
+
 /** What the bars are, or what is seen where the strength is none that was trained. */
 export function explain(strength, classifies) {
   if (strength > 1) return classifies ? "Beyond 1 the adapter is surer than it was trained to be, right or wrong."
     : "Beyond 1 the adapter's change is exaggerated, until words break up.";
-  if (strength < 0) return "Below 0 the adapter's change is taken away from the base.";
+  if (strength < 0) return classifies ? "Below 0 the change is taken away. Its last layer stays, so spam need not fall."
+    : "Below 0 the adapter's change is taken away from the base.";
   return classifies ? "How likely each of the adapter's two answers is."
     : "Letters in bold: the next token, a word or a piece of one. Pale: how it goes on.";
 }

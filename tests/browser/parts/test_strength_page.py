@@ -238,6 +238,35 @@ def test_it_opens_with_a_sentence_and_not_with_nonsense(kit: Locator) -> None:
     assert kit.get_by_role("slider").get_attribute("aria-valuetext") == "1.0"
 
 
+@pytest.mark.parametrize(
+    ("name", "strength", "breaks_off"), [("tales", 0.0, True), ("menu", 1.0, False)]
+)
+def test_a_text_that_breaks_off_in_a_sentence_has_dots_after_it(
+    kit: Locator, name: str, strength: float, breaks_off: bool
+) -> None:
+    kit.page.emulate_media(reduced_motion="reduce")  # none glides
+    kit.get_by_role("radio", name=name).click()
+    place_of(kit, strength)
+    text = RECORDING[name][0].at(strength).text.strip()
+    assert text.endswith((".", "!", "?", '"')) != breaks_off and said(kit) == text
+    assert kit.locator(".said .seen").inner_text().endswith(" …") == breaks_off
+    base = RECORDING[name][0].at(0.0).text.strip()
+    assert kit.locator(".base .seen").inner_text().endswith(f"{base} …" if breaks_off else base)
+
+
+def test_below_zero_a_classifier_is_said_to_keep_its_last_layer(kit: Locator) -> None:
+    kit.page.emulate_media(reduced_motion="reduce")
+    explained, heights = kit.locator(".explained"), set()
+    for name in ("tales", "spam"):
+        kit.get_by_role("radio", name=name).click()
+        for strength in (-1.0, 0.0, 2.0):
+            place_of(kit, strength)
+            heights.add(kit.bounding_box()["height"])
+            below = strength < 0 and name == "spam"
+            assert ("last layer stays" in explained.inner_text()) == below
+    assert len(heights) == 1
+
+
 def test_a_prompt_is_read_whole_and_the_place_for_ones_own_grows_when_it_is_used(
     kit: Locator,
 ) -> None:
