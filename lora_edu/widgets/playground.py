@@ -88,8 +88,8 @@ def finding(state: PlaygroundState) -> str:
         'The update moves points along 90° only; none of 8 points stays.'
     """
     if state.strength == 0:
-        return "Strength 0: the update is the zero matrix, and nothing moves."
-    return f"The update moves points along {state.angle_out % 180}° only; {_stay(state)}."
+        return "At alpha 0 the update is the zero matrix, and nothing moves."
+    return f"The update moves points along {state.angle_out}° only; {_stay(state)}."
 
 
 def explain(state: PlaygroundState) -> str:

@@ -47,9 +47,14 @@ def test_two_points_stay_where_a_is_perpendicular_to_one_of_them(angle_in: int) 
 
 def test_words_name_the_direction_of_change_and_what_is_not_read() -> None:
     state = PlaygroundState(45, 270, -0.5)
-    assert finding(state) == "The update moves points along 90° only; 2 of 8 points stay."
+    assert finding(state) == "The update moves points along 270° only; 2 of 8 points stay."
     assert "B writes −0.5 times that along 270°" in explain(state)
     assert "Whatever points along 135° is not read" in explain(state)
+
+
+def test_words_call_the_controls_as_the_sliders_do() -> None:
+    assert "along 330° only" in finding(PlaygroundState(0, 330, 1.0))
+    assert finding(PlaygroundState(0, 330, 0.0)).startswith("At alpha 0 ")
 
 
 def test_readers_of_text_get_the_words_of_the_opening_state() -> None:

@@ -12,8 +12,8 @@ export function answer(state, data) {
   const update = A.map(a => B.map(b => strength * a * b));
   const unmoved = strength === 0 ? POINTS : data.points.filter(point => mod(point - angle_in, 180) === 90).length;
   const stay = `${unmoved || "none"} of 8 points stay${unmoved ? "" : "s"}`;
-  const finding = strength === 0 ? "Strength 0: the update is the zero matrix, and nothing moves."
-    : `The update moves points along ${angle_out % 180}° only; ${stay}.`;
+  const finding = strength === 0 ? "At alpha 0 the update is the zero matrix, and nothing moves."
+    : `The update moves points along ${angle_out}° only; ${stay}.`;
   const explain = strength === 0 ? "Whatever A reads, B writes 0 times that: all points stay where W put them."
     : `A reads how far x points along ${angle_in}°, and B writes ${grouped(strength)} times that along ${angle_out}°. `
       + `Whatever points along ${(angle_in + 90) % 180}° is not read, so it stays where W put it. `
