@@ -25,7 +25,7 @@ from lora_edu.spectra import energy_kept
 
 RANKS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 192)
 #: How the first two objects are named; ΔW goes by block and layer, "0.query".
-PICTURE, RANDOM = "picture", "random matrix"
+PICTURE, NOISE = "picture", "noise"
 TOLERANCE = 0.015  # of the colour scale, at each place of a cut that is shown
 SMALLEST = 1e-3  # of the largest; singular values below are not drawn
 
@@ -75,7 +75,7 @@ def take_apart(matrix: Tensor, side: int) -> Data:
 
 
 def record(picture: Tensor, updates: Mapping[str, Tensor]) -> Data:
-    """Takes a picture, a random matrix and updates apart.
+    """Takes a picture, noise and updates apart.
 
     Args:
         picture: A picture as a matrix.
@@ -94,7 +94,7 @@ def record(picture: Tensor, updates: Mapping[str, Tensor]) -> Data:
         "modules": sorted({module for _, module in named}, key=_MODULES.index),
         "objects": {
             PICTURE: take_apart(picture, _PICTURE_SIDE),
-            RANDOM: take_apart(noise, _SIDE),
+            NOISE: take_apart(noise, _SIDE),
             **{
                 f"{block}.{module}": take_apart(matrix, _SIDE)
                 for (block, module), matrix in named.items()
@@ -116,7 +116,7 @@ def is_recorded(picture: Tensor, updates: Mapping[str, Tensor]) -> bool:
     data = recorded()
     named = {"{}.{}".format(*block_and_module(name)): each for name, each in updates.items()}
     given = {PICTURE: picture, **named}
-    wanted = [name for name in data["objects"] if name != RANDOM]
+    wanted = [name for name in data["objects"] if name != NOISE]
     return {name.split(".")[1] for name in named} == set(data["modules"]) and all(
         name in given and _is(given[name], data["objects"][name]) for name in wanted
     )

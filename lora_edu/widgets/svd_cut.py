@@ -1,4 +1,4 @@
-"""Cutting matrices to a rank by SVD: a picture, a random matrix and a measured ΔW side by side.
+"""Cutting matrices to a rank by SVD: a picture, noise and a measured ΔW side by side.
 
 State in (`CutState`), words out; `components/cut.js` says the same words and draws the cut, the
 residual and the singular values. What it answers from, and what of that is rounded, is in
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lora_edu.budget import layer_parameters
 from lora_edu.widgets.component import Component
-from lora_edu.widgets.cut_record import PICTURE, RANDOM, Data, is_recorded, record, recorded
+from lora_edu.widgets.cut_record import NOISE, PICTURE, Data, is_recorded, record, recorded
 from lora_edu.widgets.units import percent
 
 
@@ -43,7 +43,7 @@ def finding(state: CutState, data: Data) -> str:
     """
     picture, noise, update = (percent(share) for share in _energies(state, data))
     return (
-        f"Energy kept at rank {state.rank}: {PICTURE} {picture}, {RANDOM} {noise}, "
+        f"Energy kept at rank {state.rank}: {PICTURE} {picture}, {NOISE} {noise}, "
         f"measured ΔW {update}."
     )
 
@@ -66,9 +66,9 @@ def explain(state: CutState, data: Data) -> str:
 def describe(state: CutState, data: Data) -> str:
     """The picture in words."""
     return (
-        f"A picture, a random matrix and a measured ΔW (block {state.block}, {state.module}), cut "
-        f"to rank {state.rank}. Each shows the cut, what is cut off, and the falling singular "
-        f"values with a line where they are cut. {finding(state, data)}"
+        f"A picture, noise of random numbers and a measured ΔW (block {state.block}, "
+        f"{state.module}), cut to rank {state.rank}. Each shows the cut, what is cut off, and the "
+        f"falling singular values with a line where they are cut. {finding(state, data)}"
     )
 
 
@@ -101,9 +101,9 @@ def cut_explorer(data: Data, start: CutState) -> Component:
 
 
 def _energies(state: CutState, data: Data) -> list[float]:
-    """The shares that picture, random matrix and ΔW keep."""
+    """The shares that picture, noise and ΔW keep."""
     place = data["ranks"].index(state.rank)
-    return [data["objects"][name]["energy"][place] for name in (PICTURE, RANDOM, _update(state))]
+    return [data["objects"][name]["energy"][place] for name in (PICTURE, NOISE, _update(state))]
 
 
 def _update(state: CutState) -> str:

@@ -7,7 +7,7 @@ import torch
 
 from lora_edu.spectra import energy_kept, singular_values, truncate
 from lora_edu.widgets import cut_record
-from lora_edu.widgets.cut_record import PICTURE, RANDOM, RANKS, is_recorded, recorded, take_apart
+from lora_edu.widgets.cut_record import NOISE, PICTURE, RANKS, is_recorded, recorded, take_apart
 from lora_edu.widgets.svd_cut import CutState, describe, explain, finding, svd_cut
 from lora_edu.widgets.units import percent
 from scripts.record_cut import notebook_picture, shipped_updates
@@ -23,7 +23,7 @@ def shipped() -> dict[str, torch.Tensor]:
     noise = torch.randn(192, 192, generator=draws, dtype=torch.float64)
     updates = {cut_record.block_and_module(name): each for name, each in shipped_updates().items()}
     named = {f"{block}.{module}": each for (block, module), each in updates.items()}
-    return {PICTURE: notebook_picture(), RANDOM: noise, **named}
+    return {PICTURE: notebook_picture(), NOISE: noise, **named}
 
 
 def test_every_energy_of_the_record_is_that_of_the_shipped_matrices() -> None:
@@ -78,7 +78,7 @@ def test_the_first_and_the_last_block_can_be_chosen(knife) -> None:
     assert knife.data["blocks"] == [0, 2]
     assert knife.data["modules"] == ["query", "fc_in"]
     assert set(knife.data["objects"]) == {
-        PICTURE, RANDOM, "0.query", "0.fc_in", "2.query", "2.fc_in"
+        PICTURE, NOISE, "0.query", "0.fc_in", "2.query", "2.fc_in"
     }  # fmt: skip
 
 
@@ -88,10 +88,8 @@ def test_the_cut_states_what_it_stores_and_keeps(knife) -> None:
     )
     assert "= 0 numbers instead of m n = 2,304" in explain(CutState(0, 0, "fc_in"), knife.data)
     whole, none = (finding(CutState(rank, 0, "query"), knife.data) for rank in (192, 0))
-    assert whole == (
-        "Energy kept at rank 192: picture 100 %, random matrix 100 %, measured ΔW 100 %."
-    )
-    assert none == "Energy kept at rank 0: picture 0 %, random matrix 0 %, measured ΔW 0 %."
+    assert whole == ("Energy kept at rank 192: picture 100 %, noise 100 %, measured ΔW 100 %.")
+    assert none == "Energy kept at rank 0: picture 0 %, noise 0 %, measured ΔW 0 %."
 
 
 def test_readers_of_text_get_the_words_of_the_opening_state(knife) -> None:
@@ -102,7 +100,7 @@ def test_readers_of_text_get_the_words_of_the_opening_state(knife) -> None:
 
 def test_words_and_numbers_of_a_cut_agree() -> None:
     matrices = torch.ones(6, 6), torch.eye(6), torch.diag(torch.tensor([3.0, 1, 0, 0, 0, 0]))
-    names = PICTURE, RANDOM, "2.value"
+    names = PICTURE, NOISE, "2.value"
     objects = {name: take_apart(each, 6) for name, each in zip(names, matrices, strict=True)}
     said = finding(CutState(1, 2, "value"), {"ranks": RANKS, "objects": objects})
-    assert "picture 100 %, random matrix 16.7 %, measured ΔW 90 %." in said
+    assert "picture 100 %, noise 16.7 %, measured ΔW 90 %." in said

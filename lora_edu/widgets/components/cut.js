@@ -1,19 +1,19 @@
-// The SVD cut: a picture, a random matrix and a measured ΔW, cut to one rank. See cut_record.py.
+// The SVD cut: a picture, noise and a measured ΔW, cut to one rank. See cut_record.py.
 import { box, choice, el, grouped, percent, slider, svg, unbroken } from "./kit.js";
 
-const PICTURE = "picture", RANDOM = "random matrix";
+const PICTURE = "picture", NOISE = "noise";
 const LEVELS = 256;
 
 // --- what there is to read -----------------------------------------------------------------------
 
 export function answer({ rank, block, module }, data) {
   const place = data.ranks.indexOf(rank);
-  const columns = [PICTURE, RANDOM, `${block}.${module}`].map(name => {
+  const columns = [PICTURE, NOISE, `${block}.${module}`].map(name => {
     const { shape: [m, n], energy } = data.objects[name];
     return { name, size: `${m} × ${n}`, energy: percent(energy[place]), stored: grouped(rank * (m + n)), whole: grouped(m * n) };
   });
   const [picture, noise, update] = columns;
-  const finding = `Energy kept at rank ${rank}: picture ${picture.energy}, random matrix ${noise.energy}, measured ΔW ${update.energy}.`;
+  const finding = `Energy kept at rank ${rank}: picture ${picture.energy}, noise ${noise.energy}, measured ΔW ${update.energy}.`;
   const explain = `ΔW of block ${block}, ${module}, is ${update.size}. Cut to rank ${rank} it is r (m + n) = ${update.stored} `
     + `numbers instead of m n = ${update.whole}.`;
   const seen = columns.map(({ name, size }) => ({ places: data.objects[name].seen.join("\u00a0×\u00a0"), size }));
@@ -143,7 +143,7 @@ export function mount(host, data, ask) {
   });
   const block = choice({ label: "ΔW of block", options: data.blocks.map(each => [each, String(each)]), value: state.block, change: value => set({ block: value }) });
   const layer = choice({ label: "layer", options: data.modules.map(each => [each, each]), value: state.module, change: value => set({ module: value }) });
-  const columns = ["picture", "random matrix", "measured ΔW"].map(title => column(title, Math.max(...data.ranks)));
+  const columns = ["picture", "noise", "measured ΔW"].map(title => column(title, Math.max(...data.ranks)));
   const draw = () => {
     const now = answer(state, data);
     finding.textContent = unbroken(now.finding);
