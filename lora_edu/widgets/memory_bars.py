@@ -105,26 +105,36 @@ def explain(state: MemoryState) -> str:
     learning = [b.gradients_bytes + b.optimizer_bytes for b in (full, lora)]
     change = "shrink" if learning[1] <= learning[0] else "grow"
     shrinks = f"gradients and optimizer {change} from {megabytes(learning[0])} to "
+    sentences.append(f"{shrinks}{megabytes(learning[1])}; the weights stay.")
     part = lora.activations_bytes / full.activations_bytes
-    stay = f"{percent(part)} stay" if part < 0.99 else "hardly anything is spared"  # x A may add
-    if state.checkpointing:
-        why = (
-            "each block's input, what one block at a time keeps inside, and the loss; "
-            "both methods need them"
-        )
-    elif part < 0.99:
-        why = "all but the inputs of layers without adapters, as the error travels through all"
-    else:
-        why = "each adapter needs its layer's input"
-    sentences.append(
-        f"{shrinks}{megabytes(learning[1])}; the weights stay, and of the activations {stay}: "
-        f"{why}."
-    )
+    sentences.append(f"Of the activations {_activations_kept(part, state.checkpointing)}.")
     share = lora.activations_bytes / lora.total_bytes
     if share > 0.5:
         advice = "" if state.checkpointing else ": checkpointing or shorter rows save there"
         sentences.append(f"Activations are {percent(share)} of what LoRA needs{advice}.")
+    copies = lora.activations_bytes - budgets["qlora"].activations_bytes
+    if copies > 0:
+        sentences.append(
+            f"QLoRA's are {megabytes(copies)} less: its 4-bit weights have no 16-bit copies."
+        )
     return " ".join(sentences)
+
+
+def _activations_kept(part: float, checkpointing: bool) -> str:
+    """Says how much of the activations LoRA keeps, as a part of full fine-tuning's, and why."""
+    blocks = "each block's input, what one block at a time keeps inside, and the loss"
+    if part < 0.99:
+        layers = "all but the inputs of layers without adapters, as the error travels through all"
+        return f"{percent(part)} stay: {blocks if checkpointing else layers}"
+    if part > 1.001:
+        saved = (
+            f"nothing is saved: LoRA keeps {percent(part - 1)} more, as every adapter adds its own"
+        )
+    else:
+        saved = "hardly anything is saved"
+        if not checkpointing:
+            return f"{saved}: each adapter needs its layer's input"
+    return f"{saved}. What stays is {blocks}" if checkpointing else saved
 
 
 def describe(state: MemoryState) -> str:

@@ -1,11 +1,12 @@
 """The two budget explorers: their words are the formulas'."""
 
+import itertools
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from lora_edu.budget.memory import memory_budget
+from lora_edu.budget.memory import STORAGES, memory_budget
 from lora_edu.budget.parameters import lora_parameters
 from lora_edu.budget.shapes import MODEL_SHAPES, TARGETS
 from lora_edu.widgets import memory_bars, predict
@@ -131,9 +132,32 @@ def test_the_words_say_what_lora_spares_of_the_activations_and_what_it_does_not(
     some = MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024)
     assert "all but the inputs of layers without adapters" in memory_bars.explain(some)
     everywhere = replace(some, target_set=memory_bars.TARGET_SETS[1], rank=256)
-    assert "hardly anything is spared: each adapter" in memory_bars.explain(everywhere)
-    again = replace(some, checkpointing=True)
-    assert "what one block at a time keeps inside, and the loss" in memory_bars.explain(again)
+    assert "nothing is saved: LoRA keeps 1.8 % more, as" in memory_bars.explain(everywhere)
+    few = replace(everywhere, rank=1)
+    assert "hardly anything is saved: each adapter needs" in memory_bars.explain(few)
+    again = replace(few, checkpointing=True)
+    assert "saved. What stays is each block's input, what one" in memory_bars.explain(again)
+
+
+def test_the_words_say_what_lora_adds_to_the_activations_wherever_it_keeps_more() -> None:
+    for model, rank, storage, checkpointing in itertools.product(
+        MODEL_SHAPES, memory_bars.RANKS, STORAGES, (False, True)
+    ):
+        state = MemoryState(model, rank, memory_bars.TARGET_SETS[1], storage, 4, 1024)
+        state = replace(state, checkpointing=checkpointing)
+        full, lora = (state.budgets()[name].activations_bytes for name in ("full", "lora"))
+        text = memory_bars.explain(state)
+        assert ("hardly anything" in text) == (0.99 <= lora / full <= 1.001)
+        assert (f"keeps {percent(lora / full - 1)} more" in text) == (lora / full > 1.001)
+
+
+def test_qlora_s_smaller_activations_have_their_reason() -> None:
+    mixed = MemoryState("Llama 3 8B", storage="mixed", batch_size=4, length_tokens=1024)
+    assert "QLoRA's are 14 GB less: its 4-bit weights have no 16-bit copies." in (
+        memory_bars.explain(mixed)
+    )
+    for storage in ("16 bit", "float32"):
+        assert "QLoRA's are" not in memory_bars.explain(replace(mixed, storage=storage))
 
 
 def test_where_activations_dominate_the_words_say_what_helps() -> None:

@@ -16,16 +16,33 @@ export function answer(state, data) {
   sentences.push(saved >= 0 ? `LoRA saves ${percent(saved)} of full fine-tuning:` : `Here LoRA needs ${percent(-saved)} more than full fine-tuning:`);
   const learning = [full, lora].map(({ gradients, optimizer }) => gradients + optimizer);
   const part = lora.activations / full.activations;
-  const stay = part < 0.99 ? `${percent(part)} stay` : "hardly anything is spared";
-  const why = state.checkpointing ? "each block's input, what one block at a time keeps inside, and the loss; both methods need them"
-    : part < 0.99 ? "all but the inputs of layers without adapters, as the error travels through all" : "each adapter needs its layer's input";
   sentences.push(`gradients and optimizer ${learning[1] <= learning[0] ? "shrink" : "grow"} from ${megabytes(learning[0])} to ` +
-    `${megabytes(learning[1])}; the weights stay, and of the activations ${stay}: ${why}.`);
+    `${megabytes(learning[1])}; the weights stay.`, `Of the activations ${activationsKept(part, state.checkpointing)}.`);
   const share = lora.activations / lora.total;
   if (share > 0.5)
     sentences.push(`Activations are ${percent(share)} of what LoRA needs${state.checkpointing ? "" : ": checkpointing or shorter rows save there"}.`);
+  const copies = lora.activations - qlora.activations;
+  if (copies > 0) sentences.push(`QLoRA's are ${megabytes(copies)} less: its 4-bit weights have no 16-bit copies.`);
   const alt = METHODS.map(method => `${NAMES[method]} ${megabytes(rows[method].total)}, mostly ${largest(rows[method])}`).join("; ");
   return { rows, sentences, alt: `Three stacked bars of memory for ${state.model}: ${alt}.` };
+}
+
+/** How much of the activations LoRA keeps, as a part of full fine-tuning's, and why. */
+function activationsKept(part, checkpointing) {
+  const blocks = "each block's input, what one block at a time keeps inside, and the loss";
+  if (part < 0.99)
+    return `${percent(part)} stay: ${checkpointing ? blocks : "all but the inputs of layers without adapters, as the error travels through all"}`;
+  const more = part > 1.001;
+  const saved = more ? `nothing is saved: LoRA keeps ${percent(part - 1)} more, as every adapter adds its own` : "hardly anything is saved";
+  if (checkpointing) return `${saved}. What stays is ${blocks}`;
+  return more ? saved : `${saved}: each adapter needs its layer's input`;
+}
+
+/** What a way to store numbers means: the bits of its weights and activations. */
+export function stored(name, data) {
+  const [weight, , , activation, autocast] = data.storages[name];
+  if (weight === activation) return `${name}: weights and activations in ${8 * weight} bits`;
+  return `${name}: weights in ${8 * weight} bits, activations ${autocast ? "and a copy of each weight " : ""}in ${8 * activation}`;
 }
 
 /** The cards that a budget fits, in words. */
@@ -42,12 +59,14 @@ const largest = row => PARTS.reduce((most, part) => (row[part] > row[most] ? par
 const STYLE = `
 :host { --weights: #b4bcc5; --activations: #d3a2c0; }
 :host([data-theme="dark"]) { --weights: #a3adb8; }
-.row { gap: 8px 11px; font-size: 13px; }
+.row { gap: 6px 11px; font-size: 13px; }
 .sliders { column-gap: 36px; }
 select { padding: 4px 5px; }
 .slider, .slider input { flex-basis: 230px; min-width: min(230px, 100%); }
-.tick { align-self: center; }
-.bars { position: relative; display: grid; grid-template-columns: 207px minmax(0, 1fr); gap: 9px 13px; margin-top: 6px; padding-top: 42px; }
+.once { align-self: center; } .once div, .stored { font-size: 12px; line-height: 14px; color: var(--quiet); }
+.once div { padding-left: 21px; }
+.bars { position: relative; display: grid; grid-template-columns: 207px minmax(0, 1fr); gap: 6px 13px; margin-top: 2px; padding-top: 42px; }
+.stored { position: absolute; top: 0; left: 0; width: 207px; }
 .bars > svg { position: absolute; right: 0; overflow: visible; pointer-events: none; }
 .method { display: grid; grid-template-columns: 1fr auto; align-items: baseline; align-content: start; line-height: 25px; }
 .method b { font-size: 13.5px; white-space: nowrap; } .method strong { font-size: 18.5px; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -56,7 +75,8 @@ select { padding: 4px 5px; }
 .lora, .qlora { --method: var(--bar-lora); } :is(.lora, .qlora) b { color: var(--lora); }
 .bar { display: flex; height: 26px; border-radius: 3px; overflow: hidden; background: var(--card); }
 .bar i { flex: none; box-shadow: inset -1px 0 var(--paper); }
-.parts { display: grid; grid-template-columns: repeat(4, minmax(0, 104px)); font-size: 12px; line-height: 17px; font-variant-numeric: tabular-nums; }
+.parts { display: grid; grid-template-columns: repeat(4, minmax(0, 104px)); font-size: 12px; line-height: 17px; font-variant-numeric: tabular-nums; position: relative; }
+.end { position: absolute; right: 0; font-size: 12px; color: var(--quiet); }
 .parts span { white-space: nowrap; position: relative; justify-self: start; padding-right: 4px; }
 /* The parts have one order: the first row names them for all, and a screen reader hears every name. */
 .parts span::after { content: attr(data-name); position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); }
@@ -65,12 +85,14 @@ select { padding: 4px 5px; }
 .weights { --fill: var(--weights); } .activations { --fill: var(--activations); }
 .gradients { --fill: color-mix(in srgb, var(--method) 42%, white); } .optimizer { --fill: color-mix(in srgb, var(--method) 78%, white); }
 .bar i { background: var(--fill); }
-.why { margin: 6px 0 0; font-size: 14px; line-height: 19px; min-height: 57px; }
+.why { margin: 4px 0 0; font-size: 13.5px; line-height: 18px; min-height: 72px; }
 @container (max-width: 800px) {
   .row { gap: 8px 7px; } .sliders { column-gap: 28px; } .row:not(.sliders) { font-size: 12.5px; } .field { gap: 4px; } select { padding: 4px 1px; }
   .bars { grid-template-columns: 202px minmax(0, 1fr); gap: 9px; } }
 @container (min-width: 400px) and (max-width: 730px) { .field { flex: 0 0 calc(50% - 4px); } }
-@container (max-width: 620px) { .bars { grid-template-columns: minmax(0, 1fr); gap: 2px; padding-top: 0; } .method { margin-top: 8px; } .full .bar { margin-top: 44px; } }
+@container (max-width: 720px) { .end { position: static; grid-column: 1 / -1; justify-self: end; } }
+@container (max-width: 620px) { .stored { position: static; width: auto; margin-top: 6px; }
+  .bars { grid-template-columns: minmax(0, 1fr); gap: 2px; padding-top: 0; } .method { margin-top: 8px; } .full .bar { margin-top: 44px; } }
 `;
 
 /** Builds the explorer. */
@@ -91,7 +113,9 @@ export function mount(host, data) {
     return { method, total, fits, pieces, sizes, track, elements };
   });
   const why = el("p", { class: "why", "aria-live": "polite" });
-  const bars = el("div", { class: "bars", role: "group" }, ...rows.flatMap(({ elements }) => elements));
+  const storage = el("div", { class: "stored" }), scale = el("small", { class: "end" });
+  rows[0].sizes.at(-1).after(scale);
+  const bars = el("div", { class: "bars", role: "group" }, storage, ...rows.flatMap(({ elements }) => elements));
   box(host, "Memory of one training step", STYLE).append(
     el("div", { class: "row" },
       list("Model", "model", Object.keys(data.shapes)), list("Storage", "storage", Object.keys(data.storages)),
@@ -99,7 +123,8 @@ export function mount(host, data) {
     el("div", { class: "row sliders" },
       slide("rows a step", "batch_size", data.batches, 1),
       slide("tokens a row", "length_tokens", data.lengths, 2),
-      tick({ label: "activation checkpointing", on: state.checkpointing, change: set("checkpointing") }).element),
+      el("div", { class: "once" }, tick({ label: "activation checkpointing", on: state.checkpointing, change: set("checkpointing") }).element,
+        el("div", {}, "keeps each block's input,", el("br"), "computes the rest again"))),
     bars, why);
 
   function show() {
@@ -115,6 +140,8 @@ export function mount(host, data) {
         pieces[place].style.width = `${(100 * row[part]) / end}%`;
       });
     }
+    storage.textContent = stored(state.storage, data);
+    scale.textContent = `scale to ${megabytes(end)}`;
     bars.setAttribute("aria-label", found.alt);
     const [finding, ...rest] = found.sentences.slice(1 + METHODS.length);
     why.replaceChildren(el("b", {}, unbroken(finding)), ` ${unbroken(rest.join(" "))}`);

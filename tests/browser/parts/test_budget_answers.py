@@ -104,3 +104,16 @@ def test_the_memory_bars_answers_are_the_packages(page: Page) -> None:
         for method, budget in state.budgets().items():
             expected = {name.removesuffix("_bytes"): size for name, size in asdict(budget).items()}
             assert answer["rows"][method] == expected | {"total": budget.total_bytes}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("float32", "float32: weights and activations in 32 bits"),
+        ("mixed", "mixed: weights in 32 bits, activations and a copy of each weight in 16"),
+        ("16 bit", "16 bit: weights and activations in 16 bits"),
+    ],
+)
+def test_the_memory_bars_say_what_a_storage_means(name: str, words: str, page: Page) -> None:
+    loaded = load(page, memory_bars.memory_bars())
+    assert loaded.each("stored", [[name]], "data") == [words]

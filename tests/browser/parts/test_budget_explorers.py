@@ -64,6 +64,8 @@ def memories() -> list[Component]:
         MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024),
         MemoryState("GPT-3 175B", 256, every, "float32", 128, 8192),
         MemoryState("LLaMA 65B", 256, every, "mixed", 1, 32, True),
+        MemoryState("GPT-2 small (124M)", 256, every, "mixed", 64, 1024, True),
+        MemoryState("GPT-2 small (124M)", 1, storage="mixed", batch_size=64, length_tokens=1024),
         *(MemoryState(model) for model in MODEL_SHAPES),
     ]
     return [memory_bars(state) for state in states]
@@ -72,9 +74,11 @@ def memories() -> list[Component]:
 EXPLORERS = {"rank": ranks, "memory": memories}
 
 
-@pytest.mark.parametrize("name", EXPLORERS)
-def test_no_setting_makes_it_higher_or_moves_what_is_below(name: str, page: Page) -> None:
-    page.set_viewport_size({"width": LAB, "height": 700})
+@pytest.mark.parametrize(("name", "width"), [("rank", LAB), ("memory", LAB), ("memory", SITE)])
+def test_no_setting_makes_it_higher_or_moves_what_is_below(
+    name: str, width: int, page: Page
+) -> None:
+    page.set_viewport_size({"width": width, "height": 700})
     heights = {show(page, shown).bounding_box()["height"] for shown in EXPLORERS[name]()}
     assert len(heights) == 1 and max(heights) <= HIGHEST_PX
 
@@ -234,6 +238,23 @@ def test_the_lists_of_the_budget_share_a_line(width: int, page: Page) -> None:
     ticked = shown.locator(".tick").bounding_box()
     assert ticked["height"] < 25  # a line
     assert ticked["y"] < shown.locator(".marks").last.bounding_box()["y"]  # beside the sliders
+
+
+@pytest.mark.parametrize("width", [SITE_PHONE, PHONE, ZOOMED, SITE_ZOOMED, SITE, LAB])
+def test_the_budget_explains_its_words_and_names_the_end_of_its_scale(
+    width: int, page: Page
+) -> None:
+    page.set_viewport_size({"width": width, "height": 700})
+    shown = show(page, memory_bars(MemoryState("Llama 3 8B", storage="mixed", batch_size=4)))
+    assert shown.locator(".stored").inner_text().startswith("mixed: weights in 32 bits")
+    assert "computes the rest again" in shown.locator(".once").inner_text()
+    assert shown.locator(".end").inner_text().endswith("200 GB")
+    shown.get_by_label("Storage").select_option("16 bit")
+    assert shown.locator(".stored").inner_text().startswith("16 bit: weights and activations")
+    said = ".stored, .once, .method > b, .parts span, .bars > svg text, .why, select, .slider"
+    for one, other in itertools.combinations(places(shown, said), 2):
+        apart = one["right"] <= other["left"] or other["right"] <= one["left"]
+        assert apart or one["bottom"] <= other["top"] + 3 or other["bottom"] <= one["top"] + 3
 
 
 def test_beside_bars_that_dwarf_them_all_cards_are_one_line(page: Page) -> None:
