@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
+from lora_edu.datasets import Encoding
 from lora_edu.widgets.component import Component
 
 #: Message → its class, and how sure the model is of it, in per cent.
@@ -14,16 +15,33 @@ Judge = Callable[[str], tuple[str, int]]
 _MOST_CHARACTERS = 2000  # of a message; a model reads far less
 
 
-def message_box(judge: Judge, given: Sequence[str]) -> Component:
+def message_box(
+    judge: Judge,
+    given: Sequence[str],
+    *,
+    encoding: Encoding | None = None,
+    max_tokens: int | None = None,
+) -> Component:
     """Makes the box, with what the model says of the given messages.
 
     Args:
         judge: Asks the model.
         given: Messages that are there at first.
+        encoding: Counts a message's tokens. With it the box says of a longer one how many of its
+            tokens were read.
+        max_tokens: How many the model reads, from the start; None reads all.
     """
-    found = [_judged(judge, text) for text in given]
-    words = "\n".join(f"{each['said']}, {each['sure']} % sure: {each['text']}" for each in found)
-    return _Box("message", {"given": found}, alt=words, ask=lambda own: _judged(judge, read(own)))
+
+    def judged(text: str) -> dict[str, Any]:
+        said, sure = judge(text)
+        found = {"text": text, "said": said, "sure": sure}
+        if encoding and max_tokens and (count := len(encoding.encode_ordinary(text))) > max_tokens:
+            found["note"] = f"The model read the first {max_tokens} of its {count:,} tokens."
+        return found
+
+    found = [judged(text) for text in given]
+    words = "\n".join(_line(**each) for each in found)
+    return _Box("message", {"given": found}, alt=words, ask=lambda own: judged(read(own)))
 
 
 class _Box(Component):
@@ -51,6 +69,5 @@ def read(message: Any) -> str:
     return text
 
 
-def _judged(judge: Judge, text: str) -> dict[str, Any]:
-    said, sure = judge(text)
-    return {"text": text, "said": said, "sure": sure}
+def _line(text: str, said: str, sure: int, note: str = "") -> str:
+    return f"{said}, {sure} % sure: {text} {note}".rstrip()

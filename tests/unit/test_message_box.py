@@ -28,6 +28,24 @@ def test_it_asks_the_model_what_the_learner_writes() -> None:
     assert answered == {"value": {"text": "free <b>bread</b>", "said": "spam", "sure": 97}}
 
 
+class Letters:
+    """A tokenizer with a token for each letter."""
+
+    eot_token = 0
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        return [*map(ord, text)]
+
+
+def test_of_a_message_that_is_too_long_it_says_how_much_was_read() -> None:
+    made = message_box(judge, ["x" * 8, "x" * 9], encoding=Letters(), max_tokens=8)
+    note = "The model read the first 8 of its 9 tokens."
+    assert [each.get("note") for each in made.data["given"]] == [None, note]
+    assert repr(made).endswith(f"ham, 81 % sure: {'x' * 9} {note}")
+    assert answer_to("y" * 9, made.ask)["value"]["note"] == note
+    assert "note" not in answer_to("y" * 8, made.ask)["value"]
+
+
 @pytest.mark.parametrize("text", ["", "  \n", "x" * 2001])
 def test_nothing_and_far_too_much_are_refused_in_words(text: str) -> None:
     told = answer_to(text, message_box(judge, []).ask)["error"]

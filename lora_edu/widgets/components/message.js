@@ -44,5 +44,6 @@ export function mount(host, { given }, ask) {
   inside.append(list);
 }
 
-const row = (found, yours = false) => el("li", yours ? { class: "yours" } : {}, el("span", {}, found.text),
+const row = (found, yours = false) => el("li", yours ? { class: "yours" } : {},
+  el("span", {}, found.text, ...(found.note ? [" ", el("span", { class: "quiet" }, found.note)] : [])),
   el("span", {}, el("b", {}, answer(found).verdict), el("div", { class: "bar", "aria-hidden": "true" }, el("i", { style: `width:${found.sure}%` }))));

@@ -67,6 +67,22 @@ def test_without_python_there_is_no_field(page: Page) -> None:
     assert box.locator("li").count() == 2 and box.locator("input").count() == 0
 
 
+class Letters:
+    """A tokenizer with a token for each letter."""
+
+    eot_token = 0
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        return [*map(ord, text)]
+
+
+def test_what_was_not_read_of_a_message_is_said_beneath_it(page: Page) -> None:
+    made = message_box(judge, GIVEN, encoding=Letters(), max_tokens=30)
+    rows = show(page, made, html=made.html()).locator("li")
+    note = " The model read the first 30 of its 37 tokens."
+    assert rows.locator("> span:first-child").all_inner_texts() == [GIVEN[0], GIVEN[1] + note]
+
+
 @pytest.mark.parametrize("width", [320, 390, 683, 820])
 def test_it_fits_its_page(page: Page, html: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 600})
