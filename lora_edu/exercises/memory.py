@@ -16,6 +16,11 @@ def fixed_bytes(answer: Any) -> None:
     found = number(answer(total, trained))
     if same(found, 12 * total):
         raise Wrong("That is full fine-tuning. Only trained weights have a gradient and Adam's.")
+    if any(same(found, size * total) for size in (4, 6, 8, 10)):
+        raise Wrong(
+            "You charge every weight for all of it. Ask of each kind of number whether a frozen "
+            "weight has it, too; if not, count it for `trained`."
+        )
     if same(found, 12 * trained):
         raise Wrong("You left out the frozen weights. They are not trained, but they are there.")
     if same(found, 2 * total + 8 * trained):
@@ -42,7 +47,10 @@ def fixed_bytes(answer: Any) -> None:
     if same(found, 10 * trained):
         raise Wrong("You have gradients and Adam's states. The weights themselves are left.")
     if not same(found, 2 * total + 10 * trained):
-        raise Wrong("2 bytes for each weight; for each trained one 2 more, and two times 4.")
+        raise Wrong(
+            "Add up three sums: the weights, their gradients, and Adam's numbers. For each, ask "
+            "how many bytes one takes, and whether all weights have it or the trained ones alone."
+        )
     if not same(answer(5000, 700), 17_000):
         raise Wrong("It is right for one model only: use total and trained.")
 
