@@ -134,7 +134,10 @@ def explain_error(error: Exception) -> str:
         return f"This answer could not be used ({kind}: {text}). Is it of the kind asked for?"
     last = frames[-1]
     line = linecache.getline(last.filename, last.lineno or 0).strip()
-    return f"Your code raised {kind}: {text} (line {last.lineno} of its cell: `{line}`)"
+    said = f"Your code raised {kind}: {text} (line {last.lineno} of its cell: `{line}`)"
+    if text.startswith("The size of tensor a") and "*" in line and "+" not in line:
+        said += " `*` multiplies number by number; the matrix product is `@`."
+    return said
 
 
 def first_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from torch import nn
@@ -15,6 +16,11 @@ _NAMED_NAME = (
     "`module.name` means an attribute called *name*; use setattr(module, name, ...), which takes "
     "the variable's value."
 )
+_AS_A_DICT = (
+    "A module is no dict, so `module[name]` does not work. getattr(module, name) reads its child "
+    "of that name, and setattr(module, name, ...) puts another in its place."
+)
+_NO_ITEMS = re.compile(r"'(\w+)' object (is not subscriptable|does not support item assignment)")
 _PATH_AS_NAME = (
     "setattr takes a name, not a path: a child called 'blocks.0.attention.query' now hangs on the "
     "model itself, and the layer in the block is as before. Go through named_children(), and call "
@@ -52,6 +58,11 @@ def replace(answer: Any) -> None:
     except RecursionError:
         nested = any(".linear.linear" in name for name, _ in model.named_modules())
         raise Wrong(_WRAPS_WRAPPERS if nested else _CALLS_ITSELF) from None
+    except TypeError as error:
+        found = _NO_ITEMS.match(str(error))
+        if found and found[1] in {type(each).__name__ for each in model.modules()}:
+            raise Wrong(_AS_A_DICT) from None
+        raise
     except RuntimeError as error:
         if "during iteration" not in str(error):
             raise

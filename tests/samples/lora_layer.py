@@ -55,6 +55,11 @@ class _OfTheRepository(_layer()):  # type: ignore[misc]
         return (self.alpha / self.rank) * (x @ self.A @ self.B)
 
 
+class _NumberByNumber(_layer()):  # type: ignore[misc]
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * (x * self.A * self.B)
+
+
 class _PaperShapes(nn.Module):
     def __init__(self, in_dim: int, out_dim: int, rank: int, alpha: float) -> None:
         super().__init__()
@@ -110,6 +115,7 @@ SAMPLES = {
             (_layer(multiplier=lambda alpha, rank: 4.0), "multiplies by 4 whatever alpha is"),
             (_layer(multiply=torch.mm), "in a GPT x is (rows, tokens, width)"),
             (_layer(draw_B=lambda rows, columns: torch.zeros(3, columns)), "B is (3, 32)"),
+            (_NumberByNumber, "`*` multiplies number by number; the matrix product is `@`."),
             (
                 _layer(multiplier=lambda alpha, rank: nn.Parameter(torch.tensor(alpha))),
                 "self.scale is a parameter",

@@ -71,6 +71,15 @@ def _named_name(module: nn.Module, name: str, child: nn.Module) -> None:
     module.name = child
 
 
+def _as_a_dict(module: nn.Module, name: str, child: nn.Module) -> None:
+    module[name] = child  # type: ignore[index]
+
+
+def _from_a_dict(module: nn.Module, rank: int, alpha: float, targets: Collection[str]) -> None:
+    for name, _ in module.named_children():
+        _replace()(module[name], rank, alpha, targets)  # type: ignore[index]
+
+
 def _wraps_twice(module: nn.Module, rank: int, alpha: float, targets: Collection[str]) -> None:
     _replace()(module, rank, alpha, targets)
     _replace(chosen=lambda name, _: name == "linear")(module, rank, alpha, targets)
@@ -201,6 +210,8 @@ SAMPLES = {
             (_does_not_look_into_groups, "in a group named key is missed"),
             (_returns_in_the_loop, "`return` inside the loop"),
             (_replace(put=_named_name), "an attribute called *name*"),
+            (_replace(put=_as_a_dict), "A module is no dict"),
+            (_from_a_dict, "A module is no dict"),
             (_by_paths, "takes a name, not a path"),
             (_on_the_model, "now hang on the model itself"),
             (_all_on_the_model, "now hang on the model itself"),

@@ -139,6 +139,18 @@ def test_an_error_in_the_learners_code_is_explained_with_its_line() -> None:
     assert message.endswith("of its cell: `return a / 0`)")
 
 
+def test_of_sizes_that_do_not_fit_the_hint_is_for_a_product_alone() -> None:
+    def multiply(a: int, r: int) -> torch.Tensor:
+        return torch.ones(2, 8) * torch.ones(8, 3)
+
+    def add(a: int, r: int) -> torch.Tensor:
+        return 2 * torch.ones(2, 8) + torch.ones(8, 3)
+
+    hint = "the matrix product is `@`."
+    assert check("97.scaling", multiply).message.endswith(hint)
+    assert hint not in check("97.scaling", add).message
+
+
 def test_an_answer_of_the_wrong_kind_is_explained() -> None:
     message = explain_error(TypeError("expected a pair"))  # no line of the learner's
     assert message.startswith("This answer could not be used (TypeError: expected a pair)")
