@@ -1,10 +1,17 @@
 """The decision tables: one document, shown by notebooks, each line with its support."""
 
+import math
 import re
 from html import unescape
 
+import torch
 from support.project import ROOT
+from torch import Tensor
 
+from lora_edu.evaluation import compare, digits, read_record, runs_of
+from lora_edu.files import data_path
+from lora_edu.plots import signed
+from lora_edu.tasks import error_rate_score
 from lora_edu.widgets import choosing
 from lora_edu.widgets.choosing import decision_tables
 from scripts.notebook_times import count_words
@@ -61,6 +68,26 @@ def test_a_fold_beneath_has_each_line_s_evidence_and_its_limits() -> None:
         assert set(case.lower().split()) & set(re.findall(r"\w+", name.lower())), (name, case)
         support, limits = evidence.split("*Not shown:* ")
         assert limits and re.search(SUPPORT, support, re.I), line
+
+
+def test_the_slot_errors_beside_the_rank_are_those_of_the_record() -> None:
+    record = read_record(data_path("results", "generator_bundled.json"))
+    slots = digits(record["about"]["test_slots"])
+
+    def errors(method: str, **key: int) -> Tensor:
+        runs = runs_of(record, stage="final", task="menu", method=method, **key)
+        return torch.stack([digits(run["errors"]) for run in runs])
+
+    ranks = {rank: errors("lora", rank=rank) for rank in (8, 32)}
+    pairs = [(ranks[8], errors("full")), (ranks[32], errors("full"))]
+    pairs += [(errors("matrices"), errors("full")), (ranks[8], ranks[32])]
+    found = [compare(slots, *pair, error_rate_score, highest=math.inf) for pair in pairs]
+    said = [[signed(100 * x).lstrip("+") for x in (gap.value, gap.low, gap.high)] for gap in found]
+    (line,) = (line for line in TEXT.splitlines() if line.startswith("- **Rank.**"))
+    assert f"{said[0][0]} with our small GPT" in line
+    assert f"rank 32 makes {said[1][0]} points more ({said[1][1]} to {said[1][2]})" in line
+    assert f"trained whole {said[2][0]} ({said[2][1]} to {said[2][2]})" in line
+    assert f"more than rank 32 ({said[3][0]}, {said[3][1]} to {said[3][2]})" in line
 
 
 def test_its_notebooks_exist() -> None:
