@@ -6,8 +6,8 @@ the claim with its trials. A method has the best of the rates that were tried fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from lora_edu.evaluation import (
@@ -52,7 +52,7 @@ def small_rank(spam: Record, menus: Record, llm: Record) -> Claim:
     menus_one, menus_many = (runs_of(menus, **finals, rank=rank) for rank in (1, 32))
     ranks = [{"stage": "tune", "method": "lora", "rank": rank} for rank in (1, 64)]
     llm_one, llm_many = (runs_at_best_rate(llm, **key) for key in ranks)
-    edge = ", best rates at the edge of those tried" * all(_at_edge(llm, **key) for key in ranks)
+    edge = ", best rates at the edge of those tried" * all(at_edge(llm, **key) for key in ranks)
     return Claim(
         "A very small rank is enough: rank 1 does as well as a high one",
         f"{LORA}, section 7.2 and table 6, on two data sets, with query and value adapted",
@@ -71,8 +71,13 @@ def small_rank(spam: Record, menus: Record, llm: Record) -> Claim:
     )
 
 
-def _at_edge(record: Record, **key: Any) -> bool:
-    """Whether no rate beyond the best was tried, so that a better one may be there."""
+def at_edge(record: Record, **key: Any) -> bool:
+    """Says whether no rate beyond the best was tried, so that a better one may be there.
+
+    Args:
+        record: From `read_record`.
+        key: What the runs have in common.
+    """
     rates = list(losses_by_rate(record, **key))
     return best_rate(record, **key) in (rates[0], rates[-1])
 
@@ -80,8 +85,8 @@ def _at_edge(record: Record, **key: Any) -> bool:
 def ten_times_the_rate(menus: Record, llm: Record, spam: Record, real_spam: Record) -> Claim:
     """LoRA's best rate over that of full fine-tuning, at the course's rank.
 
-    A grid of rates and a few seeds do not name one best rate: the rates that are not shown to be
-    worse than the best make a range of ratios, and that range decides. Where each rate had one
+    A grid of rates and a few seeds do not name one best rate, only two between which it is, as in
+    `_best_between`. They make a range of ratios, and that range decides. Where each rate had one
     seed, no range is known.
 
     Args:
@@ -106,31 +111,38 @@ def ten_times_the_rate(menus: Record, llm: Record, spam: Record, real_spam: Reco
 
 
 def _ratio(what: str, record: Record, lora: Mapping, full: Mapping) -> Trial:
-    """The ratio of the best rates, with the range that the rates as good as tied leave."""
+    """The ratio of the best rates, with the range that the rates beside them leave."""
     best = best_rate(record, **lora) / best_rate(record, **full)
     found = f"{what}: {best:.2g} times"
-    mine, theirs = (tied_rates(record, **key) for key in (lora, full))
+    mine, theirs = (_best_between(record, **key) for key in (lora, full))
     if not mine or not theirs:
         return Trial(f"{found}, one seed a rate", OPEN)
-    low, high = min(mine) / max(theirs), max(mine) / min(theirs)
-    found += (
-        f" ({low:.2g} to {high:.2g}), rates tried at most {_widest_step(record, lora, full):.2g}"
-    )
-    return Trial(f"{found} times apart", within(low, high, *ABOUT_TEN), low, high)
+    low, high = mine[0] / theirs[1], _times(mine[1], theirs[0])
+    found += f", and by the rates beside the best {low:.2g} to {high:.3g}"
+    return Trial(found, within(low, high, *ABOUT_TEN), low, high)
 
 
-def _widest_step(record: Record, *keys: Mapping) -> float:
-    """The largest factor between two neighbouring rates of a grid."""
-    grids = (list(losses_by_rate(record, **key)) for key in keys)
-    return max(higher / lower for grid in grids for lower, higher in pairwise(grid))
+def _best_between(record: Record, **key: Any) -> tuple[float, float] | None:
+    """The rates that were tried next to those as good as the best; none with one seed a rate.
+
+    The best of all rates is between them. Beyond the last that was tried there is no end.
+    """
+    rates, tied = list(losses_by_rate(record, **key)), tied_rates(record, **key)
+    if not tied:
+        return None
+    below, above = [0.0, *rates], [*rates[1:], math.inf]
+    return below[rates.index(tied[0])], above[rates.index(tied[-1])]
+
+
+def _times(high: float, low: float) -> float:
+    return high / low if low else math.inf
 
 
 def rate_whatever_the_rank(settings: Record) -> Claim:
     """The best rate at several ranks, with alpha / rank and alpha kept.
 
-    A few seeds do not name one best rate, so each rank has the rates that are not shown to be worse
-    than its best. The claim holds if any two of them are within a factor of 2, and fails if no
-    choice is.
+    Each rank's best rate is only known to be between two that were tried, as in `_best_between`.
+    The claim holds if any two rates there are within a factor of 2, and fails if no choice is.
 
     Args:
         settings: `settings.json`.
@@ -138,18 +150,19 @@ def rate_whatever_the_rank(settings: Record) -> Claim:
     ranks = [int(arm.split()[1]) for arm in BY_RANK]
     best = [best_rate(settings, arm=arm) for arm in BY_RANK]
     shown = " → ".join(f"{rate:g}" for rate in best)
-    found = f"menus: best rate {shown} at ranks {', '.join(map(str, ranks))}"
+    found = f"menus, best of the rates tried at ranks {', '.join(map(str, ranks))}: {shown}"
     tied = [tied_rates(settings, arm=arm) for arm in BY_RANK]
     if not all(tied):
         return _by_rank(Trial(f"{found}, one seed a rate", OPEN))
-    most = max(map(max, tied)) / min(map(min, tied))
-    least = max(max(map(min, tied)) / min(map(max, tied)), 1.0)
+    lows, highs = zip(*(_best_between(settings, arm=arm) for arm in BY_RANK), strict=True)
+    least, most = max(max(lows) / min(highs), 1.0), _times(max(highs), min(lows))
     also = "; ".join(
         f"{', '.join(f'{rate:g}' for rate in rates if rate != of)} as good at rank {rank}"
         for rank, of, rates in zip(ranks, best, tied, strict=True)
         if len(rates) > 1
     )
     found += f" ({also})" if also else ", and no other as good"
+    found += f", but by the rates beside them up to {most:g} times apart"
     return _by_rank(Trial(found, within(least, most, 1, HARDLY), least, most))
 
 
