@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from html import unescape
@@ -13,7 +14,9 @@ from support.project import ROOT
 
 from lora_edu.evaluation import (
     best_rate,
+    compare,
     digits,
+    f1_score,
     forgotten_at,
     mean_difference,
     predictions_of,
@@ -638,6 +641,17 @@ def test_a_claim_names_the_records_that_it_was_tried_on() -> None:
 def test_the_notebooks_that_tell_a_claim_in_full_exist() -> None:
     for name in re.findall(r"\]\((\w+)\.ipynb\)", claim_table(SHIPPED).text):
         assert (ROOT / f"notebooks/source/{name}.py").exists()
+
+
+def test_on_real_messages_counting_words_is_ahead_by_as_much_as_09_says() -> None:
+    spam = shipped("classifier_real")
+    baselines = json.loads(data_path("results", "baselines.json").read_text())
+    words = digits(baselines["real"]["words_and_pairs"]["predicted"])[None]
+    runs, groups = predictions_of(spam, method="lora"), spam["about"]["test_groups"]
+    labels = digits(spam["about"]["test_labels"])
+    found = compare(labels, words, runs, f1_score, groups=torch.tensor(groups))
+    told = f"{found.value:.3f} F1 ({found.low:.3f} to {found.high:.3f})"
+    assert told in (ROOT / "notebooks/source/09_distrust_a_single_number.py").read_text()
 
 
 def test_the_texts_of_09_and_10_give_the_seeds_of_the_records() -> None:
