@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -69,6 +70,7 @@ class TrainingPicture:
         phone: Whether it is laid out for a phone.
         name: What is trained. Where it speaks of a concept, such as "LoRA on spam", the training
             loss has the concept's colour.
+        before: What was measured before the first step, if anything: drawn at step 0.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class TrainingPicture:
         *,
         phone: bool = False,
         name: str = "",
+        before: Mapping[str, float] | None = None,
     ) -> None:
         panels = 1 + accuracy
         size = SIZE_INCHES[0], _HIGH_INCHES[titled]
@@ -87,6 +90,7 @@ class TrainingPicture:
         rows = {"panels": panels, "rows": panels if phone else 1}
         drawn = figure(x_label="step", y_label="loss, nats", size_inches=size, **rows)
         self._phone = phone
+        self._before = [] if before is None else [{"step": 0, **before}]
         self._loss_axis = drawn.axes[0]
         strong = line_style(0, name)
         thin = {"color": strong["color"], "alpha": _PALE, "linewidth": 0.8}
@@ -140,11 +144,12 @@ class TrainingPicture:
         self._curves["training"].set_data(history.steps, smoothed(history.losses))
         alone = len(history.losses) == 1  # a line of one point is not seen
         self._curves["training"].set_marker(line_style(0)["marker"] if alone else "")
-        validation = _measured(history, "loss")
+        rows = [*self._before, *history.evaluations]
+        validation = _measured(rows, "loss")
         self._curves["validation"].set_data(*validation)
         low = 0
         if "accuracy" in self._curves:
-            steps, shares = _measured(history, "accuracy")
+            steps, shares = _measured(rows, "accuracy")
             per_cent = [100 * share for share in shares]
             self._curves["accuracy"].set_data(steps, per_cent)
             low = next(each for each in _ACCURACY_FROM if each <= min(per_cent, default=0))
@@ -182,8 +187,10 @@ def _up_to(steps: int) -> FixedLocator:
     return FixedLocator([tick for tick in ticks if tick <= steps])
 
 
-def _measured(history: History, measure: str) -> tuple[list[float], list[float]]:
+def _measured(
+    evaluations: Sequence[Mapping[str, float]], measure: str
+) -> tuple[list[float], list[float]]:
     """Steps and values of `measure` on validation."""
     name = f"validation_{measure}"
-    rows = [row for row in history.evaluations if name in row]
+    rows = [row for row in evaluations if name in row]
     return [row["step"] for row in rows], [row[name] for row in rows]

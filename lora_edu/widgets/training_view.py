@@ -14,8 +14,9 @@ import asyncio
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 
@@ -64,6 +65,7 @@ class TrainingView:
         title: What is trained; where it says "LoRA", the curve has LoRA's colour.
         accuracy: Whether the evaluations bring `validation_accuracy`.
         samples: What the model says after some of the steps; nothing by default.
+        before: What was measured before the first step, if anything; drawn at step 0.
     """
 
     def __init__(
@@ -73,11 +75,12 @@ class TrainingView:
         title: str,
         accuracy: bool,
         samples: Samples | None = None,
+        before: Mapping[str, float] | None = None,
     ) -> None:
         self.history = History()
         self._train, self._steps, self._name = train, steps, title
-        self._accuracy = accuracy
-        self._drawing = TrainingPicture(steps, accuracy, titled=False, name=title)
+        self._picture = partial(TrainingPicture, steps, accuracy, name=title, before=before)
+        self._drawing = self._picture(titled=False)
         self.samples = samples
         self._hold, self._held, self._ended = (threading.Event() for _ in range(3))
         self._next_drawing = 0.0
@@ -271,8 +274,7 @@ class TrainingView:
 
         JupyterLab prefers a widget to all else in an output, and shows an error once it is gone.
         """
-        kept = TrainingPicture(self._steps, self._accuracy, name=self._name)
-        small = TrainingPicture(self._steps, self._accuracy, phone=True, name=self._name)
+        kept, small = self._picture(), self._picture(phone=True)
         for each in (kept, small):
             each.png(f"{self._name}: {self.state()}", self.history)
         picture, width = kept.still()
@@ -302,6 +304,7 @@ async def watch(
     accuracy: bool = False,
     say: Callable[[], str] | None = None,
     say_after: Sequence[int] | None = None,
+    before: Mapping[str, float] | None = None,
 ) -> History:
     """Trains under a live view; see `TrainingView`. Call it with `await`.
 
@@ -313,6 +316,8 @@ async def watch(
         say: Returns what the model says now, for example `lambda: generate_text(model, …)`. Its
             texts are shown beneath the curves.
         say_after: The steps after which it is asked: by default 0, a quarter, a half and all.
+        before: What was measured before training, with the names that evaluations have:
+            `{"validation_loss": 0.9, "validation_accuracy": 0.5}`. It is drawn at step 0.
 
     Raises:
         ValueError: a step of `say_after` that the run does not have.
@@ -322,4 +327,4 @@ async def watch(
     if missing := [step for step in after if not 0 <= step <= steps]:
         raise ValueError(f"say_after has {missing}, but the run has steps 0 to {steps}")
     samples = None if say is None else Samples(say, after)
-    return await TrainingView(train, steps, title, accuracy, samples).run()
+    return await TrainingView(train, steps, title, accuracy, samples, before).run()

@@ -333,6 +333,18 @@ def test_the_curves_are_the_history():
     assert loss_axis.get_ylim() == (0, 3.5)
 
 
+def test_what_was_measured_before_the_first_step_is_drawn_at_step_0():
+    history = History()
+    history.record_step(2.0, 0.1, 1)
+    history.evaluations = [{"step": 1, "validation_loss": 1.5, "validation_accuracy": 0.75}]
+    before = {"validation_loss": 2.5, "validation_accuracy": 0.5}
+    picture = TrainingPicture(10, accuracy=True, before=before)
+    picture.png("one step", history)
+    assert picture._curves["validation"].get_xydata().tolist() == [[0, 2.5], [1, 1.5]]
+    assert picture._curves["accuracy"].get_xydata().tolist() == [[0, 50], [1, 75]]
+    assert len(history.evaluations) == 1  # the run's own record stays as it is
+
+
 def test_the_training_loss_has_the_colour_of_what_is_trained():
     for name, colour in (("LoRA on spam", CONCEPTS["lora"]), ("full", CONCEPTS["full"])):
         picture = TrainingPicture(10, False, name=name)
