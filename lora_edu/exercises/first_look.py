@@ -95,16 +95,16 @@ def side_path(answer: Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor])
     for wrong, misconception in (
         (frozen, "That is the base alone: the path through A and B is missing."),
         (strength * update, "That is the update alone. Add what x makes of the frozen W."),
-        (update, "That is x A B alone. Add x W, and multiply the update by the strength."),
-        (frozen + update, "The strength is missing: it multiplies the update."),
+        (update, "That is x A B alone. Add x W, and multiply the update by the scale."),
+        (frozen + update, "The scale is missing: it multiplies the update."),
         (strength * (frozen + update), "You scaled W's part as well. It counts in full, always."),
         ((1 - strength) * frozen + strength * update, "You fade W out as the update comes in: at "
          "strength 1 nothing of W would be left. It counts in full, always."),
-        (strength * frozen + update, "The strength is at W. It belongs to the update."),
+        (strength * frozen + update, "The scale is at W. It belongs to the update."),
         (frozen - strength * update, "The update is added, not subtracted."),
-        (frozen + strength**2 * update, "The strength counts twice: give it to A or B, not both."),
-        (frozen + update + strength, "The strength is a factor, not one more summand."),
-        (frozen + update / strength, "You divided by the strength: it multiplies the update."),
+        (frozen + strength**2 * update, "The scale counts twice: give it to A or B, not both."),
+        (frozen + update + strength, "The scale is a factor, not one more summand."),
+        (frozen + update / strength, "You divided by the scale: it multiplies the update."),
         (frozen * strength * update, "The two paths are added, not multiplied."),
     ):  # fmt: skip
         if close(found, wrong):

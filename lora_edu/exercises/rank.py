@@ -86,7 +86,7 @@ def _columns(matrix: Tensor, rank: int) -> Tensor:
 
 _MISFITS = ("shapes cannot be multiplied", "size of tensor", "size mismatch", "inconsistent tensor")
 _SHAPES = (
-    "The shapes do not fit: take the first `rank` *columns* of U, U[:, :rank], but *rows* of Vh, "
+    "The shapes do not fit: take the first `rank` columns of U, U[:, :rank], but rows of Vh, "
     "which is transposed already. S is a list of numbers: U * S multiplies column i by S[i]."
 )
 

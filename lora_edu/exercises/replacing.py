@@ -13,7 +13,7 @@ from lora_edu.gpt import GPT
 from lora_edu.targets import is_wrapped
 
 _NAMED_NAME = (
-    "`module.name` means an attribute called *name*; use setattr(module, name, ...), which takes "
+    "`module.name` means an attribute called “name”; use setattr(module, name, ...), which takes "
     "the variable's value."
 )
 _AS_A_DICT = (

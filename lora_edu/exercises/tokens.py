@@ -30,7 +30,7 @@ def mask(answer: Callable[[list[int], list[int], int], list[int]]) -> None:
         ),
         (
             [hidden, hidden, hidden, 8, 9],
-            "Each position is asked for the *next* token; yours asks for the token that stands "
+            "Each position is asked for the next token; yours asks for the token that stands "
             "there already. Shift by one.",
         ),
         (

@@ -209,7 +209,7 @@ SAMPLES = {
             ),
             (_does_not_look_into_groups, "in a group named key is missed"),
             (_returns_in_the_loop, "`return` inside the loop"),
-            (_replace(put=_named_name), "an attribute called *name*"),
+            (_replace(put=_named_name), "an attribute called “name”"),
             (_replace(put=_as_a_dict), "A module is no dict"),
             (_from_a_dict, "A module is no dict"),
             (_by_paths, "takes a name, not a path"),
