@@ -57,7 +57,8 @@ export function mount(host, data, ask) {
     }
   };
   const legend = el("legend", {}, `Predict: ${data.question}`);
-  const controls = data.options.length ? radios(data, send) : number(data, send);
+  const open = () => tell({ said: null, reading: !ask }); // what is typed and not yet recorded
+  const controls = data.options.length ? radios(data, send) : number(data, send, open);
   inside.append(el("fieldset", {}, legend, controls.element), note, wrong);
   tell({ said: data.said, note: data.note, late: data.late, reading: !ask });
   const asked = globalThis.loraAsked;
@@ -74,9 +75,10 @@ function radios({ options, said }, send) {
   return { element, focused: () => fields.find(field => field.checked) };
 }
 
-function number({ typed, exact }, send) {
+function number({ typed, exact }, send, open) {
   const field = el("input", {
     type: "text", "aria-label": "Your number", placeholder: exact ? "the exact number, such as 1536" : "a number, such as 3 or 2.5e6", value: typed, inputmode: "text",
+    input: open,
     keydown: event => { if (event.key === "Enter") send(field.value); },
   });
   const record = el("button", { type: "button", click: () => send(field.value) }, "Record");

@@ -212,7 +212,7 @@ export function mount(host, { strengths, most, adapters }, ask) {
   const play = el("button", { type: "button", class: "play", click: () => (timer ? stop() : run()) }, "▶ Play");
 
   // The learner's own prompt: one request for each strength, the nearest to the slider first.
-  const own = el("input", { type: "text", "aria-label": "Your own prompt", "data-keeps-enter": "", keydown: event => event.key === "Enter" && answerOwn() });
+  const own = el("input", { type: "text", "aria-label": "Your own prompt", "data-keeps-enter": "", focus: () => own.select(), keydown: event => event.key === "Enter" && answerOwn() });
   const button = el("button", { type: "button", click: () => answerOwn() }, "Ask");
   const placeOf = text => {
     const { prompts, ends } = data.adapters[state.adapter];

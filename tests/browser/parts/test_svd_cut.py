@@ -79,7 +79,10 @@ def test_the_keyboard_moves_rank_block_and_layer(page: Page) -> None:
         for key in keys:
             shown.get_by_label(name).press(key)
         assert shown.inner_text() != before, name
-    assert "ΔW of block 5, value, is 192 × 192. Cut to rank 12 it is" in shown.inner_text()
+    assert (
+        "ΔW of block 5, value, is 192 × 192, outputs × inputs. Cut to rank 12 it is"
+        in shown.inner_text()
+    )
 
 
 def test_a_dark_page_has_dark_zeros(page: Page) -> None:
