@@ -110,6 +110,7 @@ BETWEEN = {
     "lora 8": (3e-3, 7e-3),
     "lora 32": (1.5e-3, 3e-3),
     "lora 32, embedding": (7e-4, 1.5e-3),
+    "full, embedding": (3e-4,),
     "full, decay": (3e-4,),
     "full, dropout": (3e-4,),
 }

@@ -85,9 +85,10 @@ def test_the_slot_errors_beside_the_rank_are_those_of_the_record() -> None:
     said = [[signed(100 * x).lstrip("+") for x in (gap.value, gap.low, gap.high)] for gap in found]
     (line,) = (line for line in TEXT.splitlines() if line.startswith("- **Rank.**"))
     assert f"{said[0][0]} with our small GPT" in line
-    assert f"rank 32 makes {said[1][0]} points more ({said[1][1]} to {said[1][2]})" in line
-    assert f"trained whole {said[2][0]} ({said[2][1]} to {said[2][2]})" in line
-    assert f"more than rank 32 ({said[3][0]}, {said[3][1]} to {said[3][2]})" in line
+    beside_full = f"{said[1][0]} points more than full ({said[1][1]} to {said[1][2]})"
+    assert f"rank 32 makes {beside_full}" in line
+    assert f"trained whole make {said[2][0]} more ({said[2][1]} to {said[2][2]})" in line
+    assert f"more errors than rank 32 ({said[3][0]}, {said[3][1]} to {said[3][2]})" in line
 
 
 def test_its_notebooks_exist() -> None:
