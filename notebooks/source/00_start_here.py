@@ -40,13 +40,13 @@ explorer
 # </details>
 # %% [markdown]
 # Now write a prompt of **your own**; for the waiter, choose menu and Strength 1. We picked
-# our prompts. With yours, so small a model may invent names, or even words.
+# our prompts. With yours, expect wrong facts and invented words from so small a model, and misses.
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
 # *fine-tuning*, trains all of its numbers once more on your examples. Each number needs a gradient and
 # two numbers for the optimizer, and the backward pass needs intermediate results. For Llama 3 8B this
-# takes about 121 GB of GPU memory, and each task leaves a file of 16 GB.
+# takes about 121 GB of GPU memory, which notebook 04 adds up, and each task leaves a file of 16 GB.
 #
 # LoRA freezes the model, and trains a small adapter beside it. Only the adapter needs gradients and an
 # optimizer; weights and intermediate results remain. So about 35 GB are enough, and each task's file
@@ -57,7 +57,7 @@ from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memor
 from lora_edu.plots import bar_chart, show
 
 llama = MODEL_SHAPES["Llama 3 8B"]
-ways = {"full fine-tuning": "full", "LoRA": "lora", "LoRA, base in 4 bits": "qlora"}
+ways = {"full fine-tuning": "full", "LoRA": "lora", "LoRA, base rounded to 4 bits": "qlora"}
 needs_gb = {
     way: memory_budget(llama, method, batch_size=4, length_tokens=1024).total_bytes / 1e9
     for way, method in ways.items()
@@ -161,7 +161,7 @@ reveal(zero, answer, because="the update is multiplied by 0", measured=measured)
 # $\Delta W$, so 1 is the adapter as trained.
 #
 # ## How small is an adapter?
-# The drawing at the top is to scale. Its files in bytes:
+# The drawing at the top is to scale. Here are its files:
 # %%
 # @title The sizes of the four files
 files = {"base": data_path("mini_gpt", "model.safetensors")}
@@ -179,8 +179,8 @@ chart = bar_chart(
 show(chart, alt=f"Four bars: each adapter has {100 * share:.1f} % of the base's size.")
 # %% [markdown]
 # <details><summary>Why so small?</summary>
-# In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers, 8 % of W's 36,864. Embeddings get
-# no adapter. Llama's 7 MB are only 0.04 % of its 16 GB, because its layers are wider, and only query
+# In the layer above, A and B hold 2 × 192 × 8 = 3,072 numbers, 8 % of W's 36,864; in the MLP's wider
+# layers it is 5 %. Embeddings get no adapter. Llama's 7 MB are only 0.04 % of its 16 GB, because its layers are wider, and only query
 # and value have an adapter.
 # </details>
 #
@@ -200,15 +200,17 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # %% [markdown]
 # The ink is untouched. Training does not touch it either, as you will prove in notebook 03.
 #
+# Next comes a folded section. Use the mouse: Shift+Enter loses its place there.
+#
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
 #
-# **Exercise 2, fill in.** Add the two ways: $x$ through $W$, and `strength` times $x$ through $A$
-# and $B$. There is no $\Delta W$ here, so `strength` is the slider's number times the multiplier.
+# **Exercise 2, fill in.** Add the two ways: $x$ through $W$, and `scale` times $x$ through $A$
+# and $B$. Here `scale` is the strength times the multiplier.
 # %% exercise="00.side_path"
-def side_path(x, W, A, B, strength):
+def side_path(x, W, A, B, scale):
     # <solution>
-    return x @ W + strength * (x @ A @ B)
+    return x @ W + scale * (x @ A @ B)
     # </solution>
     # <student>
     # return ...  # the output of the layer
@@ -218,7 +220,7 @@ def side_path(x, W, A, B, strength):
 check("00.side_path", side_path)
 # %% [markdown]
 # <details><summary>Hint</summary>
-# <code>@</code> multiplies matrices, and only what goes through A and B is multiplied by the strength.
+# <code>@</code> multiplies matrices, and only what goes through A and B is multiplied by the scale.
 # </details>
 # %% [markdown]
 # Does the real layer do the same? It adds a bias, and its multiplier is *alpha / rank* = 16 / 8, as
@@ -231,8 +233,8 @@ parts = (layer.linear.weight.T, layer.lora.A, layer.lora.B)  # nn.Linear stores 
 yours = side_path(x, *parts, 1 * menu.alpha / menu.rank)  # strength 1, times the multiplier
 if yours is not None and yours is not ...:
     with torch.no_grad():
-        difference = (yours + layer.linear.bias - layer(x)).abs().max().item()
-    print(f"largest difference from the real layer: {difference:.4f}")
+        off = (yours + layer.linear.bias - layer(x)).abs().max().item()
+    print(f"largest difference from the real layer: {off:.4f}")
 # %% [markdown]
 # ## Deeper: why the words jump
 # The text shows only the likeliest next token, a word or a piece of one. The probabilities behind
@@ -264,7 +266,7 @@ finding = f"“{leading[0]}” leads at first, " + ", ".join(f"“{w}” from {s
 chart = line_chart(
     [Line(f"“{word}”", strengths, shares[word], points=False) for word in words],
     title=finding,
-    x_label="strength of the adapter",
+    x_label=f"strength of the adapter, after the prompt “{opening}”",
     y_label="probability as next token (%)",
 )
 show(chart, alt=f"Three smooth curves that cross. {finding}.")
@@ -304,8 +306,11 @@ measured = {
     "always saying “not spam”": counted["majority"]["accuracy"],
 }
 table(
-    ["", "right, %, with half a 95 % interval"],
-    [[way, f"{100 * r:.0f} ± {50 * (high - low):.0f}"] for way, (r, low, high) in measured.items()],
+    ["", "right, %", "95 % interval"],
+    [
+        [way, f"{100 * right:.0f}", f"{100 * low:.0f} to {100 * high:.0f}"]
+        for way, (right, low, high) in measured.items()
+    ],
 )
 # %% [markdown]
 # Counting words comes close, so most of that score needs no language model!
@@ -315,7 +320,7 @@ table(
 # %%
 weights = sum(a.shape[0] * b.shape[1] for a, b in menu.matrices.values())
 extra = sum(a.numel() + b.numel() for a, b in menu.matrices.values())
-print(f"{100 * extra / weights:.1f} % more multiplications in the adapted layers")
+print(f"{100 * extra / weights:.1f} % more multiplications in the 36 adapted layers together")
 # %% [markdown]
 # In notebook 02 you *merge*: you add $\Delta W$ into $W$, and this cost is gone.
 #
@@ -323,7 +328,7 @@ print(f"{100 * extra / weights:.1f} % more multiplications in the adapted layers
 #
 # - `forgotten`: once the tales adapter is trained, the base *without it* tells worse stories.
 # - `inside`: an adapter's file holds a changed copy of the base's weights.
-# - `zero`: with the adapter at strength 0, the model's output is exactly the base's.
+# - `zero`: with the *tales* adapter at strength 0, the model's output is exactly the base's.
 # - `free`: an attached adapter adds no work when the model runs.
 # %% exercise="00.true_or_false"
 # <solution>
@@ -373,7 +378,7 @@ print(f"about {made / seconds:.0f} tokens per second")
 #
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.
-# 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base.
+# 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base, but for a new head.
 # 3. Each further task costs one small file, and a little computing until you add $\Delta W$ into $W$.
 #
 # ## Five questions

@@ -70,8 +70,7 @@ check("01.make_update", (A, B))
 # </details>
 #
 # ## What is any matrix made of?
-# You have just turned an update of rank 1. A real one has more. Can every matrix be built from such
-# pieces? Multiply a larger column by a row, and you see what rank 1 means:
+# You have just turned an update of rank 1. Can every matrix be built from such pieces? Multiply a larger column by a row:
 # %%
 column, row = torch.tensor([[1], [2], [0], [-1]]), torch.tensor([[3, 0, 1, 2, 5]])
 print(column @ row)
@@ -95,17 +94,18 @@ M = (column @ row + another).float()
 strengths = singular_values(M)
 print("strengths:", [round(s, 1) + 0.0 for s in strengths.tolist()])
 # %% [markdown]
-# Two, though not the two that you added: their rows are not perpendicular, but all $v$ must be.
+# Two strengths are not 0, so the rank is 2.
 #
 # To *cut* $M$ to rank $r$ means to keep its $r$ strongest pieces. No other matrix of that rank is
 # closer to $M$ (Eckart and Young, 1936). We measure what a cut keeps as *energy*, the sum of all squared
 # entries. Each piece contributes its $\sigma^2$:
 # %%
-print(f"the first piece has {100 * energy_kept(strengths)[0]:.0f} % of the energy")
+kept = energy_kept(strengths)  # by the first piece, by the first two, and so on
+print(f"the first piece has {100 * kept[0]:.0f} % of the energy")
 # %% [markdown]
 # ## How much can you cut?
 # Here are three matrices: a picture of a house in the hills, pure noise, and a change that training
-# made. For it we trained *all* weights of our GPT to tell spam from other messages. That is *full*
+# made. To get it, we trained *all* weights of our GPT to tell spam from other messages. That is *full*
 # fine-tuning, LoRA's rival. In this notebook, $\Delta W$ is what it added to $W$.
 # %%
 # @title A picture, drawn as numbers
@@ -153,7 +153,7 @@ knife
 #
 # <details><summary>What to look for</summary>
 # One piece has over 90 % of the energy and shows stripes, no house: energy does not know what you
-# look for. The house comes with the second. This ΔW is between: 8 pieces hold 73 %, 90 % takes 26.
+# look for. The house comes with the second. This ΔW is between: its first piece has 35 %, 90 % takes 26.
 # </details>
 #
 # ## The finding: does low rank do the task?
@@ -191,14 +191,14 @@ rows = [[way, f"{share:.1f}", f"{share - least:.1f}"] for way, share in ranked]
 accuracies = table(["", "accuracy, %", "above the head, points"], rows)
 
 apart = []
-for name, level in {"ΔW whole": whole, "a head": head}.items():
+halfway = (whole + head) / 2  # by seed
+for name, level in {"ΔW whole": whole, "halfway": halfway, "a head": head}.items():
     points, half = (100 * each for each in mean_difference(lora_one, level))
     apart.append([name, f"{points:.0f} ± {half:.0f} points"])
-levels = (whole, (whole + head) / 2, head)  # by seed
-away = [abs(lora_one.mean() - level.mean()) for level in levels]
+away = [abs(lora_one.mean() - level.mean()) for level in (whole, halfway, head)]
 answer = ANSWERS[away.index(min(away))]  # the nearest of the three
-because = f"it has {percent['LoRA at rank 1']:.1f} %, the whole ΔW {100 * whole.mean():.1f} %"
-apart = table(["LoRA at rank 1, minus", "accuracy"], apart)
+because = "LoRA learns directions of its own, and here one in each matrix was enough"
+apart = table(["LoRA at rank 1, compared with", "difference, with its 95 % interval"], apart)
 reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 # %% [markdown]
 # <details><summary><b>What came out</b>, once you have predicted</summary>
@@ -210,14 +210,14 @@ reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 # The figure also *cuts* ΔW to each rank. That is another question, because LoRA *learns* its
 # directions.
 #
-# </details>
-#
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.
 #
+# </details>
+#
 # ## Deeper: cut it yourself
-# Which row of $M$ does the cut to rank 1 lose? And do its squared strengths really add up to
-# its energy?
+# Which row of $M$ does the cut to rank 1 lose? And do the squared strengths of $M$ add up to its
+# energy?
 # %%
 for row_of_m, row_of_cut in zip(M.int(), truncate(M, 1)):
     kept = [round(number, 1) for number in row_of_cut.tolist()]
@@ -225,7 +225,8 @@ for row_of_m, row_of_cut in zip(M.int(), truncate(M, 1)):
 squares = M.square().sum(), singular_values(M).square().sum()
 print(f"squared entries: {squares[0]:.0f}, squared strengths: {squares[1]:.0f}")
 # %% [markdown]
-# In PyTorch, `U` has the $u$ as columns and `Vh` the $v$ as rows.
+# In PyTorch, `U` has the $u$ as columns and `Vh` the $v$ as rows; `U * S` multiplies each column by
+# its strength.
 # %%
 torch.manual_seed(0)
 two_pieces = torch.randn(6, 2) @ torch.randn(2, 5)
@@ -280,9 +281,9 @@ sample = torch.randn(8, 6)
 if check("01.cut", cut).passed:
     print(f"your cut differs by {(cut(sample, 2) - truncate(sample, 2)).abs().max():.4f} at most")
 if check("01.energy", energy).passed:
-    strengths = singular_values(sample)
-    kept = energy_kept(strengths)[1]  # the first entry is for one piece
-    print(f"your energy by {float(energy(strengths, 2) - kept):.4f}")
+    of_sample = singular_values(sample)
+    by_two = energy_kept(of_sample)[1]  # the first entry is for one piece
+    print(f"your energy by {float(energy(of_sample, 2) - by_two):.4f}")
 # %% [markdown]
 # ## Deeper: which directions matter?
 # Is each ΔW's strongest direction special, or would any other, scaled to the same energy, do?
@@ -296,7 +297,7 @@ KINDS = {
     ("shrunk", 1): "all, shrunk to the first's energy",
     ("without", 1): "all but the strongest",
     ("without", 8): "all but the eight strongest",
-    ("cut", 0): "none, only what else was trained",
+    ("cut", 0): "none; head, embeddings, norms and biases as trained",
 }
 rows = []
 for kind, name in KINDS.items():
@@ -305,7 +306,9 @@ for kind, name in KINDS.items():
     energy_share = f"{100 * record.energy(*kind):.0f}"
     loss = f"{record.loss(*kind).mean():.2f}"
     rows.append([name, energy_share, f"{accuracy.mean():.0f}", seeds, loss])
-table(["ΔW's directions", "% of the energy", "accuracy, %", "five seeds", "loss"], rows)
+note = "Means over five seeds. In each of the 36 matrices these directions are kept at once."
+columns = ["directions of each ΔW", "% of the energy", "accuracy, %", "worst to best seed", "loss"]
+table(columns, rows, note=note)
 # %%
 lower = sum(int((record.loss("shrunk", r) < record.loss("cut", r)).sum()) for r in (1, 2, 4, 8, 16))
 print(f"ΔW, shrunk to the cut's energy, has the lower loss in {lower} of 25: 5 ranks, 5 seeds")
@@ -315,9 +318,9 @@ print(f"ΔW, shrunk to the cut's energy, has the lower loss in {lower} of 25: 5 
 # - *The strongest is rarely indispensable.* Without it, four seeds of five do about as well, though
 #   seed 0, whose ΔW you have, falls to 74 %.
 # - *A small change goes far.* All of ΔW, shrunk, has the cut's accuracy, and nearly always a lower loss.
-#   So perhaps the task needs a *small* update, not one of low rank.
+#   So is it low rank that the task needs, or a *small* update? Here we cannot tell.
 #
-# “None” is below a head alone: its head was trained for the changed blocks.
+# “None” does worse than a head alone, because its head was trained together with the changed blocks.
 #
 # ## Deeper: put it back by hand
 # The curves are means over five seeds. **Run it live** measures seed 0 alone, which keeps 28 % at rank 1.
@@ -373,7 +376,7 @@ put_back
 # </details>
 #
 # ## Deeper: is ΔW low in rank?
-# Strictly, no: rounding alone lifts every strength off 0. So count the pieces for 90 % of the energy
+# Strictly, no: no strength is exactly 0. So count the pieces for 90 % of the energy
 # again, in all 36 matrices.
 # %%
 # @title The pieces of all 36 matrices
@@ -405,12 +408,12 @@ chart = heat_map(
     number_format="{:.0f}",
 )
 show(chart, alt=f"A table of pieces, layers by blocks; {fewer} of 36 are below noise.")
-print(f"noise: {noise[0]} for a square layer, {noise[1]} for the MLP's")
+print(f"noise: {noise[0]} for a square layer, {noise[1]} for the MLP's fc_in and fc_out")
 # %% [markdown]
 # So all 36 are far from noise. Yet 31 need 15 pieces or more, and only one as few as 2.
 #
-# On code and mathematics, Biderman et al. (2024) find full updates whose ranks are 10 to 100 times
-# LoRA's.
+# On code and mathematics, Biderman et al. (2024) find full updates whose ranks, counted so, are 10 to
+# 100 times LoRA's.
 #
 # ## Deeper: what is promised?
 #

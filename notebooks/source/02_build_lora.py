@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Build `LoRALayer` and `LinearWithLoRA`
 #
-# You write LoRA yourself, in fifteen lines, and then find the rank of a hidden change.
+# You write LoRA yourself, in fifteen lines; ◇ then you find the rank of a hidden change.
 #
 # {sign:02}
 #
@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 import lora_edu
 from lora_edu.exercises import check
-from lora_edu.plots import Line, drawing, line_chart, picture, show
+from lora_edu.plots import Line, drawing, line_chart, picture, show, table
 from lora_edu.widgets import predict, reveal
 
 drawing("side_path_start")
@@ -110,7 +110,7 @@ layer_verdict
 # ## Where does it go?
 # Beside an existing layer, whose weights stay as they are.
 #
-# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Freeze nothing here. You freeze the whole model before wrapping it; freezing afterwards would catch $A$ and $B$, too. Call the two parts `self.linear` and `self.lora`. The layer knows its sizes: `linear.in_features`, `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
+# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Freeze nothing here, because the whole model is frozen before it is wrapped; afterwards that would catch $A$ and $B$. Call the two parts `self.linear` and `self.lora`. The layer knows its sizes: `linear.in_features`, `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -151,7 +151,7 @@ wrapper_verdict
 # ### The whole thing in 15 lines
 # That is all of LoRA: your two classes, for any `nn.Linear`.
 # %% tags=["long"]
-# @title LoRA in 15 lines: unfold it when you are done, or stuck
+# @title LoRA in 15 lines: run it, and unfold it when you are done, or stuck
 if not (layer_verdict.passed and wrapper_verdict.passed):
 
     class LoRALayer(nn.Module):
@@ -179,6 +179,8 @@ torch.manual_seed(0)
 x, y = torch.randn(32, 64), torch.randn(32, 48)
 linear = nn.Linear(64, 48).requires_grad_(False)  # frozen
 layer = LinearWithLoRA(linear, rank=4, alpha=2.0)
+passed = layer_verdict.passed and wrapper_verdict.passed
+print("the two classes are", "yours" if passed else "the course's, until yours pass")
 print("largest difference from the bare layer:", (layer(x) - linear(x)).abs().max().item())
 print("learns:", [name for name, p in layer.named_parameters() if p.requires_grad])
 # %% [markdown]
@@ -194,7 +196,7 @@ with torch.no_grad():
     layer.lora.B.zero_()  # back to the start
 print(f"largest difference from the merged layer: {apart:.3f}")
 # %% [markdown]
-# **What you just did:** you built LoRA, a side path that learns beside a frozen layer. Then you merged an update, and no longer needed the path. One thing is still strange: how can training begin, if the path adds nothing?
+# **What you just did:** you built LoRA, and merged an update. One thing is still strange: how can training begin, if the path adds nothing?
 #
 # ## Who moves first?
 # Remember that $A$ is random, $B$ is zero and $W$ is frozen.
@@ -216,12 +218,10 @@ reveal(first, found, because="while B is 0, changing A changes nothing; changing
 #
 # </details>
 #
-# So you know LoRA for one layer, down to its first step. A model has many.
-#
 # ## Deeper: why this start and no other?
-# We try all four starts, each matrix zero or random. LoRA, beside a frozen layer, `base`, must learn a hidden change of rank 4 from the changed layer's noisy answers.
+# We try all four starts, each matrix zero or random. Beside a frozen layer, `base`, LoRA must learn a hidden change of rank 4 from what the changed layer answers, with noise.
 # %%
-# @title A frozen layer, and a task that a hidden change of the layer solves
+# @title A frozen layer, a hidden change of it, and what the changed layer answers
 IN, OUT, NOISE = 64, 48, 0.1
 torch.manual_seed(1)
 base = nn.Linear(IN, OUT).requires_grad_(False)
@@ -259,7 +259,7 @@ def train(layer, x, y, steps=150, rate=0.03):
 
 
 # %%
-STARTS = {  # what A and B are multiplied by
+STARTS = {  # what A and B, drawn at random, are multiplied by
     "A random, B zero": (1, 0),
     "A zero, B random": (0, 1),
     "both zero": (0, 0),
@@ -271,17 +271,18 @@ stuck
 task_x, task_y = examples(plant([1.0] * 4), seed=1)
 
 
-def started(size_A, size_B, seed=0):
-    """A wrapped layer whose A and B are drawn alike, within ±1/√4, times their sizes."""
+def started(times_A, times_B, seed=0):
+    """A wrapped layer whose A and B are drawn alike, within ±1/√4, then multiplied."""
     torch.manual_seed(seed)
     layer = LinearWithLoRA(base, rank=4, alpha=1.0)
-    layer.lora.A.data *= size_A
-    layer.lora.B.data = size_B * (torch.rand(4, OUT) - 0.5)
+    layer.lora.A.data *= times_A
+    layer.lora.B.data = times_B * (torch.rand(4, OUT) - 0.5)
     return layer
 
 
-curves = {name: train(started(*sizes), task_x, task_y) for name, sizes in STARTS.items()}
+curves = {name: train(started(*by), task_x, task_y) for name, by in STARTS.items()}
 never = [name for name, losses in curves.items() if losses[0] == losses[-1]]
+small = train(started(0.1, 0.1), task_x, task_y)  # both random, a tenth as large
 # %%
 # @title The answer: run it when you have predicted
 worse = curves["both random"][0] / curves["both zero"][0]
@@ -298,29 +299,33 @@ drawn = picture(
     "matrix start at the same loss and end at the same; A zero falls later. Both random starts "
     "far above.",
 )
-
-reveal(stuck, never[0], because="moving one changes nothing while the other is 0", measured=drawn)
+at = {name: [losses[step] for step in (0, 20, -1)] for name, losses in curves.items()}
+at["both random, a tenth as large"] = [small[step] for step in (0, 20, -1)]
+losses = [[name, *(f"{loss:.3f}" for loss in three)] for name, three in at.items()]
+measured = [drawn, table(["loss", "at step 0", "at step 20", "at the end"], losses)]
+why = "moving one changes nothing while the other is 0"
+reveal(stuck, never[0], because=why, measured=measured)
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
-# Exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base, so training has to repair that first, and stays slower.
+# Exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base: at full size training must repair that first; a tenth as large, it did no harm, but only a zero starts exactly.
 #
 # </details>
 #
 # Which of the two is zero hardly matters here. In large models $B = 0$ ends better on average (Hayou et al. 2024).
 #
 # ## Deeper: what are the two gradients?
-# Let $x$ be a batch, one example per row, $L$ its loss, and $G$ the gradient of $L$ at the layer's output. Full fine-tuning would give $W$ the gradient $H = x^\top G$, shaped like $W$. $A$ and $B$ each see a part of it:
+# Let $x$ be a batch, one example per row, $L$ its loss, and $G$ the gradient of $L$ at the layer's output. Full fine-tuning would give $W$, by the chain rule, the gradient $H = x^\top G$, shaped like $W$. $A$ and $B$ each see a part of it:
 #
 # $$\frac{\partial L}{\partial A} = \alpha \, H B^\top \qquad\qquad \frac{\partial L}{\partial B} = \alpha \, A^\top H$$
 #
 # So each gradient is the full one times the *other* matrix, and a zero $B$ stops $A$.
 # %%
-layer = started(1, 1)
-F.mse_loss(layer(task_x), task_y).backward()
-A, B, alpha = layer.lora.A, layer.lora.B, layer.lora.alpha
+both = started(1, 1)
+F.mse_loss(both(task_x), task_y).backward()
+A, B, alpha = both.lora.A, both.lora.B, both.lora.alpha
 with torch.no_grad():
-    G = 2 * (layer(task_x) - task_y) / task_y.numel()  # the loss is the mean of all squares
+    G = 2 * (both(task_x) - task_y) / task_y.numel()  # the loss is the mean of all squares
     H = task_x.T @ G
     formulas = {"A": alpha * H @ B.T, "B": alpha * A.T @ H}
 for name, autograd in (("A", A.grad), ("B", B.grad)):
@@ -368,7 +373,7 @@ check("02.merge", merged_weight)
 # %%
 drawing("merge")
 # %% [markdown]
-# The course's class has `merge()`, and `unmerge()`, which puts back the kept $W$. Does yours learn as it does?
+# The course's class has `merge()`, and `unmerge()`, which puts back the kept $W$. Does your class learn like the course's?
 # %%
 mine, theirs = started(1, 0), lora_edu.LinearWithLoRA(base, rank=4, alpha=1.0)
 theirs.lora.load_state_dict(mine.lora.state_dict())  # the same start
@@ -382,7 +387,8 @@ def loss_of(student):
 
 
 own = "yours" if layer_verdict.passed and wrapper_verdict.passed else "not yours yet"
-print(f"loss after 20 steps: {loss_of(mine):.3f} ({own}), {loss_of(theirs):.3f} (the course's)")
+both_losses = f"{loss_of(mine):.3f} ({own}), {loss_of(theirs):.3f} (the course's)"
+print(f"loss after 20 steps, in which the rate falls to zero: {both_losses}")
 W = base.weight.clone()
 theirs.merge()
 print(f"merged: {loss_of(theirs):.3f}")
@@ -416,25 +422,25 @@ by_rank = [[losses[rank] for losses in sweeps] for rank in RANKS]
 strengths = lora_edu.singular_values(planted)
 best = [NOISE**2 + (strengths[rank:] ** 2).sum().item() / OUT for rank in RANKS]
 mean, low, high = ([of(each) for each in by_rank] for of in (lambda e: sum(e) / 3, min, max))
-found = next(rank for rank, loss in zip(RANKS, mean, strict=True) if loss < 1.5 * min(mean))
+elbow = next(rank for rank, loss in zip(RANKS, mean, strict=True) if loss < 1.5 * min(mean))
 names = "line: best possible, on average", "squares: students, 3 seeds"
 lines = [Line(names[0], RANKS, best, points=False), Line(names[1], RANKS, mean, low, high)]
 chart = line_chart(
     lines,
-    title=f"A change of rank 6 was planted; the loss stops falling at rank {found}",
-    x_label="rank of the student",
+    title=f"A change of rank 6 was planted; the loss stops falling at rank {elbow}",
+    x_label="rank of the student; equal steps double it",
     y_label="loss on new examples (mean squared error)",
     x_log2=True,
     beside={names[0]: (1, 14, 10), names[1]: (2, 14, 10)},
 )
-show(chart, f"Loss against rank: it falls to rank {found} and is flat from there to rank 32.")
+show(chart, f"Loss against rank: it falls to rank {elbow} and is flat from there to rank 32.")
 
 
 # %% [markdown]
-# **Takeaway:** each missing direction costs; from the planted rank on, more rank buys nothing. The bend is called the *elbow*.
+# **Takeaway:** each missing direction costs the same, because all six are equally strong here. From the planted rank on, more rank buys nothing. The bend is called the *elbow*.
 #
 # %% [markdown]
-# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Beyond the elbow losses still differ by a few per cent, by chance, and the lowest may be among them.
+# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Beyond the elbow losses still differ by a few per cent, by chance, and the lowest may be among them. How close to it is close enough, you choose.
 # %% exercise="02.elbow"
 def find_rank(losses):
     """The smallest rank whose loss is about as low as the lowest."""
@@ -473,13 +479,13 @@ read_off = predict("At which rank is the elbow of this curve?")
 read_off
 # %%
 # @title The answer: run it when you have predicted
-found = find_rank(mystery_losses) if elbow_verdict.passed else "not written yet"
+by_rule = find_rank(mystery_losses) if elbow_verdict.passed else "not passed yet"
 why = "that many directions were planted"
-reveal(read_off, hidden_rank, because=why, measured=f"By find_rank: {found}.")
+reveal(read_off, hidden_rank, because=why, measured=f"By find_rank: {by_rule}.")
 
 
 # %% [markdown]
-# Does an elbow always tell how many directions there are? Here are two other changes of the same size.
+# Does an elbow always tell how many directions there are? Here are two other changes of the same energy.
 # %%
 def planted_like(strengths):
     """A change with these strengths, as large in all as six of strength 1."""
@@ -522,20 +528,19 @@ def first_low(losses):
     return min(rank for rank, loss in losses.items() if loss < 1.5 * min(losses.values()))
 
 
-passed = elbow_verdict.passed
 for name, losses in controls.items():
-    yours = f", yours {find_rank(losses)}" if passed else ""
+    yours = f", yours {find_rank(losses)}" if elbow_verdict.passed else ""
     print(f"{name}: the hint's rule, 1.5 times the lowest, says {first_low(losses)}{yours}")
 # %% [markdown]
-# **Takeaway:** an elbow counts only the directions strong enough to show. The second curve bends early, because its last ones are weak. LoRA bets that a task needs few directions. But the third curve falls up to the last rank tried, so 24 means nothing: the bet is lost.
+# **Takeaway:** an elbow counts only the directions strong enough to show. The second curve bends early, because its last ones are weak. LoRA bets that a task needs few directions. But the third curve falls up to the last rank tried, so the rule's 24 means nothing: the bet is lost. Another margin gives other ranks.
 #
 # ## Three sentences to remember
-# 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself is neither changed nor factorised.
+# 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself never changes.
 # 2. $A$ starts random and $B$ at zero, so training starts exactly at the base, and $B$ moves first.
 # 3. The rank caps how many directions an update has. ◇ A rank clearly too small shows in the loss.
 #
 # ## Five questions
-# 1. Why would an update with $A$ and $B$ both zero never learn?
+# 1. ◇ Why would an update with $A$ and $B$ both zero never learn?
 # 2. Where is the pretrained $W$ while LoRA trains?
 # 3. In which order do you freeze and wrap, and why?
 # 4. ◇ What does merging save, and when?

@@ -18,14 +18,14 @@
 # ## How many numbers does LoRA train?
 # You can know before you train, because it is arithmetic. Begin with one layer: with $m$ inputs and
 # $n$ outputs its weight has $m \cdot n$ numbers. LoRA of rank $r$ leaves them alone and trains $A$
-# ($m \times r$) and $B$ ($r \times n$), together $r (m + n)$ numbers. For example, in GPT-2 small, of
-# 124 million parameters:
+# ($m \times r$) and $B$ ($r \times n$), together $r (m + n)$ numbers. In GPT-2 small, of 124 million
+# parameters:
 # %%
 m, n, r = 768, 768, 16
 print(f"W: {m} × {n} = {m * n:,} numbers, frozen")
 print(f"A and B: {r} × ({m} + {n}) = {r * (m + n):,} numbers, trained")
 # %% [markdown]
-# Now take the whole model. Query and value, two of attention's layers, are both 768 → 768.
+# Query and value, two of attention's layers, are both 768 → 768.
 # %%
 from lora_edu.widgets import predict, reveal
 
@@ -65,7 +65,7 @@ explorer
 # though, is gigabytes.
 #
 # ## What must fit into memory?
-# That depends on what a training step keeps. There are four things: the **weights**, a **gradient** for
+# All that a training step keeps: the **weights**, a **gradient** for
 # each trained weight, the **optimizer's** state (Adam: two numbers for each), and the **activations**,
 # which the forward pass keeps for the backward pass. Here a weight or a gradient takes 2 bytes, and
 # each of Adam's numbers 4.
@@ -106,7 +106,9 @@ small, step = MODEL_SHAPES["GPT-2 small (124M)"], {"batch_size": 8, "length_toke
 full = memory_budget(small, "full", **step)
 parts = ("weights", "gradients", "optimizer", "activations", "total")
 for_loss = 4 * 8 * 512 * small.vocab_size  # float32, for each token and entry of the vocabulary
-print(f"Of the activations the loss alone keeps {for_loss / 1e9:.2f} GB.")
+print(
+    f"The loss alone keeps {for_loss / 1e9:.2f} GB: a score for each token and each word it knows."
+)
 table(["", "GB"], [[part, f"{getattr(full, f'{part}_bytes') / 1e9:.2f}"] for part in parts])
 # %% [markdown]
 # LoRA spares some activations, because a frozen layer without an adapter need not keep its input. But
@@ -122,7 +124,7 @@ lora = memory_budget(small, "lora", **step)
 saved = 1 - lora.total_bytes / full.total_bytes
 size = next(s for s, least in zip(shares, (0.95, 0.6, 0.3, 0)) if saved >= least)
 spared = (full.activations_bytes - lora.activations_bytes) / full.total_bytes
-why = f"it is {100 * saved:.0f} %: {100 * (saved - spared):.0f} from gradients and Adam's numbers, "
+why = f"it is {100 * saved:.0f} %: {100 * (saved - spared):.0f} points from gradients and Adam, "
 gb = full.activations_bytes / 1e9, lora.activations_bytes / 1e9
 why += f"{100 * spared:.0f} from activations, where {gb[1]:.2f} of {gb[0]:.2f} GB stay"
 reveal(saving, size, because=why)
@@ -140,26 +142,25 @@ bars
 # fill a card to the brim, and they are estimates, so leave a tenth free yourself.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? And on all layers, what do
-# 32 rows do?
+# 32 rows do, and then checkpointing?
 #
 # <details><summary>What to look for</summary>
 # An A100 of 40 GB, just: fewer layers keep their inputs, so it takes notebook 00's 35 GB. With 32 rows
-# activations dominate, and LoRA saves less than a third.
+# activations dominate, and LoRA saves less than a third; checkpointing then saves most of the rest.
 # </details>
 # %% [markdown]
-# And how many numbers does this LoRA train?
+# And how many numbers does LoRA of rank 8 train there?
 # %%
 from lora_edu import adapter_bytes, lora_parameters
 
 llama = MODEL_SHAPES["Llama 3 8B"]
 in_blocks = [layer.target for layer in llama.projections if layer.target != "head"]
-trained = lora_parameters(llama, 8, in_blocks)
-print(f"trained: {trained:,} parameters, {100 * trained / llama.parameters:.2f} % of the model's")
+learnt = lora_parameters(llama, 8, in_blocks)
+print(f"trained: {learnt:,} parameters, {100 * learnt / llama.parameters:.2f} % of the model's")
 
 
 # %% [markdown]
-# ✓ **LoRA's first promise, far fewer trainable parameters: counted.** You have budgeted a run before
-# paying for it: 0.26 % of the parameters learn, and yet 40.5 of 121 GB are needed, because the weights
+# ✓ **LoRA's first promise, far fewer trainable parameters: counted.** Only 0.26 % of the parameters learn, and yet 40.5 of 121 GB are needed, because the weights
 # and the activations stay. No sum can tell whether so few numbers can learn your task. For that, you
 # must train them.
 #
@@ -185,7 +186,7 @@ check("04.break_even", break_even)
 # </details>
 # %% [markdown]
 # In Llama 3 8B several queries share one key and value (*grouped-query attention*), and the MLP has a
-# third matrix, the *gate*. “Copies” is how many blocks there are:
+# third matrix, the *gate*. “Copies” is how often a layer occurs:
 # %%
 rows = [[p.target, f"{p.in_dim:,}", f"{p.out_dim:,}", p.copies] for p in llama.projections]
 table(["layer", "inputs", "outputs", "copies"], rows)
@@ -251,8 +252,9 @@ from lora_edu.plots import drawing
 drawing("kept")
 # %% [markdown]
 # The lower half counts what a block keeps for each token, in boxes of $d$ numbers, the model's width.
-# Attention keeps query, key, value and its result, which is also the input of `out`. Query, key and
-# value share one input. On the right are the $r$ numbers of each $x A$. *Checkpointing* keeps only
+# Attention keeps query, key, value and its result, which is also the input of `out`. The linear
+# layers' inputs make six: one that query, key and value share, one for `fc_in`, and four for `fc_out`.
+# On the right are the $r$ numbers of each $x A$. *Checkpointing* keeps only
 # each block's input and computes the rest again.
 #
 # Is the drawing right? `kept_bytes` adds up what PyTorch stores for our mini GPT. One row, a control,
@@ -299,9 +301,10 @@ last = measured(["blocks.5.attention.query", "blocks.5.attention.value"])
 for_loss = 4 * tokens.numel() * mini.vocab_size  # float32
 kept.append(["LoRA in the last block alone", f"{100 * last / everything:.0f}", "–"])
 kept.append(["the loss's array alone", "–", f"{100 * for_loss / everything:.0f}"])
-table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept)
+note = "The control keeps as much as LoRA there: A's gradient needs the inputs that W's would need."
+table(["kept, % of full fine-tuning", "by PyTorch", "by the formula"], kept, note=note)
 # %% [markdown]
-# The drawing's 11 of 16 boxes are 69 %. With loss and head it is 71 %, and in GPT-2 small 81 %, because
+# The drawing's 11 of 16 boxes are 69 %. With loss and head PyTorch keeps 71 %, and in GPT-2 small 81 %, because
 # its large vocabulary makes the loss's part larger.
 #
 # **Exercise 5.** True or false?
@@ -336,12 +339,14 @@ numbers = 2 * head.in_dim * head.out_dim  # the embedding has as many as the hea
 for_loss = 4 * 4 * 1024 * head.out_dim  # 4 bytes for each of 4 × 1,024 tokens
 small_mb = adapter_bytes(llama, 8, in_blocks, 2) / 1e6
 costs = [
-    ["one array of tokens × vocabulary", f"{for_loss / 1e9:.1f} GB", "while it trains"],
+    ["the loss's array, which is there in any case", f"{for_loss / 1e9:.1f} GB", "while it trains"],
     ["embedding and head, in full", f"{2 * numbers / 1e9:.1f} GB", "in the file"],
     ["their gradients and Adam's numbers", f"{10 * numbers / 1e9:.1f} GB", "while they train"],
     ["LoRA of rank 8 on the blocks", f"{small_mb:.0f} MB", "in the file"],
 ]
-note = "A plain cross-entropy holds several arrays of tokens × vocabulary; our budget counts one."
+times = f"{1 + 2 * numbers / 1e6 / small_mb:.0f}"
+note = f"""With embedding and head the file is {times} times as large, and the run needs more, too.
+A plain cross-entropy holds several arrays of tokens × vocabulary; our budget counts one."""
 table(["", "takes", "where"], costs, note=note)
 
 
@@ -373,12 +378,12 @@ rank_4 = adapter_bytes(gpt3, 4, pair, 2) / 1e6
 compare("section 4.2: rank 4, a checkpoint", "35 MB", f"{rank_4:.1f} MB")
 table(["", "published", "computed", ""], compared)
 # %% [markdown]
-# Even in MiB the last row is 36, not 35. We cannot explain GPT-3's 0.4 %, and no whole rank on query
+# Even in MiB, $2^{20}$ bytes, the last row is 36, not 35. We cannot explain GPT-3's 0.4 %, and no whole rank on query
 # and value gives table 3's counts, although the [released
 # recipe](https://github.com/microsoft/LoRA/tree/main/examples/NLG) has rank 4 there.
 #
 # QLoRA's headline is 65 billion parameters on one card of 48 GB, where full fine-tuning in 16 bits
-# needs more than 780 GB. We take one row of 512 tokens, rank 64 on all layers, and checkpointing:
+# needs more than 780 GB. We take one row of 512 tokens, rank 64 on all layers of the blocks, and checkpointing:
 # %%
 settings = {"rank": 64, "length_tokens": 512, "checkpointing": True, "targets": in_blocks}
 rows = []

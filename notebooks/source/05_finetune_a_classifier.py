@@ -23,6 +23,7 @@
 from lora_edu import choose_device, load_pretrained, load_spam, load_tokenizer
 
 SOURCE, device, encoding = "bundled", choose_device(), load_tokenizer("mini")
+data = None  # so that nothing below runs on other messages, should a download fail
 data = load_spam(SOURCE)
 # %%
 # @title Counts the messages, and shows four
@@ -41,8 +42,6 @@ table(["label", "message"], seen)
 # The messages come in three parts: **train** to learn from, **validation** to make choices by, and
 # **test** to report on. Never choose by the test set, because the best of several scores flatters.
 #
-# So the task is set, and so is the bar: saying *ham* each time.
-#
 # ## Before: the base with a new head
 # How does a model that writes give one of two answers? Our GPT ends in `model.head`, which scores 2,048
 # possible next tokens. In its place comes a new **head** with two outputs, ham and spam: 386 numbers,
@@ -51,7 +50,7 @@ table(["label", "message"], seen)
 # **Exercise 1, own code.** Write `prepare(model)`, which changes a GPT in place. Only $A$, $B$ and the
 # head may learn.
 #
-# - the six kinds in the list `layers` get LoRA: rank 8 and alpha 2, as in notebook 03, and
+# - the six kinds in the list `layers` get LoRA, as its `targets`: rank 8 and alpha 2, as in notebook 03, and
 #   `init="peft"`, which starts $A$ with smaller random numbers, as in our recorded runs
 # - `nn.Linear(model.config.n_embd, 2)` becomes the head
 # %% exercise="05.prepare"
@@ -124,7 +123,7 @@ print(f"right before training: {100 * before:.0f} % of the validation messages")
 # *ham* each time.
 #
 # ## LoRA learns the task
-# Now train 5 % of its numbers. Repeat the first of our five recorded runs, at the rate that was best on validation.
+# Now train 5 % of its numbers. Repeat the first of our five recorded runs, at the rate best on validation.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, read_record
@@ -149,19 +148,21 @@ def judge(model):
 
 
 def train(follow):
-    model.load_state_dict(start)  # run again, the cell trains from the start
     batches = Batches(rows.train, ROWS)  # shuffled
     how = {"lr": LR, "steps": STEPS, "evaluate": judge, "eval_every": 16}
     return fit(model, batches, classification_loss, callbacks=[follow], **how)
 
 
-history = await watch(train, steps=STEPS, title="LoRA on spam", accuracy=True)
+model.load_state_dict(start)  # run again, the cell trains from the start
+at_first = judge(model)  # drawn at step 0
+history = await watch(train, steps=STEPS, title="LoRA on spam", accuracy=True, before=at_first)
 # %%
 after = right(model, rows.validation)
-print(f"validation messages right: {100 * before:.0f} %, after {STEPS} steps {100 * after:.0f} %")
+done = f"after {history.last_step} of {STEPS} steps"
+print(f"validation messages right: {100 * before:.0f} %, {done} {100 * after:.0f} %")
 # %% [markdown]
 # The training loss jumps, because a batch has only sixteen answers to score. So trust validation: there
-# the storyteller went from 57 to 84 %, on a task of which it knew nothing.
+# the storyteller went from 57 to 84 %.
 #
 # ## Type your own message
 # You have a spam filter! Can you write spam that it takes for ham?
@@ -187,15 +188,16 @@ messages = (
     "Can you bring bread on your way home? I will make soup.",
     "Your parcel is here. Pay £2 now or we send it back.",
 )
-message_box(partial(ask, model, classes=["ham", "spam"]), messages)
+filters = partial(ask, model, classes=["ham", "spam"])
+message_box(filters, messages, encoding=encoding, max_tokens=64)
 # %% [markdown]
 # Whether you fooled it proves little, because you chose the messages. A fair verdict needs the whole
 # test set, and rivals.
 #
 # ## Was LoRA worth it?
 # Would less have done, or more been better? The cheapest way to make *this model* a spam filter is to
-# train the **head alone**. It judges by what the base makes of a message. That
-# never changes here, as it would with LoRA, so it is computed once and kept. The other extreme is **full** fine-tuning. And counting words needs no model at all.
+# train the **head alone**. It judges by what the base makes of a message, which
+# never changes while the base is frozen, so it is computed once and kept. The other extreme is **full** fine-tuning. And counting words needs no model at all.
 # %%
 import json
 
@@ -221,16 +223,13 @@ baselines = json.loads(data_path("results", "baselines.json").read_text())
 counted = f"{100 * baselines[SOURCE]['words_and_pairs']['accuracy'][0]:.0f}"
 compared.append(["words counted", "–", counted, "–", "–", "–"])
 seen = ["validation, %", "test, %", "five seeds on test: mean (range)"]
-table(["", *seen, "numbers trained", "their file, kB"], compared)
+note = "Each model is right more often on test: of our two sets, validation is the harder one."
+table(["", *seen, "numbers trained", "their file, kB"], compared, note=note)
 
 # %% [markdown]
 # ✓ **Measured: LoRA does about as well as full fine-tuning, and trains 5 % of the numbers.** Over
 # five seeds full fine-tuning scored 86 to 93 %, LoRA 88 to 92 %. These ranges overlap, so one run
 # cannot tell which leads.
-#
-# <details><summary>Why is validation lower?</summary>
-# Its messages seem to be harder than the test's.
-# </details>
 #
 # But we invented these messages. What happens on real ones?
 # %%
@@ -238,7 +237,10 @@ from lora_edu.widgets import predict, reveal
 
 MORE, SAME, LESS = "over 12 points", "5 to 12 points", "under 5 points"
 real_ham = 100 * (1 - baselines["real"]["spam_share_of_test"])
-question = f"Real messages, {real_ham:.0f} % of them ham: by how much does LoRA beat a head alone?"
+question = (
+    f"Both trained anew on real messages, {real_ham:.0f} % of them ham: by how much does LoRA beat "
+)
+question += "a head alone?"
 versus = predict(question, [MORE, SAME, LESS])
 versus
 # %%
@@ -250,18 +252,19 @@ for method in models:
 means["words counted"] = 100 * baselines["real"]["words_and_pairs"]["accuracy"][0]
 means["always ham"] = real_ham
 listed = [[NAMES.get(method, method), f"{mean:.1f} %"] for method, mean in means.items()]
-right_of = table(["real test messages", "right"], listed)
+right_of = table(["trained on real messages, tested on others", "right"], listed)
 gap = means["lora"] - means["head"]
 verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
-why = f"it is {gap:.1f} points: a head alone is already right so often that little is left to gain"
+why = f"it is {gap:.1f} points: a head alone gets {means['head']:.1f} %, and LoRA found little of "
+why += "what it misses, though counting words finds most"
 reveal(versus, verdict, because=why, measured=right_of)
 # %% [markdown]
 # **Takeaway:** LoRA was right about as often as full fine-tuning, from a file of 0.7 MB instead of 12.4, in 32 bits.
 # But the task is easy, since counting words does about as well: on our messages it got 90 %, LoRA 91 %,
 # and on the real ones it even beat LoRA, by 3.1 points.
 #
-# The memory for gradients and Adam shrank as much as the file, but training was not clearly faster. So
-# LoRA saved you space. It saved no time that we could measure, and scored no better than full
+# The memory for gradients and Adam shrank as much as the file. So LoRA saved you space. In so small a
+# model it saves little time, and it scored no better than full
 # fine-tuning. When is space what you lack?
 #
 # ## Should I use LoRA, and with what?
@@ -274,8 +277,7 @@ from lora_edu.widgets.choosing import decision_tables
 
 decision_tables()
 # %% [markdown]
-# Now you can choose a method and its settings before the first step. But no table knows your data, so
-# try it there.
+# But no table knows your data, so try it there.
 #
 # ## Bring your own data
 # How? Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file
@@ -284,6 +286,7 @@ decision_tables()
 # %%
 # @title A file to try it with: own_texts.csv, in a temporary folder
 import csv
+import re
 import tempfile
 from pathlib import Path
 
@@ -291,7 +294,7 @@ from lora_edu import load_menu, load_tales
 
 FILE = Path(tempfile.mkdtemp()) / "own_texts.csv"
 speakers = {
-    "pirate": [". ".join(tale.split(". ")[:2]) for tale in load_tales().train],
+    "pirate": [" ".join(re.split(r"(?<=[.!?]) ", tale)[:2]) for tale in load_tales().train],
     "waiter": [pair.sentence for pair in load_menu().train],
     "friend": [text for text, label in load_spam().train if label == 0],
 }
@@ -300,6 +303,7 @@ with FILE.open("w", newline="", encoding="utf-8") as file:
     lines.writerow(["text", "label"])
     for who, texts in speakers.items():
         lines.writerows((text, who) for text in texts[:100])
+        print(f"{who}: {shorten(texts[0], 75, placeholder=' …')}")
 # %%
 from lora_edu import load_texts
 
@@ -312,15 +316,16 @@ print(f"{len(classes)} classes: {', '.join(classes)}")
 own_right = right(own_model, own_rows.test)
 print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never saw")
 tale = "Ahoy! Me ship sailed through the storm all night, and the crew sang."
-said, sure = ask(own_model, tale, classes)
-print(f"{said}, {sure} % sure: {tale}")
+note = "The ship leaves at six, shall we meet at the port?"
+for text in (tale, note):
+    said, sure = ask(own_model, text, classes)
+    print(f"{said}, {sure} % sure: {text}")
 # %% [markdown]
-# The model is nearly always right, yet takes our pirate for a waiter! A score holds
+# The model is nearly always right, yet takes the friend for a waiter! A score holds
 # for texts *like those in the file*, and says nothing of others. With a file of your own, choose rate
 # and steps on `own_rows.validation`.
 #
-# So you can make a classifier of any labelled file and say how far its score goes. Whether it was luck,
-# one score cannot say.
+# Whether a score was luck, one run cannot say.
 #
 # ## Deeper: could it be luck?
 # On *our* messages, the 95 % intervals allow for luck in the five seeds and in the messages tested.
@@ -403,9 +408,10 @@ for name, steps in times.items():
 columns = ["milliseconds", "forward", "backward", "optimizer", "whole step (range)"]
 table(columns, clock, note=rounds_note(len(times["full"])))
 # %% [markdown]
-# Where the ranges overlap, as in our runs, neither is clearly faster. LoRA does less in the backward pass and
+# In so small a model the two are close, and our runs came out either way. LoRA does less in the backward pass and
 # the optimizer, but each layer has two more thin products, and small operations cost far more time than
-# their arithmetic. Published results disagree: on GPT-3 175B Hu et al. 2021
+# their arithmetic. At GPT-2's width a LoRA step took 81 % of a full one in our
+# [benchmarks](https://github.com/lora-edu/lora_edu/blob/main/benchmarks/RESULTS.md). Published results disagree: on GPT-3 175B Hu et al. 2021
 # (section 4.2) measured 43.1 tokens a second with LoRA and 32.5 with full, but Biderman et al. 2024
 # (section 4.7) found LoRA rather slower at a fixed batch size.
 #
@@ -432,8 +438,8 @@ table(["learning rate", *NAMES.values()], found, marks_lowest=True, note=note)
 
 
 # %% [markdown]
-# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. A method's two
-# best rates differ less than its seeds do.
+# At LoRA's best rate, 0.003, full fine-tuning is no better than guessing ham's share. The losses of
+# a method's two best rates differ less than those of its seeds.
 #
 # **Exercise 3, own code.** Write `choose(runs)`: of runs with the entries `"lr"`, `"train_loss"`,
 # `"validation_loss"` and `"test_accuracy"`, return the learning rate to go on with.
@@ -508,16 +514,16 @@ parts = {NAMES[method]: count / counted["full"] for method, count in counted.ite
 parts["a block with LoRA, by the formula"] = block_share(model.config.n_embd, 8)
 table(["", "operations, as a share of a full step's"], [[n, f"{p:.3f}"] for n, p in parts.items()])
 # %% [markdown]
-# The model's share is a little lower, because the first adapters need not pass a gradient on.
+# The model's share is a little lower, because block 0's query, key and value need not pass a gradient on.
 #
-# `fuse` computes the same in fewer, larger operations. The ranges show whether that saves time.
+# `fuse` computes the same in fewer, larger operations. Does it save time? Where a range is wide, run it again.
 # %%
 import copy
 
 from lora_edu.fused import fuse
 
 timed["LoRA, fused"] = copy.deepcopy(model)
-fuse(timed["LoRA, fused"])
+_ = fuse(timed["LoRA, fused"])
 # %% tags=["nbval-ignore-output"]
 # @title Times all three
 takes = {name: training_step(each, batch, classification_loss) for name, each in timed.items()}
@@ -590,9 +596,11 @@ else:
 
 
 # %% [markdown]
-# These rates are not tuned, so compare time and memory only. Raschka's appendix E trains this filter
-# at rank 16. As *printed*, LoRA is on every layer, the new head too, and alpha is the multiplier. The
-# *repository* now divides alpha by the rank. In ours, *course*, the head learns in full. [A
+# These two rates are not tuned, so compare time and memory only.
+#
+# Raschka's appendix E trains this filter at rank 16. As *printed*, LoRA is on every
+# layer, the new head too, and alpha is the multiplier. The book's *repository* now divides alpha by the
+# rank. In the *course*'s form the head learns in full. [A
 # script](https://github.com/lora-edu/lora_edu/blob/main/scripts/reproduce_appendix_e.py) trained each
 # for five epochs. SmolLM2 is
 # [notebook 08](08_a_model_you_did_not_write.ipynb)'s model.
@@ -636,7 +644,7 @@ table(["model", "form", "rate", "seeds", "training, %", "validation, %", "test, 
 # <details><summary>Answers</summary>
 # (1) It alone has seen the whole message. (2) Only the last, the weights' gradients. (3) The best of
 # several scores flatters. (4) A and B change them at each step. (5) A small file and an untouched
-# base; but full fine-tuning fits anyway, and LoRA was not clearly faster.
+# base; but full fine-tuning fits anyway, and LoRA is hardly faster.
 # </details>
 #
 # ## Where next

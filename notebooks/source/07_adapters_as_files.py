@@ -730,9 +730,9 @@ from lora_edu import load_from_gpt2, save_for_gpt2
 
 gpt2_folder = save_for_gpt2(load_adapter(folder), folder.parent / "gpt2")
 config = json.loads((gpt2_folder / "adapter_config.json").read_text())
-layer = "transformer.h.0.attn.c_attn"
-print(f"rank {config['r']} and alpha {config['lora_alpha']}; for {layer}:")
-print(f"rank {config['rank_pattern'][layer]} and alpha {config['alpha_pattern'][layer]:g}")
+joined = "transformer.h.0.attn.c_attn"
+print(f"rank {config['r']} and alpha {config['lora_alpha']}; for {joined}:")
+print(f"rank {config['rank_pattern'][joined]} and alpha {config['alpha_pattern'][joined]:g}")
 ours = load_adapter(folder).matrices
 back = load_from_gpt2(gpt2_folder, base_fingerprint=fingerprint).matrices
 same = [same_bits(x, y) for name in ours for x, y in zip(ours[name], back[name], strict=True)]

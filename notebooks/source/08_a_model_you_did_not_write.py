@@ -707,8 +707,8 @@ reveal(control, place, because=why, measured=[at_equal, of_mlp])
 MEASURES = [f"{name}_loss" for name in ("validation", "story", "book", "answer")]
 FOUR = {"LoRA, rank 8": "lora 8", MLP: "lora 8, mlp"}
 FOUR |= {WHOLE: "matrices", "full": "full"}
-before, measured = more["about"]["before"], more["about"]["update_measured_in"]
-rows = [["before training", "", *(f"{before[name]:.2f}" for name in MEASURES), "–", ""]]
+at_first, measured = more["about"]["before"], more["about"]["update_measured_in"]
+rows = [["before training", "", *(f"{at_first[name]:.2f}" for name in MEASURES), "–", ""]]
 for name, arm in FOUR.items():
     lr = more["about"]["arms"][arm]["rates"][0]
     runs = runs_of(more, arm=arm, lr=lr)
@@ -719,9 +719,10 @@ for name, arm in FOUR.items():
     over_trained = mean(run["update_size"] for run in runs) * len(measured) / len(trained)
     size = f"{100 * over_trained:.1f} %, {len(trained)}"
     rows.append([name, decimal(lr), *found, size, len(runs)])
-columns = ["", "rate", "menus", "stories", "Black Beauty", "old answers", "update / W, over", "seeds"]
+measures = ["menus", "stories", "Black Beauty", "old answers"]
+columns = ["", "rate", *measures, "update / W, over", "seeds"]
 most = max(run["intruded"] for run in more["runs"])
-note = f"""update / W: over those that a way trains, of the {len(measured)} matrices that were measured.
+note = f"""update / W: over those that a way trains, of the {len(measured)} matrices measured.
 Of these {len(measured)}, {most} have an intruder dimension, in any run."""
 table(columns, rows, note=f"{note}\nRecorded by {more['command']}.")
 # %% [markdown]

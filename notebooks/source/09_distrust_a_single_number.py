@@ -402,8 +402,8 @@ words = baselines[SOURCE]["words_and_pairs"]
 by_words = digits(words["predicted"])[None]  # one run
 over = compare(truth, predictions_of(record, method="lora"), by_words, f1_score, groups=groups)
 verdict = "yes" if over.low > 0 else "no" if over.high < 0 else "not shown"
-value, low, high = (signed(each, 3) for each in (over.value, over.low, over.high))
-difference = f"LoRA minus words and pairs, F1: {value} ({low} to {high})."
+above, least, most = (signed(each, 3) for each in (over.value, over.low, over.high))
+difference = f"LoRA minus words and pairs, F1: {above} ({least} to {most})."
 
 names = {method: NAMES[method].removesuffix(" alone") for method in METHODS}
 settings = {names[m]: {"method": m} for m in METHODS}
@@ -455,8 +455,8 @@ for name, (first, second) in CONTROLS.items():
     pair = predictions_of(record, **first), predictions_of(record, **second)
     gain = compare(truth, *pair, f1_score, groups=groups)
     told = "shown" if gain.low > 0 or gain.high < 0 else "not shown"
-    value, low, high = (signed(each, 3) for each in (gain.value, gain.low, gain.high))
-    rows.append([name, value, f"{low} to {high}", told])
+    gained, least, most = (signed(each, 3) for each in (gain.value, gain.low, gain.high))
+    rows.append([name, gained, f"{least} to {most}", told])
 table(["", "F1", "95 % interval", ""], rows)
 # %% [markdown]
 # In the table of *Which method is better?* the F1 intervals of LoRA and of the head overlap, and yet

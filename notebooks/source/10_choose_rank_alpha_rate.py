@@ -468,8 +468,8 @@ reveal(tenth, verdict, because=why, measured=measured)
 #
 # The last row is the first run again, written with $M = 1/10$, so its results are the same. And what of the first section's promise, $4 \cdot A B = (2A)(2B)$?
 # %%
-rows = [try_start(1, 0.01, 0.01, alpha=4.0), try_start(2, 0.02, 0.02)]
-for name, row in zip(("alpha 4", "alpha 1"), rows, strict=True):
+alike = [try_start(1, 0.01, 0.01, alpha=4.0), try_start(2, 0.02, 0.02)]
+for name, row in zip(("alpha 4", "alpha 1"), alike, strict=True):
     print(f"{name}, {row[0]}, rates {row[1]}: last loss {row[4]}, {row[5]} of 4 directions stay")
 # %% [markdown]
 # **Takeaway:** in row 3, a matrix whose entries are large beside all that its steps add up to did not turn. By the same reasoning the book's large $A$ should turn less than PEFT's small one; that we did not measure. Separate rates for $A$ and $B$ are a method of their own, LoRA+, for another reason: in wide layers one rate for both learns less well.

@@ -30,8 +30,8 @@ explorer
 #
 # ## Why not train the model itself?
 # You can. It is called *full fine-tuning*: you train all of a model's numbers once more, on your own
-# examples. But each number then needs a gradient, and two more numbers for the optimizer, and the
-# backward pass needs intermediate results, with LoRA, too. So for Llama 3 8B you need about 121 GB of
+# examples. But each number then needs a gradient and two more numbers for the optimizer. The
+# backward pass also needs intermediate results, as it does with LoRA. So for Llama 3 8B you need about 121 GB of
 # GPU memory, and each task leaves you a file of 16 GB. LoRA trains a few *new* numbers instead. With
 # LoRA on two layers of each block, query and value, training takes 35 GB, and a task's file has 7 MB.
 # %%
