@@ -550,9 +550,10 @@ check("09.flaws", flaws)
 # <details><summary>Where C comes from: unfold it when you are done</summary>
 # It was ours. An earlier edition of notebook 06 said so from these two columns alone, though two
 # things differ. Its control, the same matrices trained whole, has since come out at 3.17, level with
-# full fine-tuning. So what LoRA leaves frozen is not to blame here. The rank may be, but LoRA and the
-# control also differ in rate, alpha and start, and at a better loss on menus the control forgets more
-# than full, too.
+# full fine-tuning. So where the matrices are trained whole, it costs nothing here to leave the rest
+# frozen. But under LoRA it does: with the embedding trained as well, LoRA has forgotten less. The rank
+# may be to blame, too, but LoRA and the control also differ in rate, alpha and start, and at a better
+# loss on menus the control forgets more than full.
 # </details>
 #
 # ## Three sentences to remember
