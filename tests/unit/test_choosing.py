@@ -8,10 +8,19 @@ import torch
 from support.project import ROOT
 from torch import Tensor
 
-from lora_edu.evaluation import compare, digits, read_record, runs_of
+from lora_edu.evaluation import (
+    compare,
+    digits,
+    forgotten_at,
+    mean_difference,
+    read_record,
+    runs_of,
+    tradeoff,
+)
 from lora_edu.files import data_path
 from lora_edu.plots import signed
 from lora_edu.tasks import error_rate_score
+from lora_edu.tasks.claims import ten_times_the_rate
 from lora_edu.widgets import choosing
 from lora_edu.widgets.choosing import decision_tables
 from scripts.notebook_times import count_words
@@ -71,11 +80,11 @@ def test_a_fold_beneath_has_each_line_s_evidence_and_its_limits() -> None:
 
 
 def test_the_slot_errors_beside_the_rank_are_those_of_the_record() -> None:
-    record = read_record(data_path("results", "generator_bundled.json"))
-    slots = digits(record["about"]["test_slots"])
+    menus = record("generator_bundled")
+    slots = digits(menus["about"]["test_slots"])
 
     def errors(method: str, **key: int) -> Tensor:
-        runs = runs_of(record, stage="final", task="menu", method=method, **key)
+        runs = runs_of(menus, stage="final", task="menu", method=method, **key)
         return torch.stack([digits(run["errors"]) for run in runs])
 
     ranks = {rank: errors("lora", rank=rank) for rank in (8, 32)}
@@ -89,6 +98,64 @@ def test_the_slot_errors_beside_the_rank_are_those_of_the_record() -> None:
     assert f"rank 32 makes {beside_full}" in line
     assert f"trained whole make {said[2][0]} more ({said[2][1]} to {said[2][2]})" in line
     assert f"more errors than rank 32 ({said[3][0]}, {said[3][1]} to {said[3][2]})" in line
+
+
+def evidence(case: str) -> str:
+    (line,) = (line for line in TEXT.splitlines() if line.startswith(f"- **{case}.**"))
+    return line
+
+
+def record(name: str) -> dict:
+    return read_record(data_path("results", f"{name}.json"))
+
+
+def test_a_tiny_model_s_gaps_are_those_of_the_records() -> None:
+    line = evidence("A tiny model, one task")
+    for name, task, told in (
+        ("bundled", "menu", "{} nats and 4.5 points of slot errors on menus"),
+        ("bundled", "voice", "{} nats on tales"),
+        ("real", "menu", "{} on E2E"),
+    ):
+        key = {"stage": "final", "task": task}
+        both = ({"method": "lora", "rank": 8}, {"method": "full"})
+        losses = (
+            torch.tensor(
+                [run["test_loss"] for run in runs_of(record(f"generator_{name}"), **key, **of)]
+            )
+            for of in both
+        )
+        gap, half = mean_difference(*losses)
+        assert told.format(f"{gap:.3f} ± {half:.3f}") in line
+
+
+def test_the_ratios_of_the_rates_are_those_of_the_claims() -> None:
+    names = "generator_bundled", "llm_menu", "classifier_bundled", "classifier_real"
+    menus, llm, *of_spam = ten_times_the_rate(*map(record, names)).trials
+    assert "5 times, and by the rates beside the best 1 to 40" in menus.found
+    assert "10 times, and by the rates beside the best 0.33 to 300" in llm.found
+    assert all("3 times, one seed a rate" in trial.found for trial in of_spam)
+    line = evidence("Learning rate")
+    assert "five times full's on menus, and ten times with SmolLM2" in line
+    assert "from 1 to 40, and from 0.33 to 300" in line
+
+
+def test_lora_with_the_embedding_is_as_far_from_full_with_its_rate_as_is_said() -> None:
+    """At the levels of notebook 06, where full had not learnt more at its lowest rate."""
+    forgetting = record("forgetting")
+    lora, full = (
+        tradeoff(forgetting, "story_loss", arm=arm, steps=375)[1]
+        for arm in ("lora 32, embedding", "full, embedding")
+    )
+    gaps = [
+        mean_difference(
+            *(torch.tensor([forgotten_at(level, seed) for seed in arm]) for arm in (lora, full))
+        )
+        for level in (0.25, 0.23, 0.22)
+    ]
+    low, high = (f"{of(gap for gap, _ in gaps):.2f}" for of in (min, max))
+    assert sum(gap > half for gap, half in gaps) == 2
+    line = evidence("What it knew must stay")
+    assert f"{low} to {high} nats, shown at two levels of three" in line
 
 
 def test_its_notebooks_exist() -> None:
