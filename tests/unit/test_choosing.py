@@ -94,10 +94,9 @@ def test_the_slot_errors_beside_the_rank_are_those_of_the_record() -> None:
     said = [[signed(100 * x).lstrip("+") for x in (gap.value, gap.low, gap.high)] for gap in found]
     (line,) = (line for line in TEXT.splitlines() if line.startswith("- **Rank.**"))
     assert f"{said[0][0]} with our small GPT" in line
-    beside_full = f"{said[1][0]} points more than full ({said[1][1]} to {said[1][2]})"
-    assert f"rank 32 makes {beside_full}" in line
-    assert f"trained whole make {said[2][0]} more ({said[2][1]} to {said[2][2]})" in line
-    assert f"more errors than rank 32 ({said[3][0]}, {said[3][1]} to {said[3][2]})" in line
+    assert f"rank 32 still makes {said[1][0]} points more" in line
+    assert f"trained whole make {said[2][0]} more" in line
+    assert found[3].low < 0 < found[3].high  # of the ranks themselves no difference is shown
 
 
 def evidence(case: str) -> str:
@@ -112,9 +111,9 @@ def record(name: str) -> dict:
 def test_a_tiny_model_s_gaps_are_those_of_the_records() -> None:
     line = evidence("A tiny model, one task")
     for name, task, told in (
-        ("bundled", "menu", "{} nats and 4.5 points of slot errors on menus"),
-        ("bundled", "voice", "{} nats on tales"),
-        ("real", "menu", "{} on E2E"),
+        ("bundled", "menu", "on menus by {} nats and 4.5 points of slot errors"),
+        ("bundled", "voice", "on tales by {} nats"),
+        ("real", "menu", "on E2E by {}"),
     ):
         key = {"stage": "final", "task": task}
         both = ({"method": "lora", "rank": 8}, {"method": "full"})
@@ -135,8 +134,8 @@ def test_the_ratios_of_the_rates_are_those_of_the_claims() -> None:
     assert "10 times, and by the rates beside the best 0.33 to 300" in llm.found
     assert all("3 times, one seed a rate" in trial.found for trial in of_spam)
     line = evidence("Learning rate")
-    assert "five times full's on menus, and ten times with SmolLM2" in line
-    assert "from 1 to 40, and from 0.33 to 300" in line
+    assert "five times full's on menus, ten times with SmolLM2" in line
+    assert "from 1 to 40" in line
 
 
 def test_lora_with_the_embedding_is_as_far_from_full_with_its_rate_as_is_said() -> None:
@@ -152,10 +151,9 @@ def test_lora_with_the_embedding_is_as_far_from_full_with_its_rate_as_is_said() 
         )
         for level in (0.25, 0.23, 0.22)
     ]
-    low, high = (f"{of(gap for gap, _ in gaps):.2f}" for of in (min, max))
-    assert sum(gap > half for gap, half in gaps) == 2
-    line = evidence("What it knew must stay")
-    assert f"{low} to {high} nats, shown at two levels of three" in line
+    assert sum(gap > half for gap, half in gaps) == 2  # of three levels; at the other as much
+    assert all(0 < gap < 0.15 for gap, _ in gaps)
+    assert "rank 32 a little more, or as much" in evidence("What it knew must stay")
 
 
 def test_its_notebooks_exist() -> None:
