@@ -110,7 +110,7 @@ layer_verdict
 # ## Where does it go?
 # Beside an existing layer, whose weights stay as they are.
 #
-# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Freeze nothing here, because the whole model is frozen before it is wrapped; afterwards that would catch $A$ and $B$. Call the two parts `self.linear` and `self.lora`. The layer knows its sizes: `linear.in_features`, `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`: it gives $A$ and $B$ the layer's device and number type.
+# **Exercise 2, own code.** Your second class keeps that layer and adds the update to its output. Freeze nothing here, because the whole model is frozen before it is wrapped; freezing afterwards would catch $A$ and $B$. Call the two parts `self.linear` and `self.lora`. The layer knows its sizes: `linear.in_features`, `linear.out_features`. Add `.to(linear.weight)` after `LoRALayer(…)`, so that it works on a GPU, too.
 # %% exercise="02.linear_with_lora"
 # <student>
 # if not layer_verdict.passed:  # so that you can go on in any case
@@ -310,9 +310,9 @@ reveal(stuck, never[0], because=why, measured=measured)
 #
 # Exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base: at full size training must repair that first; a tenth as large, it did no harm, but only a zero starts exactly.
 #
-# </details>
-#
 # Which of the two is zero hardly matters here. In large models $B = 0$ ends better on average (Hayou et al. 2024).
+#
+# </details>
 #
 # ## Deeper: what are the two gradients?
 # Let $x$ be a batch, one example per row, $L$ its loss, and $G$ the gradient of $L$ at the layer's output. Full fine-tuning would give $W$, by the chain rule, the gradient $H = x^\top G$, shaped like $W$. $A$ and $B$ each see a part of it:
@@ -440,7 +440,7 @@ show(chart, f"Loss against rank: it falls to rank {elbow} and is flat from there
 # **Takeaway:** each missing direction costs the same, because all six are equally strong here. From the planted rank on, more rank buys nothing. The bend is called the *elbow*.
 #
 # %% [markdown]
-# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Beyond the elbow losses still differ by a few per cent, by chance, and the lowest may be among them. How close to it is close enough, you choose.
+# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Beyond the elbow losses still differ by a few per cent, by chance, and the lowest may be among them. You choose how close is enough.
 # %% exercise="02.elbow"
 def find_rank(losses):
     """The smallest rank whose loss is about as low as the lowest."""
@@ -532,7 +532,7 @@ for name, losses in controls.items():
     yours = f", yours {find_rank(losses)}" if elbow_verdict.passed else ""
     print(f"{name}: the hint's rule, 1.5 times the lowest, says {first_low(losses)}{yours}")
 # %% [markdown]
-# **Takeaway:** an elbow counts only the directions strong enough to show. The second curve bends early, because its last ones are weak. LoRA bets that a task needs few directions. But the third curve falls up to the last rank tried, so the rule's 24 means nothing: the bet is lost. Another margin gives other ranks.
+# **Takeaway:** an elbow counts only the directions strong enough to show. The second curve bends early, because its last ones are weak. LoRA bets that a task needs few directions. But the third curve falls up to the last rank tried, so the rule's 24 means nothing: the bet is lost. Another margin moves the last two, but no sharp elbow.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself never changes.
