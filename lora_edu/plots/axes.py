@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from lora_edu.plots.style import QUIET, house_style
@@ -40,6 +41,7 @@ def add_level(
     side = "bottom" if above else "top"
     with house_style():
         axis.axhline(height, color=colour, linestyle=":", linewidth=1.4)
+        place["path_effects"] = [withStroke(linewidth=3, foreground="white")]  # over whiskers
         axis.annotate(name, (right, height), (-4, 4 if above else -4), va=side, gid=LEVEL, **place)
 
 

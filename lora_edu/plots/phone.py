@@ -32,6 +32,8 @@ PHONE_COLOURS = 64
 _HIGH_INCHES, _LINE_INCHES = 3.3, 0.19  # with one line above and below; of each further line
 _TITLE_CHARACTERS, _LABEL_CHARACTERS, _LEVEL_CHARACTERS = 42, 42, 26
 _NAME_CHARACTERS = 14, 24  # that are tried
+_TICK_CHARACTERS = 12  # of a line of a bar's name
+_Y_LABEL_CHARACTERS = 34  # as high as the axis is
 _LEGEND_CHARACTERS, _KEY_CHARACTERS = 50, 9
 _APART_DOTS = 4  # between two labels of an axis
 
@@ -73,7 +75,7 @@ def _break(axis: Axes) -> int:
     title = wrapped(axis.get_title("left"), _TITLE_CHARACTERS)
     axis.set_title(title, loc="left")
     axis.set_xlabel(_broken(axis.get_xlabel(), _LABEL_CHARACTERS))
-    axis.set_ylabel(_broken(axis.get_ylabel(), _LABEL_CHARACTERS))
+    axis.set_ylabel(_broken(axis.get_ylabel(), _Y_LABEL_CHARACTERS))
     for text in _marked(axis, LEVEL):
         text.set_text(_broken(text.get_text(), _LEVEL_CHARACTERS))
     return title.count("\n") + axis.get_xlabel().count("\n")
@@ -128,6 +130,8 @@ def _clear(axis: Axes, along: Axis) -> None:
     if not _touch(labels):
         return
     numbers = all(text.get_text().strip("−-")[:1].isdigit() for text in labels)
+    if not numbers and _wrap_names(axis, along, labels):
+        return
     if not numbers:
         for text in labels:
             text.set(text=text.get_text().replace("\n", " "), rotation=40, ha="right")
@@ -150,6 +154,18 @@ def _clear(axis: Axes, along: Axis) -> None:
         along.set_minor_locator(NullLocator())
         axis.set_xlim(left, right)
         axis.figure.draw_without_rendering()
+
+
+def _wrap_names(axis: Axes, along: Axis, labels: Sequence[Text]) -> bool:
+    """Breaks names beneath bars into short lines; returns whether they are apart then."""
+    names = [text.get_text() for text in labels]
+    short = [textwrap.fill(" ".join(name.split()), _TICK_CHARACTERS) for name in names]
+    axis.set_xticks(along.get_majorticklocs(), short)
+    axis.figure.draw_without_rendering()
+    if not _touch(along.get_ticklabels()):
+        return True
+    axis.set_xticks(along.get_majorticklocs(), names)
+    return False
 
 
 def _touch(labels: Sequence[Text]) -> bool:

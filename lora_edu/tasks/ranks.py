@@ -95,7 +95,7 @@ class RankRecord:
             x_label="rank r; whiskers from the worst seed to the best",
             y_label="accuracy on the test set (%)",
             x_log2=True,
-            beside={_LORA_NAME: (-1, 10, 25), _CUT_NAME: (-1, 8, -42)},
+            beside={_LORA_NAME: (-1, 10, 25), _CUT_NAME: (-1, 2, -56)},
         )
         axis = made.axes[0]
         axis.set_xticks(self.ranks(CUT), self.ranks(CUT))
