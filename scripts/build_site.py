@@ -70,6 +70,7 @@ SAID_INSTEAD = (
         "A section headed “Deeper” is folded: open it with a click on its heading.",
     ),
     ("choose an answer, then run on.", "choose an answer, then read on."),
+    ("Next comes a folded section. Use the mouse: Shift+Enter loses its place there.", ""),
     (
         "set a rank and press **Run it live**.",
         "set a rank. In JupyterLab or Colab, press **Run it live**, too.",
@@ -93,6 +94,7 @@ MAP_ROW = re.compile(
 )
 CODE = re.compile(r"`(.+?)`")
 UNIT = re.compile(r"(?<=\d) (?=[MB]\b)")  # a number and its unit stay on one line
+PER_CENT = re.compile(r"(?<=\d) (?=%)")
 
 FRONT = """---
 title: Learn LoRA
@@ -235,6 +237,7 @@ def readable(text: str) -> str:
     for said, instead in SAID_INSTEAD:
         text = re.sub(r"\s+".join(map(re.escape, said.split())), instead, text)
     text = INTO_NOTEBOOK.sub(lambda link: f"{link[1]}#{anchor(link[2])})", text)
+    text = PER_CENT.sub("\u00a0", text)
     text = re.sub(r"</summary>\n(?!\n)", "</summary>\n\n", text)
     return re.sub(r"(?<!\n)\n</details>", "\n\n</details>", text)
 
