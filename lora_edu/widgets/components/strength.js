@@ -235,13 +235,14 @@ export function mount(host, { strengths, most, adapters }, ask) {
     else recorded[state.adapter] = state.prompt;
   };
   const compute = async (mine, prompt) => {
-    const { name } = data.adapters[state.adapter];
+    const { name } = data.adapters[state.adapter], start = performance.now(), known = prompt.answers.filter(Boolean).length;
     try {
       for (let next; mine === turn && (next = missing(prompt.answers, state.strength, zero)) !== undefined;) {
         progress(prompt);
         const reply = await ask({ adapter: name, prompt: prompt.text, strength: strengths[next] });
         Object.assign(prompt, { rows: reply.rows, unread: reply.unread });
         prompt.answers[next] = reply.answer;
+        prompt.pace = (performance.now() - start) / (prompt.answers.filter(Boolean).length - known);
         if (mine === turn) show();
       }
       if (mine === turn) progress(prompt);
@@ -255,13 +256,13 @@ export function mount(host, { strengths, most, adapters }, ask) {
       status.replaceChildren(el("p", { class: "wrong", role: "alert" }, `That did not work. ${error.message}`));
     }
   };
-  const progress = ({ own, answers, unread }) => {
+  const progress = ({ own, answers, unread, pace }) => {
     const { needs, otherwise } = data.adapters[state.adapter];
     const kind = own.includes(needs) ? "" : ` ${otherwise}`;
     const done = answers.filter(Boolean).length, all = answers.length;
     const long = unread ? ` The prompt is ${unread} ${unread === 1 ? "token" : "tokens"} too long for this model, which read only its end.` : "";
     status.replaceChildren((done === all ? `Answered by the model itself, at ${all} strengths.`
-      : `The model is answering: ${done} of ${all} strengths.${done ? "" : " The first one takes some seconds."}`) + long + kind);
+      : `The model is answering: ${done} of ${all} strengths${pace ? `, about ${Math.ceil((all - done) * pace / 1000)} s left.` : ". The first one takes some seconds."}`) + long + kind);
   };
 
   const ghosts = (find, dressed) => longest(adapters, find).map(([prompt, words]) =>

@@ -446,7 +446,7 @@ def test_progress_is_told_in_words(page: Page, kit: Locator) -> None:
     )
     page.evaluate("asked.length = 0; most = 12")
     ask(kit, "A dog")
-    kit.get_by_text("The model is answering: 12 of 31 strengths.").wait_for()
+    kit.get_by_text("The model is answering: 12 of 31 strengths, about ").wait_for()
 
 
 def test_a_prompt_of_another_kind_is_told_what_the_adapter_reads(kit: Locator) -> None:
