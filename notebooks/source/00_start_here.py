@@ -57,7 +57,7 @@ from lora_edu.budget import MODEL_SHAPES, adapter_bytes, checkpoint_bytes, memor
 from lora_edu.plots import bar_chart, show
 
 llama = MODEL_SHAPES["Llama 3 8B"]
-ways = {"full fine-tuning": "full", "LoRA": "lora", "LoRA, base rounded to 4 bits": "qlora"}
+ways = {"full fine-tuning": "full", "LoRA": "lora", "LoRA, 4-bit base": "qlora"}
 needs_gb = {
     way: memory_budget(llama, method, batch_size=4, length_tokens=1024).total_bytes / 1e9
     for way, method in ways.items()

@@ -327,16 +327,22 @@ before, loss_before = snapshot(model), mean_loss(model, held_out)
 # `await` lets the notebook draw while it trains
 history = await watch(pirates, steps=40, title="LoRA on pirates' tales", say=tale)
 # %%
-loss_after = mean_loss(model, held_out)
+from statistics import mean
+
+from lora_edu.plots import table
+
+now = mean(history.losses[-8:])  # each taken before the step that learns from it
+losses = {
+    "each next batch": (history.losses[0], now),
+    "held-out tales": (loss_before, mean_loss(model, held_out)),
+}
+rows = [[of, *(f"{loss:.1f}" for loss in two)] for of, two in losses.items()]
+table(["loss on, in nats per token", "at first", "now"], rows)
+# %%
 changed = [name for name, old in before.items() if not same_bits(old, model.state_dict()[name])]
 of_lora = [name for name in changed if name.endswith((".A", ".B"))]
-last = history.losses[-8:]  # each taken before the step that learns from it
-recent = sum(last) / len(last)
-print(f"loss on each next batch: from {history.losses[0]:.1f} to {recent:.1f} nats per token")
-print(f"loss on held-out tales:  from {loss_before:.1f} to {loss_after:.1f}")
 print(f"A and B: {len(of_lora)} of 72 tensors changed")
-untouched = f"{len(changed) - len(of_lora)} of {len(before) - 72} tensors changed"
-print(f"base:    {untouched}: weights, biases, norms and embeddings")
+print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors changed")
 # %% [markdown]
 # ✓ **LoRA's promise of unchanged weights: measured**, bit for bit. You trained $A$ and $B$ beside 36
 # frozen layers, and the loss fell even on tales never seen, so it is not all learnt by heart.

@@ -317,9 +317,8 @@ own_right = right(own_model, own_rows.test)
 print(f"right: {100 * own_right:.0f} % of {len(own.test)} texts that it never saw")
 tale = "Ahoy! Me ship sailed through the storm all night, and the crew sang."
 note = "The ship leaves at six, shall we meet at the port?"
-for text in (tale, note):
-    said, sure = ask(own_model, text, classes)
-    print(f"{said}, {sure} % sure: {text}")
+answers = [[*ask(own_model, text, classes), text] for text in (tale, note)]
+table(["it says", "sure, %", "of"], answers)
 # %% [markdown]
 # The model is nearly always right, yet takes the friend for a waiter! A score holds
 # for texts *like those in the file*, and says nothing of others. With a file of your own, choose rate
