@@ -63,7 +63,7 @@ const STYLE = `
 .sliders { column-gap: 36px; }
 select { padding: 4px 5px; }
 .slider, .slider input { flex-basis: 230px; min-width: min(230px, 100%); }
-.once { align-self: center; } .once div, .stored { font-size: 12px; line-height: 14px; color: var(--quiet); }
+.once { align-self: center; } .once div, .stored { font-size: 14px; line-height: 16px; color: var(--quiet); }
 .once div { padding-left: 21px; }
 .bars { position: relative; display: grid; grid-template-columns: 207px minmax(0, 1fr); gap: 6px 13px; margin-top: 2px; padding-top: 42px; }
 .stored { position: absolute; top: 0; left: 0; width: 207px; }
@@ -85,7 +85,7 @@ select { padding: 4px 5px; }
 .weights { --fill: var(--weights); } .activations { --fill: var(--activations); }
 .gradients { --fill: color-mix(in srgb, var(--method) 42%, white); } .optimizer { --fill: color-mix(in srgb, var(--method) 78%, white); }
 .bar i { background: var(--fill); }
-.why { margin: 4px 0 0; font-size: 13.5px; line-height: 18px; min-height: 72px; }
+.why { margin: 4px 0 0; font-size: 14px; line-height: 18px; min-height: 72px; }
 @container (max-width: 800px) {
   .row { gap: 8px 7px; } .sliders { column-gap: 28px; } .row:not(.sliders) { font-size: 12.5px; } .field { gap: 4px; } select { padding: 4px 1px; }
   .bars { grid-template-columns: 202px minmax(0, 1fr); gap: 9px; } }
