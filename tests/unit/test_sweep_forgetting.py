@@ -24,7 +24,7 @@ LORA_1 = 6 * (4 * (192 + 192) + 2 * (192 + 768))  # numbers at rank 1
 
 def test_every_run_comes_once_and_all_seeds_of_an_arm_before_the_next():
     keys = sweep.keys()
-    grid, more, between, longer = 17 * 5 * 3, 3 * 2, 9 * 3, 2 * 3 * 2 * 3
+    grid, more, between, longer = 17 * 5 * 3, 3 * 2, 10 * 3, 2 * 3 * 2 * 3
     assert len({json.dumps(key) for key in keys}) == len(keys) == grid + more + between + longer
     arms = [key["arm"] for key in keys[:grid]]
     assert [arm for place, arm in enumerate(arms) if arm not in arms[:place]] == list(sweep.ARMS)
