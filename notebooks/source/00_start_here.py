@@ -72,7 +72,7 @@ show(chart, alt="Bars: " + ", ".join(f"{way} {gb:.0f} GB" for way, gb in needs_g
 file_mb = adapter_bytes(llama, 8, ["query", "value"], 2) / 1e6
 print(f"a whole copy: {checkpoint_bytes(llama, 2) / 1e9:.0f} GB; an adapter: {file_mb:.0f} MB")
 # %% [markdown]
-# Both LoRA bars have adapters on two layers of each block, query and value. The idea in one drawing:
+# The idea in one drawing:
 # %%
 from lora_edu.plots import drawing
 

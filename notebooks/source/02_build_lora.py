@@ -151,7 +151,7 @@ wrapper_verdict
 # ### The whole thing in 15 lines
 # That is all of LoRA: your two classes, for any `nn.Linear`.
 # %% tags=["long"]
-# @title LoRA in 15 lines: run it, and unfold it when you are done, or stuck
+# @title LoRA in 15 lines: to run, and to unfold when you are done, or stuck
 if not (layer_verdict.passed and wrapper_verdict.passed):
 
     class LoRALayer(nn.Module):
@@ -532,7 +532,7 @@ for name, losses in controls.items():
     yours = f", yours {find_rank(losses)}" if elbow_verdict.passed else ""
     print(f"{name}: the hint's rule, 1.5 times the lowest, says {first_low(losses)}{yours}")
 # %% [markdown]
-# **Takeaway:** an elbow counts only the directions strong enough to show. The second curve bends early, because its last ones are weak. LoRA bets that a task needs few directions. But the third curve falls up to the last rank tried, so the rule's 24 means nothing: the bet is lost. Another margin moves the last two, but no sharp elbow.
+# **Takeaway:** an elbow counts only the directions strong enough to show. The second curve bends early, because its last ones are weak. LoRA bets that a task needs few directions. But the third curve falls up to the last rank tried, so the rule's 24 means nothing: the bet is lost. A stricter or looser rule moves the last two ranks, but not the sharp elbow at 6.
 #
 # ## Three sentences to remember
 # 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself never changes.

@@ -138,7 +138,7 @@ replace_verdict
 # Stuck? See [the solutions](solutions/03_lora_in_a_gpt.ipynb).
 # # </student>
 # %%
-# @title The whole thing in six lines: run it, and unfold it when you are done, or stuck
+# @title The whole thing in six lines: to run, and to unfold when you are done, or stuck
 if not replace_verdict.passed:
 
     def replace(module, rank, alpha, targets):
@@ -352,9 +352,8 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # others.
 # </details>
 #
-# What does such a loss sound like? Here is one opening, told three times: by the base, for which
-# `set_strength(model, 0)` switches all updates off, by your model, and by an adapter that is no larger
-# but saw twelve times as many tokens.
+# What does such a loss sound like? Here is one opening, told three times: by the base, by your model,
+# and by an adapter that is no larger but saw twelve times as many tokens.
 # %% tags=["nbval-ignore-output"]
 # @title One opening, told by the base, after forty steps, and after longer training
 import re
@@ -365,7 +364,7 @@ from lora_edu.plots import cards
 longer = load_pretrained("mini", device=device)
 switch(longer, load_adapter(data_path("adapters", "tales")))
 tellers = {
-    "base": (model, 0),
+    "base": (model, 0),  # all updates off
     f"LoRA, after {history.last_step} steps": (model, 1),
     "LoRA, after longer training": (longer, 1),
 }

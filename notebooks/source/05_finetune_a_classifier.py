@@ -196,8 +196,8 @@ message_box(filters, messages, encoding=encoding, max_tokens=64)
 #
 # ## Was LoRA worth it?
 # Would less have done, or more been better? The cheapest way to make *this model* a spam filter is to
-# train the **head alone**. It judges by what the base makes of a message, which
-# never changes while the base is frozen, so it is computed once and kept. The other extreme is **full** fine-tuning. And counting words needs no model at all.
+# train the **head alone**. It judges by what the base makes of a message, its
+# *features*. The base is frozen, so they never change, and are computed once and kept. The other extreme is **full** fine-tuning. And counting words needs no model at all.
 # %%
 import json
 
