@@ -60,7 +60,7 @@ def test_an_output_that_waits_for_an_exercise_may_differ_and_the_next_may_not(
 ) -> None:
     stored.cells[0].outputs.append(new_output("display_data", data={"text/plain": "Found: 5."}))
     run = copy.deepcopy(stored)
-    run.cells[0].outputs[0].text = "not written yet\n"
+    run.cells[0].outputs[0].text = "not passed yet\n"
     assert differences(stored, run) == []
     run.cells[0].outputs[1].data["text/plain"] = "Found: 6."
     assert len(differences(stored, run)) == 1
