@@ -138,7 +138,7 @@ rows = {"batch_size": 4, "length_tokens": 1024}
 bars = memory_bars(MemoryState("Llama 3 8B", target_set="all layers of the blocks", **rows))
 bars
 # %% [markdown]
-# No single card here is large enough for full fine-tuning, but LoRA fits on one of 48 GB. The bars
+# No single card here is large enough for full fine-tuning, but LoRA, as set here, fits on one of 48 GB. The bars
 # fill a card to the brim, and they are estimates, so leave a tenth free yourself.
 #
 # **To find out:** which is the smallest card for LoRA on query and value? And on all layers, what do
