@@ -77,6 +77,10 @@ def load(page: Page, shown: Component) -> Loaded:
     return Loaded(page)
 
 
+# A chart is drawn once more when its width is known; what is read before is gone by then.
+DRAWN_MS = 60
+
+
 def show(page: Page, shown: Component, *, theme: str = "light", html: str = "") -> Locator:
     """Shows a component in an otherwise empty page; returns the box with all that it draws.
 
@@ -87,6 +91,7 @@ def show(page: Page, shown: Component, *, theme: str = "light", html: str = "") 
         html: What to show instead of the component's own HTML, such as that without a script.
     """
     page.set_content(_in_page(html or shown.html(), theme))
+    page.wait_for_timeout(DRAWN_MS)
     return page.locator(f'[data-lora="{shown.key}"] .kit')  # Playwright looks into shadow roots
 
 
