@@ -94,9 +94,10 @@ class TrainingPicture:
         self._loss_axis = drawn.axes[0]
         strong = line_style(0, name)
         thin = {"color": strong["color"], "alpha": _PALE, "linewidth": 0.8}
+        room = " \n " if phone else " "  # lines of a title, and rows of a key
         with house_style():
             title = {"x": 0.01, "ha": "left", "fontsize": 10.5, "fontweight": "bold"}
-            self.titles = [drawn.suptitle(" \n " if phone else " ", **title)] if titled else []
+            self.titles = [drawn.suptitle(room, **title)] if titled else []
             mean = strong | {"marker": "", "label": f"mean of {SMOOTHED_STEPS} steps"}
             self._curves: dict[str, Any] = {
                 "batches": self._loss_axis.plot([], [], label="each batch", **thin)[0],
@@ -105,7 +106,7 @@ class TrainingPicture:
             }
             self._curves["validation"].set_label("validation")
             for axis in drawn.axes:  # keeps room for the key, and panels equally high
-                axis.set_title("\n".join(" " * (2 if phone else 1)), pad=6, fontsize=9)
+                axis.set_title(room, pad=6, fontsize=9)
             self._loss_axis.set_ylim(0, _ROOM_FOR)
             self._loss_axis.yaxis.set_major_formatter("{x:g}")
             self._loss_axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
