@@ -40,7 +40,7 @@ explorer
 # </details>
 # %% [markdown]
 # Now write a prompt of **your own**; for the waiter, choose menu and Strength 1. We picked
-# our prompts. With yours, expect wrong facts and invented words from so small a model, and misses.
+# our prompts. With yours, expect wrong facts, invented words and missed spam from so small a model.
 #
 # ## Why LoRA?
 # A language model that has read half the internet still does not know *your* task. The usual cure,
