@@ -25,7 +25,7 @@ from lora_edu.evaluation import (
     runs_of,
     tradeoff,
 )
-from lora_edu.tasks.claims.settings import at_edge
+from lora_edu.tasks.claims.settings import TUNED_MENUS, at_edge, unless_coarse
 from lora_edu.tasks.claims.sources import ILLUSION, NO_REGRET
 from lora_edu.tasks.claims.targets import of_arm
 from lora_edu.tasks.claims.verdicts import (
@@ -78,7 +78,8 @@ def same_as_full(
 
     def loss(what: str, record: Record, lora: Mapping, other: Mapping = FULL, **key: Any) -> Trial:
         mine, theirs = runs_of(record, **key, **lora), runs_of(record, **key, **other)
-        return same(what, mine, theirs, "test_loss", NATS)
+        trial = same(what, mine, theirs, "test_loss", NATS)
+        return unless_coarse(trial, *tuned(record, key, lora, other))
 
     wide = "lora 32, embedding"
     edge = ", LoRA's best rate at the edge of those tried" * at_edge(forgetting, arm=wide)
@@ -89,12 +90,16 @@ def same_as_full(
             loss("menus, loss, rank 8 − full", menus, LORA_8, **menu),
             loss("menus, loss, rank 32 − full", menus, LORA_32, **menu),
             loss(f"menus, loss, rank 32 − {WHOLE}", menus, LORA_32, MATRICES, **menu),
-            same(
-                f"menus, validation loss, rank 32 and the embedding − full{edge}",
-                of_arm(forgetting, wide),
-                runs_at_best_rate(menus, stage="tune", task="menu", **FULL),
-                "validation_loss",
-                NATS,
+            unless_coarse(
+                same(
+                    f"menus, validation loss, rank 32 and the embedding − full{edge}",
+                    of_arm(forgetting, wide),
+                    runs_at_best_rate(menus, **TUNED_MENUS, **FULL),
+                    "validation_loss",
+                    NATS,
+                ),
+                (forgetting, {"arm": wide, "steps": STEPS}),
+                (menus, TUNED_MENUS | FULL),
             ),
             loss("tales, loss, rank 8 − full", menus, LORA_8, **tales),
             loss("E2E, loss, rank 8 − full", real_menus, LORA_8, **menu),
@@ -106,6 +111,17 @@ def same_as_full(
         ],
         ["05", "06", "08"],
     )
+
+
+def tuned(record: Record, key: Mapping, *methods: Mapping) -> list[tuple[Record, dict[str, Any]]]:
+    """Where the rates of runs on a test set were chosen, one method at a time.
+
+    Args:
+        record: That of the runs on the test set.
+        key: What these runs have in common.
+        methods: What each method's runs have.
+    """
+    return [(record, {**key, "stage": "tune", **method}) for method in methods]
 
 
 def _accuracy(what: str, record: Record) -> Trial:

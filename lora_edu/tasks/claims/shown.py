@@ -80,7 +80,7 @@ def published_claims(
         tried(ten_times_the_rate, menus, llm, spam, real_spam),
         tried(larger_batches, "settings", menus),
         tried(same_as_full, menus, real_menus, llm, spam, real_spam, "forgetting"),
-        tried(learns_and_forgets_less, menus, llm),
+        tried(learns_and_forgets_less, menus, real_menus, llm),
         tried(forgets_less_at_equal_learning, menus, "forgetting", llm, "forgetting_llm"),
         tried(forgets_less_than_regularised, menus, "forgetting"),
         tried(intruder_dimensions, "intruders", "forgetting", "forgetting_llm"),

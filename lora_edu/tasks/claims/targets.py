@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lora_edu.evaluation import runs_at_best_rate
+from lora_edu.tasks.claims.settings import unless_coarse
 from lora_edu.tasks.claims.sources import LORA, NO_REGRET
 from lora_edu.tasks.claims.verdicts import NATS, Claim, less, more
 from lora_edu.tasks.forgetting import STEPS
@@ -28,7 +29,12 @@ def attention_alone(forgetting: Mapping[str, Any]) -> Claim:
     return Claim(
         "With as many parameters, attention alone does worse than the MLP alone",
         f"{NO_REGRET}, “Layers Where LoRA Is Applied”",
-        [more(what, attention, mlp, "validation_loss", NATS)],
+        [
+            unless_coarse(
+                more(what, attention, mlp, "validation_loss", NATS),
+                *((forgetting, _sweep(arm)) for arm in (ATTENTION, MLP)),
+            )
+        ],
         ["03"],
     )
 
@@ -42,12 +48,15 @@ def more_kinds_of_layers(forgetting: Mapping[str, Any]) -> Claim:
     wide, narrow = of_arm(forgetting, ALL), of_arm(forgetting, MLP)
     fewer = f"{_numbers(wide)} numbers − {_numbers(narrow)}"
     trials = [
-        less(
-            f"menus, validation loss, all six at rank 4 − {name}, {fewer}",
-            wide,
-            of_arm(forgetting, arm),
-            "validation_loss",
-            NATS,
+        unless_coarse(
+            less(
+                f"menus, validation loss, all six at rank 4 − {name}, {fewer}",
+                wide,
+                of_arm(forgetting, arm),
+                "validation_loss",
+                NATS,
+            ),
+            *((forgetting, _sweep(each)) for each in (ALL, arm)),
         )
         for name, arm in (("attention at 10", ATTENTION), ("MLP at 8", MLP))
     ]
@@ -66,7 +75,11 @@ def of_arm(record: Mapping[str, Any], arm: str) -> list[dict[str, Any]]:
         record: `forgetting.json`.
         arm: One of its arms.
     """
-    return runs_at_best_rate(record, arm=arm, steps=STEPS)
+    return runs_at_best_rate(record, **_sweep(arm))
+
+
+def _sweep(arm: str) -> dict[str, Any]:
+    return {"arm": arm, "steps": STEPS}
 
 
 def _numbers(runs: list[dict[str, Any]]) -> str:
