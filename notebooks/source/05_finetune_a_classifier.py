@@ -197,7 +197,7 @@ message_box(filters, messages, encoding=encoding, max_tokens=64)
 # ## Was LoRA worth it?
 # Would less have done, or more been better? The cheapest way to make *this model* a spam filter is to
 # train the **head alone**. It judges by what the base makes of a message, its
-# *features*. The base is frozen, so they never change, and are computed once and kept. The other extreme is **full** fine-tuning. And counting words needs no model at all.
+# *features*. The base is frozen, so they never change. The other extreme is **full** fine-tuning. And counting words needs no model at all.
 # %%
 import json
 
@@ -252,7 +252,7 @@ for method in models:
 means["words counted"] = 100 * baselines["real"]["words_and_pairs"]["accuracy"][0]
 means["always ham"] = real_ham
 listed = [[NAMES.get(method, method), f"{mean:.1f} %"] for method, mean in means.items()]
-right_of = table(["trained on real messages, tested on others", "right"], listed)
+right_of = table(["trained on real messages, tested on further ones", "right"], listed)
 gap = means["lora"] - means["head"]
 verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
 why = f"it is {gap:.1f} points: a head alone gets {means['head']:.1f} %, and LoRA found little of "
@@ -323,8 +323,6 @@ table(["it says", "sure, %", "of"], answers)
 # The model is nearly always right, yet takes the friend for a waiter! A score holds
 # for texts *like those in the file*, and says nothing of others. With a file of your own, choose rate
 # and steps on `own_rows.validation`.
-#
-# Whether a score was luck, one run cannot say.
 #
 # ## Deeper: could it be luck?
 # On *our* messages, the 95 % intervals allow for luck in the five seeds and in the messages tested.
@@ -464,7 +462,7 @@ check("05.choose", choose)
 #
 # ## Deeper: two thirds, and a little more
 # A layer of $d$ inputs and $d$ outputs needs $d^2$ multiplications a token for each stage. $A$ and $B$
-# together need $2rd$, in all three. So, as [Schulman et al.
+# together need $2rd$ in each of the three. So, as [Schulman et al.
 # 2025](https://thinkingmachines.ai/blog/lora/) count, LoRA's share is
 #
 # $$\frac{2 \cdot d^2 + 3 \cdot 2 r d}{3 \cdot d^2} = \frac{2}{3} + 2\,\frac{r}{d}$$
@@ -554,7 +552,7 @@ for method in ("full", "lora"):
     needs.append([NAMES[method], *gb])
 table(["GB", "weights, gradients, optimizer", "activations"], needs)
 # %% [markdown]
-# LoRA needs a quarter of the fixed part, but just as much for activations. We had no GPU;
+# LoRA needs a quarter of the fixed part, but on all layers just as much for activations. We had no GPU;
 # with yours, the cells below check this estimate.
 # %%
 # @title Functions that load GPT-2, and that train it and print time, memory and accuracy
