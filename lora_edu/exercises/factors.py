@@ -113,6 +113,7 @@ _CURVES = {
     2: {1: 25.1, 2: 0.77, 3: 0.76, 4: 0.75, 8: 0.78},
     5: {1: 0.140, 2: 0.110, 3: 0.070, 4: 0.026, 5: 0.0104, 6: 0.0101, 8: 0.0100, 16: 0.0102},
     7: {1: 0.070, 2: 0.063, 3: 0.056, 4: 0.049, 5: 0.042, 6: 0.034, 7: 0.0102, 8: 0.01, 12: 0.0101},
+    8: {1: 0.0600, 2: 0.0594, 4: 0.0560, 6: 0.0450, 8: 0.0102, 12: 0.0101, 16: 0.0100},
 }
 
 
@@ -195,9 +196,19 @@ def _largest_good(losses: dict[int, float], planted: int, share: float) -> int:
     return max(rank for rank, loss in losses.items() if loss <= share * min(losses.values()))
 
 
+def _first_small_step(losses: dict[int, float], planted: int, times: float) -> int:
+    ranks = list(losses)
+    steps = zip(ranks, ranks[1:], strict=False)
+    return next((r for r, after in steps if losses[r] < times * losses[after]), ranks[-1])
+
+
 _BEND = (
     "You take the sharpest bend. It can be where the strong directions end, while weaker ones "
     "still bring something. The elbow is where the fall ends."
+)
+_SMALL_STEP = (
+    "You stop at the first small step from one rank to the next. But a curve may begin slowly and "
+    "fall later: compare each loss with the lowest of its curve."
 )
 _LARGEST = (
     "You take the largest of the good ranks. Every rank beyond the elbow is paid for and brings "
@@ -212,4 +223,5 @@ _ELBOW_RULES: dict[Callable[[dict[int, float], int], int], str] = {
     partial(_sharpest_bend, per_rank=False): _BEND,
     partial(_sharpest_bend, per_rank=True): _BEND,
     **{partial(_largest_good, share=share): _LARGEST for share in (1.05, 1.1, 1.2, 1.5, 2.0)},
+    **{partial(_first_small_step, times=of): _SMALL_STEP for of in (1.02, 1.05, 1.1, 1.2, 1.5)},
 }

@@ -219,7 +219,7 @@ reveal(first, found, because="while B is 0, changing A changes nothing; changing
 # </details>
 #
 # ## Deeper: why this start and no other?
-# We try all four starts, each matrix zero or random. Beside a frozen layer, `base`, LoRA must learn a hidden change of rank 4 from what the changed layer answers, with noise.
+# We try all four starts, each matrix zero or random. Beside a frozen layer, `base`, LoRA must learn a hidden change of rank 4. It sees what the changed layer answers, with noise.
 # %%
 # @title A frozen layer, a hidden change of it, and what the changed layer answers
 IN, OUT, NOISE = 64, 48, 0.1
@@ -315,7 +315,7 @@ reveal(stuck, never[0], because=why, measured=measured)
 # </details>
 #
 # ## Deeper: what are the two gradients?
-# Let $x$ be a batch, one example per row, $L$ its loss, and $G$ the gradient of $L$ at the layer's output. Full fine-tuning would give $W$, by the chain rule, the gradient $H = x^\top G$, shaped like $W$. $A$ and $B$ each see a part of it:
+# Let $x$ be a batch, one example per row, $L$ its loss, and $G$ the gradient of $L$ at the layer's output. By the chain rule, full fine-tuning would give $W$ the gradient $H = x^\top G$, shaped like $W$. $A$ and $B$ each see a part of it:
 #
 # $$\frac{\partial L}{\partial A} = \alpha \, H B^\top \qquad\qquad \frac{\partial L}{\partial B} = \alpha \, A^\top H$$
 #
@@ -437,10 +437,10 @@ show(chart, f"Loss against rank: it falls to rank {elbow} and is flat from there
 
 
 # %% [markdown]
-# **Takeaway:** each missing direction costs the same, because all six are equally strong here. From the planted rank on, more rank buys nothing. The bend is called the *elbow*.
+# **Takeaway:** each missing direction adds the same to the loss, because all six are equally strong. From the planted rank on, more rank buys nothing. The bend is called the *elbow*.
 #
 # %% [markdown]
-# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Beyond the elbow losses still differ by a few per cent, by chance, and the lowest may be among them. You choose how close is enough.
+# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Beyond the elbow losses still differ by a few per cent, by chance, and the lowest may be among them. You choose how close is enough, say within a half.
 # %% exercise="02.elbow"
 def find_rank(losses):
     """The smallest rank whose loss is about as low as the lowest."""
@@ -532,10 +532,10 @@ for name, losses in controls.items():
     yours = f", yours {find_rank(losses)}" if elbow_verdict.passed else ""
     print(f"{name}: the hint's rule, 1.5 times the lowest, says {first_low(losses)}{yours}")
 # %% [markdown]
-# **Takeaway:** an elbow counts only the directions strong enough to show. The second curve bends early, because its last ones are weak. LoRA bets that a task needs few directions. But the third curve falls up to the last rank tried, so the rule's 24 means nothing: the bet is lost. A stricter or looser rule moves the last two ranks, but not the sharp elbow at 6.
+# **Takeaway:** an elbow counts only the directions strong enough to show. The second curve bends early, because its last ones are weak. LoRA bets that a task needs few directions. But the third curve falls up to the last rank tried, so the rule's 24 means nothing: the bet is lost. Another rule moves the last two answers, but not the sharp elbow at 6.
 #
 # ## Three sentences to remember
-# 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; $W$ itself never changes.
+# 1. LoRA adds $\alpha \, x A B$ to a frozen layer's output; training never changes $W$.
 # 2. $A$ starts random and $B$ at zero, so training starts exactly at the base, and $B$ moves first.
 # 3. The rank caps how many directions an update has. ◇ A rank clearly too small shows in the loss.
 #

@@ -47,10 +47,14 @@ def _largest_gain(losses: Losses) -> int:
     ]
 
 
-def _no_gain_next(losses: Losses) -> int:
-    """The first rank whose next gains little, which a slow, steady fall leads astray."""
-    ranks = list(losses)
-    return next((r for r, after in pairwise(ranks) if losses[r] < 1.2 * losses[after]), ranks[-1])
+def _no_gain_next(times: float) -> Callable[[Losses], int]:
+    """The first rank whose next gains little, which a fall that begins slowly leads astray."""
+
+    def find(losses: Losses) -> int:
+        steps = pairwise([*losses, max(losses)])
+        return next(r for r, after in steps if losses[r] < times * losses[after])
+
+    return find
 
 
 def _largest_ratio(losses: Losses) -> int:
@@ -207,7 +211,7 @@ SAMPLES = {
                 "the largest of the good ranks",
             ),
             (_largest_ratio, "it is the answer. You found 3"),
-            (_no_gain_next, "your margin is too wide"),
+            *((_no_gain_next(of), "You stop at the first small step") for of in (1.05, 1.1, 1.2)),
             (_fixed_margin(0.005), "take a ratio to the lowest instead"),
             (_within(10), "8.0 times the lowest"),
             (_within(3), "2.6 times the lowest"),
