@@ -117,6 +117,10 @@ def explain(state: MemoryState) -> str:
         sentences.append(
             f"QLoRA's are {megabytes(copies)} less: its 4-bit weights have no 16-bit copies."
         )
+    if state.length_tokens > state.tokens_read:
+        sentences.append(
+            f"Rows count with {state.tokens_read:,} tokens, the most that this model reads."
+        )
     return " ".join(sentences)
 
 

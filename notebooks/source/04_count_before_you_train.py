@@ -106,9 +106,8 @@ small, step = MODEL_SHAPES["GPT-2 small (124M)"], {"batch_size": 8, "length_toke
 full = memory_budget(small, "full", **step)
 parts = ("weights", "gradients", "optimizer", "activations", "total")
 for_loss = 4 * 8 * 512 * small.vocab_size  # float32, for each token and entry of the vocabulary
-print(
-    f"The loss alone keeps {for_loss / 1e9:.2f} GB: a score for each token and each word it knows."
-)
+print(f"Of these, the loss alone keeps {for_loss / 1e9:.2f} GB:")
+print("a score for each token and each word it knows.")
 table(["", "GB"], [[part, f"{getattr(full, f'{part}_bytes') / 1e9:.2f}"] for part in parts])
 # %% [markdown]
 # LoRA spares some activations, because a frozen layer without an adapter need not keep its input. But
@@ -146,7 +145,7 @@ bars
 #
 # <details><summary>What to look for</summary>
 # An A100 of 40 GB, just: fewer layers keep their inputs, so it takes notebook 00's 35 GB. With 32 rows
-# activations dominate, and LoRA saves less than a third; checkpointing then saves most of the rest.
+# activations dominate, and LoRA saves less than a third; checkpointing then brings it from 210 GB to 47.5.
 # </details>
 # %% [markdown]
 # And how many numbers does LoRA of rank 8 train there?
@@ -185,8 +184,8 @@ check("04.break_even", break_even)
 # Divide both sides of the equation in the docstring by <code>in_dim + out_dim</code>.
 # </details>
 # %% [markdown]
-# In Llama 3 8B several queries share one key and value (*grouped-query attention*), and the MLP has a
-# third matrix, the *gate*. “Copies” is how often a layer occurs:
+# In Llama 3 8B several queries share one key and value (*grouped-query attention*), so key and value
+# have fewer outputs. The MLP has a third matrix, the *gate*. “Copies” is how often a layer occurs:
 # %%
 rows = [[p.target, f"{p.in_dim:,}", f"{p.out_dim:,}", p.copies] for p in llama.projections]
 table(["layer", "inputs", "outputs", "copies"], rows)

@@ -23,6 +23,8 @@ export function answer(state, data) {
     sentences.push(`Activations are ${percent(share)} of what LoRA needs${state.checkpointing ? "" : ": checkpointing or shorter rows save there"}.`);
   const copies = lora.activations - qlora.activations;
   if (copies > 0) sentences.push(`QLoRA's are ${megabytes(copies)} less: its 4-bit weights have no 16-bit copies.`);
+  if (state.length_tokens > tokens)
+    sentences.push(`Rows count with ${grouped(tokens)} tokens, the most that this model reads.`);
   const alt = METHODS.map(method => `${NAMES[method]} ${megabytes(rows[method].total)}, mostly ${largest(rows[method])}`).join("; ");
   return { rows, sentences, alt: `Three stacked bars of memory for ${state.model}: ${alt}.` };
 }

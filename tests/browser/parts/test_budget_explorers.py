@@ -66,6 +66,7 @@ def memories() -> list[Component]:
         MemoryState("LLaMA 65B", 256, every, "mixed", 1, 32, True),
         MemoryState("GPT-2 small (124M)", 256, every, "mixed", 64, 1024, True),
         MemoryState("GPT-2 small (124M)", 1, storage="mixed", batch_size=64, length_tokens=1024),
+        MemoryState("GPT-2 small (124M)", 256, every, "mixed", 64, 8192, True),
         *(MemoryState(model) for model in MODEL_SHAPES),
     ]
     return [memory_bars(state) for state in states]
