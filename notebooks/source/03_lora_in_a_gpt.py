@@ -160,8 +160,8 @@ print(f"{whose} wrapped {wrapped} layers: query and value in six blocks")
 foreign = nn.TransformerDecoder(nn.TransformerDecoderLayer(192, 4, batch_first=True), 6).eval()
 x = torch.randn(1, 5, 192)
 as_it_was = foreign(x, x)
-# The MLP's two. PyTorch's attention reads its layers' weights and never calls the layers, so a
-# wrapper there would be passed by.
+# The MLP's two. PyTorch's attention reads its layers' weights and never calls the layers, so it has
+# no use for a wrapper: ours has no `weight`, and would stop it with an error.
 replace(foreign, 8, 2.0, {"linear1", "linear2"})
 print(sum(isinstance(module, LinearWithLoRA) for module in foreign.modules()), "layers wrapped")
 print(f"largest change of its output: {(foreign(x, x) - as_it_was).abs().max().item()}")
@@ -193,20 +193,22 @@ freeze(plain)
 print(f"frozen:    {count_parameters(plain).trainable:,}")
 print(f"with LoRA: {count_parameters(start).trainable:,}")
 # %% [markdown]
-# In PEFT, the usual library, it takes two calls:
-#
-# ```python
-# from peft import LoraConfig, get_peft_model
-#
-# config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
-# model = get_peft_model(model, config)
-# ```
-#
-# This is no magic: PEFT's layer is yours. It divides alpha by the rank, so its 16 is the 2 above,
-# and starts $A$ smaller.
-#
-# A few lines have put LoRA into a whole model, and 165,888 new numbers will learn instead of
-# 3,111,936.
+# A few lines have put LoRA into a whole model. Does PEFT, the usual library, do the same?
+# %%
+from importlib.util import find_spec
+
+if find_spec("peft"):
+    from peft import LoraConfig, get_peft_model
+
+    six_kinds = ["query", "key", "value", "out", "fc_in", "fc_out"]
+    config = LoraConfig(r=8, lora_alpha=16, target_modules=six_kinds)
+    theirs = get_peft_model(load_pretrained("mini"), config)
+    print(f"with PEFT: {theirs.get_nb_trainable_parameters()[0]:,}")
+else:
+    print("PEFT is not installed here; `make llm` brings it")
+# %% [markdown]
+# It counts as many: PEFT's layer is yours. It divides alpha by the rank, so its 16 is our 2, and it
+# starts $A$ smaller.
 #
 # ## Step 0: has anything changed?
 # It might: 72 matrices are new, and half of them are random. But while $B$ is 0, every number of the
@@ -334,7 +336,7 @@ from lora_edu.plots import table
 
 now = mean(history.losses[-8:])  # each taken before the step that learns from it
 losses = {
-    "each next batch": (history.losses[0], now),
+    "training batches, before their step": (history.losses[0], now),
     "held-out tales": (loss_before, mean_loss(model, held_out)),
 }
 rows = [[of, *(f"{loss:.1f}" for loss in two)] for of, two in losses.items()]
@@ -348,8 +350,8 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # ✓ **LoRA's promise of unchanged weights: measured**, bit for bit. You trained $A$ and $B$ beside 36
 # frozen layers, and the loss fell even on tales never seen, so it is not all learnt by heart.
 #
-# <details><summary>Why is the held-out loss so far above that on each next batch?</summary>
-# Each next batch is new, too, but all 380 training tales retell only 19 plots. The held-out ones have
+# <details><summary>Why is the held-out loss so far above that on training batches?</summary>
+# Each of these is new to the model, too, but all 380 training tales retell only 19 plots. The held-out ones have
 # others.
 # </details>
 #
@@ -466,7 +468,7 @@ with torch.no_grad():
     ]
 print(f"{sum(count > 0 for count in here)} of 36 layers have an intruder among their ten strongest")
 # %% [markdown]
-# Here are recorded runs, three a row. In two rows $A$ starts smaller, as in PEFT.
+# Here are recorded runs, three seeds a row, with their mean loss. In two rows $A$ starts smaller, as in PEFT.
 # %%
 # @title Counts, in each recorded run, the layers that have an intruder
 from lora_edu import data_path
@@ -487,7 +489,7 @@ table(["trained by", "learning rate", "held-out loss", "layers with an intruder,
 # %% [markdown]
 # The loss does not explain them: full fine-tuning has none at 3.69 and 3.32, and LoRA, in between at
 # 3.59, has them in 29 or 30 layers. Where LoRA has few, it learnt least. Whether they cause forgetting,
-# as the authors think, we did not test. With a smaller $A$ they come as well, at the higher rate. [Notebook 10](10_choose_rank_alpha_rate.ipynb) has more.
+# as the authors think, we did not test. [Notebook 10](10_choose_rank_alpha_rate.ipynb) has more.
 #
 # ## Deeper: which way does the gradient take?
 # A frozen layer needs no gradient for its weight. So does the backward pass go around it?
@@ -556,7 +558,7 @@ check("03.backward", blocks_entered)
 # The book gives GPT-2 small a head of two classes, and counts this call on it. In each of its blocks
 # the six layers have 13,824 inputs and outputs together.
 # %%
-question = "LoRA at rank 16 beside all layers of 12 blocks and a head 768 → 2: how many numbers?"
+question = "LoRA at rank 16 beside all layers of 12 blocks and a head 768 → 2: how many in A and B?"
 published = predict(question, tolerance=0.001)
 published
 # %%
@@ -581,8 +583,8 @@ book = f"{learnt:,} learn here; the book has 2,666,528."
 why = "12 blocks × 16 × 13,824, and 16 × 770 for the head"
 reveal(published, learnt, because=why, measured=book)
 # %% [markdown]
-# The warning is about the head: LoRA spends 12,320 numbers to steer 1,536 frozen, random ones. So this
-# course trains a new head in full.
+# The warning is about the head: to steer its 1,536 frozen, random numbers LoRA would train eight times as
+# many. So this course trains a new head in full.
 #
 # ## Three sentences to remember
 # 1. $B$ starts at zero, so at step 0 the adapted model answers as the base does.
