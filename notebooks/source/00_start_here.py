@@ -155,13 +155,14 @@ set_strength(model, 1)
 # %%
 # @title The answer: run it when you have predicted
 answer, measured = ANSWERS[0 if difference == 0 else 1], f"Largest difference: {difference}"
-reveal(zero, answer, because="the update is multiplied by 0", measured=measured)
+why = "times 0 the update is 0, and adding 0 changes no bit"
+reveal(zero, answer, because=why, measured=measured)
 # %% [markdown]
 # With strength $s$ the layer computes $x W + s \cdot x \Delta W$. The multiplier is already in
 # $\Delta W$, so 1 is the adapter as trained.
 #
 # ## How small is an adapter?
-# The drawing at the top is to scale. Here are its files:
+# The squares in the drawing at the top are to scale. Here are their files:
 # %%
 # @title The sizes of the four files
 files = {"base": data_path("mini_gpt", "model.safetensors")}
@@ -200,7 +201,7 @@ print(f"{len(changed)} of {len(stored)} tensors changed")
 # %% [markdown]
 # The ink is untouched. Training does not touch it either, as you will prove in notebook 03.
 #
-# Next comes a folded section. Use the mouse: Shift+Enter loses its place there.
+# Next comes a folded section. Use the mouse: Shift+Enter on one jumps to the top.
 #
 # ## Deeper: one layer by your own hand
 # The drawing is a single line of code.
@@ -378,7 +379,7 @@ print(f"about {made / seconds:.0f} tokens per second")
 #
 # ## Three sentences to remember
 # 1. LoRA leaves a model's weights alone and trains a small update beside them.
-# 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base, but for a new head.
+# 2. The update can be scaled, swapped and taken off; at strength 0 you have exactly the base, but for a new last layer.
 # 3. Each further task costs one small file, and a little computing until you add $\Delta W$ into $W$.
 #
 # ## Five questions

@@ -48,7 +48,7 @@ def draw() -> Sheet:
             sheet.words((slot + side + column) / 2, y + side + 18, "switch", "small")
     sheet.area(column, top + 148 + sides[2] + 3, sides[2], 6, "bar-head", radius=2)
     sheet.words(
-        24, 284, "The areas are to scale: what the files take on disk.", "small", anchor="start"
+        24, 284, "The squares are to scale: what the files take on disk.", "small", anchor="start"
     )
     sheet.area(24, 306, 14, 14, "bar-lora", radius=2)
     sheet.words(46, 313, "[lora|*A B*] of each layer", "small", anchor="start")
