@@ -839,7 +839,8 @@ for line, (_, seeds) in zip(axis.lines, arms.values()):
     for _, menus, forgot in (zip(*runs) for runs in zip(*seeds)):  # of one rate
         axis.hlines(mean(forgot), min(menus), max(menus), line.get_color())
         axis.vlines(mean(menus), min(forgot), max(forgot), line.get_color())
-add_level(axis, untouched, "before training")
+axis.set(ylim=(1.5, None))
+add_level(axis, untouched, "before training", above=False)
 guess = "a blind guess among 2,048 tokens: ln 2,048 = 7.62"
 add_level(axis, math.log(2048), guess, above=False)
 alt = "Loss on stories over loss on menus, a curve for each. Where little is learnt, the control's "
