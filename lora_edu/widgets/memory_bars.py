@@ -89,8 +89,9 @@ def explain(state: MemoryState) -> str:
     """
     budgets = state.budgets()
     full, lora = budgets["full"], budgets["lora"]
+    most = ", the most it reads" if state.length_tokens > state.tokens_read else ""
     sentences = [
-        f"{state.model}, {state.batch_size} × {state.tokens_read:,} tokens.",
+        f"{state.model}, {state.batch_size} × {state.tokens_read:,} tokens{most}.",
         *(
             f"{NAMES[name].capitalize() if name == 'full' else NAMES[name]} needs "
             f"{megabytes(budget.total_bytes)} ({_where(budget)})."
@@ -116,10 +117,6 @@ def explain(state: MemoryState) -> str:
     if copies > 0:
         sentences.append(
             f"QLoRA's are {megabytes(copies)} less: its 4-bit weights have no 16-bit copies."
-        )
-    if state.length_tokens > state.tokens_read:
-        sentences.append(
-            f"Rows count with {state.tokens_read:,} tokens, the most that this model reads."
         )
     return " ".join(sentences)
 

@@ -126,10 +126,9 @@ def test_the_bars_words_are_the_budgets() -> None:
 
 def test_rows_are_cut_at_what_the_model_reads() -> None:
     capped = memory_bars.explain(MemoryState("mini GPT (3M)", length_tokens=8192))
-    assert "1 × 256 tokens" in capped
-    assert "Rows count with 256 tokens, the most that this model reads." in capped
+    assert "1 × 256 tokens, the most it reads." in capped
     whole = memory_bars.explain(MemoryState("mini GPT (3M)", length_tokens=256))
-    assert "Rows count" not in whole
+    assert "1 × 256 tokens." in whole
 
 
 def test_the_words_say_what_lora_spares_of_the_activations_and_what_it_does_not() -> None:

@@ -10,7 +10,7 @@ export function answer(state, data) {
   const { full, lora, qlora } = budgets(state, data);
   const rows = { full, lora, qlora };
   const tokens = tokensRead(state, data);
-  const sentences = [`${state.model}, ${state.batch_size} × ${grouped(tokens)} tokens.`,
+  const sentences = [`${state.model}, ${state.batch_size} × ${grouped(tokens)} tokens${state.length_tokens > tokens ? ", the most it reads" : ""}.`,
     ...METHODS.map(method => `${method === "full" ? "Full fine-tuning" : NAMES[method]} needs ${megabytes(rows[method].total)} (${where(rows[method], data)}).`)];
   const saved = 1 - lora.total / full.total;
   sentences.push(saved >= 0 ? `LoRA saves ${percent(saved)} of full fine-tuning:` : `Here LoRA needs ${percent(-saved)} more than full fine-tuning:`);
@@ -23,8 +23,6 @@ export function answer(state, data) {
     sentences.push(`Activations are ${percent(share)} of what LoRA needs${state.checkpointing ? "" : ": checkpointing or shorter rows save there"}.`);
   const copies = lora.activations - qlora.activations;
   if (copies > 0) sentences.push(`QLoRA's are ${megabytes(copies)} less: its 4-bit weights have no 16-bit copies.`);
-  if (state.length_tokens > tokens)
-    sentences.push(`Rows count with ${grouped(tokens)} tokens, the most that this model reads.`);
   const alt = METHODS.map(method => `${NAMES[method]} ${megabytes(rows[method].total)}, mostly ${largest(rows[method])}`).join("; ");
   return { rows, sentences, alt: `Three stacked bars of memory for ${state.model}: ${alt}.` };
 }
@@ -103,8 +101,13 @@ export function mount(host, data) {
   const set = name => value => { state[name] = value; show(); };
   const named = names => names.map(name => [name, String(name)]);
   const list = (label, name, options) => choice({ label, options: named(options), value: state[name], change: set(name) }).element;
-  const slide = (label, name, stops, every) => slider({ label, stops, value: state[name], say: grouped, change: set(name),
-    marks: stops.map((stop, place) => [stop, place % every ? "" : grouped(stop)]) }).element;
+  const slide = (label, name, stops, every, say = grouped) => slider({ label, stops, value: state[name], say, change: set(name),
+    marks: stops.map((stop, place) => [stop, place % every ? "" : grouped(stop)]) });
+  const read = stop => {
+    const tokens = tokensRead({ ...state, length_tokens: stop }, data);
+    return tokens < stop ? `${grouped(stop)}; it reads ${grouped(tokens)}` : grouped(stop);
+  };
+  const lengths = slide("tokens a row", "length_tokens", data.lengths, 2, read);
   const rows = METHODS.map(method => {
     const total = el("strong"), fits = el("span");
     const pieces = PARTS.map(part => el("i", { class: part }));
@@ -123,14 +126,14 @@ export function mount(host, data) {
       list("Model", "model", Object.keys(data.shapes)), list("Storage", "storage", Object.keys(data.storages)),
       list("LoRA on", "target_set", data.target_sets), list("rank", "rank", data.ranks)),
     el("div", { class: "row sliders" },
-      slide("rows a step", "batch_size", data.batches, 1),
-      slide("tokens a row", "length_tokens", data.lengths, 2),
+      slide("rows a step", "batch_size", data.batches, 1).element, lengths.element,
       el("div", { class: "once" }, tick({ label: "activation checkpointing", on: state.checkpointing, change: set("checkpointing") }).element,
         el("div", {}, "keeps each block's input,", el("br"), "computes the rest again"))),
     bars, why);
 
   function show() {
     const found = answer(state, data);
+    lengths.set(state.length_tokens); // another model may read shorter rows
     const end = roundUp(1.02 * Math.max(...METHODS.map(method => found.rows[method].total)));
     drawCards(bars, rows.map(({ track }) => track), METHODS.map(method => found.rows[method].total), data.cards, end);
     for (const { method, total, fits, pieces, sizes } of rows) {

@@ -230,6 +230,19 @@ def test_the_layer_that_was_just_ticked_is_drawn(page: Page) -> None:
     assert "one query layer of 12" in box.locator("caption").inner_text()
 
 
+def test_a_row_longer_than_the_model_reads_is_said_beside_its_slider(page: Page) -> None:
+    box = show(page, memory_bars())
+    length = box.get_by_role("slider", name="tokens a row")
+    shown = box.locator(".slider output").last
+    assert shown.inner_text() == "1,024"
+    box.get_by_label("Model").select_option("mini GPT (3M)")
+    assert shown.inner_text() == "1,024; it reads 256"
+    assert length.get_attribute("aria-valuetext") == "1,024; it reads 256"
+    length.press("ArrowLeft")
+    length.press("ArrowLeft")
+    assert shown.inner_text() == "256"
+
+
 @pytest.mark.parametrize("width", [SITE, LAB])
 def test_the_lists_of_the_budget_share_a_line(width: int, page: Page) -> None:
     page.set_viewport_size({"width": width, "height": 700})
