@@ -591,7 +591,7 @@ reveal(count, verdicts.count("holds here"), because=why, measured=claim_table(cl
 # half of the strongest shared, and little else. In none of our kinds is it more than a quarter.
 # These pairs have the same seed, so they read the same batches in the same order; of two seeds 14 and
 # 15 % are shared. One can also read Hu et al. as asking how much of the strongest direction lies in
-# *all 64* of the other run. That is 55 %, where chance gives 31, so by that reading the first half of the
+# *all 64* of the other run. That is 55 to 57 %, where chance gives 31, so by that reading the first half of the
 # claim would hold. For the second half we have no such figure.
 #
 # Intruder dimensions are there in our small GPT, and at equal learning they are LoRA's: with menus at
@@ -619,7 +619,8 @@ reveal(count, verdicts.count("holds here"), because=why, measured=claim_table(cl
 # rank 32 a multiplier of 0.5 and one of 2 are not shown to differ, and neither are 0.125 and 2 at rank
 # 128. The larger ones may be ahead by up to 0.018 and 0.011 nats. But here each multiplier has its own
 # best rate, and a multiplier is roughly a rate. So what is left for it to stunt is little. At one
-# rate for both, 0.005, rank 32 is behind with the smaller multiplier, by 0.019 ± 0.004 nats.
+# rate for both, 0.005, rank 32 is behind with the smaller multiplier, by 0.019 ± 0.004 nats, and rank
+# 128 far ahead, with one seed of the larger, for which that rate is too high.
 #
 # And in two, our rates are too coarse. On all six kinds of layers at rank 4 LoRA was 0.012 nats ahead
 # of attention alone at rank 10, and 0.011 ahead of the MLP alone at rank 8, which have a tenth more
