@@ -70,14 +70,14 @@ SAID_INSTEAD = (
         "A section headed “Deeper” is folded: open it with a click on its heading.",
     ),
     ("choose an answer, then run on.", "choose an answer, then read on."),
-    ("Next comes a folded section. Use the mouse: Shift+Enter loses its place there.", ""),
+    ("Next comes a folded section. Use the mouse: Shift+Enter on one jumps to the top.", ""),
     (
         "set a rank and press **Run it live**.",
         "set a rank. In JupyterLab or Colab, press **Run it live**, too.",
     ),
     (
-        "**Run it live** measures seed 0 alone,",
-        "In JupyterLab or Colab, **Run it live** measures seed 0 alone,",
+        "**Run it live** measures seed 0 alone.",
+        "In JupyterLab or Colab, **Run it live** measures seed 0 alone.",
     ),
     (
         "**Stop** pauses training after the current step; **Go on** resumes, "
