@@ -43,7 +43,7 @@ BITS = math.log2(VOCABULARY)  # of a token drawn from all alike
 #: Rank (0: the whole model is trained) → the rates that are tried with one seed; the first is used.
 RATES = {
     1: (2e-3, 1e-3, 5e-3, 1e-2),
-    2: (2e-3, 1e-3, 5e-3),
+    2: (2e-3, 1e-3, 5e-3, 1.4e-3, 3e-3),
     4: (2e-3, 1e-3, 5e-3, 1e-2),
     0: (1e-3, 5e-4, 2e-3),
 }

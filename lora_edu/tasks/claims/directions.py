@@ -11,6 +11,7 @@ from statistics import mean
 from typing import Any
 
 from lora_edu.evaluation import losses_by_rate, runs_of
+from lora_edu.tasks.claims.settings import unless_coarse
 from lora_edu.tasks.claims.sources import LORA, NO_REGRET
 from lora_edu.tasks.claims.verdicts import NATS, OPEN, Claim, Trial, Unit, less, more, same, within
 
@@ -119,19 +120,18 @@ def more_rank_holds_more(memorise: Record) -> Claim:
         memorise: `memorise.json`.
     """
     held = {rank: _held(memorise, rank) for rank in (1, 2, 4)}
+    missing = [run | {"validation_loss": -run["bits"] / MOST_FACTS} for run in memorise["runs"]]
+    not_held = {**memorise, "runs": missing}  # the rate that holds most has the lowest
+
+    def trial(high: int, low: int) -> Trial:
+        what = f"{MOST_FACTS} random facts, bits of 66 held of each, rank {high} − {low}"
+        sweeps = ((not_held, {"rank": rank, "facts": MOST_FACTS}) for rank in (high, low))
+        return unless_coarse(more(what, held[high], held[low], "bits", BITS), *sweeps)
+
     return Claim(
         "Where there is much to memorise, a lower rank holds less of it",
         f"{NO_REGRET}, “LoRA rank”: below the capacity that the data need",
-        [
-            more(
-                f"{MOST_FACTS} random facts, bits of 66 held of each, rank {high} − {low}",
-                held[high],
-                held[low],
-                "bits",
-                BITS,
-            )
-            for high, low in ((2, 1), (4, 2))
-        ],
+        [trial(2, 1), trial(4, 2)],
         ["below"],
     )
 

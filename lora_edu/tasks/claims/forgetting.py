@@ -13,7 +13,7 @@ import torch
 
 from lora_edu.evaluation import Point, forgotten_at, mean_difference, runs_of, tradeoff
 from lora_edu.tasks.claims.outcomes import FULL, LORA_8, WHOLE, tuned
-from lora_edu.tasks.claims.settings import unless_coarse
+from lora_edu.tasks.claims.settings import unless_coarse, unless_it_turns
 from lora_edu.tasks.claims.sources import LEARNS_LESS
 from lora_edu.tasks.claims.verdicts import (
     FAILS,
@@ -42,6 +42,9 @@ REMEDIES = {
 def learns_and_forgets_less(menus: Record, real_menus: Record, llm: Record) -> Claim:
     """Both halves on test sets: the loss on the task, and that on stories, LoRA minus full.
 
+    What is forgotten changes with the rate more than what is learnt does, so the rates beside the
+    best have to agree on it.
+
     Args:
         menus: `generator_bundled.json`.
         real_menus: `generator_real.json`.
@@ -60,7 +63,11 @@ def learns_and_forgets_less(menus: Record, real_menus: Record, llm: Record) -> C
                 more(f"{what}, test loss, LoRA − full", lora, full, "test_loss", NATS),
                 *tuned(record, key, LORA_8, FULL),
             ),
-            less(f"{what}, loss on stories, LoRA − full", lora, full, "story_loss", STORY_NATS),
+            unless_it_turns(
+                less(f"{what}, loss on stories, LoRA − full", lora, full, "story_loss", STORY_NATS),
+                "story_loss",
+                *tuned(record, key, LORA_8, FULL),
+            ),
         ]
     return Claim(
         "LoRA learns less and forgets less than full fine-tuning",

@@ -89,18 +89,19 @@ def at_edge(record: Record, **key: Any) -> bool:
 
 
 def unless_coarse(trial: Trial, *sweeps: tuple[Record, Mapping[str, Any]]) -> Trial:
-    """Leaves a difference open that a learning rate between those tried might undo.
+    """Leaves a trial open that a learning rate between those tried might decide otherwise.
 
-    So it is where a method's best rate beats each of its neighbours by more than the difference:
-    beside such steps, what one between them would do is not known.
+    So it is where a method's best rate beats each of its neighbours by more than the difference,
+    or, where there is none, by more than what counts as none: beside such steps, what a rate
+    between them would do is not known.
 
     Args:
-        trial: Of methods at their best rates, decided by its interval.
+        trial: Of methods at their best rates, decided by its interval, in nats.
         sweeps: For each method the record in which its rates were tried, and its runs' keys there.
     """
-    if trial.low <= 0 <= trial.high:
-        return trial  # there is no difference to undo
     difference = abs(trial.low + trial.high) / 2
+    if trial.low <= 0 <= trial.high:
+        difference = NATS.margin
     steps = (min(_steps_from_best(record, **key), default=0.0) for record, key in sweeps)
     return trial._replace(verdict=OPEN) if max(steps) > difference else trial
 
@@ -109,7 +110,35 @@ def _steps_from_best(record: Record, **key: Any) -> list[float]:
     """How much higher the loss is at the rates next to the best."""
     losses = list(losses_by_rate(record, **key).values())
     best = losses.index(min(losses))
-    return [losses[at] - losses[best] for at in (best - 1, best + 1) if 0 <= at < len(losses)]
+    return [losses[at] - losses[best] for at in _beside(losses) if at != best]
+
+
+def _beside(losses: Sequence[float]) -> range:
+    """Where the best of these losses is, and those next to it."""
+    best = losses.index(min(losses))
+    return range(max(best - 1, 0), min(best + 2, len(losses)))
+
+
+def unless_it_turns(trial: Trial, measure: str, *sweeps: tuple[Record, Mapping]) -> Trial:
+    """Leaves a trial open whose sign another choice among the best rate and its neighbours turns.
+
+    It is for what a rate changes although it was not chosen by it, such as what is forgotten.
+
+    Args:
+        trial: That the first method's measure is higher, or lower, than the second's.
+        measure: Which was compared.
+        sweeps: For both methods the record in which its rates were tried, and its runs' keys there.
+    """
+    first, second = (_near_the_best(record, measure, **key) for record, key in sweeps)
+    turns = min(first) - max(second) < 0 < max(first) - min(second)
+    return trial._replace(verdict=OPEN) if turns else trial
+
+
+def _near_the_best(record: Record, measure: str, **key: Any) -> list[float]:
+    """The measure at the best rate and at those next to it."""
+    places = _beside(list(losses_by_rate(record, **key).values()))
+    values = list(losses_by_rate(record, measure, **key).values())
+    return [values[at] for at in places]
 
 
 def ten_times_the_rate(menus: Record, llm: Record, spam: Record, real_spam: Record) -> Claim:
