@@ -256,7 +256,7 @@ right_of = table(["trained on real messages, tested on further ones", "right"], 
 gap = means["lora"] - means["head"]
 verdict = MORE if gap > 12 else LESS if gap < 5 else SAME
 why = f"it is {gap:.1f} points: a head alone gets {means['head']:.1f} %, and LoRA found little of "
-why += "what it misses, though counting words finds most"
+why += "what it misses. Counting words finds most of it; why, we did not test"
 reveal(versus, verdict, because=why, measured=right_of)
 # %% [markdown]
 # **Takeaway:** LoRA was right about as often as full fine-tuning, from a file of 0.7 MB instead of 12.4, in 32 bits.
@@ -277,12 +277,12 @@ from lora_edu.widgets.choosing import decision_tables
 
 decision_tables()
 # %% [markdown]
-# But no table knows your data, so try it there.
+# But no table knows your data. Try it there.
 #
 # ## Bring your own data
-# How? Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file
+# Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file
 # with a `text` and a `label` in each line, and ten texts or more a label. The next cell writes one:
-# pirate, waiter or friend?
+# pirate, waiter or text message?
 # %%
 # @title A file to try it with: own_texts.csv, in a temporary folder
 import csv
@@ -296,7 +296,7 @@ FILE = Path(tempfile.mkdtemp()) / "own_texts.csv"
 speakers = {
     "pirate": [" ".join(re.split(r"(?<=[.!?]) ", tale)[:2]) for tale in load_tales().train],
     "waiter": [pair.sentence for pair in load_menu().train],
-    "friend": [text for text, label in load_spam().train if label == 0],
+    "text message": [text for text, label in load_spam().train if label == 0],
 }
 with FILE.open("w", newline="", encoding="utf-8") as file:
     lines = csv.writer(file)
@@ -320,7 +320,7 @@ note = "The ship leaves at six, shall we meet at the port?"
 answers = [[*ask(own_model, text, classes), text] for text in (tale, note)]
 table(["it says", "sure, %", "of"], answers)
 # %% [markdown]
-# The model is nearly always right, yet takes the friend for a waiter! A score holds
+# The model is nearly always right, yet takes the note for a waiter's! A score holds
 # for texts *like those in the file*, and says nothing of others. With a file of your own, choose rate
 # and steps on `own_rows.validation`.
 #

@@ -936,12 +936,13 @@ reveal(crossing, found, because=because, measured=[compared, at_rank_8])
 # But is that LoRA's doing? The embedding's rate stayed at 0.0005 throughout, while in full
 # fine-tuning it falls with all the others. The last two columns take this away: full fine-tuning,
 # its embedding at the same 0.0005. Beside that, LoRA of rank 32 has forgotten only a little more, about
-# a tenth of a nat, which is what our straight lines may be off by. So at 0.25 and 0.23 half of the
-# difference or more was the embedding's rate, and what is left for LoRA is small.
+# a tenth of a nat, which is what our straight lines may be off by. So of the difference about half was
+# the embedding's rate at 0.23, and more at 0.25, and what is left for LoRA is small.
 #
 # And what of the last section's question? With the embedding trained, LoRA of rank 8 has forgotten
 # 0.49 ± 0.26 nats less where menus are at 0.25, nearly half of the 1.06 that it was behind full, and
-# rank 32 0.21 ± 0.09 less. So at that level LoRA does need what it left frozen.
+# rank 32 0.21 ± 0.09 less. So at that level it helps to train what was frozen. At rank 8 a higher
+# rank helps as much, though: plain rank 32, in the last section's table, stands at 3.74, too.
 #
 # But with rank 8, whose embedding learns at the same rate, LoRA *has* forgotten more: the second table
 # shows it with menus at 0.25 and at 0.23. It also stays a little behind on menus, at its highest rate as
@@ -1087,7 +1088,8 @@ for name, (arm, lr) in FAST.items():
 columns = ["", "375 steps: menus", "stories", "1,125 steps: menus", "stories"]
 table(columns, rows)
 # %% [markdown]
-# Three times the steps at these rates learnt *less* and forgot *more*, in all three ways. Perhaps over
+# Three times the steps at these rates forgot *more*, in all three ways, and the control and full also
+# learnt *less*; whether LoRA did, one seed can't say. Perhaps over
 # twelve passes they learn the training menus by heart. So in these runs more time
 # helped only where the rate was low.
 #
@@ -1171,11 +1173,11 @@ reveal(saved, found, because=because, measured=[compared, drawn])
 #
 # All this is one small model, one task, three seeds. Others find:
 #
-# - Biderman et al. (2024, section 4.3) on Llama 2 7B: LoRA can offer the better tradeoff for code,
+# - Biderman et al. (2024, section 4.3 as published in TMLR) on Llama 2 7B: LoRA can offer the better tradeoff for code,
 #   full fine-tuning for mathematics
 # - PEFT's comparison on mathematics, August 2026: full fine-tuning solves 47.2 %, LoRA on query and
-#   value 47.8 %, on the MLP 49.4 %. But older software gave the same full run 50.0 %, so three
-#   points may be noise, and these scores don't rank the three. The loss on Wikipedia rises by 0.03
+#   value 47.8 %, on the MLP 49.4 %. But with older software the same full run had 50.0 %, and the
+#   others had more, too, so scores three points apart don't rank the three. The loss on Wikipedia rises by 0.03
 #   with full, 0.05 with query and value, and 0.03 with the MLP
 # - Schulman et al. (2025): both *learn* alike, if all layers are adapted, the data fit into the
 #   adapter, batches are small, and LoRA's rate is about ten times full's. Ours learnt
