@@ -164,8 +164,8 @@ def _bend(answer: Any, losses: dict[int, float]) -> Any:
             raise
         raise Wrong(
             f"Where losses go from {max(losses.values()):g} to {min(losses.values()):g}, your rule "
-            "takes none of them. Compare each with the lowest of its curve, not with a number "
-            "that fits one curve."
+            "takes none of them. Take those that are close *above* the lowest of their curve, and "
+            "not below a number that fits one curve."
         ) from error
 
 

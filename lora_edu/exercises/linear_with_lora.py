@@ -58,6 +58,7 @@ def linear_with_lora(answer: Any) -> None:
     _judge_sum(layer(x), base, x @ layer.lora.A @ layer.lora.B)
     _judge_gradient(layer, x)
     _judge_other_size(answer)
+    _judge_place(answer)
 
 
 def _judge_order(layer: Any) -> None:
@@ -99,6 +100,17 @@ def _judge_other_size(answer: Any) -> None:
         raise Wrong(
             "It works for nn.Linear(6, 5) with alpha 3, and not for nn.Linear(4, 7, bias=False) "
             "with alpha 0.5: take the sizes from the layer given, and hand alpha on."
+        )
+
+
+def _judge_place(answer: Any) -> None:
+    """Judges whether the update is made where the layer is: a type stands for a device here."""
+    linear = nn.Linear(4, 7).double()
+    if answer(linear, 2, 1.0).lora.A.dtype != linear.weight.dtype:
+        raise Wrong(
+            "All is right but one thing: the update is not where the layer is. Beside a layer on a "
+            "GPU, or of another number type, it would fail. Add .to(linear.weight) after "
+            "LoRALayer(…)."
         )
 
 

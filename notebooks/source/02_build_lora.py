@@ -308,7 +308,7 @@ reveal(stuck, never[0], because=why, measured=measured)
 # %% [markdown]
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
-# Exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base: at full size training must repair that first; a tenth as large, it did no harm, but only a zero starts exactly.
+# Exactly one zero is the simple recipe. With two zeros nothing ever moves. With none, step 0 is not the base: at full size training must repair that first, while a tenth as large did no harm.
 #
 # Which of the two is zero hardly matters here. In large models $B = 0$ ends better on average (Hayou et al. 2024).
 #
@@ -440,7 +440,7 @@ show(chart, f"Loss against rank: it falls to rank {elbow} and is flat from there
 # **Takeaway:** each missing direction adds the same to the loss, because all six are equally strong. From the planted rank on, more rank buys nothing. The bend is called the *elbow*.
 #
 # %% [markdown]
-# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Beyond the elbow losses still differ by a few per cent, by chance, and the lowest may be among them. You choose how close is enough, say within a half.
+# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Beyond the elbow losses still differ by a few per cent, by chance, and the lowest may be among them. You choose how close is enough: say, at most half as much again.
 # %% exercise="02.elbow"
 def find_rank(losses):
     """The smallest rank whose loss is about as low as the lowest."""

@@ -23,7 +23,9 @@ def _wrapper(
         rank,
     ),
     pass_alpha: bool = True,
-    place: Callable[[nn.Module, nn.Linear], nn.Module] = lambda lora, linear: lora,
+    place: Callable[[nn.Module, nn.Linear], nn.Module] = lambda lora, linear: lora.to(
+        linear.weight
+    ),
 ) -> type:
     """Makes a LinearWithLoRA with one thing different."""
 
@@ -91,7 +93,7 @@ SAMPLES = {
         right=[
             LinearWithLoRA,
             _wrapper(_sum),
-            _wrapper(_sum, place=lambda lora, linear: lora.to(linear.weight)),
+            _wrapper(_sum, place=lambda lora, linear: lora.to(dtype=linear.weight.dtype)),
             _wrapper(lambda self, x: self.lora(x) + self.linear(x)),
             _wrapper(
                 lambda self, x: F.linear(x, self.linear.weight, self.linear.bias) + self.lora(x)
@@ -143,6 +145,7 @@ SAMPLES = {
             (_wrapper(_detached_weight), "No gradient reaches W"),
             (_wrapper(_sum, shape=lambda linear, rank: (6, 5, 2)), "take the sizes from the layer"),
             (_Unregistered, "assign self.lora as an nn.Module"),
+            (_wrapper(_sum, place=lambda lora, linear: lora), "Add .to(linear.weight) after"),
         ],
     ),
 }
