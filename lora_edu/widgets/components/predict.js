@@ -82,5 +82,8 @@ function number({ typed, exact }, send, open) {
     keydown: event => { if (event.key === "Enter") send(field.value); },
   });
   const record = el("button", { type: "button", click: () => send(field.value) }, "Record");
-  return { element: el("div", { class: "number" }, field, record), focused: () => field };
+  return { element: el("div", { class: "number" }, field, record), focused: () => {
+    field.setSelectionRange(field.value.length, field.value.length); // to go on behind what is typed
+    return field;
+  } };
 }
