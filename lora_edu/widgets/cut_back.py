@@ -136,7 +136,7 @@ def explain(state: CutBackState, data: CutBackData) -> str:
     words = (
         f"Accuracy at rank {state.rank}, mean over {data.seeds} seeds: {accuracy}"
         + (f"; rank 0 {whole_percent(data.none)}" if state.more else "")
-        + ". In r random output directions, of which fc_in has 768, ΔW keeps "
+        + ". In r random output directions ΔW keeps "
         + f"{percent(data.energy['subspace'][state.rank])} of its energy."
     )
     if state.rank in state.live:

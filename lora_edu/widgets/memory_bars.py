@@ -116,7 +116,8 @@ def explain(state: MemoryState) -> str:
     copies = lora.activations_bytes - budgets["qlora"].activations_bytes
     if copies > 0:
         sentences.append(
-            f"QLoRA's are {megabytes(copies)} less: its 4-bit weights have no 16-bit copies."
+            f"QLoRA's activations are {megabytes(copies)} less: "
+            "its 4-bit weights have no 16-bit copies."
         )
     return " ".join(sentences)
 
@@ -129,10 +130,10 @@ def _activations_kept(part: float, checkpointing: bool) -> str:
         return f"{percent(part)} stay: {blocks if checkpointing else layers}"
     if part > 1.001:
         saved = (
-            f"nothing is saved: LoRA keeps {percent(part - 1)} more, as every adapter adds its own"
+            f"LoRA saves nothing: it keeps {percent(part - 1)} more, as every adapter adds its own"
         )
     else:
-        saved = "hardly anything is saved"
+        saved = "LoRA saves hardly anything"
         if not checkpointing:
             return f"{saved}: each adapter needs its layer's input"
     return f"{saved}. What stays is {blocks}" if checkpointing else saved

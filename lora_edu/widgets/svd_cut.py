@@ -58,7 +58,8 @@ def explain(state: CutState, data: Data) -> str:
     m, n = data["objects"][_update(state)]["shape"]
     stored = layer_parameters(m, n, state.rank) if state.rank else 0
     return (
-        f"ΔW of block {state.block}, {state.module}, is {m} × {n}, outputs × inputs. "
+        f"ΔW of block {state.block}, {state.module}, is {m} × {n}, outputs × inputs, as PyTorch "
+        "stores it. "
         f"Cut to rank {state.rank} it is r (m + n) = {stored:,} numbers instead of m n = {m * n:,}."
     )
 

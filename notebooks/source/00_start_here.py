@@ -162,7 +162,7 @@ reveal(zero, answer, because=why, measured=measured)
 # $\Delta W$, so 1 is the adapter as trained.
 #
 # ## How small is an adapter?
-# The squares in the drawing at the top are to scale. Here are their files:
+# The squares of the first drawing are to scale. Here are their files:
 # %%
 # @title The sizes of the four files
 files = {"base": data_path("mini_gpt", "model.safetensors")}

@@ -207,8 +207,8 @@ reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 # one direction for each matrix was enough here, give or take five points. But the task is
 # easy: counting words gets 89.7 %.
 #
-# The figure also *cuts* ΔW to each rank. That is another question, because LoRA *learns* its
-# directions.
+# The figure also *cuts* ΔW to each rank. Cut to one direction it has 23 % of its energy left, yet 88 %
+# are right. But LoRA *learns* its directions.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.
@@ -323,7 +323,7 @@ print(f"ΔW, shrunk to the cut's energy, has the lower loss in {lower} of 25: 5 
 # “None” does worse than a head alone, because its head was trained together with the changed blocks.
 #
 # ## Deeper: put it back by hand
-# The curves are means over five seeds. **Run it live** measures seed 0 alone. Over its 36 matrices, rank 1 keeps 28 %.
+# The curves are means over five seeds. **Run it live** measures seed 0 alone. Over seed 0's 36 matrices, rank 1 keeps 28 %.
 # %%
 # @title Puts ΔW back, cut to a rank, and measures what that does
 from torch import nn

@@ -160,8 +160,8 @@ print(f"{whose} wrapped {wrapped} layers: query and value in six blocks")
 foreign = nn.TransformerDecoder(nn.TransformerDecoderLayer(192, 4, batch_first=True), 6).eval()
 x = torch.randn(1, 5, 192)
 as_it_was = foreign(x, x)
-# The MLP's two. PyTorch's attention reads its layers' weights and never calls the layers, so it has
-# no use for a wrapper: ours has no `weight`, and would stop it with an error.
+# The MLP's two. PyTorch's attention never calls its layers but reads their `weight`, which a wrapper
+# does not have, so wrapping them would end in an error.
 replace(foreign, 8, 2.0, {"linear1", "linear2"})
 print(sum(isinstance(module, LinearWithLoRA) for module in foreign.modules()), "layers wrapped")
 print(f"largest change of its output: {(foreign(x, x) - as_it_was).abs().max().item()}")
@@ -207,8 +207,8 @@ if find_spec("peft"):
 else:
     print("PEFT is not installed here; `make llm` brings it")
 # %% [markdown]
-# It counts as many: PEFT's layer is yours. It divides alpha by the rank, so its 16 is our 2, and it
-# starts $A$ smaller.
+# It, too, counts 165,888: PEFT's layer is yours, but for two conventions. It divides alpha by the rank,
+# so its 16 is our 2, and it starts $A$ smaller.
 #
 # ## Step 0: has anything changed?
 # It might: 72 matrices are new, and half of them are random. But while $B$ is 0, every number of the
@@ -351,7 +351,7 @@ print(f"base:    {len(changed) - len(of_lora)} of {len(before) - 72} tensors cha
 # frozen layers, and the loss fell even on tales never seen, so it is not all learnt by heart.
 #
 # <details><summary>Why is the held-out loss so far above that on training batches?</summary>
-# Each of these is new to the model, too, but all 380 training tales retell only 19 plots. The held-out ones have
+# Training batches are new, too, but all 380 tales retell only 19 plots. The held-out ones have
 # others.
 # </details>
 #

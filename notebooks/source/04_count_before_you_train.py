@@ -106,9 +106,10 @@ small, step = MODEL_SHAPES["GPT-2 small (124M)"], {"batch_size": 8, "length_toke
 full = memory_budget(small, "full", **step)
 parts = ("weights", "gradients", "optimizer", "activations", "total")
 for_loss = 4 * 8 * 512 * small.vocab_size  # float32, for each token and entry of the vocabulary
-print(f"Of these, the loss alone keeps {for_loss / 1e9:.2f} GB:")
-print("a score for each token and each word it knows.")
-table(["", "GB"], [[part, f"{getattr(full, f'{part}_bytes') / 1e9:.2f}"] for part in parts])
+note = f"""Of the activations, the loss alone keeps {for_loss / 1e9:.2f} GB:
+a score for each token and each word that the model knows."""
+rows = [[part, f"{getattr(full, f'{part}_bytes') / 1e9:.2f}"] for part in parts]
+table(["", "GB"], rows, note=note)
 # %% [markdown]
 # LoRA spares some activations, because a frozen layer without an adapter need not keep its input. But
 # most stay, because the gradient comes back through attention, norms and GELU, which need

@@ -135,11 +135,11 @@ def test_the_words_say_what_lora_spares_of_the_activations_and_what_it_does_not(
     some = MemoryState("Llama 3 8B", batch_size=4, length_tokens=1024)
     assert "all but the inputs of layers without adapters" in memory_bars.explain(some)
     everywhere = replace(some, target_set=memory_bars.TARGET_SETS[1], rank=256)
-    assert "nothing is saved: LoRA keeps 1.8 % more, as" in memory_bars.explain(everywhere)
+    assert "LoRA saves nothing: it keeps 1.8 % more, as" in memory_bars.explain(everywhere)
     few = replace(everywhere, rank=1)
-    assert "hardly anything is saved: each adapter needs" in memory_bars.explain(few)
+    assert "LoRA saves hardly anything: each adapter needs" in memory_bars.explain(few)
     again = replace(few, checkpointing=True)
-    assert "saved. What stays is each block's input, what one" in memory_bars.explain(again)
+    assert "anything. What stays is each block's input, what one" in memory_bars.explain(again)
 
 
 def test_the_words_say_what_lora_adds_to_the_activations_wherever_it_keeps_more() -> None:
@@ -156,11 +156,11 @@ def test_the_words_say_what_lora_adds_to_the_activations_wherever_it_keeps_more(
 
 def test_qlora_s_smaller_activations_have_their_reason() -> None:
     mixed = MemoryState("Llama 3 8B", storage="mixed", batch_size=4, length_tokens=1024)
-    assert "QLoRA's are 14 GB less: its 4-bit weights have no 16-bit copies." in (
+    assert "QLoRA's activations are 14 GB less: its 4-bit weights have no 16-bit copies." in (
         memory_bars.explain(mixed)
     )
     for storage in ("16 bit", "float32"):
-        assert "QLoRA's are" not in memory_bars.explain(replace(mixed, storage=storage))
+        assert "QLoRA's activations are" not in memory_bars.explain(replace(mixed, storage=storage))
 
 
 def test_where_activations_dominate_the_words_say_what_helps() -> None:

@@ -10,7 +10,7 @@ export function answer({ rank, live, more }, data) {
   const kinds = Object.keys(names).filter(kind => more || !MORE.includes(kind));
   const each = kinds.filter(kind => rank in accuracy[kind]).map(kind => `${names[kind]} ${whole(accuracy[kind][rank])}`);
   let explain = `Accuracy at rank ${rank}, mean over ${data.seeds} seeds: ${each.join(", ")}${more ? `; rank 0 ${whole(data.none)}` : ""}. `
-    + `In r random output directions, of which fc_in has 768, ΔW keeps ${percent(energy.subspace[rank])} of its energy.`;
+    + `In r random output directions ΔW keeps ${percent(energy.subspace[rank])} of its energy.`;
   let star = null;
   if (rank in live) {
     star = [`measured now, seed 0: ${percent(live[rank])}`, `recorded for that seed: ${percent(data.live_seed[rank])}`];

@@ -14,7 +14,7 @@ export function answer({ rank, block, module }, data) {
   });
   const [picture, noise, update] = columns;
   const finding = `Energy kept at rank ${rank}: picture ${picture.energy}, noise ${noise.energy}, measured ΔW ${update.energy}.`;
-  const explain = `ΔW of block ${block}, ${module}, is ${update.size}, outputs × inputs. Cut to rank ${rank} it is r (m + n) = ${update.stored} `
+  const explain = `ΔW of block ${block}, ${module}, is ${update.size}, outputs × inputs, as PyTorch stores it. Cut to rank ${rank} it is r (m + n) = ${update.stored} `
     + `numbers instead of m n = ${update.whole}.`;
   const seen = columns.map(({ name, size }) => ({ places: data.objects[name].seen.join("\u00a0×\u00a0"), size }));
   const shown = `They show ${seen[2].places} of ΔW's ${seen[2].size.replaceAll(" ", "\u00a0")} numbers, evenly spaced; of the picture ${seen[0].places}.`;

@@ -22,7 +22,7 @@ export function answer(state, data) {
   if (share > 0.5)
     sentences.push(`Activations are ${percent(share)} of what LoRA needs${state.checkpointing ? "" : ": checkpointing or shorter rows save there"}.`);
   const copies = lora.activations - qlora.activations;
-  if (copies > 0) sentences.push(`QLoRA's are ${megabytes(copies)} less: its 4-bit weights have no 16-bit copies.`);
+  if (copies > 0) sentences.push(`QLoRA's activations are ${megabytes(copies)} less: its 4-bit weights have no 16-bit copies.`);
   const alt = METHODS.map(method => `${NAMES[method]} ${megabytes(rows[method].total)}, mostly ${largest(rows[method])}`).join("; ");
   return { rows, sentences, alt: `Three stacked bars of memory for ${state.model}: ${alt}.` };
 }
@@ -33,7 +33,7 @@ function activationsKept(part, checkpointing) {
   if (part < 0.99)
     return `${percent(part)} stay: ${checkpointing ? blocks : "all but the inputs of layers without adapters, as the error travels through all"}`;
   const more = part > 1.001;
-  const saved = more ? `nothing is saved: LoRA keeps ${percent(part - 1)} more, as every adapter adds its own` : "hardly anything is saved";
+  const saved = more ? `LoRA saves nothing: it keeps ${percent(part - 1)} more, as every adapter adds its own` : "LoRA saves hardly anything";
   if (checkpointing) return `${saved}. What stays is ${blocks}`;
   return more ? saved : `${saved}: each adapter needs its layer's input`;
 }
@@ -42,7 +42,7 @@ function activationsKept(part, checkpointing) {
 export function stored(name, data) {
   const [weight, , , activation, autocast] = data.storages[name];
   if (weight === activation) return `${name}: weights and activations in ${8 * weight} bits`;
-  return `${name}: weights in ${8 * weight} bits, activations ${autocast ? "and a copy of each weight " : ""}in ${8 * activation}`;
+  return `${name}: weights in ${8 * weight} bits, activations${autocast ? ", with a copy of each weight," : ""} in ${8 * activation}`;
 }
 
 /** The cards that a budget fits, in words. */
