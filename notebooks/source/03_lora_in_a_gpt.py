@@ -160,8 +160,8 @@ print(f"{whose} wrapped {wrapped} layers: query and value in six blocks")
 foreign = nn.TransformerDecoder(nn.TransformerDecoderLayer(192, 4, batch_first=True), 6).eval()
 x = torch.randn(1, 5, 192)
 as_it_was = foreign(x, x)
-# The MLP's two. PyTorch's attention never calls its layers but reads their `weight`, which a wrapper
-# does not have, so wrapping them would end in an error.
+# The MLP's two. PyTorch's attention never calls its layers but reads their `weight`. A wrapper has
+# none, so wrapping them would end in an error.
 replace(foreign, 8, 2.0, {"linear1", "linear2"})
 print(sum(isinstance(module, LinearWithLoRA) for module in foreign.modules()), "layers wrapped")
 print(f"largest change of its output: {(foreign(x, x) - as_it_was).abs().max().item()}")
