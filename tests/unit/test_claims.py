@@ -469,8 +469,8 @@ def test_at_equal_learning_the_losses_on_stories_are_compared(of_lora, least, ve
 @pytest.mark.parametrize(
     ("of_lora", "least", "expected"),
     [
-        (4.0, 0.2, [HOLDS, FAILS]),  # between dropout's and decay's
-        (2.0, 0.2, [HOLDS, HOLDS]),
+        (4.0, 0.2, [FAILS, OPEN]),  # at these rates decay is hardly tried
+        (2.0, 0.2, [HOLDS, OPEN]),
         (4.0, 0.3, [OPEN, OPEN]),  # it has not learnt as much
     ],
 )
@@ -534,9 +534,8 @@ def test_the_verdicts_are_those_that_the_notebook_tells() -> None:
         *[FAILS] * 2,
         *[HOLDS] * 2,
         *[OPEN] * 8,
+        *[FAILS, OPEN] * 2,
         FAILS,
-        OPEN,
-        *[FAILS] * 3,
         HOLDS,
     ]
 
@@ -566,12 +565,11 @@ def test_a_figure_at_equal_learning_is_read_from_the_curves() -> None:
     assert f"+{sum(gaps) / 3:.2f} ± " in SHIPPED[17].trials[2].found
 
 
-def test_each_claim_that_fails_does_so_far_from_zero_somewhere_but_for_one() -> None:
+def test_each_claim_that_fails_does_so_far_from_zero_somewhere() -> None:
     for claim in SHIPPED:
         if claim.verdict == FAILS:
             failed = [trial for trial in claim.trials if trial.verdict == FAILS]
-            far = max(trial.distance for trial in failed)
-            assert far < 2 if "weight decay" in claim.said else far >= 5, claim.said
+            assert max(trial.distance for trial in failed) >= 5, claim.said
 
 
 def test_at_rank_32_most_of_the_gap_to_full_is_left_by_the_same_matrices_trained_whole() -> None:

@@ -26,7 +26,8 @@ def test_every_run_comes_once_and_each_seed_has_all_ranks_and_facts():
     usual = [key for key in keys if key["exposures"] == sweep.EXPOSURES and key["seed"]]
     for seed in (1, 2):
         found = [(key["rank"], key["facts"]) for key in usual if key["seed"] == seed]
-        assert found == [(rank, count) for rank, counts in sweep.FACTS.items() for count in counts]
+        every = [(rank, count) for rank, counts in sweep.FACTS.items() for count in counts]
+        assert found == [*every, *((rank, 512) for rank in sweep.BETTER)]
 
 
 def test_a_fact_has_a_name_of_its_own_and_six_tokens_that_count():

@@ -173,9 +173,8 @@ def planted_rank(planted: Record) -> Claim:
 
 
 def _held(memorise: Record, rank: int) -> list[dict[str, Any]]:
-    """The runs at the rate that every seed has, with the bits that are held of each fact."""
-    about = memorise["about"]
-    rate = about["rates"].get(str(rank), about["rates"]["1"])[0]
-    key = {"rank": rank, "facts": MOST_FACTS, "lr": rate, "exposures": about["exposures"]}
-    found = sorted(runs_of(memorise, **key), key=lambda run: run["key"]["seed"])
+    """The runs at the rate that held most, with the bits that are held of each fact."""
+    key = {"rank": rank, "facts": MOST_FACTS, "exposures": memorise["about"]["exposures"]}
+    held = losses_by_rate(memorise, "bits", **key)
+    found = runs_of(memorise, **key, lr=max(held, key=held.__getitem__))
     return [run | {"bits": run["bits"] / MOST_FACTS} for run in found]
