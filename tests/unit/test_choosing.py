@@ -150,9 +150,7 @@ def test_lora_with_the_embedding_has_forgotten_as_much_more_as_is_said() -> None
         for level in (0.30, 0.25, 0.23, 0.22)
     )
     assert all(gap > half for gap, half in gaps) and abs(last) < its_half
-    least, most = (f"{of(gap for gap, _ in gaps):.1f}" for of in (min, max))
-    line = evidence("What it knew must stay")
-    assert f"had forgotten {least} to {most} nats more in most comparisons" in line
+    assert "had mostly forgotten more, too" in evidence("What it knew must stay")
 
 
 def test_its_notebooks_exist() -> None:
