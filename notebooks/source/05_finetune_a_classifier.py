@@ -119,11 +119,10 @@ start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 before = right(model, rows.validation)
 print(f"right before training: {100 * before:.0f} % of the validation messages")
 # %% [markdown]
-# You have a classifier, but because its head is still random, it is right no more often than saying
-# *ham* each time.
+# Its head is still random, so it is right no more often than saying *ham* each time.
 #
 # ## LoRA learns the task
-# Now train 5 % of its numbers. Repeat the first of our five recorded runs, at the rate best on validation.
+# Now train 5 % of its numbers. It is the first of five recorded runs, at the rate best on validation.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, read_record
@@ -282,7 +281,7 @@ decision_tables()
 # ## Bring your own data
 # Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file
 # with a `text` and a `label` in each line, and ten texts or more a label. The next cell writes one:
-# pirate, waiter or text message?
+# pirate, waiter or anyone else?
 # %%
 # @title A file to try it with: own_texts.csv, in a temporary folder
 import csv
@@ -296,7 +295,7 @@ FILE = Path(tempfile.mkdtemp()) / "own_texts.csv"
 speakers = {
     "pirate": [" ".join(re.split(r"(?<=[.!?]) ", tale)[:2]) for tale in load_tales().train],
     "waiter": [pair.sentence for pair in load_menu().train],
-    "text message": [text for text, label in load_spam().train if label == 0],
+    "anyone": [text for text, label in load_spam().train if label == 0],
 }
 with FILE.open("w", newline="", encoding="utf-8") as file:
     lines = csv.writer(file)
@@ -635,7 +634,7 @@ table(["model", "form", "rate", "seeds", "training, %", "validation, %", "test, 
 # 1. Why does the head read the last token?
 # 2. ◇ Which of a training step's three stages does LoRA save?
 # 3. Why not choose the learning rate by the test set?
-# 4. Why can a head alone keep the base's outputs, and LoRA not?
+# 4. Why can a head alone compute and store the base's outputs once, and LoRA not?
 # 5. You have one small model and one task. What speaks for LoRA, and what against?
 #
 # <details><summary>Answers</summary>

@@ -84,3 +84,17 @@ def test_a_solutions_own_cells_show_no_more_than_a_checks_answer(name: str) -> N
     for cell in solution.cells:
         if cell.cell_type == "code" and cell.source not in shared:
             assert [output.data["text/plain"][0] for output in cell.outputs] == ["✓"], cell.source
+
+
+def test_05_says_of_its_note_what_its_table_says() -> None:
+    notebook = nbformat.read(ROOT / "notebooks/solutions/05_finetune_a_classifier.ipynb", 4)
+    note = "The ship leaves at six, shall we meet at the port?"
+    (cell,) = (cell for cell in notebook.cells if f'note = "{note}"' in cell.source)
+    (line,) = (
+        line
+        for output in cell.outputs
+        for line in output.get("data", {}).get("text/plain", "").splitlines()
+        if note in line
+    )
+    said = line.split()[0]
+    assert any(f"takes the note for a {said}'s!" in cell.source for cell in notebook.cells)
