@@ -36,7 +36,7 @@ _WRAPS_WRAPPERS = (
     "wrapped is done; do not go into it."
 )
 _CALLS_ITSELF = (
-    "It never ends, and wraps nothing twice: it calls itself on the same module again. Loop over "
+    "It never ends: it calls itself on the same module again. Loop over "
     "named_children() (named_modules() lists the module itself first) and hand on the child."
 )
 _STORES_NONE = (

@@ -153,7 +153,7 @@ knife
 #
 # <details><summary>What to look for</summary>
 # One piece has over 90 % of the energy and shows stripes, no house: energy does not know what you
-# look for. The house comes with the second. This ΔW is between: its first piece has 35 %, 90 % takes 26.
+# look for. The house comes with the second. Block 0's query is between: its first piece has 35 %, 90 % takes 26.
 # </details>
 #
 # ## The finding: does low rank do the task?
@@ -207,8 +207,8 @@ reveal(worth, answer, because=because, measured=[drawn, accuracies, apart])
 # one direction for each matrix was enough here, give or take five points. But the task is
 # easy: counting words gets 89.7 %.
 #
-# The figure also *cuts* ΔW to each rank. Cut to one direction it has 23 % of its energy left, yet 88 %
-# are right. But LoRA *learns* its directions.
+# The figure also *cuts* ΔW to each rank. Cut to one direction in each of the 36 matrices, it has 23 %
+# of its energy left, yet 88 % are right. But LoRA *learns* its directions.
 #
 # **Takeaway:** how many directions an update *has* and how many its task *needs* are two things.
 # LoRA bets that the second is small.

@@ -207,8 +207,8 @@ if find_spec("peft"):
 else:
     print("PEFT is not installed here; `make llm` brings it")
 # %% [markdown]
-# It, too, counts 165,888: PEFT's layer is yours, but for two conventions. It divides alpha by the rank,
-# so its 16 is our 2, and it starts $A$ smaller.
+# Where installed, it counts 165,888, too. PEFT's layer is yours, but it divides alpha by the rank, so
+# its 16 is our 2, and starts $A$ smaller.
 #
 # ## Step 0: has anything changed?
 # It might: 72 matrices are new, and half of them are random. But while $B$ is 0, every number of the

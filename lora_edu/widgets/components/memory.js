@@ -42,7 +42,7 @@ function activationsKept(part, checkpointing) {
 export function stored(name, data) {
   const [weight, , , activation, autocast] = data.storages[name];
   if (weight === activation) return `${name}: weights and activations in ${8 * weight} bits`;
-  return `${name}: weights in ${8 * weight} bits, activations${autocast ? ", with a copy of each weight," : ""} in ${8 * activation}`;
+  return `${name}: weights in ${8 * weight} bits${autocast ? "; activations, with a copy of each weight," : ", activations"} in ${8 * activation}`;
 }
 
 /** The cards that a budget fits, in words. */

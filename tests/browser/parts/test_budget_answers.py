@@ -110,7 +110,7 @@ def test_the_memory_bars_answers_are_the_packages(page: Page) -> None:
     ("name", "words"),
     [
         ("float32", "float32: weights and activations in 32 bits"),
-        ("mixed", "mixed: weights in 32 bits, activations, with a copy of each weight, in 16"),
+        ("mixed", "mixed: weights in 32 bits; activations, with a copy of each weight, in 16"),
         ("16 bit", "16 bit: weights and activations in 16 bits"),
     ],
 )
