@@ -127,7 +127,7 @@ def test_each_rank_is_compared_with_the_next(held, expected) -> None:
         for seed in range(3)
     ]
     longer = [run | {"key": run["key"] | {"exposures": 600}, "bits": 0} for run in runs]
-    tried = [run | {"key": run["key"] | {"lr": 0.01}, "bits": 0} for run in runs[:1]]
+    tried = [run | {"key": run["key"] | {"lr": 0.01}, "bits": run["bits"] - 5} for run in runs[:1]]
     about = {"exposures": 200, "rates": {"1": [0.002, 0.01], "4": [0.002], "0": [0.002]}}
     found = more_rank_holds_more({"runs": [*longer, *tried, *runs], "about": about})
     assert verdicts(found) == expected

@@ -125,7 +125,7 @@ def more_rank_holds_more(memorise: Record) -> Claim:
 
     def trial(high: int, low: int) -> Trial:
         what = f"{MOST_FACTS} random facts, bits of 66 held of each, rank {high} − {low}"
-        sweeps = ((not_held, {"rank": rank, "facts": MOST_FACTS}) for rank in (high, low))
+        sweeps = ((not_held, _usual(memorise, rank)) for rank in (high, low))
         return unless_coarse(more(what, held[high], held[low], "bits", BITS), *sweeps)
 
     return Claim(
@@ -174,7 +174,11 @@ def planted_rank(planted: Record) -> Claim:
 
 def _held(memorise: Record, rank: int) -> list[dict[str, Any]]:
     """The runs at the rate that held most, with the bits that are held of each fact."""
-    key = {"rank": rank, "facts": MOST_FACTS, "exposures": memorise["about"]["exposures"]}
+    key = _usual(memorise, rank)
     held = losses_by_rate(memorise, "bits", **key)
     found = runs_of(memorise, **key, lr=max(held, key=held.__getitem__))
     return [run | {"bits": run["bits"] / MOST_FACTS} for run in found]
+
+
+def _usual(memorise: Record, rank: int) -> dict[str, Any]:
+    return {"rank": rank, "facts": MOST_FACTS, "exposures": memorise["about"]["exposures"]}
