@@ -251,7 +251,8 @@ class TrainingView:
         rests = self._ended.is_set() or self.history.stopped == HELD
         if rests and self._error is None:
             return self.verdict()
-        return f"{self._name}: {self.state()}."
+        again = "" if self._cell_waits else " Run the cells below again when it has ended."
+        return f"{self._name}: {self.state()}.{again}"
 
     def describe(self) -> str:
         """The picture in words, with its latest numbers."""

@@ -300,8 +300,8 @@ snapshot_verdict
 # </details>
 # %% [markdown]
 # Now train a fresh `model` for 40 steps. Watch the curve, and beneath it the model's tale at
-# steps 0, 10, 20 and 40. **Stop** pauses training after the current step; **Go on** resumes,
-# and then run the cells below again.
+# steps 0, 10, 20 and 40. **Stop** pauses training after the current step; **Go on** resumes;
+# when it has ended, run the cells below again.
 # (On Colab use the cell's own button.)
 # %%
 # @title The tale to tell while it trains; and a snapshot, if yours has not passed

@@ -122,7 +122,7 @@ print(f"right before training: {100 * before:.0f} % of the validation messages")
 # Its head is still random, so it is right no more often than saying *ham* each time.
 #
 # ## LoRA learns the task
-# Now train 5 % of its numbers. It is the first of five recorded runs, at the rate best on validation.
+# Now train 5 % of its numbers. It repeats our first of five recorded runs, at the rate best on validation.
 # %%
 from lora_edu import data_path
 from lora_edu.evaluation import best_rate, read_record
@@ -135,7 +135,7 @@ rates = {
 LR, STEPS, ROWS = rates["lora"], record["about"]["steps"], record["about"]["batch_rows"]
 print(f"learning rate {LR:g}, {STEPS} steps of {ROWS} messages")
 # %% [markdown]
-# Train as in notebook 03. Every 16 steps, `judge` scores the validation messages:
+# As in notebook 03. Every 16 steps, `judge` scores the validation messages:
 # %%
 from lora_edu import classification_loss, fit
 from lora_edu.tasks import measures

@@ -77,6 +77,9 @@ def test_a_run_that_was_held_ends_bit_for_bit_like_one_that_was_not():
     history = asyncio.run(view.run())
     assert (history.stopped, history.last_step) == (HELD, 5)
     assert not held.training
+    view.history.stopped = ""  # as while it goes on
+    assert view._line().endswith("steps. Run the cells below again when it has ended.")
+    view.history.stopped = HELD
     view.resume()
     wait_for_end(view)
     assert without_time(view.history) == without_time(expected)
