@@ -39,12 +39,12 @@ def test_words_give_what_was_recorded_and_leave_out_what_was_not() -> None:
     )
     assert explain(CutBackState(4), DATA) == (
         "Accuracy at rank 4, mean over 5 seeds: ΔW cut to rank r 80 %, ΔW in r random directions "
-        "70 %. In r random output directions, of which fc_in has 768, ΔW keeps 14 % of its energy."
+        "70 %. In r random output directions ΔW keeps 14 % of its energy."
     )
     assert explain(CutBackState(4, more=True), DATA) == (
         "Accuracy at rank 4, mean over 5 seeds: ΔW cut to rank r 80 %, ΔW shrunk, to the cut's "
         "energy 70 %, ΔW in r random directions 70 %, random update, of the cut's energy 70 %; "
-        "rank 0 54 %. In r random output directions, of which fc_in has 768, ΔW keeps 14 % of its "
+        "rank 0 54 %. In r random output directions ΔW keeps 14 % of its "
         "energy."
     )
     assert "LoRA trained at rank r 73 %, " in explain(CutBackState(1), DATA)

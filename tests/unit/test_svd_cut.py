@@ -84,7 +84,7 @@ def test_the_first_and_the_last_block_can_be_chosen(knife) -> None:
 
 def test_the_cut_states_what_it_stores_and_keeps(knife) -> None:
     said = explain(CutState(4, 0, "query"), knife.data)
-    assert "ΔW of block 0, query, is 192 × 8, outputs × inputs." in said
+    assert "ΔW of block 0, query, is 192 × 8, outputs × inputs, as PyTorch stores it." in said
     assert "Cut to rank 4 it is r (m + n) = 800 numbers" in said
     assert "= 0 numbers instead of m n = 2,304" in explain(CutState(0, 0, "fc_in"), knife.data)
     whole, none = (finding(CutState(rank, 0, "query"), knife.data) for rank in (192, 0))
