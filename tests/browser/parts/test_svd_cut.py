@@ -80,8 +80,8 @@ def test_the_keyboard_moves_rank_block_and_layer(page: Page) -> None:
             shown.get_by_label(name).press(key)
         assert shown.inner_text() != before, name
     assert (
-        "ΔW of block 5, value, is 192 × 192, outputs × inputs, as PyTorch stores it. Cut to rank 12 it is"
-        in shown.inner_text()
+        "ΔW of block 5, value, is 192 × 192, outputs × inputs, as PyTorch stores it. "
+        "Cut to rank 12 it is" in shown.inner_text()
     )
 
 
