@@ -360,7 +360,7 @@ other_seeds
 # and would you trust it? And where do even five seeds say more than the whole record shows?
 #
 # <details><summary>What to look for</summary>
-# Of LoRA against the head on our messages, seeds 3 and 4 differ by the very same 50 messages, so the
+# Of LoRA against the head on our messages, in seeds 3 and 4 LoRA is right on 50 messages more, so the
 # interval is from 9.7 to 9.7 points. Nobody should believe that: from two values that agree by luck,
 # Student's t can't see how far others would be off. Small studies err the other way, too. Six of the
 # ten pairs miss a lead of almost ten points; from three seeds on, all find it. Of full against the
@@ -500,7 +500,8 @@ table(["F1", *seeds, "median", "mean without the largest"], rows)
 # 0.134 F1 (0.076 to 0.193). But there LoRA saw only 1,280 of the 3,624 messages, and the rival
 # all. What LoRA adds to the head is not shown there, 0.038 (−0.019 to 0.096). And what was not shown
 # above is now, and the other way round: pre-training helps full fine-tuning, by 0.255 (0.088 to
-# 0.421), and is not shown to help LoRA, 0.154 (−0.054 to 0.362). So a finding belongs to its data.
+# 0.421), and is not shown to help LoRA, 0.154 (−0.054 to 0.362). That other things are shown does not
+# mean that the effects differ; for it they would have to be compared. But say on which data you found it.
 #
 # One more warning. Even without the explorer, this notebook put intervals on twelve differences. If they
 # were independent, the chance that at least one misses the truth would be $1 - 0.95^{12} = 46\,\%$. So
@@ -566,8 +567,8 @@ check("09.flaws", flaws)
 # It was ours. An earlier edition of notebook 06 said so from these two columns alone, though two
 # things differ. Its control, the same matrices trained whole, has since come out at 3.17, 0.03 ± 0.03
 # from full fine-tuning. So at this loss on menus, where matrices are trained whole, the frozen rest makes
-# at most 0.06 of the 1.06 nats between the two columns. But it belongs to this level: at 0.30 the control
-# has forgotten less than full, at 0.24 more, and at 0.25 the curves cross. With the embedding trained
+# at most 0.06 of the 1.06 nats between the two columns. But it belongs to this level, where the curves
+# cross: at 0.30 the control has forgotten 0.13 ± 0.01 less than full, at 0.24 0.22 ± 0.06 more. With the embedding trained
 # as well, LoRA has forgotten 0.49 nats less, and still more than full. The rank may be to blame, too, but LoRA and the control also differ in
 # rate, alpha and start.
 # </details>

@@ -128,7 +128,7 @@ def forgets_less_than_regularised(menus: Record, forgetting: Record) -> Claim:
 
     return Claim(
         "LoRA has forgotten less than full fine-tuning with weight decay or dropout",
-        f"{LEARNS_LESS}, abstract, on code and mathematics; tried here at equal learning",
+        f"{LEARNS_LESS}, section 4.5, on code; tried here at equal learning",
         [trial(remedy, arm, levels) for remedy, (arm, levels) in REMEDIES.items()],
         ["below"],
     )
