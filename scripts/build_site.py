@@ -80,8 +80,8 @@ SAID_INSTEAD = (
         "In JupyterLab or Colab, **Run it live** measures seed 0 alone.",
     ),
     (
-        "**Stop** pauses training after the current step; **Go on** resumes, "
-        "and then run the cells below again. (On Colab use the cell's own button.)",
+        "**Stop** pauses training after the current step; **Go on** resumes; "
+        "when it has ended, run the cells below again. (On Colab use the cell's own button.)",
         "",
     ),
 )
