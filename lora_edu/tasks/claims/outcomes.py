@@ -25,9 +25,8 @@ from lora_edu.evaluation import (
     runs_of,
     tradeoff,
 )
-from lora_edu.tasks.claims.settings import TUNED_MENUS, at_edge, unless_coarse
+from lora_edu.tasks.claims.settings import TUNED_MENUS, Sweep, at_best_rates, at_edge, unless_coarse
 from lora_edu.tasks.claims.sources import ILLUSION, NO_REGRET
-from lora_edu.tasks.claims.targets import of_arm
 from lora_edu.tasks.claims.verdicts import (
     LAYERS,
     LEAST_SEEDS,
@@ -90,14 +89,9 @@ def same_as_full(
             loss("menus, loss, rank 8 − full", menus, LORA_8, **menu),
             loss("menus, loss, rank 32 − full", menus, LORA_32, **menu),
             loss(f"menus, loss, rank 32 − {WHOLE}", menus, LORA_32, MATRICES, **menu),
-            unless_coarse(
-                same(
-                    f"menus, validation loss, rank 32 and the embedding − full{edge}",
-                    of_arm(forgetting, wide),
-                    runs_at_best_rate(menus, **TUNED_MENUS, **FULL),
-                    "validation_loss",
-                    NATS,
-                ),
+            at_best_rates(
+                same,
+                f"menus, validation loss, rank 32 and the embedding − full{edge}",
                 (forgetting, {"arm": wide, "steps": STEPS}),
                 (menus, TUNED_MENUS | FULL),
             ),
@@ -113,7 +107,7 @@ def same_as_full(
     )
 
 
-def tuned(record: Record, key: Mapping, *methods: Mapping) -> list[tuple[Record, dict[str, Any]]]:
+def tuned(record: Record, key: Mapping, *methods: Mapping) -> list[Sweep]:
     """Where the rates of runs on a test set were chosen, one method at a time.
 
     Args:

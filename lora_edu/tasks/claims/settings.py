@@ -7,7 +7,7 @@ the claim with its trials. A method has the best of the rates that were tried fo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lora_edu.evaluation import (
@@ -31,6 +31,7 @@ from lora_edu.tasks.claims.verdicts import (
 from lora_edu.tasks.menu import RANK
 
 Record = Mapping[str, Any]
+Sweep = tuple[Record, Mapping[str, Any]]  # where rates were tried, and what the runs have in common
 
 BY_RANK = "lora 2", "lora 8", "lora 32", "lora 128"  # of settings.json, where alpha is 16
 TUNED_MENUS = {"stage": "tune", "task": "menu"}
@@ -51,7 +52,6 @@ def small_rank(spam: Record, menus: Record, llm: Record) -> Claim:
     finals = {"stage": "final", "task": "menu", "method": "lora"}
     menus_one, menus_many = (runs_of(menus, **finals, rank=rank) for rank in (1, 32))
     ranks = [{"stage": "tune", "method": "lora", "rank": rank} for rank in (1, 64)]
-    llm_one, llm_many = (runs_at_best_rate(llm, **key) for key in ranks)
     edge = ", best rates at the edge of those tried" * all(at_edge(llm, **key) for key in ranks)
     tuned = [(menus, TUNED_MENUS | {"method": "lora", "rank": rank}) for rank in (1, 32)]
     return Claim(
@@ -62,14 +62,9 @@ def small_rank(spam: Record, menus: Record, llm: Record) -> Claim:
             unless_coarse(
                 same("menus, loss, rank 1 − 32", menus_one, menus_many, "test_loss", NATS), *tuned
             ),
-            unless_coarse(
-                same(
-                    f"menus, SmolLM2, validation loss, rank 1 − 64{edge}",
-                    llm_one,
-                    llm_many,
-                    "validation_loss",
-                    NATS,
-                ),
+            at_best_rates(
+                same,
+                f"menus, SmolLM2, validation loss, rank 1 − 64{edge}",
                 *((llm, key) for key in ranks),
             ),
         ],
@@ -88,7 +83,20 @@ def at_edge(record: Record, **key: Any) -> bool:
     return best_rate(record, **key) in (rates[0], rates[-1])
 
 
-def unless_coarse(trial: Trial, *sweeps: tuple[Record, Mapping[str, Any]]) -> Trial:
+def at_best_rates(kind: Callable[..., Trial], what: str, first: Sweep, second: Sweep) -> Trial:
+    """The trial of two sweeps by their validation loss, each at its best rate.
+
+    Args:
+        kind: `more`, `less` or `same`.
+        what: What is compared.
+        first: The record in which its rates were tried, and its runs' keys there.
+        second: Likewise.
+    """
+    runs = (runs_at_best_rate(record, **key) for record, key in (first, second))
+    return unless_coarse(kind(what, *runs, "validation_loss", NATS), first, second)
+
+
+def unless_coarse(trial: Trial, *sweeps: Sweep) -> Trial:
     """Leaves a trial open that a learning rate between those tried might decide otherwise.
 
     So it is where a method's best rate beats each of its neighbours by more than the difference,
@@ -96,7 +104,7 @@ def unless_coarse(trial: Trial, *sweeps: tuple[Record, Mapping[str, Any]]) -> Tr
     between them would do is not known.
 
     Args:
-        trial: Of methods at their best rates, decided by its interval, in nats.
+        trial: Of methods at their best rates, decided by its interval, in the unit of the losses.
         sweeps: For each method the record in which its rates were tried, and its runs' keys there.
     """
     difference = abs(trial.low + trial.high) / 2
@@ -119,7 +127,7 @@ def _beside(losses: Sequence[float]) -> range:
     return range(max(best - 1, 0), min(best + 2, len(losses)))
 
 
-def unless_it_turns(trial: Trial, measure: str, *sweeps: tuple[Record, Mapping]) -> Trial:
+def unless_it_turns(trial: Trial, measure: str, *sweeps: Sweep) -> Trial:
     """Leaves a trial open whose sign another choice among the best rate and its neighbours turns.
 
     It is for what a rate changes although it was not chosen by it, such as what is forgotten.
@@ -252,10 +260,8 @@ def slower_at_high_rank(settings: Record, menus: Record, forgetting: Record) -> 
 
     def trial(rank: int) -> Trial:
         small = settings, {"arm": f"lora {rank}"}
-        one, other = (runs_at_best_rate(record, **key) for record, key in (small, large[rank]))
         what = f"menus, validation loss at rank {rank}, multiplier {16 / rank:g} − 2"
-        found = more(f"{what}, each at its best rate", one, other, "validation_loss", NATS)
-        return unless_coarse(found, small, large[rank])
+        return at_best_rates(more, f"{what}, each at its best rate", small, large[rank])
 
     return Claim(
         "With alpha / rank and alpha kept, learning is slowed at a high rank",

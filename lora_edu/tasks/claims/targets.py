@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lora_edu.evaluation import runs_at_best_rate
-from lora_edu.tasks.claims.settings import unless_coarse
+from lora_edu.evaluation import runs_of
+from lora_edu.tasks.claims.settings import Sweep, at_best_rates
 from lora_edu.tasks.claims.sources import LORA, NO_REGRET
-from lora_edu.tasks.claims.verdicts import NATS, Claim, less, more
+from lora_edu.tasks.claims.verdicts import Claim, less, more
 from lora_edu.tasks.forgetting import STEPS
 
 ATTENTION, MLP, ALL = "lora 10, attention", "lora 8, mlp", "lora 4"
@@ -24,17 +24,12 @@ def attention_alone(forgetting: Mapping[str, Any]) -> Claim:
     Args:
         forgetting: The record.
     """
-    attention, mlp = of_arm(forgetting, ATTENTION), of_arm(forgetting, MLP)
-    what = f"menus, validation loss, attention − MLP, {_numbers(attention)} numbers each"
+    numbers = _numbers(forgetting, ATTENTION)
+    what = f"menus, validation loss, attention − MLP, {numbers} numbers each"
     return Claim(
         "With as many parameters, attention alone does worse than the MLP alone",
         f"{NO_REGRET}, “Layers Where LoRA Is Applied”",
-        [
-            unless_coarse(
-                more(what, attention, mlp, "validation_loss", NATS),
-                *((forgetting, _sweep(arm)) for arm in (ATTENTION, MLP)),
-            )
-        ],
+        [at_best_rates(more, what, *(_sweep(forgetting, arm) for arm in (ATTENTION, MLP)))],
         ["03"],
     )
 
@@ -45,18 +40,12 @@ def more_kinds_of_layers(forgetting: Mapping[str, Any]) -> Claim:
     Args:
         forgetting: The record.
     """
-    wide, narrow = of_arm(forgetting, ALL), of_arm(forgetting, MLP)
-    fewer = f"{_numbers(wide)} numbers − {_numbers(narrow)}"
+    fewer = f"{_numbers(forgetting, ALL)} numbers − {_numbers(forgetting, MLP)}"
     trials = [
-        unless_coarse(
-            less(
-                f"menus, validation loss, all six at rank 4 − {name}, {fewer}",
-                wide,
-                of_arm(forgetting, arm),
-                "validation_loss",
-                NATS,
-            ),
-            *((forgetting, _sweep(each)) for each in (ALL, arm)),
+        at_best_rates(
+            less,
+            f"menus, validation loss, all six at rank 4 − {name}, {fewer}",
+            *(_sweep(forgetting, each) for each in (ALL, arm)),
         )
         for name, arm in (("attention at 10", ATTENTION), ("MLP at 8", MLP))
     ]
@@ -68,19 +57,10 @@ def more_kinds_of_layers(forgetting: Mapping[str, Any]) -> Claim:
     )
 
 
-def of_arm(record: Mapping[str, Any], arm: str) -> list[dict[str, Any]]:
-    """Returns an arm's runs of the usual length at its best rate.
-
-    Args:
-        record: `forgetting.json`.
-        arm: One of its arms.
-    """
-    return runs_at_best_rate(record, **_sweep(arm))
+def _sweep(forgetting: Mapping[str, Any], arm: str) -> Sweep:
+    """An arm's runs of the usual length, at all its rates."""
+    return forgetting, {"arm": arm, "steps": STEPS}
 
 
-def _sweep(arm: str) -> dict[str, Any]:
-    return {"arm": arm, "steps": STEPS}
-
-
-def _numbers(runs: list[dict[str, Any]]) -> str:
-    return f"{runs[0]['trainable_parameters']:,}"
+def _numbers(forgetting: Mapping[str, Any], arm: str) -> str:
+    return f"{runs_of(forgetting, arm=arm)[0]['trainable_parameters']:,}"

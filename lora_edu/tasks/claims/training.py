@@ -11,7 +11,7 @@ from statistics import mean
 from typing import Any
 
 from lora_edu.evaluation import runs_at_best_rate
-from lora_edu.tasks.claims.settings import TUNED_MENUS, unless_coarse
+from lora_edu.tasks.claims.settings import TUNED_MENUS, at_best_rates, unless_coarse
 from lora_edu.tasks.claims.sources import LORA_PLUS, NO_REGRET, STARTS
 from lora_edu.tasks.claims.verdicts import NATS, Claim, less, more
 
@@ -34,12 +34,7 @@ def separate_rates(settings: Record) -> Claim:
     return Claim(
         "A higher learning rate for B than for A does better than one rate for both",
         f"{LORA_PLUS}, abstract",
-        [
-            unless_coarse(
-                less(what, ratios[best], _of(settings, USUAL), LOSS, NATS),
-                *((settings, {"arm": arm}) for arm in (best, USUAL)),
-            )
-        ],
+        [at_best_rates(less, what, *((settings, {"arm": arm}) for arm in (best, USUAL)))],
         ["10"],
     )
 
@@ -50,14 +45,14 @@ def zero_b(settings: Record) -> Claim:
     Args:
         settings: The record.
     """
-    usual, trials = _of(settings, USUAL), []
+    trials = []
     for arm, size in (
         ("A zero, usual", "B drawn by its rows"),
         ("A zero, small", "B as small as A would be"),
     ):
         what = f"menus, validation loss, B zero − A zero, {size}"
-        trial = less(what, usual, _of(settings, arm), LOSS, NATS)
-        trials.append(unless_coarse(trial, *((settings, {"arm": each}) for each in (USUAL, arm))))
+        both = ((settings, {"arm": each}) for each in (USUAL, arm))
+        trials.append(at_best_rates(less, what, *both))
     return Claim(
         "It is better to start with B zero and A random than the other way round",
         f"{STARTS}, abstract",
