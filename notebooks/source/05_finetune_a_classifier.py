@@ -135,7 +135,7 @@ rates = {
 LR, STEPS, ROWS = rates["lora"], record["about"]["steps"], record["about"]["batch_rows"]
 print(f"learning rate {LR:g}, {STEPS} steps of {ROWS} messages")
 # %% [markdown]
-# As in notebook 03. Every 16 steps, `judge` scores the validation messages:
+# Train as in 03. Every 16 steps, `judge` scores the validation messages:
 # %%
 from lora_edu import classification_loss, fit
 from lora_edu.tasks import measures
