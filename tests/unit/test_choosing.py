@@ -79,21 +79,32 @@ def test_a_fold_beneath_has_each_line_s_evidence_and_its_limits() -> None:
         assert limits and re.search(SUPPORT, support, re.I), line
 
 
+def errors_of(runs: dict, **key: str | int) -> Tensor:
+    found = runs_of(runs, stage="final", **key)
+    return torch.stack([digits(run["errors"]) for run in found])
+
+
 def test_the_slot_errors_beside_the_rank_are_those_of_the_record() -> None:
-    menus = record("generator_bundled")
+    menus, llm = record("generator_bundled"), record("llm_menu")
     slots = digits(menus["about"]["test_slots"])
 
     def errors(method: str, **key: int) -> Tensor:
-        runs = runs_of(menus, stage="final", task="menu", method=method, **key)
-        return torch.stack([digits(run["errors"]) for run in runs])
+        return errors_of(menus, task="menu", method=method, **key)
 
+    large = [errors_of(llm, method=method) for method in ("lora", "full")]
+    of_llm = digits(llm["about"]["slots"]["test"])
+    beside = compare(of_llm, *large, error_rate_score, highest=math.inf)
     ranks = {rank: errors("lora", rank=rank) for rank in (8, 32)}
     pairs = [(ranks[8], errors("full")), (ranks[32], errors("full"))]
     pairs += [(errors("matrices"), errors("full")), (ranks[8], ranks[32])]
     found = [compare(slots, *pair, error_rate_score, highest=math.inf) for pair in pairs]
-    said = [[signed(100 * x).lstrip("+") for x in (gap.value, gap.low, gap.high)] for gap in found]
+    said = [
+        [signed(100 * x).lstrip("+") for x in (gap.value, gap.low, gap.high)]
+        for gap in (*found, beside)
+    ]
     (line,) = (line for line in TEXT.splitlines() if line.startswith("- **Rank.**"))
-    assert f"{said[0][0]} with our small GPT" in line
+    assert "by {} ({} to {}) with our small GPT".format(*said[0]) in line
+    assert "by {} points ({} to {}) with SmolLM2".format(*said[-1]) in line
     assert f"rank 32 still makes {said[1][0]} points more" in line
     assert f"trained whole make {said[2][0]} more" in line
     assert found[3].low < 0 < found[3].high  # of the ranks themselves no difference is shown
