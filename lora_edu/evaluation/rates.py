@@ -186,3 +186,32 @@ def forgotten_at(learning: float, curve: Sequence[Point]) -> float:
             share = (one.learning - learning) / (one.learning - other.learning)
             return one.forgetting + share * (other.forgetting - one.forgetting)
     return math.nan
+
+
+def forgotten_beyond(
+    ours: Sequence[Sequence[Point]], theirs: Sequence[Sequence[Point]]
+) -> dict[float, tuple[float, float]]:
+    """Returns what an arm's runs have forgotten beyond another arm's curve, by our rate.
+
+    Each run is set beside the other's curve of the same seed where that has learnt as much as the
+    run, so that no line is drawn between our own rates.
+
+    Args:
+        ours: A curve of each seed, as from `tradeoff`, each at the same rates.
+        theirs: A curve of each of the same seeds.
+
+    Returns:
+        For each rate the mean difference over seeds and half of its 95 % interval; rates where
+        one of their curves does not come by are left out.
+
+    Raises:
+        ValueError: there is one seed alone, or the two have not as many.
+    """
+    found = {}
+    for runs in zip(*ours, strict=True):
+        pairs = zip(runs, theirs, strict=True)
+        beside = [forgotten_at(run.learning, curve) for run, curve in pairs]
+        if not any(map(math.isnan, beside)):
+            lost = torch.tensor([run.forgetting for run in runs])
+            found[runs[0].rate] = mean_difference(lost, torch.tensor(beside))
+    return found

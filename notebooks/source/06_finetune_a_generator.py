@@ -715,7 +715,7 @@ tendency = predict(question, ["LoRA, rank 8", "full", "can't say"])
 tendency
 # %%
 # @title The answer: run it when you have predicted
-from lora_edu.evaluation import forgotten_at, mean_difference
+from lora_edu.evaluation import forgotten_at, forgotten_beyond, mean_difference
 from lora_edu.tasks import curves_at_more_rates
 
 LEVELS = (0.30, 0.25, 0.23)  # validation loss on menus
@@ -822,7 +822,12 @@ rows = [
     ["on the way from LoRA, rank 8, to full, by seed", *shares],
     ["its loss on stories, minus full's", *gaps],
 ]
-on_the_way = table(columns, rows, note="± is half of a 95 % interval over three seeds.")
+beyond = forgotten_beyond(*(arms[name][1] for name in order[2:])).items()
+own = ", ".join(f"{signed(gap, 2)} ± {half:.2f} at {rate:g}" for rate, (gap, half) in beyond)
+note = f"""± is half of a 95 % interval over three seeds.
+The same at each run's own loss on menus, by the control's rate:
+{own}."""
+on_the_way = table(columns, rows, note=note)
 to_024 = sum(ways[:3], [])  # at 0.23 the seeds disagree
 place = PLACES[0 if max(to_024) < 1 / 3 else 2 if min(to_024) > 2 / 3 else 1]
 
@@ -856,9 +861,10 @@ reveal(control, place, because=because, measured=[compared, on_the_way, drawn])
 # With menus at 0.30, 0.25 and 0.24 the control is nearer to full fine-tuning; at 0.23 its three seeds
 # lie too far apart to say. How the two compare depends on how much was learnt. With menus at 0.30
 # and 0.25 the control has forgotten about as much as full, and at 0.24 about 0.2 nats more. Further to
-# the left, in the figure, it forgets far more. Don't trust a tenth of a nat here, since the straight line
-# between two rates may be off by as much. And LoRA at rank 8 only just gets to 0.23: in a second sweep
-# one of its three seeds did not.
+# the left, in the figure, it forgets far more: at the rate 0.001, for example, by 1.32 ± 0.54 nats
+# beside full where full has learnt menus as well. Don't trust a tenth of a nat here, since the straight
+# line between two rates may be off by as much. And LoRA at rank 8 only just gets to 0.23: in a second
+# sweep one of its three seeds did not.
 #
 # So of what LoRA at rank 8 forgot beyond full, leaving the rest frozen explains little down to 0.24.
 # Does LoRA need what it left frozen? The control can't say, so the next section tries it.
@@ -875,7 +881,7 @@ reveal(control, place, because=because, measured=[compared, on_the_way, drawn])
 # well, never learns them. So LoRA at rank 32 now trains the embedding, too, at a rate of its own
 # (0.0005), and each run is measured as before.
 # %%
-BESIDE_FULL = ["less at each level", "more at each level", "it depends on the level"]
+BESIDE_FULL = ["less at each level", "more at each level", "neither at each level"]
 question = "Where both have learnt as much, LoRA with the embedding has forgotten, beside full, …"
 crossing = predict(question, BESIDE_FULL)
 crossing
@@ -937,8 +943,8 @@ reveal(crossing, found, because=because, measured=[compared, at_rank_8])
 # But is that LoRA's doing? The embedding's rate stayed at 0.0005 throughout, while in full
 # fine-tuning it falls with all the others. The last two columns take this away: full fine-tuning,
 # its embedding at the same 0.0005. Beside that, LoRA of rank 32 has forgotten a little more, 0.05 to
-# 0.12 nats, which at 0.25 three seeds do not show. So of the difference about half was the embedding's rate at 0.23, and more at 0.25, and what
-# is left for LoRA is small.
+# 0.12 nats, which at 0.25 three seeds do not show. So of the difference about half was the
+# embedding's rate at 0.23, and more at 0.25, and what is left for LoRA is small.
 #
 # And what of the last section's question? With the embedding trained, LoRA of rank 8 has forgotten
 # 0.49 ± 0.26 nats less where menus are at 0.25, nearly half of the 1.06 that it was behind full, and

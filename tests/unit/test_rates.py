@@ -10,6 +10,7 @@ from lora_edu.evaluation.rates import (
     Point,
     best_rate,
     forgotten_at,
+    forgotten_beyond,
     losses_by_rate,
     seeds_by_rate,
     tradeoff,
@@ -65,6 +66,21 @@ def test_a_curve_is_read_at_its_points_and_between_them(learning, forgotten) -> 
 @pytest.mark.parametrize("learning", [0.4, 1.6])
 def test_where_no_rate_has_learnt_so_much_nothing_is_made_up(learning: float) -> None:
     assert math.isnan(forgotten_at(learning, tradeoff(RECORD, "old", method="a")[0]))
+
+
+def test_runs_are_set_beside_the_other_curve_at_their_own_loss() -> None:
+    full = [
+        [Point(0.1, 2.0, 1.0), Point(0.2, 1.0, 3.0)],
+        [Point(0.1, 2.0, 1.0), Point(0.2, 1.0, 5.0)],
+    ]
+    runs = [
+        [Point(0.5, 3.0, 9.0), Point(0.6, 1.5, 4.0)],
+        [Point(0.5, 1.5, 9.0), Point(0.6, 1.0, 9.0)],
+    ]
+    found = forgotten_beyond(runs, full)  # at 0.5 the first seed has learnt less than full ever had
+    assert list(found) == [0.6]
+    gap, half = found[0.6]  # 4 - 2 and 9 - 5
+    assert gap == pytest.approx(3.0) and half == pytest.approx(12.71, abs=0.01)
 
 
 def test_a_curve_takes_rates_from_another_sweep_but_not_those_that_it_has() -> None:
