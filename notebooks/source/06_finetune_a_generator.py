@@ -860,9 +860,9 @@ reveal(control, place, because=because, measured=[compared, on_the_way, drawn])
 #
 # With menus at 0.30, 0.25 and 0.24 the control is nearer to full fine-tuning; at 0.23 its three seeds
 # lie too far apart to say. How the two compare depends on how much was learnt. With menus at 0.30
-# and 0.25 the control has forgotten about as much as full, and at 0.24 about 0.2 nats more. Further to
-# the left, in the figure, it forgets far more: at the rate 0.001, for example, by 1.32 ± 0.54 nats
-# beside full where full has learnt menus as well. Don't trust a tenth of a nat here, since the straight
+# and 0.25 the control has forgotten about as much as full, or a little less, and at 0.24 about 0.2
+# nats more. Further to the left, in the figure, it forgets far more: at the rate 0.001, for example,
+# by 1.32 ± 0.54 nats beside full where full has learnt menus as well. Don't trust a tenth of a nat here, since the straight
 # line between two rates may be off by as much. And LoRA at rank 8 only just gets to 0.23: in a second
 # sweep one of its three seeds did not.
 #
@@ -1042,8 +1042,8 @@ alt = "Loss on stories over loss on menus. LoRA with the embedding, by a lower r
 picture(chart, alt=f"{alt}than full where little is learnt; turned down, it is near full's curve.")
 # %% [markdown]
 # **Takeaway:** turned down from a rate that suits it, LoRA has forgotten less, and learnt as much. It saves
-# 0.2 to 0.4 nats in seven places of the table; in three others three seeds do not show it. The rates that
-# suit are a fifth to a half of the one that is best for menus. From the best one itself every way
+# 0.2 to 0.4 nats in seven places of the table; in three others three seeds do not show it. In the
+# seven, the rates that suit are a fifth to a half of the one that is best for menus. From the best one itself every way
 # has forgotten *more* than by a lower rate, full fine-tuning by two nats; only for LoRA at rank 8 the
 # seeds don't show it. Full fine-tuning and the control save no more than our straight lines may be off,
 # and at 0.23 turning down costs the control 0.44 ± 0.27.
@@ -1250,9 +1250,9 @@ reveal(brings, found, because=because, measured=[measured, gain])
 #
 # What is still missing may be rank, or the embedding's own rate of 0.0005, which we did not tune. Or it
 # is time: each run has seen less than a quarter of the examples once, and the paper made five passes.
-# Whether the embedding alone would do, we have not tried. And LoRA is not shown to have forgotten less: full
-# fine-tuning at a rate of 0.0003 learnt as much (validation loss 1.37 against 1.36), and its loss on
-# stories is 3.3, LoRA's 3.5, with one seed.
+# Whether the embedding alone would do, we have not tried. And LoRA with the embedding is not shown to have forgotten
+# less: full fine-tuning at a rate of 0.0003 learnt as much (validation loss 1.37 against 1.36 at rank 8),
+# and its loss on stories is 3.3, LoRA's 3.5, with one seed.
 #
 # </details>
 #

@@ -696,12 +696,13 @@ reveal(control, place, because=why, measured=[at_equal, of_mlp])
 # <details><summary><b>Takeaway</b>, once you have predicted</summary>
 #
 # Trained whole, the same matrices have forgotten about as much as full fine-tuning, which trains
-# everything: the means are within 0.04 nats of each other, and on old answers, where little was learnt,
-# the control has forgotten more by that. So for them leaving the rest frozen costs
+# everything: at these levels the means are within 0.04 nats of each other, and on old answers, where
+# little was learnt, the control has forgotten more by that. So for them leaving the rest frozen costs
 # little or nothing, down to a menus loss of 0.32. Lower, where both curves turn, the seeds disagree.
 # Whether it costs something under LoRA, as it did in notebook 06, is open, because here no run with LoRA
-# trains the embedding. The control's points, like full's, are on one straight line, between 0.00003 and
-# 0.0001.
+# trains the embedding. The control's points, like full's, are on one straight line, between the rates
+# 0.00003 and 0.0001; only one seed of the control's, at 0.32, is just past its end.
+#
 # Is it the low rank? That is not shown, because LoRA and the control also differ in rate, alpha and
 # start. LoRA on the MLP alone is not
 # shown to have forgotten less than LoRA on all 210 at a menus loss of 0.35. Where both have learnt less
