@@ -6,7 +6,7 @@ is folded, and an exercise's own cell, not as lines. What a cell shows to be rea
 
 The marked path is the short way through the course: every section but those headed "Deeper" and
 the questions at a notebook's end. Fold-outs are beside it. `with_times` writes the minutes where
-they are read.
+they are read, and beside them which deeper section must have run before another.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nbformat import NotebookNode
+
+from scripts.notebook_names import names_of
 
 WORDS_A_MINUTE, LINES_A_MINUTE, MINUTES_AN_EXERCISE = 180, 12, 4.5
 # The words that a cell shows unfolded, if it ends so; a test counts them.
@@ -127,17 +129,49 @@ def _rounded(section: Section) -> int:
     return max(1, round(section.minutes))
 
 
+def needed(cells: Sequence[NotebookNode]) -> dict[str, list[str]]:
+    """Returns which deeper sections have to run before another, for each that needs one.
+
+    Those are the sections that bind a name which it reads, where none outside them does, and the
+    ones that these need. What an exercise reads is left out, since its two versions differ.
+
+    Args:
+        cells: Of the whole notebook.
+    """
+    heading, outside, bound = "", set(), {}
+    needs: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            heading = ([heading] + _HEADING.findall(cell.source))[-1].strip()
+            continue
+        reads, binds = names_of(cell.source)
+        if heading.startswith(DEEPER):
+            own = bound.setdefault(heading, set())
+            if "exercise" not in cell.metadata:
+                for other, names in bound.items():
+                    if other != heading and (reads - binds - own - outside) & names:
+                        known = {*needs.get(heading, ()), *needs.get(other, ()), other}
+                        needs[heading] = [each for each in bound if each in known]
+            own |= binds
+        else:
+            outside |= binds
+    return needs
+
+
 def with_times(cells: list[NotebookNode]) -> None:
     """Writes the minutes into a notebook's text, in place.
 
     The opening's `{path}` and `{whole}` become minutes. In a notebook that has a path, a line
     beneath each heading says whether the section is on it, and how long it takes. The first one
-    that is folded also says how to open it.
+    that is folded also says how to open it, and one that needs another says so.
     """
     found, opening = sections(cells), cells[0]
     if PATH in opening.source:
         folded = next((each for each in found if each.heading.startswith(DEEPER)), None)
-        lines = iter([_line(each, told_how=each is folded) for each in found[1:]])
+        needs = needed(cells)
+        lines = iter(
+            [_line(each, each is folded, needs.get(each.heading, ())) for each in found[1:]]
+        )
         for cell in cells:
             if cell.cell_type == "markdown":
                 timed_text = _HEADING.sub(lambda match: match[0] + next(lines), cell.source)
@@ -146,9 +180,16 @@ def with_times(cells: list[NotebookNode]) -> None:
     opening.source = opening.source.replace(PATH, f"{path}").replace(WHOLE, f"{whole}")
 
 
-def _line(section: Section, told_how: bool) -> str:
+def _line(section: Section, told_how: bool, needs: Sequence[str]) -> str:
     if section.heading.startswith(UNTIMED):
         return ""
     sign = "◆" if section.on_path else "◇"
     how = FOLDED_HOW if told_how else ""
-    return f"\n{sign} *{_rounded(section)} min{how}*\n"
+    first = f". Run {_listed(needs)} first." if needs else ""
+    return f"\n{sign} *{_rounded(section)} min{how}{first}*\n"
+
+
+def _listed(headings: Sequence[str]) -> str:
+    titles = [each.removeprefix(f"{DEEPER}: ") for each in headings]
+    *most, last = (f"“{title[0].upper()}{title[1:]}”" for title in titles)
+    return f"{', '.join(most)} and {last}" if most else last

@@ -624,7 +624,7 @@ def test_a_section_beside_the_path_is_folded_to_its_heading_and_minutes(
             assert folded.count() == heading.startswith("Deeper: "), heading
             if folded.count():
                 said = folded.locator("summary").first.inner_text()
-                assert re.search(r"\n◇ \d+ min$", said)
+                assert re.search(r"\n◇ \d+ min(\. Run “.+” first\.)?$", said)
                 assert section.inner_text() == said
         assert folds(page) == [False] * 5
         page.get_by_role("heading", name="Deeper: a learning rate").click()

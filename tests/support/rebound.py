@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ast
 import re
-import symtable
 from collections.abc import Iterator, Sequence
 
-_NOT_PYTHON = re.compile(r"^[ \t]*[%!].*$", flags=re.M)
+from scripts.notebook_names import names_of, python_of
+
 _REVEALS = re.compile(r"\breveal\(\s*(\w+)")
 
 
@@ -32,7 +32,7 @@ def rebound(cells: Sequence[str]) -> list[tuple[int, str, int]]:
         >>> rebound(["asked = predict('?')", "y = x + 1", "reveal(asked, y)", "x = 2"])
         [(1, 'x', 3)]
     """
-    names = [_names(cell) for cell in cells]
+    names = [names_of(cell) for cell in cells]
     imports = [dict(_imported(cell)) for cell in cells]
     found = {
         (place, name, later)
@@ -72,29 +72,9 @@ def _origin(name: str, imports: Sequence[dict[str, str]]) -> str | None:
     return next((cell[name] for cell in reversed(imports) if name in cell), None)
 
 
-def _names(cell: str) -> tuple[set[str], set[str]]:
-    """The notebook's names that a cell reads, and those that it binds (or deletes)."""
-    reads, binds = set(), set()
-    top = symtable.symtable(_python(cell), "cell", "exec")
-    for table in _tables(top):
-        for symbol in table.get_symbols():
-            here = table is top or symbol.is_global()
-            if here and symbol.is_referenced():
-                reads.add(symbol.get_name())
-            if here and (symbol.is_assigned() or symbol.is_imported()):
-                binds.add(symbol.get_name())
-    return reads, binds
-
-
-def _tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
-    yield table
-    for child in table.get_children():
-        yield from _tables(child)
-
-
 def _imported(cell: str) -> Iterator[tuple[str, str]]:
     """Each name that a cell imports, with what it stands for."""
-    for node in ast.walk(ast.parse(_python(cell))):
+    for node in ast.walk(ast.parse(python_of(cell))):
         match node:
             case ast.Import(aliases):
                 for alias in aliases:
@@ -102,8 +82,3 @@ def _imported(cell: str) -> Iterator[tuple[str, str]]:
                     yield name, alias.name if alias.asname else name
             case ast.ImportFrom(module, aliases):
                 yield from ((each.asname or each.name, f"{module}.{each.name}") for each in aliases)
-
-
-def _python(cell: str) -> str:
-    """A cell without the lines that are for IPython; what is indented keeps a line."""
-    return _NOT_PYTHON.sub(lambda line: line[0][: -len(line[0].lstrip())] + "pass", cell)

@@ -12,6 +12,7 @@ from scripts.notebook_times import (
     FOLDED_HOW,
     SHOWN_WORDS,
     count_words,
+    needed,
     path_minutes,
     sections,
     shown_minutes,
@@ -94,6 +95,38 @@ def test_the_first_folded_section_alone_says_how_it_opens() -> None:
     cells = [opening(), new_markdown_cell(text)]
     with_times(cells)
     assert [FOLDED_HOW in part for part in cells[1].source.split("\n## ")] == [False, True, False]
+
+
+def test_a_deeper_section_names_those_that_must_have_run_before_it() -> None:
+    cells = [
+        new_markdown_cell("# Title\n{path} {whole}\n## Near"),
+        new_code_cell("x = 1"),
+        new_markdown_cell("## Deeper: why so?"),
+        new_code_cell("y = x\nx = 2"),
+        new_markdown_cell("## Deeper: how?\n## Deeper: by itself"),
+        new_code_cell("z = x + len([y for y in range(3)])"),
+        new_markdown_cell("## Deeper: then\nword"),
+        new_code_cell("def later():\n    return y\nw = later()"),
+        new_markdown_cell("## Deeper: last"),
+        new_code_cell("print(w, z)"),
+    ]
+    assert needed(cells) == {
+        "Deeper: then": ["Deeper: why so?"],
+        "Deeper: last": ["Deeper: why so?", "Deeper: by itself", "Deeper: then"],
+    }
+    with_times(cells)
+    assert cells[6].source == "## Deeper: then\n\u25c7 *1 min. Run “Why so?” first.*\n\nword"
+    assert cells[8].source.endswith("Run “Why so?”, “By itself” and “Then” first.*")
+
+
+def test_what_an_exercise_needs_is_left_out() -> None:
+    cells = [
+        new_markdown_cell("## Deeper: one"),
+        new_code_cell("y = 1"),
+        new_markdown_cell("## Deeper: two"),
+        new_code_cell("answer = y", metadata={"exercise": "99.a"}),
+    ]
+    assert needed(cells) == {}
 
 
 def test_a_notebook_without_a_path_gets_its_whole_time_alone() -> None:
