@@ -121,7 +121,7 @@ def explain_error(error: Exception) -> str:
     the answer was of a kind that the checker could not use.
     """
     if isinstance(error, ReturnedNothing):
-        return "Your function returned None: is the `return` missing?"
+        return "Your function returned None: is the `return` missing, or not always reached?"
     if isinstance(error, Changed):
         return str(error)
     kind, text = type(error).__name__, first_line(error)

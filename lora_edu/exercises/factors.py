@@ -139,7 +139,8 @@ def elbow(answer: Any) -> None:
     if rank in losses and rank < planted:
         raise Wrong(
             f"At rank {rank:g} the loss is still {losses[rank] / min(losses.values()):.1f} times "
-            "the lowest: your margin is too wide. Compare by a ratio, not by a fixed difference."
+            "the lowest: your margin is too wide. If it is a fixed difference, take a ratio to the "
+            "lowest instead."
         )
     if rank in losses and planted == min(losses):
         raise Wrong(
@@ -196,6 +197,10 @@ def _largest_good(losses: dict[int, float], planted: int, share: float) -> int:
     return max(rank for rank, loss in losses.items() if loss <= share * min(losses.values()))
 
 
+def _beside_smallest_rank(losses: dict[int, float], planted: int, share: float) -> int | None:
+    return next((rank for rank, loss in losses.items() if loss <= share * min(losses)), None)
+
+
 def _first_small_step(losses: dict[int, float], planted: int, times: float) -> int:
     ranks = list(losses)
     steps = zip(ranks, ranks[1:], strict=False)
@@ -214,6 +219,10 @@ _LARGEST = (
     "You take the largest of the good ranks. Every rank beyond the elbow is paid for and brings "
     "nothing: take the smallest."
 )
+_KEY = (
+    "`min(losses)` is the smallest rank, since `min` looks at a dictionary's keys. The lowest loss "
+    "is `min(losses.values())`."
+)
 _ELBOW_RULES: dict[Callable[[dict[int, float], int], int], str] = {
     _lowest: "You take the lowest loss. Beyond the elbow the losses differ by a few per cent, and "
     "the lowest may lie well beyond it: take the smallest rank close to it.",
@@ -223,5 +232,6 @@ _ELBOW_RULES: dict[Callable[[dict[int, float], int], int], str] = {
     partial(_sharpest_bend, per_rank=False): _BEND,
     partial(_sharpest_bend, per_rank=True): _BEND,
     **{partial(_largest_good, share=share): _LARGEST for share in (1.05, 1.1, 1.2, 1.5, 2.0)},
+    **{partial(_beside_smallest_rank, share=share): _KEY for share in (1.05, 1.1, 1.2, 1.5, 2.0)},
     **{partial(_first_small_step, times=of): _SMALL_STEP for of in (1.02, 1.05, 1.1, 1.2, 1.5)},
 }

@@ -70,11 +70,14 @@ def share(answer: Callable[[int, int], float]) -> None:
         _share(d, r, thin=2): "That is right for a layer of d inputs and d outputs. The MLP's two "
         "have a side of 4 d: add up in × out and in + out over all six layers, then divide.",
         _share(d, r, thin=3): "You counted A and B twice: rank · (in + out) is both already.",
-        _share(d, r, thin=1): THREE_STAGES,
+        _share(d, r, thin=1): "Your thin products come to two thirds of what they are. Either they "
+        f"lack a stage: {THREE_STAGES} Or in + out lacks the MLP's side of 4 d: over six layers it "
+        "is 18 d.",
         _share(d, r, thin=0.5): THREE_STAGES,
         _share(d, r, wide=1 / 3): "You counted one wide product, LoRA needs two. " + NO_BACKWARD,
         _share(d, r, wide=1): "You counted three wide products. The third is the gradient of the "
         "frozen weight, which nobody needs.",
+        0: "Your share comes to 0. Does it round down? `//` does, `/` does not.",
         1 / expected: "That is a full step over a LoRA step; turn the fraction round.",
         100 * expected: "That is in per cent; give a share.",
     }

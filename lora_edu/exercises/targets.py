@@ -30,8 +30,8 @@ def targets(answer: Any) -> None:
         )
     if set(blocks) - {"4", "5"}:
         raise Wrong(
-            f"This matches in the blocks {', '.join(blocks)}. Only the last two are asked for, "
-            "numbers 4 and 5, since counting starts at 0."
+            f"This matches in {_in_words(blocks)}. Only the last two are asked for, numbers 4 and "
+            "5, since counting starts at 0. A pattern like [45] means 4 or 5."
         )
     if blocks != ["4", "5"] and "6" in str(answer):
         raise Wrong("Counting starts at 0: there is no block 6, the last of six is number 5.")
@@ -41,6 +41,10 @@ def targets(answer: Any) -> None:
         raise Wrong(
             f"{len(found)} layers match, 8 are asked for: query, key, value and out, in two blocks."
         )
+
+
+def _in_words(blocks: list[str]) -> str:
+    return f"block {blocks[0]}" if len(blocks) == 1 else f"the blocks {', '.join(blocks)}"
 
 
 class _Llama(nn.Module):

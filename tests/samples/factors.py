@@ -214,6 +214,10 @@ SAMPLES = {
             *((_no_gain_next(of), "You stop at the first small step") for of in (1.05, 1.1, 1.2)),
             (_fixed_margin(0.005), "take a ratio to the lowest instead"),
             (_within(10), "8.0 times the lowest"),
+            (
+                lambda losses: next(r for r, loss in losses.items() if loss <= 1.5 * min(losses)),
+                "`min(losses)` is the smallest rank",
+            ),
             (_within(3), "2.6 times the lowest"),
             (_fixed_margin(0.05), "4.0 times the lowest"),
             (lambda losses: [_within(1.5)(losses)], "yours is a list"),

@@ -118,7 +118,7 @@ def test_a_missing_return_is_named() -> None:
         a / r  # noqa: B018
 
     assert check("97.scaling", scale).message == (
-        "Your function returned None: is the `return` missing?"
+        "Your function returned None: is the `return` missing, or not always reached?"
     )
 
 
