@@ -54,6 +54,11 @@ def load_texts(path: str | Path, *, text: str = "text", label: str = "label") ->
     content = _content(path)
     read = {".csv": _csv_rows, ".jsonl": _json_rows}[path.suffix.lower()]
     pairs = [_pair(path, line, row, text, label) for line, row in read(path, content)]
+    if " " in text and label in {named for _, named in pairs}:  # no names of columns, then
+        raise ValueError(
+            f"{path}: its first line, {text!r} and {label!r}, is a text and its label, so it would "
+            "be lost; put a line above it that names the columns: text,label"
+        )
     if not pairs:
         raise ValueError(f"{path} has no texts; give it a line for each")
     classes = _classes(path, pairs)
@@ -132,10 +137,12 @@ def _pair(path: Path, line: int, row: Row, text: str, label: str) -> tuple[str, 
     place = f"{path}, line {line}"
     for argument, name in (("text", text), ("label", label)):
         if name not in row:
-            raise ValueError(
-                f"{place}: there is no {name!r}, only {', '.join(map(repr, row))}; "
-                f'say which has the {argument}s: load_texts(…, {argument}="…")'
-            )
+            there = f"there is no {name!r}, only {', '.join(map(repr, row))}"
+            say = f'say which has the {argument}s: load_texts(…, {argument}="…")'
+            if path.suffix.lower() == ".csv":
+                there = f"{path}: the first line has to name the columns; {there}"
+                raise ValueError(f"{there}. Put text,label above your texts. Or, if it does, {say}")
+            raise ValueError(f"{place}: {there}; {say}")
     said, named = row[text], row[label]
     if not isinstance(said, str) or not said.strip():
         raise ValueError(f"{place}: {text!r} must be a text, got {said!r}; fill it in or delete it")

@@ -279,9 +279,9 @@ decision_tables()
 # But no table knows your data. Try it there.
 #
 # ## Bring your own data
-# Any task of the form "this text, that label" works the same way. You need a CSV or JSONL file
-# with a `text` and a `label` in each line, and ten texts or more a label. The next cell writes one:
-# pirate, waiter or anyone else?
+# Any task of the form "this text, that label" works alike. You need a CSV file headed `text,label`,
+# or JSONL with a `text` and a `label` in each line, and ten texts or more a label. The next
+# cell writes one: pirate, waiter or anyone else?
 # %%
 # @title A file to try it with: own_texts.csv, in a temporary folder
 import csv

@@ -97,8 +97,9 @@ BAD = {
     "no names": (
         "own.csv",
         b"Hello,ham\nWin,spam",
-        "there is no 'text', only 'Hello', 'ham'",
+        "the first line has to name the columns; there is no 'text', only 'Hello', 'ham'. Put",
     ),
+    "other keys": ("own.jsonl", b'{"said": "Hello", "label": "b"}', "line 1: there is no 'text'"),
     "other names": ("own.csv", b"v1,v2\nham,Hello", 'load_texts(…, text="…")'),
     "a comma in a text": ("own.csv", b"text,label\nHello, you,ham", "line 2: 3 columns"),
     "an open quotation mark": ("own.csv", b'text,label\n"Hello,ham', "not closed"),
@@ -127,6 +128,12 @@ def test_a_file_that_cannot_be_used_is_told_why(tmp_path, name, content, words) 
     with pytest.raises(ValueError) as raised:
         load_texts(written(tmp_path, content, name))
     assert words in str(raised.value) and name in str(raised.value)
+
+
+def test_a_first_text_is_not_lost_as_the_name_of_a_column(tmp_path) -> None:
+    path = written(tmp_path, "\n".join(["Hello there,north", *lines().split("\n")[1:]]))
+    with pytest.raises(ValueError, match="first line, 'Hello there' and 'north', .* be lost"):
+        load_texts(path, text="Hello there", label="north")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path) -> None:
