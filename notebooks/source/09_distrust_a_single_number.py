@@ -503,8 +503,8 @@ table(["F1", *seeds, "median", "mean without the largest"], rows)
 # 0.421), and is not shown to help LoRA, 0.154 (−0.054 to 0.362). That other things are shown does not
 # mean that the effects differ; for it they would have to be compared. But say on which data you found it.
 #
-# One more warning. Even without the explorer, this notebook put intervals on twelve differences. If they
-# were independent, the chance that at least one misses the truth would be $1 - 0.95^{12} = 46\,\%$. So
+# One more warning. Even without the explorer, this notebook put intervals on more than twelve
+# differences. If twelve were independent, the chance that at least one misses the truth would be $1 - 0.95^{12} = 46\,\%$. So
 # say how many comparisons you made, not only the one that came out well.
 #
 # **Takeaway:** on our messages, what LoRA adds to a head on the same base is shown. What the GPT adds to
@@ -604,5 +604,5 @@ check("09.flaws", flaws)
 # - Student 1908, [The probable error of a mean](https://doi.org/10.2307/2331554)
 # - Zhang et al. 2017, [Understanding deep learning requires rethinking
 #   generalization](https://arxiv.org/abs/1611.03530): given many passes, networks learn even
-#   shuffled labels by heart; our runs have less than one
+#   shuffled labels by heart; LoRA's runs here have less than one
 # - Almeida et al. 2011, [SMS Spam Collection](https://doi.org/10.1145/2034691.2034742)
