@@ -113,6 +113,8 @@ _CURVES = {
     2: {1: 25.1, 2: 0.77, 3: 0.76, 4: 0.75, 8: 0.78},
     5: {1: 0.140, 2: 0.110, 3: 0.070, 4: 0.026, 5: 0.0104, 6: 0.0101, 8: 0.0100, 16: 0.0102},
     7: {1: 0.070, 2: 0.063, 3: 0.056, 4: 0.049, 5: 0.042, 6: 0.034, 7: 0.0102, 8: 0.01, 12: 0.0101},
+    # Tells a margin of 0.5 from one that is a share of the smallest key.
+    10: {1: 20.0, 4: 1.04, 10: 0.400, 12: 0.404, 16: 0.402},
     8: {1: 0.0600, 2: 0.0594, 4: 0.0560, 6: 0.0450, 8: 0.0102, 12: 0.0101, 16: 0.0100},
 }
 
@@ -137,9 +139,10 @@ def elbow(answer: Any) -> None:
     planted, rank = next((p, rank) for p, rank in found.items() if rank != p)
     losses = _CURVES[planted]
     if rank in losses and rank < planted:
+        times = losses[rank] / min(losses.values())
         raise Wrong(
-            f"At rank {rank:g} the loss is still {losses[rank] / min(losses.values()):.1f} times "
-            "the lowest: your margin is too wide. If it is a fixed difference, take a ratio to the "
+            f"On a curve of this check, rank {rank:g}'s loss is still {times:.1f} times the "
+            "lowest: your margin is too wide. If it is a fixed difference, take a ratio to the "
             "lowest instead."
         )
     if rank in losses and planted == min(losses):
@@ -149,9 +152,9 @@ def elbow(answer: Any) -> None:
         )
     if rank in losses:
         raise Wrong(
-            f"Rank {planted} is within a few per cent of the lowest already. Your margin is "
-            "narrower than the chance in the losses: widen it. If it is a fixed difference, take a "
-            "ratio to the lowest instead."
+            f"On a curve of this check, rank {planted} is within a few per cent of the lowest "
+            "already. Your margin is narrower than the chance in the losses: widen it. If it is a "
+            "fixed difference, take a ratio to the lowest instead."
         )
     raise Wrong(f"For {losses} the loss stops falling at rank {planted}, you found {rank:g}.")
 
@@ -172,6 +175,10 @@ def _bend(answer: Any, losses: dict[int, float]) -> Any:
 
 def _lowest(losses: dict[int, float], planted: int) -> int:
     return min(losses, key=losses.__getitem__)
+
+
+def _smallest_rank(losses: dict[int, float], planted: int) -> int:
+    return min(losses)
 
 
 def _largest_gain(losses: dict[int, float], planted: int) -> int:
@@ -229,6 +236,8 @@ _ELBOW_RULES: dict[Callable[[dict[int, float], int], int], str] = {
     _largest_gain: "You take the largest single gain. The strongest direction comes first; the "
     "elbow is where the gains end.",
     _position: "You return a position in the list; the rank itself is asked for.",
+    _smallest_rank: "You return the smallest rank, as `min(losses)` does: it looks at a "
+    "dictionary's keys. The lowest loss is `min(losses.values())`.",
     partial(_sharpest_bend, per_rank=False): _BEND,
     partial(_sharpest_bend, per_rank=True): _BEND,
     **{partial(_largest_good, share=share): _LARGEST for share in (1.05, 1.1, 1.2, 1.5, 2.0)},

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from lora_edu.exercises.comparing import close
 from lora_edu.exercises.core import Wrong, exercise
-from lora_edu.exercises.trials import fill, reaches, returned, same_numbers
+from lora_edu.exercises.trials import fill, judge_own_names, reaches, returned, same_numbers
 
 
 @exercise("02.linear_with_lora", praise="The base is untouched, and the update stands beside it.")
 def linear_with_lora(answer: Any) -> None:
     """Judges a class `LinearWithLoRA(linear, rank, alpha)`."""
+    judge_own_names(answer, "linear", "lora")
     linear, x = nn.Linear(6, 5), torch.randn(4, 6)
     layer = answer(linear, 2, 3.0)
     if not isinstance(getattr(layer, "lora", None), nn.Module) or not hasattr(layer, "linear"):

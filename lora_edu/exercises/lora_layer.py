@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from lora_edu.exercises.comparing import close
 from lora_edu.exercises.core import Wrong, exercise
-from lora_edu.exercises.trials import fill, reaches, returned
+from lora_edu.exercises.trials import fill, judge_own_names, reaches, returned
 
 
 @exercise("02.lora_layer", praise="Shapes, start and formula are right.")
 def lora_layer(answer: Any) -> None:
     """Judges a class `LoRALayer(in_dim, out_dim, rank, alpha)`."""
+    judge_own_names(answer, "A", "B", "alpha")
     layer = answer(8, 5, 3, 4.0)
     A, B = getattr(layer, "A", None), getattr(layer, "B", None)
     if not (isinstance(A, nn.Parameter) and isinstance(B, nn.Parameter)):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dis
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -37,6 +39,22 @@ def returned(output: Any) -> Any:
     if output is None:
         raise Wrong("forward returned None: is the return missing?")
     return output
+
+
+def judge_own_names(answer: Any, *names: str) -> None:
+    """Sends a class back whose methods read one of these names from the notebook.
+
+    There another cell may have bound it to something else, whose shapes then do not fit.
+    """
+    for method in vars(answer).values() if isinstance(answer, type) else ():
+        if not isinstance(method, FunctionType):
+            continue
+        for step in dis.get_instructions(method):
+            if step.opname == "LOAD_GLOBAL" and step.argval in names:
+                raise Wrong(
+                    f"`{step.argval}` in your {method.__name__} is not the layer's own: a bare "
+                    f"name is looked up in the notebook. Write self.{step.argval}."
+                )
 
 
 def reaches(output: Tensor, source: Tensor) -> bool:

@@ -440,7 +440,7 @@ show(chart, f"Loss against rank: it falls to rank {elbow} and is flat from there
 # **Takeaway:** each missing direction adds the same to the loss, because all six are equally strong. From the planted rank on, more rank buys nothing. The bend is called the *elbow*.
 #
 # %% [markdown]
-# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Beyond the elbow losses still differ by a few per cent, by chance, and the lowest may be among them. You choose how close is enough: say, at most half more.
+# **Exercise 5, own code.** Find the elbow in a dictionary of rank and loss, as `sweep` returns it. Beyond the elbow losses still differ by a few per cent, by chance, and the lowest may be among them. You choose how close is enough: say, at most 1.5 times the lowest.
 # %% exercise="02.elbow"
 def find_rank(losses):
     """The smallest rank whose loss is about as low as the lowest."""

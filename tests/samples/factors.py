@@ -220,6 +220,8 @@ SAMPLES = {
             ),
             (_within(3), "2.6 times the lowest"),
             (_fixed_margin(0.05), "4.0 times the lowest"),
+            (_fixed_margin(0.5), "If it is a fixed difference, take a ratio"),
+            (lambda losses: min(losses), "as `min(losses)` does"),
             (lambda losses: [_within(1.5)(losses)], "yours is a list"),
             (lambda losses: min(losses.values()), "a loss is none"),
             (lambda losses: str(_within(1.5)(losses)), "without quotation marks"),

@@ -44,6 +44,16 @@ def _new_linear(linear: nn.Linear) -> nn.Linear:
     return nn.Linear(linear.in_features, linear.out_features)
 
 
+class _OfTheNotebook(nn.Module):
+    def __init__(self, linear: nn.Linear, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.linear = linear
+        self.lora = LoRALayer(linear.in_features, linear.out_features, rank, alpha)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x) + self.lora(x)  # noqa: F821
+
+
 class _OtherNames(nn.Module):
     def __init__(self, linear: nn.Linear, rank: int, alpha: float) -> None:
         super().__init__()
@@ -101,6 +111,7 @@ SAMPLES = {
             _wrapper(lambda self, x: torch.stack([self.linear(x), self.lora(x)]).sum(0)),
         ],
         wrong=[
+            (_OfTheNotebook, "Write self.linear."),
             (_wrapper(lambda self, x: self.lora(x)), "W itself is not factorised"),
             (_wrapper(lambda self, x: self.linear(x)), "does not reach the output"),
             (_wrapper(lambda self, x: self.linear(x) - self.lora(x)), "forward must return"),

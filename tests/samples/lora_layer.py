@@ -60,6 +60,16 @@ class _NumberByNumber(_layer()):  # type: ignore[misc]
         return self.scale * (x * self.A * self.B)
 
 
+class _OfTheNotebook(_layer()):  # type: ignore[misc]
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * (x @ A @ B)  # noqa: F821
+
+
+class _AlphaOfTheNotebook(_layer()):  # type: ignore[misc]
+    def forward(self, x: Tensor) -> Tensor:
+        return alpha * (x @ self.A @ self.B)  # noqa: F821
+
+
 class _PaperShapes(nn.Module):
     def __init__(self, in_dim: int, out_dim: int, rank: int, alpha: float) -> None:
         super().__init__()
@@ -112,6 +122,8 @@ SAMPLES = {
             (_layer(add_input=True), "the update alone"),
             (_layer(draw_A=lambda rows, columns: _random(rows, rows)), "is (8, 8)"),
             (_PaperShapes, "the paper's shapes"),
+            (_OfTheNotebook, "`A` in your forward is not the layer's own"),
+            (_AlphaOfTheNotebook, "Write self.alpha."),
             (_layer(multiplier=lambda alpha, rank: 4.0), "multiplies by 4 whatever alpha is"),
             (_layer(multiply=torch.mm), "in a GPT x is (rows, tokens, width)"),
             (_layer(draw_B=lambda rows, columns: torch.zeros(3, columns)), "B is (3, 32)"),
