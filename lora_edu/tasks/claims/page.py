@@ -24,7 +24,8 @@ NOTEBOOKS = {
 _MOODS: dict[str, Mood] = {HOLDS: "right", FAILS: "wrong", OPEN: "open"}
 _NOTE = (
     "The number in a row is of the trial that decides: against a claim the one farthest from 0, "
-    "for a claim the one nearest to it, and where nobody can tell the first that leaves it open."
+    "for a claim the one nearest to it, both counted in halves of the interval, and where nobody "
+    "can tell the first that leaves it open."
 )
 # Beside each other where there is room, beneath each other on a phone.
 _ROW = "display:flex;flex-wrap:wrap;gap:6px 18px;align-items:flex-start;text-align:left"

@@ -267,7 +267,7 @@ def slower_at_high_rank(settings: Record, menus: Record, forgetting: Record) -> 
         "With alpha / rank and alpha kept, learning is slowed at a high rank",
         f"{RSLORA}, abstract",
         [trial(rank) for rank in large],
-        ["10"],
+        ["below"],
     )
 
 

@@ -35,7 +35,7 @@ def separate_rates(settings: Record) -> Claim:
         "A higher learning rate for B than for A does better than one rate for both",
         f"{LORA_PLUS}, abstract",
         [at_best_rates(less, what, *((settings, {"arm": arm}) for arm in (best, USUAL)))],
-        ["10"],
+        ["below"],
     )
 
 
