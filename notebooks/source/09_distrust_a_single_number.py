@@ -564,9 +564,9 @@ check("09.flaws", flaws)
 # </details>
 #
 # <details><summary>Where C comes from: unfold it when you are done</summary>
-# It was ours. An earlier edition of notebook 06 said so from these two columns alone, though two
-# things differ. Its control, the same matrices trained whole, has since come out at 3.17, 0.03 ± 0.03
-# from full fine-tuning. So at this loss on menus, where matrices are trained whole, the frozen rest makes
+# It was ours. An earlier edition of notebook 06 concluded so, from a control that had run at one rate
+# only. That control, the same matrices trained whole, stands here at 3.17, 0.03 ± 0.03 from full
+# fine-tuning. So at this loss on menus, where matrices are trained whole, the frozen rest makes
 # at most 0.06 of the 1.06 nats between the two columns. But it belongs to this level, where the curves
 # cross: at 0.30 the control has forgotten 0.13 ± 0.01 less than full, at 0.24 0.22 ± 0.06 more. With the embedding trained
 # as well, LoRA has forgotten 0.49 nats less, and still more than full. The rank may be to blame, too, but LoRA and the control also differ in
