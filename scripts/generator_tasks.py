@@ -44,7 +44,7 @@ from scripts.mixture import split_stories
 
 MENU_TOKENS, TALE_TOKENS, STORY_TOKENS = 128, 96, 256
 BETWEEN_EXAMPLES = "\n\n"
-EXAMPLE_TOKENS = 128  # for the examples before a menu prompt: two or three of them
+EXAMPLE_TOKENS = 128  # for the examples before a menu prompt: mostly two of them
 TALE_BEFORE_TOKENS = 159  # for the tale before a tale: 159, an end of text, and 96 make 256
 NEW_TOKENS = 80
 STORIES = 64  # held-out stories that the loss is measured on

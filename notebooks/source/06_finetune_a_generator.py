@@ -345,7 +345,7 @@ table(["", "first meaning", "second meaning"], rows)
 # %% [markdown]
 # ## Which way is best?
 # Back to the record. There, four ways wrote a sentence for every meaning of the test part. **base**
-# gets just the prompt. **examples** gets two or three examples before it. That costs no training, so
+# gets just the prompt. **examples** gets one or two examples before it. That costs no training, so
 # always try it first. **LoRA** and **full** were trained for 375 steps, each at its best rate.
 #
 # The table also has the *perplexity*, $e$ to the power of the loss: the model hesitates as if among
@@ -1042,9 +1042,10 @@ alt = "Loss on stories over loss on menus. LoRA with the embedding, by a lower r
 picture(chart, alt=f"{alt}than full where little is learnt; turned down, it is near full's curve.")
 # %% [markdown]
 # **Takeaway:** turned down from a rate that suits it, LoRA has forgotten less, and learnt as much. It saves
-# 0.2 to 0.4 nats in seven places of the table; in three others three seeds do not show it. In the
-# seven, the rates that suit are a fifth to a half of the one that is best for menus. From the best one itself every way
-# has forgotten *more* than by a lower rate, full fine-tuning by two nats; only for LoRA at rank 8 the
+# 0.2 to 0.4 nats in seven places of the table, in one of which, rank 8 with the embedding at 0.23, the
+# straight line could be why; in three others three seeds do not show it. In the seven, the rates that
+# suit are a fifth to a half of the one that is best for menus. From the best one itself every way has
+# forgotten *more* than by a lower rate, full fine-tuning by two nats; only for LoRA at rank 8 the
 # seeds don't show it. Full fine-tuning and the control save no more than our straight lines may be off,
 # and at 0.23 turning down costs the control 0.44 ± 0.27.
 #
@@ -1188,7 +1189,7 @@ reveal(saved, found, because=because, measured=[compared, drawn])
 #   with full, 0.05 with query and value, and 0.03 with the MLP
 # - Schulman et al. (2025): both *learn* alike, if all layers are adapted, the data fit into the
 #   adapter, batches are small, and LoRA's rate is about ten times full's. Ours learnt
-#   less than full at five times, and less still at ten; with the embedding, hardly less
+#   less than full at five times, and less still at ten; with the embedding, at 2.5 times, hardly less
 #
 # So measure your own case.
 # %% [markdown]
