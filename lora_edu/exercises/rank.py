@@ -130,6 +130,12 @@ def energy(answer: Any) -> None:
     """Judges a function (singular values, rank) → share of energy kept."""
     found = answer(torch.tensor([4.0, 2.0, 2.0, 1.0, 1.0, 1.0]), 2)
     if isinstance(found, Tensor) and found.numel() > 1:
+        first = found.flatten()[:2].double()
+        if close(first, torch.tensor([16 / 27, 20 / 27]).double()):
+            raise Wrong(
+                "These are the shares of one piece, of two, and so on, added up already. Return "
+                "the one for `rank` pieces; counting starts at 0."
+            )
         raise Wrong("That is a share for each piece. Add up those that the cut keeps.")
     found = number(found)
     for wrong, misconception in (
@@ -141,7 +147,11 @@ def energy(answer: Any) -> None:
         (24 / 27, "That is one piece too many: the first `rank` pieces end before index `rank`."),
         (4 / 27, "That is the share of one piece alone. The cut keeps all up to the rank."),
         (2000 / 27, "That is in per cent; a share lies between 0 and 1."),
-        (36 / 27, "You squared the sum. Square each strength first, then add."),
+        (
+            36 / 27,
+            "That is more than all. If you squared a sum, square each strength first, then add. If "
+            "you added running sums, take one of them: each is a sum already.",
+        ),
         (36 / 121, "You squared sums. Square each strength first, then add."),
         (25 / 27, "You dropped the last `rank` pieces. The cut keeps the first `rank`."),
     ):
